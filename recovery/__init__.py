@@ -1,0 +1,1 @@
+"""What failed work is, why it failed and how it comes back. No Prefect anywhere below this package."""
