@@ -1,0 +1,78 @@
+"""One run's connection to AWS: its clients, its request counter, its clock, its ledger, archive and alerts.
+
+This is the only place where boto3 clients are made. All of them are watched by the same counter and clock.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from uuid import uuid4
+
+import boto3
+
+from recovery.alerts import Alerts
+from recovery.archive import Archive
+from recovery.aws import Requests, ServerClock, client_config
+from recovery.ledger import Ledger
+
+
+@dataclass
+class Connection:
+    """Made once for a run by `RecoveryEstate.connect`; safe to share between threads.
+
+    Attributes:
+        session: a boto3 session; credentials renew themselves where botocore can.
+        client_settings: keyword arguments for every client (endpoint, verification), from the credentials block.
+        ledger_table, archive_bucket, alert_topic_arn, metrics_namespace: see the block.
+        archive_days: how long the archive keeps an item, in days.
+        owner: names this run in claims and leases.
+    """
+
+    session: boto3.Session
+    ledger_table: str
+    archive_bucket: str
+    alert_topic_arn: str
+    metrics_namespace: str = ""
+    archive_days: int = 400
+    client_settings: dict[str, Any] = field(default_factory=dict)
+    owner: str = field(default_factory=lambda: uuid4().hex)
+    requests: Requests = field(default_factory=Requests)
+    clock: ServerClock = field(default_factory=ServerClock)
+    _clients: dict[tuple[str, bool], Any] = field(default_factory=dict, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def client(self, service: str, *, repeat: bool = True) -> Any:
+        """The client of a service, made on first use.
+
+        Args:
+            service: boto3's name of the service.
+            repeat: False for a client whose sends the SDK must not repeat unseen.
+        """
+        with self._lock:  # making a client is not thread-safe in boto3; using one is
+            key = (service, repeat)
+            if key not in self._clients:
+                settings = {**self.client_settings, "config": client_config(repeat=repeat)}
+                make: Any = self.session.client  # its type names every service there is
+                client = make(service, **settings)
+                self.requests.watch(client)
+                self.clock.watch(client)
+                self._clients[key] = client
+            return self._clients[key]
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger."""
+        return Ledger(self.client("dynamodb"), self.ledger_table)
+
+    @cached_property
+    def archive(self) -> Archive:
+        """The archive."""
+        return Archive(self.client("s3"), self.archive_bucket)
+
+    @cached_property
+    def alerts(self) -> Alerts:
+        """The alerts; publishes are never repeated by the SDK."""
+        return Alerts(self.client("sns", repeat=False), self.alert_topic_arn, self.ledger, self.owner)

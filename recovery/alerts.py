@@ -1,0 +1,135 @@
+"""One alert for each group of alike failures and window, whoever runs and however often.
+
+The record of an alert is claimed (`pending`, with a lease) before the message is published and marked `sent` after
+it. Two processes therefore send one message, and an alert whose sender died is sent by the next run once the lease
+has ended. The one duplicate window: a publish whose answer was not read is sent again.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from recovery.aws import calling
+from recovery.errors import Conflict, RepriseError
+from recovery.ledger import Ledger, Record
+
+if TYPE_CHECKING:
+    from mypy_boto3_sns import SNSClient
+
+LEASE = timedelta(minutes=2)
+_KEEP = timedelta(days=400)
+
+ACTIONS = {"announce": ("sns:Publish",), "announce_recovery": ("sns:Publish",)}
+
+
+class Announced(StrEnum):
+    """What became of an alert. Only in the first two cases may what it speaks of be settled."""
+
+    SENT = "sent"
+    ALREADY = "already"  # within the window
+    ELSEWHERE = "elsewhere"  # another worker is sending it right now
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """What a person is told.
+
+    Attributes:
+        path, source, group: what makes it one alert (with the window).
+        subject: one line; cut and flattened to what SNS takes (under 100 characters, no line breaks).
+        text: normalised text only: count, examples of ids, reason, what to do.
+        count: items it speaks of.
+    """
+
+    path: str
+    source: str
+    group: str
+    subject: str
+    text: str
+    count: int = 1
+
+
+def plain_subject(text: str) -> str:
+    """A subject that SNS accepts: printable ASCII, no line breaks, at most 99 characters."""
+    flat = re.sub(r"\s+", " ", re.sub(r"[^\x20-\x7e]", " ", text)).strip() or "Reprise"
+    return flat if len(flat) <= 99 else flat[:96] + "..."
+
+
+class Alerts:
+    """Sends alerts through one SNS topic.
+
+    Args:
+        client: a boto3 SNS client whose own retries are off, so that nobody repeats a publish unseen.
+        topic_arn: the alert topic.
+        ledger: keeps who sent what when.
+        owner: names this run in claims.
+    """
+
+    def __init__(self, client: SNSClient, topic_arn: str, ledger: Ledger, owner: str) -> None:
+        self._client = client
+        self.topic_arn = topic_arn
+        self._ledger = ledger
+        self._owner = owner
+
+    def announce(self, alert: Alert, now: datetime, window: timedelta) -> Announced:
+        """Send the alert unless its group was announced within the window.
+
+        Raises:
+            Transient, Refused: it was not sent; what it speaks of must stay where it is until a run has sent it.
+        """
+        record = self._ledger.read_record(_pk(alert.path, alert.source), alert.group)
+        state = record.data.get("state")
+        if state == "sent" and now - _time(record.data["at"]) < window:
+            return Announced.ALREADY
+        if state == "pending" and _time(record.data["lease"]) > now:
+            return Announced.ELSEWHERE
+        claim = {"state": "pending", "owner": self._owner, "lease": (now + LEASE).isoformat(), "count": alert.count}
+        try:
+            claimed = self._ledger.write_record(Record(record.pk, record.sk, claim, record.version), now + _KEEP)
+        except Conflict:
+            return Announced.ELSEWHERE
+        self._publish(alert, claimed, dict(record.data), now)
+        sent = {"state": "sent", "at": now.isoformat(), "count": alert.count}
+        self._ledger.write_record(Record(claimed.pk, claimed.sk, sent, claimed.version), now + _KEEP)
+        return Announced.SENT
+
+    def announce_recovery(self, alert: Alert, now: datetime) -> Announced:
+        """Say once that a group which was announced has recovered; ALREADY when nobody was alarmed or it was said."""
+        record = self._ledger.read_record(_pk(alert.path, alert.source), alert.group)
+        if record.data.get("state") != "sent":
+            return Announced.ALREADY
+        claim = {**record.data, "state": "pending", "owner": self._owner, "lease": (now + LEASE).isoformat()}
+        try:
+            claimed = self._ledger.write_record(Record(record.pk, record.sk, claim, record.version), now + _KEEP)
+        except Conflict:
+            return Announced.ELSEWHERE
+        self._publish(alert, claimed, dict(record.data), now)
+        done = {"state": "recovered", "at": now.isoformat()}
+        self._ledger.write_record(Record(claimed.pk, claimed.sk, done, claimed.version), now + _KEEP)
+        return Announced.SENT
+
+    def is_announced(self, path: str, source: str, group: str) -> bool:
+        """Whether people were told of this group and not yet that it recovered."""
+        return self._ledger.read_record(_pk(path, source), group).data.get("state") == "sent"
+
+    def _publish(self, alert: Alert, claimed: Record, before: dict[str, object], now: datetime) -> None:
+        try:
+            with calling("sns:Publish"):
+                self._client.publish(TopicArn=self.topic_arn, Subject=plain_subject(alert.subject), Message=alert.text)
+        except RepriseError:
+            # The claim is given back at once, so that the next run need not wait for the lease to end.
+            undone = before or {"state": "failed"}
+            self._ledger.write_record(Record(claimed.pk, claimed.sk, undone, claimed.version), now + _KEEP)
+            raise
+
+
+def _pk(path: str, source: str) -> str:
+    return f"alert#{path}#{source}"
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)

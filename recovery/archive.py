@@ -1,0 +1,129 @@
+"""The archive: what could not be brought back, kept whole in S3 until a person decides.
+
+Many items share one compressed NDJSON object, so that Athena, DuckDB or pandas can read a day of failures at once;
+the ledger's case points at object and line. Keys are partitioned by path, source and date.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import IO, TYPE_CHECKING, Any
+
+from recovery.aws import calling
+from recovery.errors import Refused
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+BUNDLE_BYTES = 8 * 1024 * 1024
+"""The most one bundle holds before compression."""
+
+ACTIONS = {
+    "put_bundle": ("s3:PutObject",),
+    "put_report": ("s3:PutObject",),
+    "read_bundle": ("s3:GetObject",),
+    "copy_payload": ("s3:GetObject", "s3:PutObject"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """Where a record stands: an object of the archive bucket, and the line in it, counted from 0."""
+
+    key: str
+    line: int
+
+    def as_json(self) -> dict[str, Any]:
+        """For the detail of a case."""
+        return {"key": self.key, "line": self.line}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Pointer:
+        """What `as_json` gave."""
+        return cls(str(raw["key"]), int(raw["line"]))
+
+
+def bundles(lines: Sequence[bytes], most: int = BUNDLE_BYTES) -> list[Sequence[bytes]]:
+    """Split records (each one encoded line without its newline) into bundles of at most `most` bytes.
+
+    A record that alone is larger gets a bundle of its own: nothing is cut.
+    """
+    parts: list[list[bytes]] = []
+    room = 0
+    for line in lines:
+        size = len(line) + 1
+        if not parts or size > room:
+            parts.append([])
+            room = most
+        parts[-1].append(line)
+        room -= size
+    return list(parts)
+
+
+def encode(record: Mapping[str, Any]) -> bytes:
+    """A record as one line of JSON. Text that is not valid Unicode survives as escapes."""
+    return json.dumps(record, separators=(",", ":"), ensure_ascii=True).encode("ascii")
+
+
+def bundle_key(path: str, source: str, now: datetime, name: str) -> str:
+    """The key of a bundle: Hive-style partitions, as Athena and DuckDB read them."""
+    plain = re.sub(r"[^A-Za-z0-9_.-]", "_", source)
+    return f"archive/path={path}/source={plain}/date={now:%Y-%m-%d}/{now:%H%M%S}-{name}.ndjson.gz"
+
+
+class Archive:
+    """Writes and reads the archive bucket.
+
+    Args:
+        client: a boto3 S3 client.
+        bucket: the bucket's name.
+    """
+
+    def __init__(self, client: S3Client, bucket: str) -> None:
+        self._client = client
+        self.bucket = bucket
+
+    def put_bundle(self, key: str, lines: Sequence[bytes]) -> None:
+        """Store one bundle; writing the same key again replaces it with the same content.
+
+        Raises:
+            Transient, OutcomeUnknown: nothing may be removed yet.
+            Refused: the bucket is missing or may not be written.
+        """
+        body = gzip.compress(b"".join(line + b"\n" for line in lines), compresslevel=5, mtime=0)
+        with calling("s3:PutObject"):
+            self._client.put_object(
+                Bucket=self.bucket, Key=key, Body=body, ContentType="application/x-ndjson", ContentEncoding="gzip"
+            )
+
+    def put_report(self, key: str, body: IO[bytes]) -> str:
+        """Store the full list of a run (gzip-compressed NDJSON); returns its s3:// address."""
+        with calling("s3:PutObject"):
+            self._client.put_object(
+                Bucket=self.bucket, Key=key, Body=body, ContentType="application/x-ndjson", ContentEncoding="gzip"
+            )
+        return f"s3://{self.bucket}/{key}"
+
+    def read_bundle(self, key: str) -> list[dict[str, Any]]:
+        """All records of a bundle, in line order.
+
+        Raises:
+            Refused: no such object (a lifecycle rule may have removed it), or no permission.
+        """
+        with calling("s3:GetObject"):
+            answer = self._client.get_object(Bucket=self.bucket, Key=key)
+            body = answer["Body"].read()
+        try:
+            return [json.loads(line) for line in gzip.decompress(body).splitlines() if line]
+        except (OSError, ValueError) as error:
+            raise Refused(f"s3:GetObject: {key} is not a bundle of this archive: {type(error).__name__}") from error
+
+    def copy_payload(self, bucket: str, key: str, to: str) -> None:
+        """Copy the payload object of an extended-client pointer into the archive. The original is never deleted."""
+        with calling("s3:CopyObject"):
+            self._client.copy_object(Bucket=self.bucket, Key=to, CopySource={"Bucket": bucket, "Key": key})

@@ -1,0 +1,204 @@
+"""Talking to AWS: client settings, translated errors, counted requests, and a clock that AWS corrects.
+
+Only `blocks/` makes clients; gateways get them. What every client shares stands here.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ProxyConnectionError,
+    SSLError,
+)
+
+from recovery.errors import Conflict, OutcomeUnknown, Refused, RepriseError, Transient
+
+THREADS = 16
+"""Calls under way at once in one process, and the size of each client's connection pool."""
+
+# botocore's own lists leave these out, although all of them pass by themselves (measured with botocore 1.44.5).
+_THROTTLES = frozenset(
+    {
+        "AWS.SimpleQueueService.RequestThrottled",
+        "KMS.ThrottlingException",
+        "KmsThrottled",
+        "KMSThrottling",
+        "KMSThrottlingFault",
+        "OverLimit",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "SlowDown",
+        "ServiceUnavailable",
+        "Throttled",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingError",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "TransactionConflictException",
+        "TransactionInProgressException",
+    }
+)
+_CONFLICTS = frozenset(
+    {
+        "ConditionalCheckFailedException",
+        "ConditionalCheckFailed",
+        "ConflictException",
+        "DuplicateItemException",
+        "DuplicateItem",
+        "InvalidResourceStateFault",
+        "PreconditionFailed",
+    }
+)
+# Credentials that ran out in the middle of a run are renewed by the next session, so the next run may succeed.
+_CREDENTIALS = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
+_NEVER_SENT = (ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError, SSLError)
+_SETUP = (NoCredentialsError, PartialCredentialsError, NoRegionError, ParamValidationError)
+
+
+def client_config(*, repeat: bool = True, threads: int = THREADS, read_timeout: float = 30.0) -> Config:
+    """The settings of every client: pinned retry mode, bounded waits (seconds), a pool as large as the threads.
+
+    Args:
+        repeat: False for sends that cannot be made idempotent: the SDK then never repeats one unseen.
+        threads: calls under way at once.
+        read_timeout: seconds to wait for an answer; longer than the longest long poll (20 s).
+    """
+    return Config(
+        retries={"mode": "standard", "total_max_attempts": 4 if repeat else 1},
+        connect_timeout=5,
+        read_timeout=read_timeout,
+        max_pool_connections=threads,
+        user_agent_extra="reprise",
+    )
+
+
+def is_throttle(code: str) -> bool:
+    """Whether an error code says "not now": certainly not carried out, worth trying later."""
+    return code in _THROTTLES
+
+
+def translate(error: Exception, operation: str) -> RepriseError:
+    """A botocore exception as one of ours. The text names the operation and AWS's own words, never the request."""
+    if isinstance(error, ClientError):
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        said = str(error.response.get("Error", {}).get("Message", "")).strip()
+        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        text = f"{operation}: {code}: {said}"
+        kind: type[RepriseError]
+        if code in _THROTTLES or status == 429:
+            kind = Transient
+        elif code in _CONFLICTS:
+            kind = Conflict
+        elif code in _CREDENTIALS:
+            kind = Transient
+        elif status >= 500 or code in {"InternalFailure", "InternalError", "InternalServerError"}:
+            kind = OutcomeUnknown
+        else:
+            kind = Refused
+        return kind(text, code=code, operation=operation)
+    name = type(error).__name__
+    text = f"{operation}: {name}: {error}"
+    if isinstance(error, _SETUP):
+        return Refused(text, code=name, operation=operation)
+    if isinstance(error, _NEVER_SENT):
+        return Transient(text, code=name, operation=operation)
+    return OutcomeUnknown(text, code=name, operation=operation)
+
+
+@contextmanager
+def calling(operation: str) -> Iterator[None]:
+    """Turn what botocore raises inside into the project's errors.
+
+    Args:
+        operation: "service:Operation", as in IAM, for the message.
+
+    Raises:
+        Transient, OutcomeUnknown, Refused, Conflict: see `recovery.errors`.
+    """
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        raise translate(error, operation) from error
+
+
+class Requests:
+    """Counts every HTTP request that the watched clients send, the SDK's own repetitions included."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def watch(self, client: Any) -> None:
+        """Count what `client` (a boto3 client) sends from now on."""
+        client.meta.events.register("before-send", self._count)
+
+    def _count(self, event_name: str = "", **_: object) -> None:
+        service, operation = ([*event_name.split("."), "", ""])[1:3]
+        with self._lock:
+            self._counts[service, operation] += 1
+
+    def by_service(self) -> dict[str, int]:
+        """Requests sent so far, by service."""
+        totals: Counter[str] = Counter()
+        for (service, _), count in self.by_operation().items():
+            totals[service] += count
+        return dict(sorted(totals.items()))
+
+    def by_operation(self) -> Mapping[tuple[str, str], int]:
+        """Requests sent so far, by service and operation."""
+        with self._lock:
+            return dict(self._counts)
+
+
+class ServerClock:
+    """The time as AWS sees it: this machine's clock, corrected by the `Date` header of the last answer.
+
+    A header tells whole seconds, so differences within 2 s are taken as agreement. Leases, due times and ages are
+    all judged by this clock, which is why two machines whose clocks differ by minutes still agree.
+    """
+
+    _AGREES = timedelta(seconds=2)
+
+    def __init__(self, local: Callable[[], float] = time.time) -> None:
+        self._local = local
+        self._offset = timedelta(0)
+
+    def watch(self, client: Any) -> None:
+        """Learn from the answers to `client` (a boto3 client)."""
+        client.meta.events.register("needs-retry", self._learn)
+
+    def now(self) -> datetime:
+        """The corrected time, aware, in UTC."""
+        return datetime.fromtimestamp(self._local(), UTC) + self._offset
+
+    def _learn(self, response: Any = None, **_: object) -> None:
+        header = response[0].headers.get("date") if response else None
+        if not header:
+            return
+        try:
+            told = parsedate_to_datetime(header)
+        except ValueError:
+            return
+        if told.tzinfo is None:
+            return
+        if abs(told - self.now()) > self._AGREES:
+            self._offset = told.astimezone(UTC) - datetime.fromtimestamp(self._local(), UTC)

@@ -1,0 +1,144 @@
+"""A case: what the ledger knows about one failed item, on every path. Pure values and their JSON form."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+SHARDS = 8
+"""Partitions of the index of waiting cases for each path: one partition takes about 1,000 writes a second."""
+
+
+class State(StrEnum):
+    """Where a case stands."""
+
+    SENT = "sent"  # the work was sent, restarted or rerun, and has not been away for the settle time yet
+    BACKOFF = "backoff"  # the next attempt is due later; the item waits where it is
+    PARKED = "parked"  # in the archive until a person has mended the cause
+    ARCHIVED = "archived"  # in the archive for review: the same item cannot succeed unchanged
+    EXHAUSTED = "exhausted"  # in the archive (or given up): its attempts are used up
+    WAITING = "waiting"  # in the archive until its own target is asked again
+    STALE = "stale"  # in the archive because it was older than the policy's max_age, or about to expire
+    ESCALATED = "escalated"  # a person was told; nothing is done until the facts change
+    REPLAYING = "replaying"  # a replay has claimed it, until the lease ends
+    REPLAYED = "replayed"  # sent back from the archive
+    SUPERSEDED = "superseded"  # the item came back and has a newer case
+    RECOVERED = "recovered"  # proven to have worked
+
+
+WAITS_FOR_A_PERSON = frozenset(
+    {State.PARKED, State.ARCHIVED, State.EXHAUSTED, State.WAITING, State.STALE, State.ESCALATED, State.REPLAYING}
+)
+"""States that stay until somebody acts: only these carry the keys of the index."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is known about one failed item.
+
+    Attributes:
+        path: the recovery path, as "dead_letters".
+        key: what finds the item: message id, row key, task or flow name.
+        source: queue, table, instance or connector that it belongs to, for reports and metrics.
+        state: where it stands.
+        kind: the diagnosis, as in `recovery.failures.Kind`.
+        rule: the rule that decided.
+        group: fingerprint of alike failures.
+        attempts: how often it was brought back so far, across restarts and comebacks.
+        tries: how often the present attempt was begun (more than one after a crash between send and record).
+        first_seen: when it was first found, aware, UTC.
+        changed: when this state was entered, aware, UTC.
+        due: when the next attempt may be made, or None.
+        reason: the sentence of the verdict, already normalised.
+        expires: when the ledger may forget it.
+        detail: what only this path needs (archive pointer, history ...); plain JSON values.
+    """
+
+    path: str
+    key: str
+    source: str
+    state: State
+    kind: str
+    rule: str
+    group: str
+    first_seen: datetime
+    changed: datetime
+    expires: datetime
+    attempts: int = 0
+    tries: int = 0
+    due: datetime | None = None
+    reason: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+    def is_recovered(self, now: datetime, settle: timedelta) -> bool:
+        """Whether the item was brought back and has stayed away for the settle time."""
+        return self.state is State.RECOVERED or (self.state is State.SENT and now - self.changed >= settle)
+
+    def shard(self) -> str:
+        """Its partition in the index of waiting cases."""
+        return f"{self.path}#{zlib.crc32(self.key.encode()) % SHARDS}"
+
+
+def case_key(path: str, key: str) -> str:
+    """The ledger's partition key of a case."""
+    return f"case#{path}#{key}"
+
+
+def to_json(case: Case) -> str:
+    """The one JSON attribute of a case. Times are whole milliseconds since 1970, which keeps it short."""
+    return json.dumps(
+        {
+            "path": case.path,
+            "key": case.key,
+            "source": case.source,
+            "kind": case.kind,
+            "rule": case.rule,
+            "group": case.group,
+            "first": _stamp(case.first_seen),
+            "changed": _stamp(case.changed),
+            "attempts": case.attempts,
+            "tries": case.tries,
+            "due": _stamp(case.due) if case.due else None,
+            "reason": case.reason,
+            "detail": dict(case.detail),
+        },
+        separators=(",", ":"),
+    )
+
+
+def from_json(state: str, data: str, expires: int) -> Case:
+    """The case that `to_json` wrote; `expires` in seconds since 1970."""
+    raw = json.loads(data)
+    return Case(
+        path=raw["path"],
+        key=raw["key"],
+        source=raw["source"],
+        state=State(state),
+        kind=raw["kind"],
+        rule=raw["rule"],
+        group=raw["group"],
+        first_seen=_time(raw["first"]),
+        changed=_time(raw["changed"]),
+        attempts=raw["attempts"],
+        tries=raw["tries"],
+        due=_time(raw["due"]) if raw["due"] is not None else None,
+        reason=raw["reason"],
+        expires=_time(expires * 1000),
+        detail=raw["detail"],
+    )
+
+
+def _stamp(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
+
+
+def _time(milliseconds: int) -> datetime:
+    return EPOCH + timedelta(milliseconds=milliseconds)
+
+
+EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")

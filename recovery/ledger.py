@@ -1,0 +1,305 @@
+"""The ledger: one DynamoDB table for what all paths must remember.
+
+Two kinds of items stand in it. A *case* is one failed item (see `recovery.cases`); letters have so many that they are
+written 25 at a time without conditions, since the lease of the letter already keeps others away. A *record* is
+anything that workers must agree on (an alert, a circuit, the case of a task): it carries a version, and a write names
+the version it replaces, so that of two workers one gets `Conflict`.
+
+Keys: `pk`, `sk`. Index `waiting` (`wait`, `since`): only cases that wait for a person, by path, group and age.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from recovery.aws import calling
+from recovery.cases import SHARDS, WAITS_FOR_A_PERSON, Case, case_key, from_json, to_json
+from recovery.errors import Conflict, Transient
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+READ_BATCH = 100  # BatchGetItem
+WRITE_BATCH = 25  # BatchWriteItem
+_ROUNDS = 6  # resubmissions of what DynamoDB left over, with doubling waits: about three seconds in all
+
+Item = Mapping[str, Any]
+
+ACTIONS = {
+    "read_cases": ("dynamodb:BatchGetItem",),
+    "write_cases": ("dynamodb:BatchWriteItem",),
+    "write_items": ("dynamodb:BatchWriteItem",),
+    "waiting": ("dynamodb:Query",),
+    "query": ("dynamodb:Query",),
+    "read_record": ("dynamodb:GetItem",),
+    "write_record": ("dynamodb:PutItem",),
+    "delete_record": ("dynamodb:DeleteItem",),
+    "change_case": ("dynamodb:PutItem",),
+}
+"""IAM actions of each method; the shipped policy is exactly the sum of these tables."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Something that workers agree on, with the version that the next write must name (0: not there yet)."""
+
+    pk: str
+    sk: str
+    data: Mapping[str, Any]
+    version: int
+
+
+class Ledger:
+    """Reads and writes the ledger table.
+
+    Args:
+        client: a boto3 DynamoDB client.
+        table: the table's name.
+        pause: waits the given number of seconds between resubmissions; tests replace it.
+    """
+
+    def __init__(self, client: DynamoDBClient, table: str, pause: Callable[[float], None] = time.sleep) -> None:
+        self._client = client
+        self.table = table
+        self._pause = pause
+
+    # -- cases ---------------------------------------------------------------------------------------------------
+
+    def read_cases(self, path: str, keys: Iterable[str]) -> dict[str, Case]:
+        """The cases of these items, by key; consistent reads, 100 at a time.
+
+        Raises:
+            Transient: DynamoDB still left keys unread after the resubmissions.
+        """
+        wanted = list(dict.fromkeys(keys))
+        found: dict[str, Case] = {}
+        for start in range(0, len(wanted), READ_BATCH):
+            asked = [
+                {"pk": {"S": case_key(path, key)}, "sk": {"S": "case"}} for key in wanted[start : start + READ_BATCH]
+            ]
+            for item in self._batch_get(asked):
+                case = _case(item)
+                found[case.key] = case
+        return found
+
+    def write_cases(self, cases: Sequence[Case]) -> None:
+        """Write cases whatever stood there; 25 at a time, leftovers resubmitted.
+
+        Raises:
+            Transient: some were not written; writing the same cases again is safe.
+        """
+        self.write_items([put(_case_item(case)) for case in cases])
+
+    def change_case(self, case: Case, *, expected: Case | None) -> None:
+        """Replace a case only if it still is as it was read (None: only if there is none).
+
+        Raises:
+            Conflict: somebody changed it since. A repeated write of the very same case is a success, because the
+                first answer may have been lost.
+        """
+        item = _case_item(case)
+        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
+        if expected is not None:
+            condition = {
+                "ConditionExpression": "#data = :data AND #state = :state",
+                "ExpressionAttributeNames": {"#data": "data", "#state": "state"},
+                "ExpressionAttributeValues": {":data": {"S": to_json(expected)}, ":state": {"S": expected.state}},
+            }
+        self._put(
+            item, condition, same=lambda old: old.get("data") == item["data"] and old.get("state") == item["state"]
+        )
+
+    def waiting(self, path: str, group: str = "", *, limit: int | None = None) -> Iterator[Case]:
+        """Cases of a path (and group) that wait for a person: by group, and by age within a group and shard.
+
+        The index lags a little behind (eventual consistency), so what must be exact is read again by key.
+        """
+        left = limit
+        for shard in range(SHARDS):
+            values: dict[str, Any] = {":wait": {"S": f"{path}#{shard}"}}
+            condition = "#wait = :wait"
+            names = {"#wait": "wait"}
+            if group:
+                values[":group"] = {"S": f"{group}#"}
+                condition += " AND begins_with(#since, :group)"
+                names["#since"] = "since"
+            keys: list[str] = []
+            for page in self._pages("waiting", condition, names, values, left):
+                keys = [item["pk"]["S"].split("#", 2)[2] for item in page]
+                for case in self.read_cases(path, keys).values():
+                    if case.state in WAITS_FOR_A_PERSON:
+                        yield case
+                        if left is not None:
+                            left -= 1
+                            if left <= 0:
+                                return
+
+    # -- records -------------------------------------------------------------------------------------------------
+
+    def read_record(self, pk: str, sk: str) -> Record:
+        """A record, by a consistent read; version 0 and no data where there is none."""
+        with calling("dynamodb:GetItem"):
+            answer = self._client.get_item(
+                TableName=self.table, Key={"pk": {"S": pk}, "sk": {"S": sk}}, ConsistentRead=True
+            )
+        item = answer.get("Item")
+        return _record(item) if item else Record(pk, sk, {}, 0)
+
+    def write_record(self, record: Record, expires: datetime) -> Record:
+        """Write a record in place of the version it names; returns it with its new version.
+
+        Raises:
+            Conflict: another worker wrote since the record was read.
+        """
+        item = record_item(record, expires)
+        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
+        if record.version:
+            condition = {
+                "ConditionExpression": "#v = :v",
+                "ExpressionAttributeNames": {"#v": "v"},
+                "ExpressionAttributeValues": {":v": {"N": str(record.version)}},
+            }
+        self._put(item, condition, same=lambda old: old.get("data") == item["data"] and old.get("v") == item["v"])
+        return Record(record.pk, record.sk, record.data, record.version + 1)
+
+    def delete_record(self, pk: str, sk: str) -> None:
+        """Remove an item; nothing happens where there is none."""
+        with calling("dynamodb:DeleteItem"):
+            self._client.delete_item(TableName=self.table, Key={"pk": {"S": pk}, "sk": {"S": sk}})
+
+    def query(self, pk: str, *, up_to: str = "") -> Iterator[Record]:
+        """All records of a partition in the order of `sk`, by consistent reads; `up_to`: sort keys not above it."""
+        values: dict[str, Any] = {":pk": {"S": pk}}
+        condition = "pk = :pk"
+        if up_to:
+            condition += " AND sk <= :sk"
+            values[":sk"] = {"S": up_to}
+        for page in self._pages("", condition, {}, values, None):
+            yield from map(_record, page)
+
+    # -- many at once --------------------------------------------------------------------------------------------
+
+    def write_items(self, writes: Sequence[Item]) -> None:
+        """Carry out put and delete requests (see `put`, `delete`), 25 at a time; the last of the same key counts.
+
+        Raises:
+            Transient: DynamoDB left some over after the resubmissions; repeating all of them is safe.
+        """
+        latest = {_request_key(write): write for write in writes}
+        pending: list[Item] = list(latest.values())
+        for start in range(0, len(pending), WRITE_BATCH):
+            batch = pending[start : start + WRITE_BATCH]
+            for attempt in range(_ROUNDS):
+                with calling("dynamodb:BatchWriteItem"):
+                    answer = self._client.batch_write_item(RequestItems={self.table: batch})  # type: ignore[dict-item]
+                batch = list(answer.get("UnprocessedItems", {}).get(self.table, []))
+                if not batch:
+                    break
+                self._pause(0.05 * 2**attempt)
+            else:
+                raise Transient("dynamodb:BatchWriteItem left items unprocessed", operation="dynamodb:BatchWriteItem")
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _batch_get(self, keys: list[Any]) -> Iterator[Item]:
+        for attempt in range(_ROUNDS):
+            with calling("dynamodb:BatchGetItem"):
+                answer = self._client.batch_get_item(RequestItems={self.table: {"Keys": keys, "ConsistentRead": True}})
+            yield from answer["Responses"].get(self.table, [])
+            left = answer.get("UnprocessedKeys", {})
+            keys = list(left[self.table]["Keys"]) if self.table in left else []
+            if not keys:
+                return
+            self._pause(0.05 * 2**attempt)
+        raise Transient("dynamodb:BatchGetItem left keys unread", operation="dynamodb:BatchGetItem")
+
+    def _pages(
+        self, index: str, condition: str, names: Mapping[str, str], values: Mapping[str, Any], limit: int | None
+    ) -> Iterator[Sequence[Item]]:
+        request: dict[str, Any] = {
+            "TableName": self.table,
+            "KeyConditionExpression": condition,
+            "ExpressionAttributeValues": dict(values),
+        }
+        if names:
+            request["ExpressionAttributeNames"] = dict(names)
+        if index:
+            request["IndexName"] = index
+        else:
+            request["ConsistentRead"] = True
+        if limit is not None:
+            request["Limit"] = max(1, limit)
+        while True:
+            with calling("dynamodb:Query"):
+                answer = self._client.query(**request)
+            yield answer["Items"]
+            if "LastEvaluatedKey" not in answer:
+                return
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def _put(self, item: Item, condition: dict[str, Any], same: Callable[[Mapping[str, Any]], bool]) -> None:
+        try:
+            with calling("dynamodb:PutItem"):
+                self._client.put_item(
+                    TableName=self.table, Item=item, ReturnValuesOnConditionCheckFailure="ALL_OLD", **condition
+                )
+        except Conflict as conflict:
+            cause = conflict.__cause__
+            old: Any = cause.response.get("Item") if isinstance(cause, ClientError) else None
+            if not (old and same(old)):
+                raise
+
+
+def put(item: Item) -> Item:
+    """A put for `Ledger.write_items`."""
+    return {"PutRequest": {"Item": item}}
+
+
+def delete(pk: str, sk: str) -> Item:
+    """A delete for `Ledger.write_items`."""
+    return {"DeleteRequest": {"Key": {"pk": {"S": pk}, "sk": {"S": sk}}}}
+
+
+def record_item(record: Record, expires: datetime) -> Item:
+    """A record as the table keeps it, at its next version."""
+    return {
+        "pk": {"S": record.pk},
+        "sk": {"S": record.sk},
+        "v": {"N": str(record.version + 1)},
+        "data": {"S": json.dumps(dict(record.data), separators=(",", ":"), sort_keys=True)},
+        "expires": {"N": str(int(expires.timestamp()))},
+    }
+
+
+def _case_item(case: Case) -> Item:
+    item: dict[str, Any] = {
+        "pk": {"S": case_key(case.path, case.key)},
+        "sk": {"S": "case"},
+        "state": {"S": case.state.value},
+        "data": {"S": to_json(case)},
+        "expires": {"N": str(int(case.expires.timestamp()))},
+    }
+    if case.state in WAITS_FOR_A_PERSON:
+        item["wait"] = {"S": case.shard()}
+        item["since"] = {"S": f"{case.group}#{case.first_seen.isoformat(timespec='seconds')}"}
+    return item
+
+
+def _case(item: Item) -> Case:
+    return from_json(item["state"]["S"], item["data"]["S"], int(item["expires"]["N"]))
+
+
+def _record(item: Item) -> Record:
+    return Record(item["pk"]["S"], item["sk"]["S"], json.loads(item["data"]["S"]), int(item["v"]["N"]))
+
+
+def _request_key(write: Item) -> tuple[str, str]:
+    key: Item = write["PutRequest"]["Item"] if "PutRequest" in write else write["DeleteRequest"]["Key"]
+    return str(key["pk"]["S"]), str(key["sk"]["S"])

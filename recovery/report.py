@@ -1,0 +1,263 @@
+"""What a run found and did, as a value, and how it is shown to people. Pure.
+
+A `Tally` takes one `Entry` for each item and keeps counts and a few samples, so that its size does not grow with the
+queue; the full list goes to the archive, line by line.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from html import escape
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SAMPLES = 5
+"""Sample ids kept for each group."""
+LISTED = 50
+"""Rows shown of any list in an artifact; the full list lies in S3."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What happened to one item.
+
+    Attributes:
+        key: message id, row key, task or flow name.
+        source: where it was found (queue, table ...).
+        kind, rule, group: the diagnosis ("" where the item was not judged).
+        action: what was done ("heal", "alert", "archive", "leave", ...).
+        reason: the verdict's sentence.
+        error: the normalised error text.
+        attempt, budget: attempt n of m (0 of 0 where it does not apply).
+        settled: False when the action did not go through and the item stays where it was.
+        next_step: what a person can do, or "".
+    """
+
+    key: str
+    source: str
+    action: str
+    reason: str
+    kind: str = ""
+    rule: str = ""
+    group: str = ""
+    error: str = ""
+    attempt: int = 0
+    budget: int = 0
+    settled: bool = True
+    next_step: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """One line of the full list in the archive."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+class GroupRow(BaseModel):
+    """Alike items of one source to which the same was done."""
+
+    model_config = ConfigDict(frozen=True)
+
+    source: str
+    kind: str
+    group: str
+    action: str
+    settled: bool
+    count: int
+    reason: str
+    error: str = ""
+    rule: str = ""
+    samples: tuple[str, ...] = ()
+    next_step: str = ""
+
+
+class RecoveryReport(BaseModel):
+    """The result of one run of a recovery path."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    run: str = Field(description="Name of the run.")
+    started: datetime
+    seconds: float
+    dry_run: bool
+    found: int = Field(description="Items looked at.")
+    by_kind: Mapping[str, int]
+    by_action: Mapping[str, int] = Field(description="Settled items by action (in a dry run: what would be done).")
+    unsettled: int = Field(description="Items whose action did not go through; they stay where they were.")
+    recovered: int = Field(0, description="Items brought back earlier that have now stayed away for the settle time.")
+    seconds_to_recover: float | None = Field(None, description="Mean time from first sight to recovered, in seconds.")
+    missed_events: int = Field(0, description="Items that only the sweep found.")
+    groups: tuple[GroupRow, ...] = ()
+    problems: tuple[str, ...] = Field((), description="What could not be done at all, each a line a person can act on.")
+    warnings: tuple[str, ...] = ()
+    requests: Mapping[str, int] = Field(default_factory=dict, description="AWS requests by service.")
+    full_list: str = Field("", description="s3:// address of the full list.")
+    pictures: tuple[tuple[str, int], ...] = Field((), description="Further bars of the chart: label and value.")
+
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing was found and nothing went wrong: no artifact is worth making."""
+        return not (self.found or self.recovered or self.problems or self.warnings)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the run must end as failed, after its report was published."""
+        return bool(self.problems)
+
+
+@dataclass
+class Tally:
+    """Counts entries as they come; its size is bounded by the number of groups."""
+
+    by_kind: Counter[str] = field(default_factory=Counter)
+    by_action: Counter[str] = field(default_factory=Counter)
+    found: int = 0
+    unsettled: int = 0
+    _groups: dict[tuple[str, str, str, str, bool], GroupRow] = field(default_factory=dict)
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Count these items."""
+        for entry in entries:
+            self.found += 1
+            if entry.kind:
+                self.by_kind[entry.kind] += 1
+            if entry.settled:
+                self.by_action[entry.action] += 1
+            else:
+                self.unsettled += 1
+            self._count_group(entry)
+
+    def groups(self) -> tuple[GroupRow, ...]:
+        """The groups, the largest first."""
+        return tuple(sorted(self._groups.values(), key=lambda row: (-row.count, row.source, row.group, row.action)))
+
+    def _count_group(self, entry: Entry) -> None:
+        # What was not judged has no fingerprint: its reason is what makes it alike.
+        key = (entry.source, entry.group or entry.reason, entry.kind, entry.action, entry.settled)
+        old = self._groups.get(key)
+        if old is None:
+            self._groups[key] = GroupRow(
+                source=entry.source,
+                kind=entry.kind,
+                group=entry.group,
+                action=entry.action,
+                settled=entry.settled,
+                count=1,
+                reason=entry.reason,
+                error=entry.error,
+                rule=entry.rule,
+                samples=(entry.key,),
+                next_step=entry.next_step,
+            )
+            return
+        samples = old.samples if len(old.samples) >= SAMPLES else (*old.samples, entry.key)
+        self._groups[key] = old.model_copy(update={"count": old.count + 1, "samples": samples})
+
+
+def table(report: RecoveryReport) -> list[dict[str, Any]]:
+    """Rows of the table artifact: one for each group, with sample ids and the next step for a person."""
+    return [
+        {
+            "source": row.source,
+            "kind": row.kind or "-",
+            "count": row.count,
+            "action": row.action if row.settled else f"{row.action} (did not go through)",
+            "why": row.reason,
+            "error": row.error or "-",
+            "rule": row.rule or "-",
+            "group": row.group or "-",
+            "samples": ", ".join(row.samples),
+            "next step": row.next_step or "-",
+        }
+        for row in report.groups[:LISTED]
+    ]
+
+
+def markdown(report: RecoveryReport, title: str) -> str:
+    """The report as one page of markdown, headed by a picture."""
+    lines = [f"# {title}", "", headline(report), ""]
+    bars = [(f"{action}", count) for action, count in sorted(report.by_action.items(), key=lambda pair: -pair[1])]
+    if report.unsettled:
+        bars.append(("did not go through", report.unsettled))
+    if report.recovered:
+        bars.append(("recovered", report.recovered))
+    bars += list(report.pictures)
+    if bars:
+        lines += [f"![{title}]({chart(bars)})", ""]
+    if report.problems:
+        lines += ["## Could not be done", "", *(f"- {_cell(problem)}" for problem in report.problems[:LISTED]), ""]
+    if report.warnings:
+        lines += ["## Mind", "", *(f"- {_cell(warning)}" for warning in report.warnings[:LISTED]), ""]
+    if report.groups:
+        lines += ["## Groups of alike failures", "", "| items | kind | action | why | error | next step |"]
+        lines += ["|---:|---|---|---|---|---|"]
+        for row in report.groups[:LISTED]:
+            action = row.action if row.settled else f"{row.action}, did not go through"
+            cells = (row.kind or "-", action, row.reason, f"`{row.error}`" if row.error else "-", row.next_step or "-")
+            lines.append(f"| {row.count} | " + " | ".join(map(_cell, cells)) + " |")
+        if len(report.groups) > LISTED:
+            lines.append(f"\n{len(report.groups) - LISTED} more groups are in the full list.")
+        lines.append("")
+    lines += ["## This run", "", *_facts(report)]
+    return "\n".join(lines)
+
+
+def headline(report: RecoveryReport) -> str:
+    """One sentence: what was found and what was done."""
+    if report.dry_run:
+        done = ", ".join(f"{count} to {action}" for action, count in sorted(report.by_action.items()))
+        return f"Dry run: {report.found} looked at, nothing changed. It would be: {done or 'nothing to do'}."
+    done = ", ".join(f"{count} {action}" for action, count in sorted(report.by_action.items()))
+    text = f"{report.found} found: {done or 'nothing settled'}"
+    if report.unsettled:
+        text += f", {report.unsettled} did not go through"
+    if report.recovered:
+        text += f"; {report.recovered} of earlier runs proved recovered"
+    return text + "."
+
+
+def chart(bars: Iterable[tuple[str, int]]) -> str:
+    """A horizontal bar chart as an SVG data URI, which Prefect's markdown shows."""
+    rows = list(bars)
+    most = max((value for _, value in rows), default=0) or 1
+    colours = ("#2563eb", "#0d9488", "#d97706", "#7c3aed", "#dc2626", "#475569")
+    height = 30 * len(rows) + 10
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="640" height="{height}" viewBox="0 0 640 {height}"'
+        ' font-family="sans-serif" font-size="13">',
+        f'<rect width="640" height="{height}" rx="6" fill="#f8fafc"/>',
+    ]
+    for index, (label, value) in enumerate(rows):
+        top = 10 + 30 * index
+        width = max(2, round(380 * value / most)) if value else 0
+        parts.append(f'<text x="170" y="{top + 15}" text-anchor="end" fill="#0f172a">{escape(label[:24])}</text>')
+        parts.append(f'<rect x="180" y="{top}" width="{width}" height="20" rx="3" fill="{colours[index % 6]}"/>')
+        parts.append(f'<text x="{188 + width}" y="{top + 15}" fill="#0f172a">{value:,}</text>')
+    parts.append("</svg>")
+    return "data:image/svg+xml;base64," + base64.b64encode("".join(parts).encode()).decode()
+
+
+def _facts(report: RecoveryReport) -> list[str]:
+    kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(report.by_kind.items()))
+    requests = ", ".join(f"{service} {count}" for service, count in sorted(report.requests.items()))
+    facts = [f"- started {report.started:%Y-%m-%d %H:%M:%S} UTC, took {report.seconds:.1f} s"]
+    if kinds:
+        facts.append(f"- kinds: {kinds}")
+    if report.seconds_to_recover is not None:
+        facts.append(f"- mean time to recover: {report.seconds_to_recover:.0f} s")
+    if report.missed_events:
+        facts.append(f"- found by the sweep without an event: {report.missed_events}")
+    facts.append(f"- AWS requests: {sum(report.requests.values())} ({requests or 'none'})")
+    if report.full_list:
+        facts.append(f"- full list: `{report.full_list}`")
+    return facts
+
+
+def _cell(text: str) -> str:
+    # What stands in a table must neither end its cell nor start a template or a tag.
+    flat = " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+    return flat.replace("{{", "{ {").replace("}}", "} }")

@@ -1,0 +1,80 @@
+"""The settings that the project reads from the environment, in one place.
+
+The README's table is tested against `SETTINGS`. Everything of AWS itself (region, credentials, endpoints) is boto3's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from recovery.errors import BadInput
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One environment variable.
+
+    Attributes:
+        name: the variable.
+        meaning: one line for the README.
+        default: its value when unset; None when it must be set (or come from a saved estate block).
+    """
+
+    name: str
+    meaning: str
+    default: str | None = None
+
+
+SETTINGS = (
+    Setting("REPRISE_LEDGER_TABLE", "name of the DynamoDB ledger table"),
+    Setting("REPRISE_ARCHIVE_BUCKET", "name of the S3 archive bucket"),
+    Setting("REPRISE_ALERT_TOPIC_ARN", "ARN of the SNS topic that tells people"),
+    Setting("REPRISE_METRICS_NAMESPACE", "CloudWatch namespace of the metrics; empty: none are published", "Reprise"),
+    Setting(
+        "REPRISE_ARCHIVE_DAYS", "days that the bucket keeps an archived item (the template's RetentionDays)", "400"
+    ),
+    Setting("REPRISE_LOG_LEVEL", "level of the line logged for each action and group", "INFO"),
+)
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+def read(name: str, environment: Mapping[str, str] | None = None) -> str:
+    """The value of a setting, or its default.
+
+    Raises:
+        BadInput: it is not set and has no default.
+    """
+    setting = _BY_NAME[name]
+    value = (os.environ if environment is None else environment).get(name, "").strip()
+    if value:
+        return value
+    if setting.default is None:
+        raise BadInput(f"{name} is not set: it must hold the {setting.meaning}")
+    return setting.default
+
+
+def log_level(environment: Mapping[str, str] | None = None) -> str:
+    """The level of the line that each action and group gets.
+
+    Raises:
+        BadInput: the variable holds something else than a level.
+    """
+    level = read("REPRISE_LOG_LEVEL", environment).upper()
+    if level not in _LEVELS:
+        raise BadInput(f"REPRISE_LOG_LEVEL is {level!r}: expected one of {', '.join(_LEVELS)}")
+    return level
+
+
+def archive_days(environment: Mapping[str, str] | None = None) -> int:
+    """How long the archive bucket keeps what is in it, in days.
+
+    Raises:
+        BadInput: the variable does not hold a whole number of at least 1.
+    """
+    text = read("REPRISE_ARCHIVE_DAYS", environment)
+    if not text.isdecimal() or int(text) < 1:
+        raise BadInput(f"REPRISE_ARCHIVE_DAYS is {text!r}: expected a whole number of days, at least 1")
+    return int(text)
