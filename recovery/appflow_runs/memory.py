@@ -1,0 +1,188 @@
+"""What the ledger remembers of a flow, brought up to date with what AWS says, and its JSON form. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from recovery.appflow_runs.coverage import Coverage, Window
+from recovery.appflow_runs.models import AppFlowPolicy, Attempt, FlowFacts, History, Means, Run, RunStatus
+from recovery.cases import EPOCH
+from recovery.failures.models import Diagnosis, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """All that is kept for one flow, in the detail of its case.
+
+    Attributes:
+        history: attempts and the incident under way.
+        coverage: of an incremental scheduled flow.
+        told: alert groups that people were told in this incident.
+        noticed: id of the latest failed run that was ever noticed.
+        summary: status and time of the newest run in the list of flows, when its records were last read.
+        read_at: when they were.
+        seconds_to_recover: of the last incident; None before the first recovery.
+    """
+
+    history: History = field(default_factory=History)
+    coverage: Coverage = field(default_factory=Coverage)
+    told: tuple[str, ...] = ()
+    noticed: str = ""
+    summary: str = ""
+    read_at: datetime | None = None
+    seconds_to_recover: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """For the detail of a case: plain JSON values, times in milliseconds since 1970."""
+        asked = self.coverage.asked
+        return {
+            "attempts": [_attempt_json(attempt) for attempt in self.history.attempts],
+            "began": _stamp(self.history.began),
+            "recovered": _stamp(self.history.recovered),
+            "asked": [_stamp(asked.start), _stamp(asked.end)] if asked else None,
+            "covered": [[_stamp(window.start), _stamp(window.end)] for window in self.coverage.covered],
+            "told": list(self.told),
+            "noticed": self.noticed,
+            "summary": self.summary,
+            "read": _stamp(self.read_at),
+            "seconds": self.seconds_to_recover,
+        }
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Memory:
+        """What `as_json` gave; an empty mapping is a flow that was never seen."""
+        asked = raw.get("asked")
+        return cls(
+            history=History(
+                attempts=tuple(_attempt(item) for item in raw.get("attempts", ())),
+                began=_time(raw.get("began")),
+                recovered=_time(raw.get("recovered")),
+            ),
+            coverage=Coverage(
+                Window(_moment(asked[0]), _moment(asked[1])) if asked else None,
+                tuple(Window(_moment(start), _moment(end)) for start, end in raw.get("covered", ())),
+            ),
+            told=tuple(raw.get("told", ())),
+            noticed=str(raw.get("noticed", "")),
+            summary=str(raw.get("summary", "")),
+            read_at=_time(raw.get("read")),
+            seconds_to_recover=raw.get("seconds"),
+        )
+
+
+def up_to_date(history: History, facts: FlowFacts, policy: AppFlowPolicy) -> tuple[History, float | None]:
+    """The history after what AWS shows, and the seconds to recover if an incident ended since it was kept.
+
+    An incident begins with the first failure after a success (of the flow, or of a twin) and ends with the next
+    success. A failure within the settle time after one goes on with the attempts of the incident before: what works and
+    comes back uses the same budget.
+    """
+    history = _with_twin(history, facts)
+    solved = _solved(history, facts, policy)
+    failures = [run for run in facts.runs if _is_failure(run, policy) and (solved is None or run.updated > solved)]
+    going_on = history.began is not None and (solved is None or solved < history.began)
+    seconds = None
+    if history.began is not None and not going_on and solved is not None:
+        seconds = max(0.0, (solved - history.began).total_seconds())
+    if going_on:
+        return history, None
+    if not failures:
+        return replace(history, began=None, recovered=solved or history.recovered), seconds
+    first = min(failures, key=lambda run: run.updated)
+    before = solved or history.recovered
+    soon = before is not None and first.updated - before < policy.settle
+    return History(history.attempts if soon else (), first.updated, None), seconds
+
+
+def _with_twin(history: History, facts: FlowFacts) -> History:
+    """The last attempt with the outcome of its twin's run, once that has ended."""
+    last = history.last
+    if last is None or last.means is not Means.TWIN or last.outcome or not facts.twin_runs:
+        return history
+    run = facts.twin_runs[0]
+    if run.is_under_way:
+        return history
+    failed = run.status is RunStatus.ERROR
+    ended = replace(
+        last,
+        run=run.id,
+        outcome=run.status.value,
+        ended=run.updated,
+        records=run.records,
+        error=facts.error if failed else "",
+        diagnosis=facts.diagnosis if failed else None,
+    )
+    return replace(history, attempts=(*history.attempts[:-1], ended))
+
+
+def _solved(history: History, facts: FlowFacts, policy: AppFlowPolicy) -> datetime | None:
+    """When the latest success ended, by the flow itself or by a twin."""
+    times = [run.updated for run in facts.runs if run.status is RunStatus.SUCCESSFUL and not _is_failure(run, policy)]
+    times += [
+        attempt.ended for attempt in history.attempts if attempt.outcome == RunStatus.SUCCESSFUL and attempt.ended
+    ]
+    return max(times, default=None)
+
+
+def _is_failure(run: Run, policy: AppFlowPolicy) -> bool:
+    if run.status is RunStatus.SUCCESSFUL:
+        return policy.rerun_partial and bool(run.failed_records)
+    return run.status is RunStatus.ERROR
+
+
+def _attempt_json(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "n": attempt.number,
+        "means": attempt.means.value,
+        "failed": attempt.failed_run,
+        "claimed": _stamp(attempt.claimed),
+        "lease": _stamp(attempt.lease_ends),
+        "run": attempt.run,
+        "outcome": attempt.outcome,
+        "ended": _stamp(attempt.ended),
+        "records": attempt.records,
+        "error": attempt.error,
+        "diagnosis": _diagnosis_json(attempt.diagnosis),
+    }
+
+
+def _attempt(raw: Mapping[str, Any]) -> Attempt:
+    return Attempt(
+        number=int(raw["n"]),
+        means=Means(raw["means"]),
+        failed_run=str(raw["failed"]),
+        claimed=_moment(raw["claimed"]),
+        lease_ends=_moment(raw["lease"]),
+        run=str(raw["run"]),
+        outcome=str(raw["outcome"]),
+        ended=_time(raw["ended"]),
+        records=raw["records"],
+        error=str(raw["error"]),
+        diagnosis=_diagnosis(raw["diagnosis"]),
+    )
+
+
+def _diagnosis_json(diagnosis: Diagnosis | None) -> list[Any] | None:
+    # The quote stays out: it holds words of the error as they were.
+    if diagnosis is None:
+        return None
+    return [diagnosis.kind.value, diagnosis.transient, diagnosis.rule, diagnosis.reason]
+
+
+def _diagnosis(raw: list[Any] | None) -> Diagnosis | None:
+    return None if raw is None else Diagnosis(Kind(raw[0]), bool(raw[1]), str(raw[2]), str(raw[3]))
+
+
+def _stamp(moment: datetime | None) -> int | None:
+    return None if moment is None else round(moment.timestamp() * 1000)
+
+
+def _moment(milliseconds: int) -> datetime:
+    return EPOCH + timedelta(milliseconds=milliseconds)
+
+
+def _time(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else _moment(milliseconds)

@@ -1,0 +1,337 @@
+"""What to do about a flow whose run failed. Pure: the order of the rules is the order of docs/paths/appflow_runs.md.
+
+The ids (`S1`, `O3` ...) are those of the sentences there.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from recovery.appflow_runs.models import (
+    LONGEST_RUN,
+    AppFlowPolicy,
+    Attempt,
+    Escalate,
+    Flow,
+    FlowFacts,
+    FlowStatus,
+    History,
+    Leave,
+    Means,
+    Reactivate,
+    Rerun,
+    Run,
+    RunStatus,
+    RunTwin,
+    Trigger,
+    Verdict,
+    Wait,
+    client_token,
+    draw,
+    twin_name,
+)
+from recovery.appflow_runs.schedule import next_run, understood
+from recovery.failures.models import Kind
+
+LOOK_AGAIN = timedelta(minutes=10)
+"""When AWS names no time: the next sweep."""
+APPEARS_WITHIN = timedelta(hours=1)
+"""Execution records lag behind StartFlow, usually by seconds; a started run that is missing for longer is a riddle."""
+EVENT_REPORT = timedelta(minutes=5)
+"""An event-triggered flow reports every five minutes (user guide, flow notifications)."""
+
+_CAUSES = {
+    Kind.AUTH_FAILURE: "renew the credentials or permissions of its connector profile",
+    Kind.VALIDATION_ERROR: "correct the flow's fields, mapping or limits",
+    Kind.BAD_PAYLOAD: "correct the data in the source, or the flow's mapping",
+    Kind.CODE_BUG: "report the connector's error to its maker",
+}
+
+
+def decide(facts: FlowFacts, history: History, policy: AppFlowPolicy, now: datetime) -> Verdict:
+    """The verdict on one flow.
+
+    Args:
+        facts: what AWS says now.
+        history: what the ledger remembers, brought up to date (`recovery.appflow_runs.memory.up_to_date`).
+        policy: what is allowed.
+        now: the present time, aware.
+    """
+    flow = facts.flow
+    if flow.is_twin:
+        return Leave("S1", "a temporary twin, which is removed by the attempt that made it")
+    if flow.status in (FlowStatus.DEPRECATED, FlowStatus.DELETED):
+        return Leave("S2", f"the flow is {flow.status.value.lower()}")
+    if not facts.runs:
+        return Leave("S3", "the flow has not run")
+    newest = facts.runs[0]
+    return _under_way_or_fine(newest, flow, policy, now) or _failed(newest, facts, history, policy, now)
+
+
+def _under_way_or_fine(newest: Run, flow: Flow, policy: AppFlowPolicy, now: datetime) -> Verdict | None:
+    if newest.is_under_way:
+        if now - newest.started > LONGEST_RUN + APPEARS_WITHIN:
+            return Escalate(
+                "R1",
+                "a run has been under way for more than 48 hours, after which AppFlow ends runs",
+                f"look at run {newest.id} in the AppFlow console; cancel it, or ask AWS support",
+            )
+        return Leave("R2", "a newer run is under way")
+    if newest.status is RunStatus.CANCELED:
+        return Leave("R3", "a person cancelled the newest run")
+    if newest.status is RunStatus.SUCCESSFUL:
+        if not newest.failed_records:
+            return Leave("R4", "the newest run succeeded")
+        if not policy.rerun_partial:
+            return Leave(
+                "R5", f"the newest run succeeded, but {newest.failed_records} records failed: look at its error output"
+            )
+        if flow.trigger is not Trigger.ON_DEMAND:
+            return Leave(
+                "R6",
+                f"the newest run succeeded, but {newest.failed_records} records failed, and only an on-demand flow "
+                "can pull them again",
+            )
+    return None
+
+
+def _failed(newest: Run, facts: FlowFacts, history: History, policy: AppFlowPolicy, now: datetime) -> Verdict:
+    """The newest run failed (or left records behind that the policy wants again)."""
+    return (
+        _attempt_under_way(newest, facts, history, now)
+        or _switched_off_on_purpose(facts)
+        or _cause(newest, facts, history, policy, now)
+        or _switched_off_by_appflow(newest, facts, history, policy, now)
+        or _by_trigger(newest, facts, history, policy, now)
+    )
+
+
+def _attempt_under_way(newest: Run, facts: FlowFacts, history: History, now: datetime) -> Verdict | None:
+    last = history.last
+    if last is None or last.failed_run != newest.id:
+        return None
+    if last.means is Means.TWIN:
+        if facts.twin_runs and facts.twin_runs[0].is_under_way:
+            return Wait("T1", "its temporary twin is running", now + LOOK_AGAIN)
+        if last.outcome == RunStatus.SUCCESSFUL:
+            return Leave("T2", "its temporary twin has made the transfer; the schedule goes on by itself")
+        if last.outcome == RunStatus.CANCELED:
+            return Leave("T3", "a person cancelled its temporary twin")
+    if last.outcome:
+        return None
+    if last.run and last.means is not Means.REACTIVATE:
+        if now - last.claimed < APPEARS_WITHIN:
+            return Wait("T4", f"run {last.run} was started and is not in the records yet", now + LOOK_AGAIN)
+        return Escalate(
+            "T5",
+            f"AppFlow started run {last.run} but shows no record of it, so a second start could double it",
+            "look for the run in the AppFlow console and run the flow by hand",
+        )
+    if not last.run and now < last.lease_ends:
+        return Wait("T6", "another run of this deployment is making the attempt", last.lease_ends)
+    return None
+
+
+def _switched_off_on_purpose(facts: FlowFacts) -> Verdict | None:
+    flow = facts.flow
+    if flow.status is FlowStatus.DRAFT:
+        return Leave("D1", "the flow is a draft that nobody has activated")
+    if flow.status is FlowStatus.SUSPENDED and not switched_off(facts):
+        return Leave("D2", "a person switched the flow off")
+    return None
+
+
+def _cause(newest: Run, facts: FlowFacts, history: History, policy: AppFlowPolicy, now: datetime) -> Verdict | None:
+    flow = facts.flow
+    partial = newest.status is RunStatus.SUCCESSFUL
+    kind = facts.diagnosis.kind if facts.diagnosis else Kind.UNKNOWN
+    reason = facts.diagnosis.reason if facts.diagnosis else "the run's error does not tell why"
+    off = " and AppFlow switched the flow off" if switched_off(facts) else ""
+    if not partial and kind is not Kind.UNKNOWN and not (facts.diagnosis and facts.diagnosis.transient):
+        todo = _CAUSES.get(kind, "mend the cause")
+        return Escalate("C1", f"this does not pass by itself: {reason}{off}", f"{todo}; then {_how_to_run(flow)}")
+    if now - newest.updated > policy.max_age and not history.attempts:
+        hours = policy.max_age_hours
+        return Escalate(
+            "C2",
+            f"the run failed more than {hours:g} hours ago{off}",
+            f"decide whether it is still wanted; {_how_to_run(flow)}",
+        )
+    budget = (
+        policy.attempts if partial or kind is not Kind.UNKNOWN else min(policy.attempts, policy.attempts_when_unknown)
+    )
+    if _open_attempt(newest, history) is None and len(history.attempts) >= budget:
+        rule = "C3" if budget == policy.attempts else "C4"
+        why = f"failed again after {len(history.attempts)} attempts" if history.attempts else "no attempts are allowed"
+        return Escalate(rule, f"{why}: {reason}{off}", f"look at the error; {_how_to_run(flow)}")
+    in_a_row = failures_in_a_row(facts.runs)
+    if flow.trigger is not Trigger.ON_DEMAND and not off and in_a_row > policy.attempts:
+        return Escalate("C5", f"failed {in_a_row} times in a row: {reason}", f"look at the error; {_how_to_run(flow)}")
+    return None
+
+
+def _switched_off_by_appflow(
+    newest: Run, facts: FlowFacts, history: History, policy: AppFlowPolicy, now: datetime
+) -> Verdict | None:
+    flow = facts.flow
+    if not switched_off(facts):
+        return None
+    if not policy.allow_reactivate:
+        return Escalate(
+            "D3",
+            f"AppFlow switched the flow off after {failures_in_a_row(facts.runs)} failures in a row",
+            f"activate it: aws appflow start-flow --flow-name {flow.name}",
+        )
+    last = history.last
+    if last and last.failed_run == newest.id and last.run and now - last.claimed < LOOK_AGAIN:
+        return Wait("D4", "it was activated a moment ago", last.claimed + LOOK_AGAIN)
+    number, due = _next_attempt(newest, history, flow, policy)
+    if now < due:
+        return Wait("D5", f"attempt {number} of {policy.attempts} to activate it again is due later", due)
+    return Reactivate(
+        "D6",
+        "AppFlow switched the flow off for a cause that passes by itself",
+        client_token(flow.arn, newest.id, number),
+        newest.id,
+        number,
+    )
+
+
+def _by_trigger(newest: Run, facts: FlowFacts, history: History, policy: AppFlowPolicy, now: datetime) -> Verdict:
+    flow = facts.flow
+    if flow.trigger is Trigger.ON_DEMAND:
+        return _on_demand(newest, facts, history, policy, now)
+    if flow.trigger is Trigger.EVENT:
+        return Wait(
+            "E1",
+            "an event-triggered flow cannot be run again; the next events run it; those of the failure may be lost",
+            now + EVENT_REPORT,
+        )
+    return _scheduled(newest, facts, history, policy, now)
+
+
+def _on_demand(newest: Run, facts: FlowFacts, history: History, policy: AppFlowPolicy, now: datetime) -> Verdict:
+    flow = facts.flow
+    if flow.inserts and wrote_since_success(facts.runs) and not policy.allow_duplicates:
+        return Escalate(
+            "O1",
+            "the failed run had written records, and its destination inserts: running it again would double them",
+            f"remove what was written or accept duplicates (allow_duplicates); {_how_to_run(flow)}",
+        )
+    number, due = _next_attempt(newest, history, flow, policy)
+    if now < due:
+        return Wait("O2", f"attempt {number} of {policy.attempts} is due later", due)
+    return Rerun(
+        "O3",
+        f"attempt {number} of {policy.attempts}: "
+        + (facts.diagnosis.reason if facts.diagnosis else "the cause is not known"),
+        client_token(flow.arn, newest.id, number),
+        newest.id,
+        number,
+    )
+
+
+def _scheduled(newest: Run, facts: FlowFacts, history: History, policy: AppFlowPolicy, now: datetime) -> Verdict:
+    flow = facts.flow
+    schedule = flow.schedule
+    if schedule is None or not understood(schedule.expression):
+        return Wait(
+            "W1", "StartFlow would not run it, and its schedule cannot be read: looking again later", now + LOOK_AGAIN
+        )
+    following = next_run(schedule, now, newest.started)
+    if following is not None and following - now <= policy.near:
+        return Wait("W2", "StartFlow would not run it; its next schedule is near", following)
+    why_not = _why_no_twin(facts, policy)
+    if why_not is not None:
+        rule, text = why_not
+        if following is None:
+            return Escalate("W3", f"its schedule has ended, and {text}", _how_to_run(flow))
+        return Wait(rule, f"it waits for its next schedule: {text}", following)
+    number, due = _next_attempt(newest, history, flow, policy)
+    if now < due:
+        return Wait("W8", f"attempt {number} of {policy.attempts} through a temporary twin is due later", due)
+    return RunTwin(
+        "W9",
+        f"attempt {number} of {policy.attempts}: its next schedule is far, so a temporary twin makes the transfer once",
+        twin_name(flow.arn, newest.id, number),
+        client_token(flow.arn, newest.id, number),
+        newest.id,
+        number,
+    )
+
+
+def _why_no_twin(facts: FlowFacts, policy: AppFlowPolicy) -> tuple[str, str] | None:
+    flow = facts.flow
+    if flow.schedule is None or flow.schedule.incremental:
+        return "W4", "that run pulls everything since the last success, while a twin would pull all there is"
+    if flow.writes_objects:
+        return "W5", "a twin would write its objects under its own name"
+    if not policy.allow_twin:
+        return "W6", "the policy does not allow a temporary twin (allow_twin)"
+    if flow.inserts and wrote_since_success(facts.runs) and not policy.allow_duplicates:
+        return "W7", "records had been written, and the destination inserts (allow_duplicates)"
+    return None
+
+
+def _open_attempt(newest: Run, history: History) -> Attempt | None:
+    """The last attempt, if it answers this failure and is not known to have started anything."""
+    last = history.last
+    if last is None or last.failed_run != newest.id or last.outcome or last.run:
+        return None
+    return last
+
+
+def _next_attempt(newest: Run, history: History, flow: Flow, policy: AppFlowPolicy) -> tuple[int, datetime]:
+    """Number and due time of the attempt to make now. One that was begun is made again under its number, at once."""
+    begun = _open_attempt(newest, history)
+    if begun is not None:
+        return begun.number, begun.claimed
+    number = (history.last.number if history.last else 0) + 1
+    failed = newest.updated
+    if history.last and history.last.failed_run == newest.id:
+        failed = max(failed, history.last.ended or history.last.claimed)
+    return number, failed + policy.backoff.delay(number, draw(flow.arn, newest.id, number))
+
+
+def switched_off(facts: FlowFacts) -> bool:
+    """Whether AppFlow switched the flow off, as opposed to a person.
+
+    AppFlow leaves a status message, or the failures in a row reach the threshold; a person's StopFlow leaves neither.
+    """
+    flow = facts.flow
+    if flow.status is FlowStatus.ERRORED:
+        return True
+    if flow.status is not FlowStatus.SUSPENDED:
+        return False
+    threshold = flow.schedule.threshold if flow.schedule else None
+    return bool(flow.status_message) or (threshold is not None and failures_in_a_row(facts.runs) >= threshold)
+
+
+def failures_in_a_row(runs: tuple[Run, ...]) -> int:
+    """Failed runs since the last success; cancelled runs and those under way say nothing."""
+    count = 0
+    for run in runs:
+        if run.status is RunStatus.SUCCESSFUL:
+            break
+        count += run.status is RunStatus.ERROR
+    return count
+
+
+def wrote_since_success(runs: tuple[Run, ...]) -> bool:
+    """Whether a run since the last full success may have written records."""
+    for run in runs:
+        if run.status is RunStatus.SUCCESSFUL and not run.failed_records:
+            return False
+        if run.wrote:
+            return True
+    return False
+
+
+def _how_to_run(flow: Flow) -> str:
+    if flow.trigger is Trigger.ON_DEMAND:
+        return f"run it: aws appflow start-flow --flow-name {flow.name}"
+    if flow.status is not FlowStatus.ACTIVE:
+        return f"activate it: aws appflow start-flow --flow-name {flow.name}"
+    if flow.trigger is Trigger.EVENT:
+        return "the next events run it; send those of the failure again from the source if they matter"
+    return "the schedule runs it; StartFlow would not"

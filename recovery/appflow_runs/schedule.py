@@ -1,0 +1,158 @@
+"""When a scheduled flow runs next. Pure.
+
+AppFlow takes `rate(5minutes)` (minutes to months; the tools of AWS also write it with a space) and, although its
+console does not show it, the six-field `cron(...)` of EventBridge. Times are UTC: the flow's `timezone` is a label
+only (service model, ScheduledTriggerProperties).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from recovery.appflow_runs.models import Schedule
+
+_RATE = re.compile(r"^\s*rate\(\s*(\d+)\s*(minute|hour|day|week|month)s?\s*\)\s*$", re.IGNORECASE)
+_CRON = re.compile(r"^\s*cron\(\s*([^)]*?)\s*\)\s*$", re.IGNORECASE)
+_UNITS = {
+    "minute": timedelta(minutes=1),
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+    "week": timedelta(weeks=1),
+}
+_MONTHS = {name: n for n, name in enumerate(("JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC").split(), 1)}  # noqa: SIM905 - readable
+_DAYS = {name: n for n, name in enumerate(("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"), 1)}
+_CRON_DAYS_AHEAD = 4 * 366 + 1  # a leap day is found, and the search ends
+
+
+def understood(expression: str) -> bool:
+    """Whether the times of this expression can be told."""
+    rate = _RATE.match(expression)
+    if rate:
+        return int(rate[1]) > 0
+    return _fields(expression) is not None
+
+
+def next_run(schedule: Schedule, now: datetime, last_started: datetime | None = None) -> datetime | None:
+    """The first scheduled start after `now` (aware), or None: the schedule has ended, or cannot be told.
+
+    Args:
+        schedule: the flow's schedule.
+        now: the present time, aware.
+        last_started: when the latest run began; a rate without a start time counts from it.
+    """
+    nominal = now - schedule.offset
+    found = _next_nominal(schedule, nominal, last_started)
+    if found is None or (schedule.ends is not None and found > schedule.ends):
+        return None
+    return found + schedule.offset
+
+
+def period(schedule: Schedule, now: datetime, last_started: datetime | None = None) -> timedelta | None:
+    """The time between the next scheduled run and the one after it, or None where it cannot be told."""
+    first = next_run(schedule, now, last_started)
+    if first is None:
+        return None
+    rate = _RATE.match(schedule.expression)
+    if rate and rate[2].lower() != "month":
+        return int(rate[1]) * _UNITS[rate[2].lower()]
+    second = next_run(schedule, first, first)
+    return None if second is None else second - first
+
+
+def _next_nominal(schedule: Schedule, after: datetime, last_started: datetime | None) -> datetime | None:
+    floor = max(after, schedule.starts - timedelta(microseconds=1)) if schedule.starts else after
+    rate = _RATE.match(schedule.expression)
+    if not rate:
+        fields = _fields(schedule.expression)
+        return None if fields is None else _next_cron(fields, floor)
+    anchor = schedule.starts or (last_started - schedule.offset if last_started else None)
+    count = int(rate[1])
+    if anchor is None or count < 1:
+        return None
+    unit = rate[2].lower()
+    if anchor > after:
+        return anchor
+    if unit == "month":
+        return _next_monthly(anchor, count, after)
+    step = count * _UNITS[unit]
+    return anchor + ((after - anchor) // step + 1) * step
+
+
+def _next_monthly(anchor: datetime, months: int, after: datetime) -> datetime:
+    steps = max(0, ((after.year - anchor.year) * 12 + after.month - anchor.month) // months - 1)
+    while (found := _add_months(anchor, steps * months)) <= after:
+        steps += 1
+    return found
+
+
+def _add_months(moment: datetime, months: int) -> datetime:
+    years, month = divmod(moment.month - 1 + months, 12)
+    first = moment.replace(year=moment.year + years, month=month + 1, day=1)
+    following = (first + timedelta(days=32)).replace(day=1)
+    return first + timedelta(days=min(moment.day, (following - first).days) - 1)
+
+
+_Fields = tuple[set[int], set[int], set[int] | None, set[int], set[int] | None, set[int] | None]
+
+
+def _fields(expression: str) -> _Fields | None:
+    """Minutes, hours, days of the month, months, days of the week (Sunday is 1) and years; None where all count."""
+    cron = _CRON.match(expression)
+    parts = cron[1].split() if cron else []
+    if len(parts) != 6:
+        return None
+    minute, hour, day, month, weekday, year = parts
+    try:
+        return (
+            _values(minute, 0, 59, {}),
+            _values(hour, 0, 23, {}),
+            None if day in "*?" else _values(day, 1, 31, {}),
+            _values(month, 1, 12, _MONTHS),
+            None if weekday in "*?" else _values(weekday, 1, 7, _DAYS),
+            None if year == "*" else _values(year, 1970, 2199, {}),
+        )
+    except ValueError:
+        return None  # L, W and # are not read
+
+
+def _values(text: str, low: int, high: int, names: dict[str, int]) -> set[int]:
+    found: set[int] = set()
+    for part in text.upper().split(","):
+        span, _, step = part.partition("/")
+        first, dash, last = span.partition("-")
+        if span == "*":
+            start, end = low, high
+        else:
+            start = names.get(first) or int(first)
+            end = (names.get(last) or int(last)) if dash else (high if step else start)
+        if not low <= start <= end <= high:
+            raise ValueError(text)
+        found.update(range(start, end + 1, int(step) if step else 1))
+    return found
+
+
+def _next_cron(fields: _Fields, after: datetime) -> datetime | None:
+    for midnight in _days(after.astimezone(UTC)):
+        minutes, hours, days, months, weekdays, years = fields
+        weekday = midnight.isoweekday() % 7 + 1
+        if (
+            midnight.month not in months
+            or (days is not None and midnight.day not in days)
+            or (weekdays is not None and weekday not in weekdays)
+            or (years is not None and midnight.year not in years)
+        ):
+            continue
+        for hour in sorted(hours):
+            for minute in sorted(minutes):
+                found = midnight.replace(hour=hour, minute=minute)
+                if found > after:
+                    return found
+    return None
+
+
+def _days(after: datetime) -> Iterator[datetime]:
+    midnight = after.replace(hour=0, minute=0, second=0, microsecond=0)
+    for number in range(_CRON_DAYS_AHEAD):
+        yield midnight + timedelta(days=number)
