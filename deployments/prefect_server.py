@@ -1,0 +1,97 @@
+"""A Prefect server of our own on SQLite: in a home of its own, on 127.0.0.1, ended with the process that started it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import httpx
+
+from deployments.prefect_settings import client_environment, server_environment
+from deployments.processes import LOOPBACK, free_port, start_module, stop, wait_until_ready
+from recovery.errors import Transient
+
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class PrefectServer:
+    """A running server.
+
+    Attributes:
+        api_url: what `PREFECT_API_URL` must be, as "http://127.0.0.1:4200/api".
+        ui_url: the address for a browser.
+        home: `PREFECT_HOME` of the server and of its clients.
+        log: the file with the server's own output.
+    """
+
+    api_url: str
+    ui_url: str
+    home: Path
+    log: Path
+
+    def client_environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The whole environment for a worker, the relay or a run that talks to this server."""
+        return client_environment(self.api_url, self.home, base)
+
+
+@contextlib.contextmanager
+def prefect_server(
+    home: Path,
+    *,
+    port: int | None = None,
+    ui: bool = True,
+    base: Mapping[str, str] | None = None,
+    startup_seconds: float = 120,
+) -> Iterator[PrefectServer]:
+    """Start a server, wait until it answers, and stop it at the end.
+
+    Args:
+        home: folder of its database, leases and log; created where missing, and kept.
+        port: the port to prefer; the next free one is taken when it is busy, and any when None.
+        ui: whether the browser's pages are served (their first start copies them, about two seconds).
+        base: the variables to start from; this process's own when None.
+        startup_seconds: how long it may take until it answers; a new database takes most of it.
+
+    Raises:
+        Transient: it ended, or did not answer in time. The message ends with the last lines of its log.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    log = home / "server.log"
+    environment = server_environment(home, base)
+    for attempt in range(1, _ATTEMPTS + 1):
+        chosen = free_port(port)
+        address = f"http://{LOOPBACK}:{chosen}"
+        process = start_module(
+            "prefect",
+            ["server", "start", "--host", LOOPBACK, "--port", str(chosen), "--ui" if ui else "--no-ui"],
+            environment={**environment, "PREFECT_UI_API_URL": f"{address}/api"},
+            log=log,
+            directory=home,
+        )
+        try:
+            if wait_until_ready(process, partial(_answers, address), seconds=startup_seconds):
+                yield PrefectServer(api_url=f"{address}/api", ui_url=address, home=home, log=log)
+                return
+            # Somebody may have taken the port in between: another one is worth a try, an unresponsive server is not.
+            ended = process.poll() is not None
+        finally:
+            stop(process)
+        if not ended or attempt == _ATTEMPTS:
+            what = "ended" if ended else f"did not answer in {startup_seconds:.0f} s"
+            raise Transient(f"the Prefect server on {address} {what}; the end of {log}:\n{_last_lines(log)}")
+
+
+def _answers(address: str) -> bool:
+    try:
+        # trust_env off: a proxy of this machine's has no business with a loopback address.
+        return httpx.get(f"{address}/api/health", timeout=5, trust_env=False).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
+
+
+def _last_lines(log: Path, count: int = 15) -> str:
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-count:])
