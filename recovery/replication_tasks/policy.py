@@ -1,0 +1,116 @@
+"""What a run is asked to do, and what it may do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from recovery.backoff import Backoff
+from recovery.replication_tasks.models import Facts
+
+Pattern = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=512)]
+"""A task's name or ARN, a glob over either (`orders-*`), or a tag: `tag:name=value` (globs allowed), `tag:name`."""
+
+
+def matches(facts: Facts, patterns: Iterable[str]) -> bool:
+    """Whether a replication is meant by any of the patterns; no pattern means none."""
+    return any(_meant(facts, pattern) for pattern in patterns)
+
+
+def asks_for_tags(patterns: Iterable[str]) -> bool:
+    """Whether tags must be read to judge the patterns."""
+    return any(pattern.startswith("tag:") for pattern in patterns)
+
+
+def _meant(facts: Facts, pattern: str) -> bool:
+    if pattern.startswith("tag:"):
+        name, has_value, value = pattern.removeprefix("tag:").partition("=")
+        return any(fnmatchcase(key, name) and (not has_value or fnmatchcase(given, value)) for key, given in facts.tags)
+    return fnmatchcase(facts.name, pattern) or fnmatchcase(facts.arn, pattern)
+
+
+class ReplicationPolicy(BaseModel):
+    """What may be done to the named replications, how often, and when it counts as mended."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    allow_reload: tuple[Pattern, ...] = Field(
+        (),
+        title="May be reloaded",
+        description="Names, ARNs, globs or `tag:name=value` of replications whose target may be dropped, truncated and"
+        " loaded again. Nothing named: no target is ever emptied.",
+    )
+    budget: int = Field(5, ge=1, le=50, description="Restarts of one replication within the window, then a person.")
+    window_seconds: int = Field(21_600, ge=600, le=604_800, description="The window of the budget, in seconds.")
+    backoff: Backoff = Field(
+        default_factory=lambda: Backoff(base_seconds=60, factor=3, cap_seconds=3_600),
+        description="Waits between the restarts of one replication.",
+    )
+    flaps: int = Field(
+        3, ge=1, le=50, description="Restarts in a row that failed again within `flap_seconds`, then a person."
+    )
+    flap_seconds: int = Field(300, ge=30, le=3_600, description="A restart that fails again this soon did not help.")
+    unsure_restarts: int = Field(
+        1,
+        ge=0,
+        le=10,
+        description="Restarts of one incident whose cause is not known, or is memory, disk or swap pressure.",
+    )
+    settle_seconds: int = Field(
+        600, ge=60, le=86_400, description="How long a restarted replication must run before it counts as recovered."
+    )
+    quiet_seconds: int = Field(
+        3_600,
+        ge=60,
+        le=172_800,
+        description="How long a change capture that replicates nothing may run until it is taken for a quiet source,"
+        " and a full load that loads nothing for a stalled one.",
+    )
+    start_limit_seconds: int = Field(
+        3_600,
+        ge=300,
+        le=86_400,
+        description="How long starting may take. Setting up a serverless replication takes up to 40 minutes.",
+    )
+    recycle_seconds: int = Field(
+        1_800, ge=60, le=86_400, description="How long DMS may take to start a task again that it recycles itself."
+    )
+
+
+class Trigger(StrEnum):
+    """What made this run happen."""
+
+    EVENT = "event"
+    SWEEP = "sweep"
+    BY_HAND = "by-hand"
+
+
+class ReplicationRequest(BaseModel):
+    """What to recover. Nothing named: nothing is touched."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tasks: tuple[Pattern, ...] = Field(
+        (),
+        title="Replications",
+        description="Names, ARNs, globs or `tag:name=value` of DMS tasks and serverless replications. Failures of"
+        " others are listed in the report and not touched.",
+    )
+    policy: ReplicationPolicy = Field(default_factory=ReplicationPolicy, title="Policy")
+    limit: int = Field(1_000, ge=1, le=10_000, description="Replications acted on in one run, at most.")
+    time_limit_seconds: int = Field(1_500, ge=10, le=21_600, description="No further replication is begun after this.")
+    dry_run: bool = Field(True, title="Dry run", description="Only say what would be done.")
+    cause_is_mended: bool = Field(
+        False,
+        title="The cause is mended",
+        description="Act on replications that wait for a person, and count their restarts anew.",
+    )
+    trigger: Trigger = Field(Trigger.BY_HAND, description="What made this run happen; a sweep counts missed events.")
+    event: dict[str, str] | None = Field(
+        None, description="The event that made this run happen, for people. Nothing is decided from it."
+    )
+    estate: str | None = Field(None, description='Name of a saved estate block; empty: the one named "default".')

@@ -1,0 +1,68 @@
+"""What is decided for one replication. A decision is a value with a reason that a person can act on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from recovery.replication_tasks.models import Table, Verb
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What is decided, with the rule (a sentence of docs/paths/replication_tasks.md) and a reason for people."""
+
+    rule: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start(Verdict):
+    """Start it for the first time."""
+
+    verb = Verb.START
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume(Verdict):
+    """Go on from where it stopped."""
+
+    verb = Verb.RESUME
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reload(Verdict):
+    """Load all tables again; the target's data is dropped, truncated or loaded over."""
+
+    verb = Verb.RELOAD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadTables(Verdict):
+    """Load just these tables again, while the replication runs."""
+
+    verb = Verb.RELOAD_TABLES
+    tables: tuple[Table, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait(Verdict):
+    """Nothing now; look again at `until`."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leave(Verdict):
+    """Nothing is wrong, or nothing that this path may touch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Escalate(Verdict):
+    """A person is told, once for the incident, with what to do."""
+
+    next_step: str
+
+
+Action = Start | Resume | Reload | ReloadTables
+Decision = Action | Wait | Leave | Escalate

@@ -1,0 +1,164 @@
+"""Whether a restart worked: judged from what DMS says later, by the next run. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from recovery.replication_tasks.commands import by_hand, command, stop_command
+from recovery.replication_tasks.models import (
+    COMPLETED,
+    IN_TRANSITION,
+    RUNNING,
+    STOPPED,
+    Facts,
+    Migration,
+    Restart,
+    Verb,
+)
+from recovery.replication_tasks.policy import ReplicationPolicy
+from recovery.replication_tasks.verdicts import Reload
+
+
+class Outcome(StrEnum):
+    """What became of a restart."""
+
+    RECOVERED = "recovered"
+    WATCHED = "watched"  # too early to tell
+    FAILED_AGAIN = "failed again"  # decide again
+    STALLED = "stalled"  # it runs, or ended, and did not do its work: a person is told
+    TAKEN_OVER = "taken over"  # a person stopped or changed it since
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """The judgement on one restart.
+
+    Attributes:
+        outcome: what became of it.
+        rule: the sentence of docs/paths/replication_tasks.md.
+        reason: a sentence for a person.
+        next_step: what a person does, for `STALLED`.
+        flapped: whether it failed again within the policy's `flap_seconds`.
+    """
+
+    outcome: Outcome
+    rule: str
+    reason: str
+    next_step: str = ""
+    flapped: bool = False
+
+
+def verify(facts: Facts, restart: Restart, policy: ReplicationPolicy, now: datetime) -> Proof:
+    """Judge one restart.
+
+    Args:
+        facts: what DMS says now, with table statistics where there are any.
+        restart: the last restart.
+        policy: how long is long enough.
+        now: aware, UTC.
+    """
+    if facts.status in IN_TRANSITION:
+        return _starting(facts, restart, policy, now)
+    if facts.failure:
+        return _failed_again(facts, restart, policy)
+    if facts.status == RUNNING:
+        return _runs(facts, restart, policy, now)
+    if facts.status == STOPPED:
+        return _ended(facts)
+    return Proof(Outcome.TAKEN_OVER, "taken-over", f"it is {facts.status} now: somebody changed it after the restart")
+
+
+def _starting(facts: Facts, restart: Restart, policy: ReplicationPolicy, now: datetime) -> Proof:
+    if now - restart.at < timedelta(seconds=policy.start_limit_seconds):
+        return Proof(Outcome.WATCHED, "still-starting", f"it is {facts.status}")
+    minutes = policy.start_limit_seconds // 60
+    return Proof(
+        Outcome.STALLED,
+        "still-starting",
+        f"it is still {facts.status}, more than {minutes} minutes after its restart",
+        "read its log; stop it if it does not move",
+    )
+
+
+def _failed_again(facts: Facts, restart: Restart, policy: ReplicationPolicy) -> Proof:
+    if facts.stopped is not None and facts.stopped < restart.at:
+        # Written down, but never carried out: a crash or a refusal came between.
+        return Proof(Outcome.FAILED_AGAIN, "not-carried-out", "the restart was not carried out")
+    flapped = facts.stopped is None or facts.stopped - restart.at < timedelta(seconds=policy.flap_seconds)
+    when = "at once" if flapped else "later"
+    return Proof(Outcome.FAILED_AGAIN, "failed-again", f"it was restarted and failed again {when}", flapped=flapped)
+
+
+def _runs(facts: Facts, restart: Restart, policy: ReplicationPolicy, now: datetime) -> Proof:
+    if restart.verb is Verb.RELOAD_TABLES:
+        return _tables_reloaded(facts, restart, policy, now)
+    age = now - restart.at
+    if age < timedelta(seconds=policy.settle_seconds):
+        return Proof(Outcome.WATCHED, "settling", "it runs, but not for long enough yet")
+    if facts.tables_in_error:
+        # It does run: that some tables are set aside is decided on by itself.
+        return Proof(Outcome.FAILED_AGAIN, "failed-again", "it runs, with tables in error")
+    loading = facts.migration.loads and not facts.load_is_complete
+    if _moved(facts, restart, loading=loading):
+        what = "its full load moves" if loading else "changes are replicated"
+        return Proof(Outcome.RECOVERED, "recovered", f"it has been running since, and {what}")
+    if age < timedelta(seconds=policy.quiet_seconds):
+        return Proof(Outcome.WATCHED, "no-progress-yet", "it runs, but nothing has moved yet")
+    if loading:
+        return Proof(
+            Outcome.STALLED,
+            "stalled-load",
+            "it runs, but its full load is not complete and loads no rows",
+            f"stop it ({stop_command(facts)}), then, if the target may be emptied: {command(facts, Verb.RELOAD)}",
+        )
+    return Proof(
+        Outcome.RECOVERED, "quiet-source", "it has been running since without an error; its source has sent nothing"
+    )
+
+
+def _tables_reloaded(facts: Facts, restart: Restart, policy: ReplicationPolicy, now: datetime) -> Proof:
+    named = [table for table in facts.tables or () if table.label in restart.tables]
+    if named and all(table.state == COMPLETED for table in named):
+        return Proof(Outcome.RECOVERED, "recovered", "the reloaded tables are complete")
+    if any(table.state != COMPLETED and table in facts.tables_in_error for table in named):
+        return Proof(Outcome.FAILED_AGAIN, "failed-again", "reloaded tables are in error again", flapped=True)
+    if now - restart.at < timedelta(seconds=policy.quiet_seconds):
+        return Proof(Outcome.WATCHED, "settling", "the tables are being loaded")
+    return Proof(
+        Outcome.STALLED,
+        "stalled-load",
+        "the reloaded tables are not complete yet",
+        "look at the table statistics and the task's log",
+    )
+
+
+def _ended(facts: Facts) -> Proof:
+    finished = facts.stop_code in {"FULL_LOAD_ONLY_FINISHED", "STOPPED_AFTER_FULL_LOAD", "STOPPED_AFTER_CACHED_EVENTS"}
+    if not (facts.migration.loads and finished):
+        return Proof(Outcome.TAKEN_OVER, "taken-over", "it was stopped on purpose after the restart")
+    if facts.load_is_complete:
+        return Proof(Outcome.RECOVERED, "recovered", "it has finished its load, and every table is complete")
+    again = Reload(rule="", reason="")
+    return Proof(
+        Outcome.STALLED,
+        "stalled-load",
+        "it says that its full load is finished, but not every table is complete",
+        f"if the target may be emptied: {by_hand(facts, again)}",
+    )
+
+
+def _moved(facts: Facts, restart: Restart, *, loading: bool) -> bool:
+    now, before = facts.progress, restart.before
+    if restart.verb in {Verb.START, Verb.RELOAD}:
+        # Everything counts from zero again.
+        return bool(now.rows or now.completed or now.changes)
+    if loading:
+        return now.rows > before.rows or now.completed > before.completed
+    if now.checkpoint and now.checkpoint != before.checkpoint:
+        return True
+    if facts.migration is not Migration.CDC and now.completed > before.completed:
+        return True
+    # Counters may begin anew with a resume, so that zero is not a movement.
+    return now.changes not in (0, before.changes)
