@@ -1,9 +1,11 @@
 """The contract between the simulated AWS and the simulators that stand beside it (DMS, AppFlow).
 
-A simulator is a class with `__init__(self, host: Host)` and `handle(self, request: SimulatedRequest) -> SimulatedResponse`:
-a plain function from request to response that never blocks, starts no thread and owns no socket. The same object is
-mounted beside the emulator (`deployments.local.hooks`) or served alone (`python -m deployments.local.standalone dms`).
-`handle` is called by one thread at a time.
+A simulator is a class with `__init__(self, host: Host)` and `handle(self, request) -> SimulatedResponse`: a plain
+function from request to response that never blocks, starts no thread and owns no socket. The same object is mounted
+beside the emulator (`deployments.local.hooks`) or served alone (`python -m deployments.local.standalone dms`).
+`handle` is called by one thread at a time. Two things are optional: a method `tick()`, called a few times a second and
+after each move of the clock, for events that nobody's request brings about; and requests whose path begins with
+"/_reprise/<service>/" (the service as it is signed for: "dms", "appflow"), which are for the simulator's own script.
 """
 
 from __future__ import annotations
