@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from recovery.appflow_runs.models import AppFlowPolicy, FlowFacts, FlowStatus, Trigger
-from recovery.appflow_runs.rules import failures_in_a_row
+from recovery.appflow_runs.models import FlowFacts, FlowStatus, Trigger
+from recovery.appflow_runs.policy import AppFlowPolicy
 from recovery.appflow_runs.schedule import next_run, period
 
 
@@ -39,7 +39,7 @@ def approaching(facts: FlowFacts, policy: AppFlowPolicy, now: datetime) -> Deact
     schedule = flow.schedule
     if flow.trigger is not Trigger.SCHEDULED or flow.status is not FlowStatus.ACTIVE or schedule is None:
         return None
-    failures = failures_in_a_row(facts.runs)
+    failures = facts.failures_in_a_row
     if schedule.threshold is None or failures == 0:
         return None
     left = schedule.threshold - failures % schedule.threshold

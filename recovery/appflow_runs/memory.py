@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from recovery.appflow_runs.coverage import Coverage, Window
-from recovery.appflow_runs.models import AppFlowPolicy, Attempt, FlowFacts, History, Means, Run, RunStatus
+from recovery.appflow_runs.models import Attempt, FlowFacts, History, Means, Run, RunStatus
+from recovery.appflow_runs.policy import AppFlowPolicy
 from recovery.cases import EPOCH
 from recovery.failures.models import Diagnosis, Kind
 

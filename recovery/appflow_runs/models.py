@@ -1,4 +1,4 @@
-"""What is known about an AppFlow flow and its runs, what a policy allows, and what is decided. Pure values.
+"""What is known about an AppFlow flow and its runs. Pure values.
 
 The field names are AppFlow's own where it has one. Sources: the service model of AppFlow (2020-08-23) and its user
 guide; what is assumed beyond them is said where it is used.
@@ -6,24 +6,17 @@ guide; what is assumed beyond them is said where it is used.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from recovery.backoff import Backoff
 from recovery.failures.models import Diagnosis
 
 PATH = "appflow_runs"
 TWIN_PREFIX = "reprise-twin-"
 """Names of temporary twins begin with it: the event rules, the sweep and the path itself know them by it."""
 
-TOKEN_LIFE = timedelta(hours=8)
-"""For how long AppFlow answers a repeated client token with the first call's run (StartFlow, clientToken)."""
 LONGEST_RUN = timedelta(hours=48)
 """AppFlow ends a run at this age (service quotas)."""
 
@@ -183,6 +176,39 @@ class FlowFacts:
     error: str = ""
     twin_runs: tuple[Run, ...] | None = None
 
+    @property
+    def failures_in_a_row(self) -> int:
+        """Failed runs since the last success; cancelled runs and those under way say nothing."""
+        count = 0
+        for run in self.runs:
+            if run.status is RunStatus.SUCCESSFUL:
+                break
+            count += run.status is RunStatus.ERROR
+        return count
+
+    @property
+    def wrote_since_success(self) -> bool:
+        """Whether a run since the last full success may have written records."""
+        for run in self.runs:
+            if run.status is RunStatus.SUCCESSFUL and not run.failed_records:
+                return False
+            if run.wrote:
+                return True
+        return False
+
+    @property
+    def switched_off(self) -> bool:
+        """Whether AppFlow switched the flow off, as opposed to a person.
+
+        AppFlow leaves a status message, or the failures in a row reach the threshold; StopFlow leaves neither.
+        """
+        if self.flow.status is FlowStatus.ERRORED:
+            return True
+        if self.flow.status is not FlowStatus.SUSPENDED:
+            return False
+        threshold = self.flow.schedule.threshold if self.flow.schedule else None
+        return bool(self.flow.status_message) or (threshold is not None and self.failures_in_a_row >= threshold)
+
 
 class Means(StrEnum):
     """How a transfer was tried again."""
@@ -238,165 +264,3 @@ class History:
     def last(self) -> Attempt | None:
         """The newest attempt."""
         return self.attempts[-1] if self.attempts else None
-
-
-class AppFlowPolicy(BaseModel):
-    """What may be done with the flows of a request."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    attempts: int = Field(5, ge=0, le=100, description="Attempts for each incident; then a person is told.")
-    attempts_when_unknown: int = Field(
-        1, ge=0, le=100, description="Attempts when the error text does not tell whether it passes by itself."
-    )
-    backoff: Backoff = Field(
-        Backoff(base_seconds=60, factor=4, cap_seconds=3600), description="Waits before the attempts."
-    )
-    near_schedule_seconds: int = Field(
-        3600, ge=0, le=604_800, description="A schedule due within this time, in seconds, is waited for."
-    )
-    allow_twin: bool = Field(
-        False,
-        description="Run a full-pull scheduled flow once through a temporary on-demand twin when its schedule is far.",
-    )
-    allow_duplicates: bool = Field(
-        False, description="Run again into a destination that inserts although records had been written."
-    )
-    allow_reactivate: bool = Field(False, description="Activate flows again that AppFlow switched off.")
-    rerun_partial: bool = Field(False, description="Run again after a success with failed records.")
-    settle_seconds: int = Field(
-        3600,
-        ge=0,
-        le=604_800,
-        description="A failure within this time after a recovery uses the same budget, in seconds.",
-    )
-    max_age_hours: float = Field(
-        24, gt=0, le=8760, description="Older failures are told to a person instead of being run again, in hours."
-    )
-    warn_runs_left: int = Field(
-        1, ge=0, le=100, description="Warn when so few failures are left before AppFlow switches the schedule off."
-    )
-    warn_seconds_left: int = Field(
-        1800,
-        ge=0,
-        le=2_592_000,
-        description="Warn when AppFlow may switch the schedule off within this time, in seconds.",
-    )
-
-    @property
-    def near(self) -> timedelta:
-        """`near_schedule_seconds` as a duration."""
-        return timedelta(seconds=self.near_schedule_seconds)
-
-    @property
-    def settle(self) -> timedelta:
-        """`settle_seconds` as a duration."""
-        return timedelta(seconds=self.settle_seconds)
-
-    @property
-    def max_age(self) -> timedelta:
-        """`max_age_hours` as a duration."""
-        return timedelta(hours=self.max_age_hours)
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What is to be done about one flow, and why.
-
-    Attributes:
-        rule: id of the sentence in docs/paths/appflow_runs.md that decided.
-        reason: one sentence that a person can act on.
-    """
-
-    action: ClassVar[str] = ""
-
-    rule: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Leave(Verdict):
-    """Nothing is to be done."""
-
-    action: ClassVar[str] = "leave"
-
-
-@dataclass(frozen=True, slots=True)
-class Wait(Verdict):
-    """Nothing before `until`; then look again."""
-
-    action: ClassVar[str] = "wait"
-    until: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Escalate(Verdict):
-    """A person is told, once for each incident and sentence.
-
-    Attributes:
-        next_step: what the person can do.
-    """
-
-    action: ClassVar[str] = "escalate"
-    next_step: str
-
-
-@dataclass(frozen=True, slots=True)
-class Rerun(Verdict):
-    """StartFlow on an on-demand flow.
-
-    Attributes:
-        client_token: the same for every call of this attempt, so that AppFlow starts one run.
-        failed_run, attempt: what the token is made of.
-    """
-
-    action: ClassVar[str] = "rerun"
-    client_token: str
-    failed_run: str
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class RunTwin(Verdict):
-    """Run a copy of the flow once, on demand, and remove it afterwards.
-
-    Attributes:
-        twin: its name, a hash of flow, failed run and attempt: a Conflict on creation means that it is ours.
-        client_token: for creating and for starting it.
-    """
-
-    action: ClassVar[str] = "twin"
-    twin: str
-    client_token: str
-    failed_run: str
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class Reactivate(Verdict):
-    """StartFlow on a flow that AppFlow switched off: its schedule or its events run again."""
-
-    action: ClassVar[str] = "reactivate"
-    client_token: str
-    failed_run: str
-    attempt: int
-
-
-def attempt_hash(flow: str, failed_run: str, attempt: int) -> str:
-    """40 hexadecimal digits that stand for one attempt at one failed run, the same on every machine and day."""
-    return hashlib.sha256(f"{flow}\n{failed_run}\n{attempt}".encode()).hexdigest()[:40]
-
-
-def client_token(flow: str, failed_run: str, attempt: int) -> str:
-    """The token of an attempt's calls."""
-    return "reprise-" + attempt_hash(flow, failed_run, attempt)
-
-
-def twin_name(flow: str, failed_run: str, attempt: int) -> str:
-    """The name of an attempt's twin."""
-    return TWIN_PREFIX + attempt_hash(flow, failed_run, attempt)
-
-
-def draw(flow: str, failed_run: str, attempt: int) -> float:
-    """The jitter of an attempt's wait, from 0 to 1: spread over flows, yet the same whenever it is asked."""
-    return int(attempt_hash(flow, failed_run, attempt)[-8:], 16) / 0xFFFFFFFF

@@ -9,28 +9,30 @@ from datetime import datetime, timedelta
 
 from recovery.appflow_runs.models import (
     LONGEST_RUN,
-    AppFlowPolicy,
     Attempt,
-    Escalate,
     Flow,
     FlowFacts,
     FlowStatus,
     History,
-    Leave,
     Means,
-    Reactivate,
-    Rerun,
     Run,
     RunStatus,
-    RunTwin,
     Trigger,
+)
+from recovery.appflow_runs.policy import AppFlowPolicy
+from recovery.appflow_runs.schedule import next_run, understood
+from recovery.appflow_runs.verdicts import (
+    Escalate,
+    Leave,
+    Reactivate,
+    Rerun,
+    RunTwin,
     Verdict,
     Wait,
     client_token,
     draw,
     twin_name,
 )
-from recovery.appflow_runs.schedule import next_run, understood
 from recovery.failures.models import Kind
 
 LOOK_AGAIN = timedelta(minutes=10)
@@ -136,7 +138,7 @@ def _switched_off_on_purpose(facts: FlowFacts) -> Verdict | None:
     flow = facts.flow
     if flow.status is FlowStatus.DRAFT:
         return Leave("D1", "the flow is a draft that nobody has activated")
-    if flow.status is FlowStatus.SUSPENDED and not switched_off(facts):
+    if flow.status is FlowStatus.SUSPENDED and not facts.switched_off:
         return Leave("D2", "a person switched the flow off")
     return None
 
@@ -146,7 +148,7 @@ def _cause(newest: Run, facts: FlowFacts, history: History, policy: AppFlowPolic
     partial = newest.status is RunStatus.SUCCESSFUL
     kind = facts.diagnosis.kind if facts.diagnosis else Kind.UNKNOWN
     reason = facts.diagnosis.reason if facts.diagnosis else "the run's error does not tell why"
-    off = " and AppFlow switched the flow off" if switched_off(facts) else ""
+    off = " and AppFlow switched the flow off" if facts.switched_off else ""
     if not partial and kind is not Kind.UNKNOWN and not (facts.diagnosis and facts.diagnosis.transient):
         todo = _CAUSES.get(kind, "mend the cause")
         return Escalate("C1", f"this does not pass by itself: {reason}{off}", f"{todo}; then {_how_to_run(flow)}")
@@ -164,7 +166,7 @@ def _cause(newest: Run, facts: FlowFacts, history: History, policy: AppFlowPolic
         rule = "C3" if budget == policy.attempts else "C4"
         why = f"failed again after {len(history.attempts)} attempts" if history.attempts else "no attempts are allowed"
         return Escalate(rule, f"{why}: {reason}{off}", f"look at the error; {_how_to_run(flow)}")
-    in_a_row = failures_in_a_row(facts.runs)
+    in_a_row = facts.failures_in_a_row
     if flow.trigger is not Trigger.ON_DEMAND and not off and in_a_row > policy.attempts:
         return Escalate("C5", f"failed {in_a_row} times in a row: {reason}", f"look at the error; {_how_to_run(flow)}")
     return None
@@ -174,22 +176,22 @@ def _switched_off_by_appflow(
     newest: Run, facts: FlowFacts, history: History, policy: AppFlowPolicy, now: datetime
 ) -> Verdict | None:
     flow = facts.flow
-    if not switched_off(facts):
+    if not facts.switched_off:
         return None
     if not policy.allow_reactivate:
         return Escalate(
-            "D3",
-            f"AppFlow switched the flow off after {failures_in_a_row(facts.runs)} failures in a row",
+            "A1",
+            f"AppFlow switched the flow off after {facts.failures_in_a_row} failures in a row",
             f"activate it: aws appflow start-flow --flow-name {flow.name}",
         )
     last = history.last
     if last and last.failed_run == newest.id and last.run and now - last.claimed < LOOK_AGAIN:
-        return Wait("D4", "it was activated a moment ago", last.claimed + LOOK_AGAIN)
+        return Wait("A2", "it was activated a moment ago", last.claimed + LOOK_AGAIN)
     number, due = _next_attempt(newest, history, flow, policy)
     if now < due:
-        return Wait("D5", f"attempt {number} of {policy.attempts} to activate it again is due later", due)
+        return Wait("A3", f"attempt {number} of {policy.attempts} to activate it again is due later", due)
     return Reactivate(
-        "D6",
+        "A4",
         "AppFlow switched the flow off for a cause that passes by itself",
         client_token(flow.arn, newest.id, number),
         newest.id,
@@ -198,21 +200,16 @@ def _switched_off_by_appflow(
 
 
 def _by_trigger(newest: Run, facts: FlowFacts, history: History, policy: AppFlowPolicy, now: datetime) -> Verdict:
-    flow = facts.flow
-    if flow.trigger is Trigger.ON_DEMAND:
+    if facts.flow.trigger is Trigger.ON_DEMAND:
         return _on_demand(newest, facts, history, policy, now)
-    if flow.trigger is Trigger.EVENT:
-        return Wait(
-            "E1",
-            "an event-triggered flow cannot be run again; the next events run it; those of the failure may be lost",
-            now + EVENT_REPORT,
-        )
-    return _scheduled(newest, facts, history, policy, now)
+    if facts.flow.trigger is Trigger.EVENT:
+        return _event(now)
+    return _scheduled(newest, facts, policy, now) or _through_a_twin(newest, facts, history, policy, now)
 
 
 def _on_demand(newest: Run, facts: FlowFacts, history: History, policy: AppFlowPolicy, now: datetime) -> Verdict:
     flow = facts.flow
-    if flow.inserts and wrote_since_success(facts.runs) and not policy.allow_duplicates:
+    if flow.inserts and facts.wrote_since_success and not policy.allow_duplicates:
         return Escalate(
             "O1",
             "the failed run had written records, and its destination inserts: running it again would double them",
@@ -221,19 +218,27 @@ def _on_demand(newest: Run, facts: FlowFacts, history: History, policy: AppFlowP
     number, due = _next_attempt(newest, history, flow, policy)
     if now < due:
         return Wait("O2", f"attempt {number} of {policy.attempts} is due later", due)
+    cause = facts.diagnosis.reason if facts.diagnosis else "the cause is not known"
     return Rerun(
         "O3",
-        f"attempt {number} of {policy.attempts}: "
-        + (facts.diagnosis.reason if facts.diagnosis else "the cause is not known"),
+        f"attempt {number} of {policy.attempts}: {cause}",
         client_token(flow.arn, newest.id, number),
         newest.id,
         number,
     )
 
 
-def _scheduled(newest: Run, facts: FlowFacts, history: History, policy: AppFlowPolicy, now: datetime) -> Verdict:
-    flow = facts.flow
-    schedule = flow.schedule
+def _event(now: datetime) -> Verdict:
+    return Wait(
+        "E1",
+        "an event-triggered flow cannot be run again; the next events run it, and those of the failure may be lost",
+        now + EVENT_REPORT,
+    )
+
+
+def _scheduled(newest: Run, facts: FlowFacts, policy: AppFlowPolicy, now: datetime) -> Verdict | None:
+    """Waits for a schedule that is near; None where it is far, or over."""
+    schedule = facts.flow.schedule
     if schedule is None or not understood(schedule.expression):
         return Wait(
             "W1", "StartFlow would not run it, and its schedule cannot be read: looking again later", now + LOOK_AGAIN
@@ -241,11 +246,30 @@ def _scheduled(newest: Run, facts: FlowFacts, history: History, policy: AppFlowP
     following = next_run(schedule, now, newest.started)
     if following is not None and following - now <= policy.near:
         return Wait("W2", "StartFlow would not run it; its next schedule is near", following)
+    return None
+
+
+def _why_no_twin(facts: FlowFacts, policy: AppFlowPolicy) -> tuple[str, str] | None:
+    flow = facts.flow
+    if flow.schedule is None or flow.schedule.incremental:
+        return "W3", "that run pulls everything since the last success, while a twin would pull all there is"
+    if flow.writes_objects:
+        return "W4", "a twin would write its objects under its own name"
+    if not policy.allow_twin:
+        return "W5", "the policy does not allow a temporary twin (allow_twin)"
+    if flow.inserts and facts.wrote_since_success and not policy.allow_duplicates:
+        return "W6", "records had been written, and the destination inserts (allow_duplicates)"
+    return None
+
+
+def _through_a_twin(newest: Run, facts: FlowFacts, history: History, policy: AppFlowPolicy, now: datetime) -> Verdict:
+    flow = facts.flow
+    following = next_run(flow.schedule, now, newest.started) if flow.schedule else None
     why_not = _why_no_twin(facts, policy)
     if why_not is not None:
         rule, text = why_not
         if following is None:
-            return Escalate("W3", f"its schedule has ended, and {text}", _how_to_run(flow))
+            return Escalate("W7", f"no further schedule is known, and there is no twin: {text}", _how_to_run(flow))
         return Wait(rule, f"it waits for its next schedule: {text}", following)
     number, due = _next_attempt(newest, history, flow, policy)
     if now < due:
@@ -258,19 +282,6 @@ def _scheduled(newest: Run, facts: FlowFacts, history: History, policy: AppFlowP
         newest.id,
         number,
     )
-
-
-def _why_no_twin(facts: FlowFacts, policy: AppFlowPolicy) -> tuple[str, str] | None:
-    flow = facts.flow
-    if flow.schedule is None or flow.schedule.incremental:
-        return "W4", "that run pulls everything since the last success, while a twin would pull all there is"
-    if flow.writes_objects:
-        return "W5", "a twin would write its objects under its own name"
-    if not policy.allow_twin:
-        return "W6", "the policy does not allow a temporary twin (allow_twin)"
-    if flow.inserts and wrote_since_success(facts.runs) and not policy.allow_duplicates:
-        return "W7", "records had been written, and the destination inserts (allow_duplicates)"
-    return None
 
 
 def _open_attempt(newest: Run, history: History) -> Attempt | None:
@@ -291,40 +302,6 @@ def _next_attempt(newest: Run, history: History, flow: Flow, policy: AppFlowPoli
     if history.last and history.last.failed_run == newest.id:
         failed = max(failed, history.last.ended or history.last.claimed)
     return number, failed + policy.backoff.delay(number, draw(flow.arn, newest.id, number))
-
-
-def switched_off(facts: FlowFacts) -> bool:
-    """Whether AppFlow switched the flow off, as opposed to a person.
-
-    AppFlow leaves a status message, or the failures in a row reach the threshold; a person's StopFlow leaves neither.
-    """
-    flow = facts.flow
-    if flow.status is FlowStatus.ERRORED:
-        return True
-    if flow.status is not FlowStatus.SUSPENDED:
-        return False
-    threshold = flow.schedule.threshold if flow.schedule else None
-    return bool(flow.status_message) or (threshold is not None and failures_in_a_row(facts.runs) >= threshold)
-
-
-def failures_in_a_row(runs: tuple[Run, ...]) -> int:
-    """Failed runs since the last success; cancelled runs and those under way say nothing."""
-    count = 0
-    for run in runs:
-        if run.status is RunStatus.SUCCESSFUL:
-            break
-        count += run.status is RunStatus.ERROR
-    return count
-
-
-def wrote_since_success(runs: tuple[Run, ...]) -> bool:
-    """Whether a run since the last full success may have written records."""
-    for run in runs:
-        if run.status is RunStatus.SUCCESSFUL and not run.failed_records:
-            return False
-        if run.wrote:
-            return True
-    return False
 
 
 def _how_to_run(flow: Flow) -> str:
