@@ -1,0 +1,66 @@
+# Every target makes the virtual environment it needs from requirements.lock: Python 3.11 or newer and make are enough.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+INSTALLED = $(VENV)/.installed
+PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+
+# Passed through: make demo DEMO_ARGS=--once, make test TEST_ARGS='-k ledger', make lock LOCK_ARGS=--upgrade
+DEMO_ARGS ?=
+TEST_ARGS ?=
+BENCH_ARGS ?=
+LOCK_ARGS ?=
+
+# No tool of this project reports its use to anybody.
+export DO_NOT_TRACK = 1
+export PREFECT_SERVER_ANALYTICS_ENABLED = false
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint check aws bench lock clean
+
+help: ## What can be made
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+install: $(INSTALLED) ## The virtual environment, as the lock says
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Python 3.11 or newer is needed, and '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo missing)." >&2; \
+	  echo "Name another one, as in: make $(or $(MAKECMDGOALS),install) PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --require-hashes --no-deps -r requirements.lock
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(INSTALLED) ## Failing orders, healed before your eyes (unattended: DEMO_ARGS=--once)
+	$(BIN)/python -m deployments.local.demo $(DEMO_ARGS)
+
+test: $(INSTALLED) ## All tests; they need no network and no AWS account
+	$(BIN)/python -m pytest $(TEST_ARGS)
+
+lint: $(INSTALLED) ## Everything that is checked without running the code
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/cfn-lint deployments/cloudformation/*.yaml
+
+check: lint test ## Lint, types, import contracts, templates and tests: what must pass before a commit
+
+aws: $(INSTALLED) ## The simulated AWS alone; prints the variables to export
+	$(BIN)/python -m deployments.local
+
+bench: $(INSTALLED) ## Measure speed and cost on this machine
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+lock: ## Pin and hash what pyproject.toml allows (newer versions: LOCK_ARGS=--upgrade)
+	$(PYTHON) -m venv .reprise/lock
+	.reprise/lock/bin/python -m pip --quiet --disable-pip-version-check install uv
+	.reprise/lock/bin/uv pip compile pyproject.toml --all-extras --universal --generate-hashes --no-emit-index-url \
+	  --python-version 3.11 --custom-compile-command "make lock" -o requirements.lock $(LOCK_ARGS)
+
+clean: ## Remove what make and the programs made
+	rm -rf $(VENV) .ci-venv .reprise .prefect .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis \
+	  build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
