@@ -1,0 +1,70 @@
+"""What will happen to a simulated replication: the script that tests and the demo write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+Stage = Literal["starting", "full-load", "cdc", "running"]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that goes wrong.
+
+    Attributes:
+        text: the failure text, as DMS words it.
+        stage: where it happens; "running" is any time after the start.
+        after_seconds: seconds after the stage began.
+        outcome: "failed", or "stopped" with `text` as the stop reason.
+        times: in how many runs it happens; None for ever.
+        table: when set, only this table ("schema.name") goes into error and the rest goes on.
+    """
+
+    text: str
+    stage: Stage = "running"
+    after_seconds: float = 0.0
+    outcome: Literal["failed", "stopped"] = "failed"
+    times: int | None = 1
+    table: str = ""
+
+
+@dataclass(frozen=True)
+class Future:
+    """How a replication behaves.
+
+    Attributes:
+        tables: rows in the source by "schema.name"; None takes them from the table mappings.
+        starting_seconds: from the accepted start to "running" (for serverless: once it is provisioned).
+        setup_seconds: serverless only: from the accepted start to "replication_starting".
+        stopping_seconds: from "stopping" to "stopped".
+        load_seconds: a full load of all tables.
+        changes_per_second: changes replicated while change capture runs; 0 for a quiet source.
+        resume_moves_nothing: a resume reports running and moves zero rows, as seen in the field.
+        own_retries_seconds: how long DMS retries, still "running", after an endpoint went away.
+        silent: no event of it arrives anywhere.
+        faults: what goes wrong, the first that is due first.
+    """
+
+    tables: Mapping[str, int] | None = None
+    starting_seconds: float = 20.0
+    setup_seconds: float = 240.0
+    stopping_seconds: float = 10.0
+    load_seconds: float = 60.0
+    changes_per_second: float = 2.0
+    resume_moves_nothing: bool = False
+    own_retries_seconds: float = 45.0
+    silent: bool = False
+    faults: tuple[Fault, ...] = field(default_factory=tuple)
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Future:
+        """The same from plain JSON values.
+
+        Raises:
+            TypeError: an unknown field.
+        """
+        values = dict(raw)
+        faults = tuple(Fault(**fault) for fault in values.pop("faults", ()))
+        return replace(cls(**values), faults=faults)
