@@ -18,6 +18,7 @@ class State(StrEnum):
     """Where a case stands."""
 
     SENT = "sent"  # the work was sent, restarted or rerun, and has not been away for the settle time yet
+    BACK = "back"  # it came back and was not acted upon yet
     BACKOFF = "backoff"  # the next attempt is due later; the item waits where it is
     PARKED = "parked"  # in the archive until a person has mended the cause
     ARCHIVED = "archived"  # in the archive for review: the same item cannot succeed unchanged

@@ -6,6 +6,7 @@ RepriseError
  +- Refused        AWS said no, and the same request will be refused again until a person changes something
  +- Conflict       somebody else got there first, or the state moved on: read again and decide again
  +- BadInput       a person's mistake in a request, a setting or a file: names the field and what was expected
+ +- Incomplete     the run did what it could and published its report, but some work did not go through
 
 `recovery.aws.calling` turns botocore's exceptions into the first four.
 """
@@ -48,3 +49,15 @@ class Conflict(RepriseError):
 
 class BadInput(RepriseError):
     """A mistake in a request, a setting or a file; the message names the field and what was expected."""
+
+
+class Incomplete(RepriseError):
+    """The run ended with work that did not go through.
+
+    Attributes:
+        report: the run's report (a `recovery.report.RecoveryReport`), published before this was raised.
+    """
+
+    def __init__(self, message: str, report: object) -> None:
+        super().__init__(message)
+        self.report = report

@@ -95,7 +95,7 @@ class Ledger:
         Raises:
             Transient: some were not written; writing the same cases again is safe.
         """
-        self.write_items([put(_case_item(case)) for case in cases])
+        self.write_items([put(case_item(case)) for case in cases])
 
     def change_case(self, case: Case, *, expected: Case | None) -> None:
         """Replace a case only if it still is as it was read (None: only if there is none).
@@ -104,7 +104,7 @@ class Ledger:
             Conflict: somebody changed it since. A repeated write of the very same case is a success, because the
                 first answer may have been lost.
         """
-        item = _case_item(case)
+        item = case_item(case)
         condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
         if expected is not None:
             condition = {
@@ -278,7 +278,8 @@ def record_item(record: Record, expires: datetime) -> Item:
     }
 
 
-def _case_item(case: Case) -> Item:
+def case_item(case: Case) -> Item:
+    """A case as the table keeps it; only one that waits for a person carries the keys of the index."""
     item: dict[str, Any] = {
         "pk": {"S": case_key(case.path, case.key)},
         "sk": {"S": "case"},

@@ -106,7 +106,7 @@ class RecoveryReport(BaseModel):
     @property
     def failed(self) -> bool:
         """Whether the run must end as failed, after its report was published."""
-        return bool(self.problems)
+        return bool(self.problems or self.unsettled)
 
 
 @dataclass

@@ -1,0 +1,108 @@
+"""Dead letters come back: messages in SQS dead-letter queues are diagnosed, then healed, alerted about or archived.
+
+from flows.dead_letters import recover_dead_letters
+recover_dead_letters(DeadLetterRequest(queues=["orders-dlq"], dry_run=False))
+"""
+
+from __future__ import annotations
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from recovery.dead_letters.batch import Batch
+from recovery.dead_letters.letters import Queue
+from recovery.dead_letters.policy import DeadLetterPolicy, DeadLetterRequest, ReplayRequest
+from recovery.dead_letters.work import Work
+from recovery.errors import RepriseError
+from recovery.report import RecoveryReport
+from tasks import dead_letters as do
+from tasks.reports import outcome, refused
+from tasks.steps import carry_out
+
+
+@flow(name="recover-dead-letters", flow_run_name=do.run_name, persist_result=False)
+def recover_dead_letters(
+    request: DeadLetterRequest = DeadLetterRequest(),  # noqa: B008 - frozen, and the form in the UI shows it
+) -> RecoveryReport | State[RecoveryReport]:
+    """Find dead letters, say why they failed, and bring them back or park them safely.
+
+    Args:
+        request: which queues, under which policy. Nothing named, nothing touched; dry by default.
+
+    Returns:
+        The report of the run; a failed state that carries it when something did not go through.
+    """
+    try:
+        with do.at_work(request) as work:
+            for queue in do.find_queues(work, request):
+                drain(work, queue, request.policy_for(queue.name))
+            do.release_letters(work)
+            return outcome(do.publish_report(work, do.subject(request), "dead-letters", "Dead letters"))
+    except RepriseError as error:
+        return refused(error)
+
+
+def drain(work: Work, queue: Queue, policy: DeadLetterPolicy) -> None:
+    """Take up letters round by round until the queue is empty or the run's bounds are reached."""
+    do.count_recovered(work, queue)
+    progress = do.Progress(work, queue)
+    while work.room and not work.time_is_up:
+        batch = do.receive_letters(work, queue, policy)
+        if not batch.items:
+            return
+        judge(work, batch)
+        if not work.dry_run:
+            settle(work, batch)
+        do.hold(work, batch)
+        progress.add(batch.count)
+
+
+def judge(work: Work, batch: Batch) -> None:
+    """Learn what is known about the letters, and decide."""
+    carry_out(do.look_up_history, work, batch)
+    carry_out(do.diagnose_letters, work, batch)
+    carry_out(do.decide_letters, work, batch)
+
+
+def settle(work: Work, batch: Batch) -> None:
+    """Carry the verdicts out: copies first, deletes last."""
+    if batch.archiving:
+        carry_out(do.archive_letters, work, batch, batch.to_archive())
+    if batch.healing:
+        carry_out(do.write_ahead, work, batch, batch.to_send())
+    if batch.healing:
+        carry_out(do.send_letters, work, batch, batch.to_send())
+    if batch.archiving:  # letters that their own queue has just refused
+        carry_out(do.archive_letters, work, batch, batch.to_archive())
+    carry_out(do.record_cases, work, batch)
+    if batch.alerting:
+        carry_out(do.announce_groups, work, batch)
+    if batch.removing:
+        carry_out(do.remove_letters, work, batch)
+    if batch.hiding:
+        carry_out(do.hide_letters, work, batch)
+
+
+@flow(name="replay-archived-letters", flow_run_name=do.replay_name, persist_result=False)
+def replay_archived_letters(
+    request: ReplayRequest = ReplayRequest(),  # noqa: B008 - frozen, and the form in the UI shows it
+) -> RecoveryReport | State[RecoveryReport]:
+    """Send archived letters back, unchanged and with a fresh budget, after their cause was mended.
+
+    Args:
+        request: which letters. No filter named, nothing touched; dry by default.
+
+    Returns:
+        The report of the run; a failed state that carries it when something did not go through.
+    """
+    try:
+        with do.at_work(request) as work:
+            selection = do.choose_letters(work, request)
+            do.fetch_letters(work, selection, request)
+            if not work.dry_run:
+                do.claim_letters(work, selection)
+                do.send_back(work, selection, request)
+            do.note_replay(work, selection)
+            return outcome(do.publish_report(work, "replay", "dead-letters-replay", "Replay from the archive"))
+    except RepriseError as error:
+        return refused(error)

@@ -1,0 +1,164 @@
+"""The letters of one round, and what becomes of each. Plain classes: see `recovery.dead_letters.work`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from recovery.archive import Pointer
+from recovery.cases import Case
+from recovery.dead_letters.flights import Flight
+from recovery.dead_letters.letters import Letter, Queue
+from recovery.dead_letters.policy import DeadLetterPolicy
+from recovery.dead_letters.rules import Unconfirmed
+from recovery.dead_letters.verdicts import Alert, Archive, Finish, Heal, Hide, Leave, Verdict
+from recovery.errors import RepriseError
+from recovery.failures import Diagnosis, Evidence
+
+
+class Item:
+    """One letter on its way through a run; each step fills in what it finds.
+
+    Attributes:
+        letter: the letter.
+        key: key of its case.
+        content: its content hash.
+        evidence, diagnosis, group, error: why it failed; `error` is the normalised text.
+        pending: why evidence could not be had yet, or "".
+        history: its case before this run.
+        unconfirmed: what an interrupted run left open.
+        destination: URL of the queue it would go back to, or "".
+        verdict: what was decided.
+        pointer: where its archived copy stands.
+        new_id: message id of the copy that was sent.
+        failure: why the action did not go through; the letter then stays in its queue.
+        removed: the original is gone.
+    """
+
+    __slots__ = (
+        "content",
+        "destination",
+        "diagnosis",
+        "error",
+        "evidence",
+        "failure",
+        "group",
+        "history",
+        "key",
+        "letter",
+        "new_id",
+        "pending",
+        "pointer",
+        "removed",
+        "unconfirmed",
+        "verdict",
+    )
+
+    def __init__(self, letter: Letter) -> None:
+        self.letter = letter
+        self.key = letter.message_id
+        self.content = ""
+        self.evidence: Evidence = Evidence()
+        self.diagnosis: Diagnosis | None = None
+        self.group = ""
+        self.error = ""
+        self.pending = ""
+        self.history: Case | None = None
+        self.unconfirmed: Unconfirmed | None = None
+        self.destination = ""
+        self.verdict: Verdict = Leave("not decided")
+        self.pointer: Pointer | None = None
+        self.new_id = ""
+        self.failure: RepriseError | None = None
+        self.removed = False
+
+    @property
+    def archives(self) -> bool:
+        """Whether its verdict puts a copy into the archive."""
+        return isinstance(self.verdict, Archive | Alert)
+
+    @property
+    def wants_alert(self) -> bool:
+        """Whether a person must have been told before the letter may be removed."""
+        if isinstance(self.verdict, Alert):
+            return self.pointer is not None
+        if isinstance(self.verdict, Finish) and self.verdict.archived and self.history is not None:
+            return bool(self.history.detail.get("alert"))
+        return False
+
+    @property
+    def is_gone_for_good(self) -> bool:
+        """Its copy is safe and recorded, so the original may be removed."""
+        if self.failure is not None:
+            return False
+        if isinstance(self.verdict, Finish):
+            return True
+        return bool(self.new_id) if isinstance(self.verdict, Heal) else self.archives and self.pointer is not None
+
+
+class Batch:
+    """The letters of one round, all of one queue."""
+
+    def __init__(self, queue: Queue, policy: DeadLetterPolicy, letters: Sequence[Letter]) -> None:
+        self.queue = queue
+        self.policy = policy
+        self.items = [Item(letter) for letter in letters]
+        self.flights: list[Flight] = []
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __repr__(self) -> str:
+        return f"<{len(self.items)} letters of {self.queue.name}>"
+
+    @property
+    def count(self) -> int:
+        """Letters in it, for task run names."""
+        return len(self.items)
+
+    @property
+    def name(self) -> str:
+        """The queue's name, for task run names."""
+        return self.queue.name
+
+    @property
+    def healing(self) -> int:
+        """Letters that are to be sent."""
+        return len(self.to_send())
+
+    @property
+    def hiding(self) -> int:
+        """Letters that wait hidden."""
+        return len(self.having(Hide))
+
+    @property
+    def archiving(self) -> int:
+        """Letters whose copy is not in the archive yet."""
+        return len(self.to_archive())
+
+    @property
+    def alerting(self) -> int:
+        """Letters about which a person must be told before they may be removed."""
+        return sum(item.wants_alert for item in self.items if item.failure is None)
+
+    @property
+    def removing(self) -> int:
+        """Letters whose original may be removed."""
+        return sum(item.is_gone_for_good and not item.removed for item in self.items)
+
+    def to_send(self) -> list[Item]:
+        """Items that are to be sent and are not yet."""
+        return [item for item in self.having(Heal) if not item.new_id]
+
+    def to_archive(self) -> list[Item]:
+        """Items whose copy is to be put into the archive and is not yet."""
+        return [item for item in self.having(Archive, Alert) if item.pointer is None]
+
+    def having(self, *kinds: type[Verdict]) -> list[Item]:
+        """Items with a verdict of these kinds whose action has not failed so far."""
+        return [item for item in self.items if isinstance(item.verdict, kinds) and item.failure is None]
+
+    def give_up(self, error: RepriseError, items: Sequence[Item] | None = None) -> None:
+        """The step could not be done for these items (all): they stay in their queue, with the reason."""
+        for item in self.items if items is None else items:
+            if item.failure is None and not item.removed:
+                item.failure = error

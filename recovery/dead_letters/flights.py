@@ -1,0 +1,173 @@
+"""Flights: what is about to be sent, written down before it is sent.
+
+A flight holds up to 100 letters. It is opened before the sends, confirmed once the new cases are written, and closed
+after the originals are removed. One that stays open tells the next run which sends are unconfirmed, so that no crash
+resets a budget: the letter is sent again as the same attempt (with the same FIFO deduplication id), and an unknown
+letter with the content of an unconfirmed send inherits its attempt.
+
+Three small items a flight, in the ledger:
+    pk `flight#<queue>`  sk `open#<id>`         the letters; removed when the flight is closed
+    pk `flight#<queue>`  sk `sent#<id>`         the cases are written; names the letters for which that is not so
+    pk `settle#<queue>`  sk `<due>#<id>`        after closing: the new cases, until their settle time has passed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from recovery.dead_letters.rules import Unconfirmed
+from recovery.ledger import Item, Ledger, Record, delete, put, record_item
+
+SIZE = 100
+"""Letters in one flight: about 10 KB, and one read of the ledger finds all their cases."""
+KEEP = timedelta(days=16)
+"""SQS keeps a message 14 days at most; a copy of an unconfirmed send may come back until then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passenger:
+    """One letter of a flight.
+
+    Attributes:
+        message_id: of the original.
+        content: its content hash.
+        attempt, tries: as in the verdict.
+    """
+
+    message_id: str
+    content: str
+    attempt: int
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """A flight as it was opened."""
+
+    id: str
+    queue: str
+    passengers: tuple[Passenger, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """What open flights say about letters.
+
+    Attributes:
+        by_letter: by message id of the original.
+        by_content: by content hash, only sends that are unconfirmed.
+    """
+
+    by_letter: Mapping[str, Unconfirmed]
+    by_content: Mapping[str, Unconfirmed]
+
+    def about(self, message_id: str, content: str) -> Unconfirmed | None:
+        """What is open about a letter that has this id and content."""
+        return self.by_letter.get(message_id) or self.by_content.get(content)
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """A closed flight whose settle time has passed.
+
+    Attributes:
+        sk: its key in the ledger.
+        keys: keys of the cases that were written for it.
+    """
+
+    sk: str
+    keys: tuple[str, ...]
+
+
+class Flights:
+    """The flights of all queues, in the ledger."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def open(self, flights: Sequence[Flight], now: datetime) -> None:
+        """Write flights down; repeating it is safe.
+
+        Raises:
+            Transient: some may not stand there, so nothing of them may be sent.
+        """
+        self._ledger.write_items(
+            [
+                put(
+                    record_item(
+                        Record(
+                            _pk(flight.queue),
+                            f"open#{flight.id}",
+                            {"letters": [[p.message_id, p.content, p.attempt, p.tries] for p in flight.passengers]},
+                            0,
+                        ),
+                        now + KEEP,
+                    )
+                )
+                for flight in flights
+            ]
+        )
+
+    def open_of(self, queue: str) -> Open:
+        """What is open of a queue's flights (of interrupted runs, and of those under way right now)."""
+        opened: dict[str, list[Passenger]] = {}
+        unsaid: dict[str, frozenset[str]] = {}
+        for record in self._ledger.query(_pk(queue)):
+            what, flight = record.sk.split("#", 1)
+            if what == "open":
+                opened[flight] = [Passenger(*letter) for letter in record.data["letters"]]
+            else:
+                unsaid[flight] = frozenset(record.data["not"])
+        by_letter: dict[str, Unconfirmed] = {}
+        by_content: dict[str, Unconfirmed] = {}
+        for flight, passengers in opened.items():
+            for p in passengers:
+                sent = flight in unsaid and p.message_id not in unsaid[flight]
+                own = Unconfirmed(p.attempt, p.tries, sent, same_letter=True)
+                by_letter[p.message_id] = _further(by_letter.get(p.message_id), own)
+                if not sent:
+                    copy = Unconfirmed(p.attempt, p.tries, False, same_letter=False)
+                    by_content[p.content] = _further(by_content.get(p.content), copy)
+        return Open(by_letter, by_content)
+
+    def confirmation(self, flight: Flight, unconfirmed: Sequence[str], now: datetime) -> Item:
+        """The write that says that the cases of a flight stand in the ledger, but for these originals."""
+        record = Record(_pk(flight.queue), f"sent#{flight.id}", {"not": sorted(unconfirmed)}, 0)
+        return put(record_item(record, now + KEEP))
+
+    def closing(self, flight: Flight, keys: Sequence[str], settled: datetime) -> list[Item]:
+        """The writes that close a flight all of whose originals are gone; `keys`: the cases to look at once settled."""
+        record = Record(_settle_pk(flight.queue), f"{settled.isoformat()}#{flight.id}", {"keys": list(keys)}, 0)
+        return [
+            delete(_pk(flight.queue), f"open#{flight.id}"),
+            delete(_pk(flight.queue), f"sent#{flight.id}"),
+            put(record_item(record, settled + KEEP)),
+        ]
+
+    def settled(self, queue: str, now: datetime, most: int) -> Iterator[Settling]:
+        """Closed flights of a queue whose settle time has passed, the oldest first."""
+        for count, record in enumerate(self._ledger.query(_settle_pk(queue), up_to=now.isoformat())):
+            if count >= most:
+                return
+            yield Settling(record.sk, tuple(record.data["keys"]))
+
+    def forget(self, queue: str, settled: Sequence[Settling]) -> None:
+        """Remove settled flights that were counted."""
+        self._ledger.write_items([delete(_settle_pk(queue), flight.sk) for flight in settled])
+
+
+def _further(one: Unconfirmed | None, other: Unconfirmed) -> Unconfirmed:
+    # A later flight of the same letter says more than an earlier one, and a confirmed send says most.
+    if one is None:
+        return other
+    return max(one, other, key=lambda u: (u.sent, u.attempt, u.tries))
+
+
+def _pk(queue: str) -> str:
+    return f"flight#{queue}"
+
+
+def _settle_pk(queue: str) -> str:
+    return f"settle#{queue}"

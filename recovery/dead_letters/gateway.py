@@ -1,0 +1,268 @@
+"""Amazon SQS, as the dead-letter path uses it. Thin: no decisions, batches answered entry by entry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from recovery.aws import calling, is_throttle
+from recovery.dead_letters.letters import BATCH, Letter, Queue
+from recovery.errors import BadInput, OutcomeUnknown, Refused, RepriseError, Transient
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+ACTIONS = {
+    "find": ("sqs:ListQueues", "sqs:GetQueueUrl", "sqs:ListDeadLetterSourceQueues"),
+    "describe": ("sqs:GetQueueAttributes", "sqs:ListDeadLetterSourceQueues"),
+    "visible": ("sqs:GetQueueAttributes",),
+    "receive": ("sqs:ReceiveMessage", "kms:Decrypt"),
+    "send": ("sqs:SendMessage", "kms:GenerateDataKey"),
+    "delete": ("sqs:DeleteMessage",),
+    "hide": ("sqs:ChangeMessageVisibility",),
+}
+"""IAM actions of each method. SQS authorises its batch calls by the single action."""
+
+GLOB = frozenset("*?[")
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One entry of a batch went through; `message_id` is the new one (only for sends)."""
+
+    message_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """One entry did not go through.
+
+    Attributes:
+        error: what AWS said, as one of our errors: Transient (not carried out), OutcomeUnknown, or Refused.
+        its_own_fault: the entry itself was refused, not the queue or the caller.
+    """
+
+    error: RepriseError
+    its_own_fault: bool = False
+
+
+Outcome = Sent | NotSent
+
+
+class Sqs:
+    """Calls SQS.
+
+    Args:
+        client: a boto3 SQS client with the usual retries.
+        sender: one whose own retries are off, for sends that have no deduplication id.
+    """
+
+    def __init__(self, client: SQSClient, sender: SQSClient) -> None:
+        self._client = client
+        self._sender = sender
+
+    def find(self, wanted: Sequence[str]) -> tuple[list[str], list[str]]:
+        """URLs of the queues that are named, and a line for each name that cannot be had.
+
+        A glob finds queues that are some queue's dead-letter queue. A name or URL is taken as it is.
+        """
+        urls: dict[str, None] = {}
+        problems: list[str] = []
+        for name in wanted:
+            try:
+                if name.startswith(("https://", "http://")):
+                    urls[name] = None
+                elif GLOB & set(name):
+                    for url in self._matching(name):
+                        urls[url] = None
+                else:
+                    urls[self.url(name)] = None
+            except RepriseError as error:
+                problems.append(queue_problem(name, error))
+        return list(urls), problems
+
+    def url(self, name: str) -> str:
+        """The URL of a queue by its name.
+
+        Raises:
+            Refused: there is none, or it may not be read.
+        """
+        with calling("sqs:GetQueueUrl"):
+            return self._client.get_queue_url(QueueName=name)["QueueUrl"]
+
+    def describe(self, url: str) -> Queue:
+        """What a run needs to know about a dead-letter queue.
+
+        Raises:
+            Refused: it does not exist, or may not be read.
+        """
+        with calling("sqs:GetQueueAttributes"):
+            found = self._client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        arn = found["QueueArn"]
+        name = arn.rsplit(":", 1)[1]
+        return Queue(
+            name=name,
+            url=url,
+            arn=arn,
+            fifo=name.endswith(".fifo"),
+            retention=timedelta(seconds=int(found.get("MessageRetentionPeriod", "345600"))),
+            has_redrive="RedrivePolicy" in found,
+            sources=self._sources(url, arn),
+            in_flight=int(found.get("ApproximateNumberOfMessagesNotVisible", "0")),
+            visible=int(found.get("ApproximateNumberOfMessages", "0")),
+        )
+
+    def visible(self, queue: Queue) -> int:
+        """Messages to be had now, about."""
+        with calling("sqs:GetQueueAttributes"):
+            found = self._client.get_queue_attributes(
+                QueueUrl=queue.url, AttributeNames=["ApproximateNumberOfMessages"]
+            )["Attributes"]
+        return int(found["ApproximateNumberOfMessages"])
+
+    def receive(self, queue: Queue, most: int, lease: timedelta, wait: int, now: datetime) -> list[Letter]:
+        """At most ten letters, hidden from others for the lease; all system and message attributes asked for.
+
+        Args:
+            most: how many are wanted, at most ten are asked for.
+            lease: how long they stay hidden.
+            wait: seconds of long polling, 0 to 20.
+            now: when the call began: the lease counts from no earlier.
+        """
+        with calling("sqs:ReceiveMessage"):
+            answer = self._client.receive_message(
+                QueueUrl=queue.url,
+                MaxNumberOfMessages=min(BATCH, most),
+                VisibilityTimeout=int(lease.total_seconds()),
+                WaitTimeSeconds=wait,
+                MessageSystemAttributeNames=["All"],
+                MessageAttributeNames=["All"],
+            )
+        return [
+            Letter(
+                queue=queue.name,
+                message_id=message["MessageId"],
+                receipt=message["ReceiptHandle"],
+                body=message["Body"],
+                attributes=message.get("MessageAttributes", {}),  # type: ignore[arg-type]
+                system=message.get("Attributes", {}),  # type: ignore[arg-type]
+                lease_until=now + lease,
+            )
+            for message in answer.get("Messages", [])
+        ]
+
+    def send(self, url: str, entries: Sequence[Mapping[str, Any]], *, fifo: bool) -> list[Outcome]:
+        """Send one batch; an outcome for each entry, in their order. Never raises for what AWS says.
+
+        A FIFO entry carries a deduplication id, so the SDK may repeat it; a standard one must not be repeated unseen.
+        """
+        client = self._client if fifo else self._sender
+        try:
+            with calling("sqs:SendMessage"):
+                answer = client.send_message_batch(QueueUrl=url, Entries=list(entries))  # type: ignore[arg-type]
+        except RepriseError as error:
+            return [NotSent(error) for _ in entries]
+        sent = {done["Id"]: Sent(done["MessageId"]) for done in answer.get("Successful", [])}
+        return _outcomes([entry["Id"] for entry in entries], sent, answer.get("Failed", []), "sqs:SendMessage")
+
+    def delete(self, queue: Queue, letters: Sequence[Letter]) -> list[Outcome]:
+        """Remove at most ten letters; an outcome for each, in their order."""
+        entries = [{"Id": str(index), "ReceiptHandle": letter.receipt} for index, letter in enumerate(letters)]
+        try:
+            with calling("sqs:DeleteMessage"):
+                answer = self._client.delete_message_batch(QueueUrl=queue.url, Entries=entries)  # type: ignore[arg-type]
+        except RepriseError as error:
+            return [NotSent(error) for _ in letters]
+        done = {item["Id"]: Sent() for item in answer.get("Successful", [])}
+        return _outcomes([entry["Id"] for entry in entries], done, answer.get("Failed", []), "sqs:DeleteMessage")
+
+    def hide(self, queue: Queue, receipts: Sequence[tuple[str, int]]) -> list[Outcome]:
+        """Set for how long at most ten letters stay hidden from now; (receipt, seconds) each, 0 to 43,200."""
+        entries = [
+            {"Id": str(index), "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
+            for index, (receipt, seconds) in enumerate(receipts)
+        ]
+        try:
+            with calling("sqs:ChangeMessageVisibility"):
+                answer = self._client.change_message_visibility_batch(QueueUrl=queue.url, Entries=entries)  # type: ignore[arg-type]
+        except RepriseError as error:
+            return [NotSent(error) for _ in entries]
+        done = {item["Id"]: Sent() for item in answer.get("Successful", [])}
+        ids = [str(entry["Id"]) for entry in entries]
+        return _outcomes(ids, done, answer.get("Failed", []), "sqs:ChangeMessageVisibility")
+
+    def _matching(self, glob: str) -> list[str]:
+        prefix = glob[: min(index for index, char in enumerate(glob) if char in GLOB)]
+        with calling("sqs:ListQueues"):
+            pages = self._client.get_paginator("list_queues").paginate(
+                **({"QueueNamePrefix": prefix} if prefix else {}), PaginationConfig={"PageSize": 1000}
+            )
+            urls = [url for page in pages for url in page.get("QueueUrls", [])]
+        return [url for url in urls if fnmatchcase(url.rsplit("/", 1)[1], glob) and self._sources(url, "")]
+
+    def _sources(self, url: str, arn: str) -> dict[str, str]:
+        with calling("sqs:ListDeadLetterSourceQueues"):
+            pages = self._client.get_paginator("list_dead_letter_source_queues").paginate(
+                QueueUrl=url, PaginationConfig={"PageSize": 1000}
+            )
+            urls = [source for page in pages for source in page.get("queueUrls", [])]
+        # A source lies in the same account and region as its dead-letter queue, so its ARN differs only in the name.
+        start = arn.rsplit(":", 1)[0]
+        return {f"{start}:{source.rsplit('/', 1)[1]}": source for source in urls}
+
+
+def queue_problem(name: str, error: RepriseError) -> str:
+    """One clear line about a queue that cannot be worked on, with the permission or setting that is missing."""
+    if is_missing(error):
+        return f"queue {name}: does not exist in this account and region"
+    if isinstance(error, Refused) and "denied" in error.code.lower():
+        return f"queue {name}: permission {error.operation} is missing for this role"
+    if isinstance(error, Transient):
+        return f"queue {name}: could not be read now ({error.code or 'no answer'}); the next run tries again"
+    return f"queue {name}: {error}"
+
+
+def is_missing(error: RepriseError) -> bool:
+    """Whether SQS said that the queue does not exist, in either spelling of that code."""
+    return error.code in {"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "InvalidAddress"}
+
+
+def name_of(url_or_name: str) -> str:
+    """A queue's name from its name, URL or ARN.
+
+    Raises:
+        BadInput: nothing is left of it.
+    """
+    name = url_or_name.rstrip("/").rsplit("/", 1)[-1].rsplit(":", 1)[-1]
+    if not name:
+        raise BadInput(f"queue {url_or_name!r}: expected a name, a URL or an ARN")
+    return name
+
+
+def _outcomes(
+    ids: Sequence[str], done: Mapping[str, Sent], failed: Sequence[Mapping[str, Any]], operation: str
+) -> list[Outcome]:
+    said = {item["Id"]: item for item in failed}
+    outcomes: list[Outcome] = []
+    for entry_id in ids:
+        if entry_id in done:
+            outcomes.append(done[entry_id])
+        elif entry_id in said:
+            outcomes.append(_failure(said[entry_id], operation))
+        else:
+            # An answer that mentions an entry nowhere leaves open what became of it.
+            outcomes.append(
+                NotSent(OutcomeUnknown(f"{operation}: the answer does not mention it", operation=operation))
+            )
+    return outcomes
+
+
+def _failure(item: Mapping[str, Any], operation: str) -> NotSent:
+    code = str(item.get("Code", ""))
+    text = f"{operation}: {code}: {item.get('Message', '')}"
+    if is_throttle(code) or not item.get("SenderFault"):
+        return NotSent(Transient(text, code=code, operation=operation))
+    return NotSent(Refused(text, code=code, operation=operation), its_own_fault=True)

@@ -1,0 +1,224 @@
+"""First half of a round: take letters up, learn what is known about them, diagnose, decide. Only leases change."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from recovery.cases import Case
+from recovery.dead_letters.batch import Batch
+from recovery.dead_letters.gateway import name_of
+from recovery.dead_letters.letters import BATCH, Letter, Queue, content_hash, identity, size
+from recovery.dead_letters.policy import DeadLetterPolicy
+from recovery.dead_letters.rules import Known, decide
+from recovery.dead_letters.verdicts import Heal, Hide, Leave
+from recovery.dead_letters.work import PATH, Work
+from recovery.errors import BadInput, RepriseError
+from recovery.failures import (
+    DEFAULT_RULES,
+    Origin,
+    RuleSet,
+    body_shape,
+    diagnose,
+    evidence_for,
+    fingerprint,
+    load_rules,
+    normalise,
+    recognise,
+    violates_schema,
+)
+
+ROUND = 1000
+"""Letters in one round: one task run each for receiving, diagnosing, deciding, acting, recording and removing."""
+ROUND_BYTES = 64 * 1024 * 1024
+"""Bytes of bodies that a round takes up, so that memory is bounded for letters of any size."""
+POLL_SECONDS = 1
+"""Long polling asks all of SQS's servers; a short poll may come back empty from a queue that is not."""
+EMPTY_POLLS = 5
+"""Empty polls in a row after which a drain ends even though SQS still counts messages."""
+
+
+def receive(work: Work, queue: Queue, policy: DeadLetterPolicy) -> Batch:
+    """The letters of the next round; an empty batch when the queue is drained, or the run's bounds are reached.
+
+    Raises:
+        Transient: SQS could not be asked and nothing was received; asking again is safe.
+        Refused: the queue may not be read.
+    """
+    letters: list[Letter] = []
+    taken = 0
+    empties = 0
+    visible = queue.visible or BATCH
+    while len(letters) < min(ROUND, work.room) and taken < ROUND_BYTES and not work.time_is_up:
+        polls = max(1, min(work.threads, -(-(min(ROUND, work.room) - len(letters)) // BATCH), -(-visible // BATCH)))
+        answers = work.each(lambda _: _poll(work, queue), range(polls))
+        got = [letter for answer in answers if not isinstance(answer, RepriseError) for letter in answer]
+        failed = [answer for answer in answers if isinstance(answer, RepriseError)]
+        if failed and not got and not letters:
+            raise failed[0]
+        letters += got
+        taken += sum(map(size, got))
+        visible = max(0, visible - len(got))
+        if failed or (letters and not got):
+            break
+        if not got:
+            # One empty poll proves nothing: the drain ends when SQS counts nothing either, or keeps saying nothing.
+            empties += 1
+            visible = work.sqs.visible(queue)
+            if not visible:
+                break
+            if empties >= EMPTY_POLLS:
+                work.warnings.append(
+                    f"queue {queue.name}: SQS counts about {visible} messages but hands out none; more than 120,000"
+                    " may be in flight, or another consumer takes them"
+                )
+                break
+    work.taken += len(letters)
+    return Batch(queue, policy, [_recognised(letter, policy) for letter in letters])
+
+
+def look_up(work: Work, batch: Batch) -> None:
+    """What the ledger knows: the letters' cases, and what interrupted runs left open.
+
+    Raises:
+        Transient: the ledger could not be read; asking again is safe.
+    """
+    policy = batch.policy
+    for item in batch.items:
+        item.key = identity(item.letter, policy.identity_attribute, policy.identity_body_path)
+        item.content = content_hash(item.letter)
+    keys = list(dict.fromkeys(item.key for item in batch.items))
+    parts = [keys[start : start + 100] for start in range(0, len(keys), 100)]
+    cases: dict[str, Case] = {}
+    for found in work.each(lambda part: work.ledger.read_cases(PATH, part), parts):
+        cases.update(found)
+    opened = work.flights.open_of(batch.queue.name)
+    for item in batch.items:
+        item.history = cases.get(item.key)
+        item.unconfirmed = opened.about(item.letter.message_id, item.content)
+        if item.history is not None and item.unconfirmed is not None and not item.unconfirmed.same_letter:
+            item.unconfirmed = None  # a letter with a case of its own needs nobody else's
+
+
+def diagnose_letters(work: Work, batch: Batch) -> None:
+    """Why the letters failed: evidence by origin, the consumer's logs where the policy names them, then the rules."""
+    policy = batch.policy
+    rules = rules_of(policy)
+    for item in batch.items:
+        item.evidence = evidence_for(
+            item.letter.body,
+            item.letter.attributes,
+            item.letter.system,
+            origin=item.letter.origin,
+            error_attributes=policy.error_attributes,
+        )
+    _ask_logs(work, batch)
+    for item in batch.items:
+        if item.evidence.is_empty:
+            continue
+        item.diagnosis = diagnose(item.evidence, rules)
+        if item.diagnosis.rule == "none" and policy.body_schema is not None:
+            violation = violates_schema(item.letter.body, policy.body_schema)
+            if violation is not None:
+                item.diagnosis = diagnose(violation, rules)
+        item.error = normalise(item.evidence.error)
+        item.group = fingerprint(item.diagnosis, item.evidence.error)
+
+
+def decide_letters(work: Work, batch: Batch) -> None:
+    """A verdict for each letter. On a FIFO queue a letter that stays holds back all later ones of its group."""
+    now = work.now()
+    for item in batch.items:
+        item.destination = _destination(work, item.letter, batch.queue, batch.policy)
+    order = sorted(batch.items, key=lambda item: item.letter.sequence) if batch.queue.fifo else batch.items
+    blocked: set[str] = set()
+    for item in order:
+        if batch.queue.fifo and item.letter.group_id in blocked:
+            item.verdict = Leave("an earlier letter of its group stays in the queue, and order is kept")
+            continue
+        spread = timedelta(seconds=work.sent_to[item.destination] / batch.policy.max_per_second)
+        known = Known(
+            letter=item.letter,
+            queue=batch.queue,
+            diagnosis=item.diagnosis,
+            group=item.group,
+            history=item.history,
+            unconfirmed=item.unconfirmed,
+            destination=item.destination,
+            hidden=batch.queue.in_flight + work.hidden[batch.queue.name],
+            evidence_pending=item.pending,
+        )
+        item.verdict = decide(known, batch.policy, now, work.draw(), spread)
+        if isinstance(item.verdict, Heal):
+            work.sent_to[item.destination] += 1
+        elif isinstance(item.verdict, Hide) and item.verdict.hidden:
+            work.hidden[batch.queue.name] += 1
+        if isinstance(item.verdict, Leave | Hide):
+            blocked.add(item.letter.group_id)
+
+
+def rules_of(policy: DeadLetterPolicy) -> RuleSet:
+    """The diagnosis rules that a policy names.
+
+    Raises:
+        BadInput: the file is missing or wrong; the message names rule and field.
+    """
+    if policy.rules_file is None:
+        return DEFAULT_RULES
+    path = Path(policy.rules_file)
+    if not path.is_file():
+        raise BadInput(f"rules_file: there is no file {policy.rules_file!r} where the flow runs")
+    return load_rules(path)
+
+
+def _poll(work: Work, queue: Queue) -> list[Letter] | RepriseError:
+    try:
+        return work.sqs.receive(queue, BATCH, work.lease, POLL_SECONDS, work.now())
+    except RepriseError as error:
+        return error
+
+
+def _recognised(letter: Letter, policy: DeadLetterPolicy) -> Letter:
+    origin = recognise(letter.body, letter.attributes, letter.system, policy.error_attributes)
+    return replace(letter, origin=origin, shape=body_shape(letter.body))
+
+
+def _ask_logs(work: Work, batch: Batch) -> None:
+    """A plain redrive carries no error: read the consumer's, once for the whole batch."""
+    group = batch.policy.log_group
+    if not group:
+        return
+    mute = [item for item in batch.items if item.evidence.is_empty and item.letter.origin in _FROM_QUEUES]
+    if not mute:
+        return
+    since = min(item.letter.sent_at for item in mute)
+    found = work.logs.evidence(group, [item.letter.message_id for item in mute], since, work.now())
+    if found.problem and found.problem not in work.warnings:
+        work.warnings.append(found.problem)
+    for item in mute:
+        if item.letter.message_id in found.evidence:
+            item.evidence = replace(found.evidence[item.letter.message_id], body=item.letter.body)
+        elif found.problem:
+            item.pending = f"its consumer's log could not tell yet why it failed: {found.problem}"
+
+
+_FROM_QUEUES = (Origin.SQS_REDRIVE, Origin.UNKNOWN)
+
+
+def _destination(work: Work, letter: Letter, queue: Queue, policy: DeadLetterPolicy) -> str:
+    """URL of the queue that a letter goes back to: its own source, else the one that the policy names, else none."""
+    own = queue.sources.get(letter.source_arn, "") if letter.source_arn else ""
+    if not own and letter.source_arn:
+        own = work.url_of(letter.source_arn.rsplit(":", 1)[1])  # it may exist without naming this queue any more
+    if own or not policy.destination:
+        return own
+    named = work.url_of(name_of(policy.destination))
+    problem = ""
+    if not named:
+        problem = f"destination: queue {policy.destination} does not exist, so letters without a source cannot go there"
+    elif named == queue.url:
+        problem = f"destination: queue {queue.name} cannot be its own destination"
+    if problem and problem not in work.problems:
+        work.problems.append(problem)
+    return "" if problem else named

@@ -1,0 +1,240 @@
+"""A dead letter and the queue it lies in, as values; and what is computed from them alone. Pure."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from recovery.failures import BodyShape, Origin
+
+BATCH = 10
+"""Entries of one SQS batch."""
+BATCH_BYTES = 1_048_576
+"""Bytes of one SQS message, and of a whole batch (raised from 256 KiB in August 2025)."""
+
+Attributes = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """What a run knows about a dead-letter queue.
+
+    Attributes:
+        name, url, arn: as SQS gives them.
+        fifo: decided by the name, since a group id alone also stands on fair standard queues.
+        retention: how long it keeps a message.
+        has_redrive: it has a dead-letter queue of its own, so that every receive counts there.
+        sources: ARN -> URL of the queues whose dead-letter queue it is.
+        in_flight: messages hidden when the run began, about.
+        visible: messages to be had when the run began, about.
+    """
+
+    name: str
+    url: str
+    arn: str
+    fifo: bool
+    retention: timedelta
+    has_redrive: bool = False
+    sources: Mapping[str, str] = field(default_factory=dict)
+    in_flight: int = 0
+    visible: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One dead letter as it was received. Its body never shows in a representation or an error.
+
+    Attributes:
+        queue: name of the dead-letter queue.
+        message_id: its SQS message id.
+        receipt: the handle of this receive.
+        body: the body.
+        attributes: user message attributes, in boto3's shape.
+        system: system attributes, all strings.
+        lease_until: until when it is hidden from others, aware, UTC.
+        origin: who put it there.
+        shape: what the body is.
+    """
+
+    queue: str
+    message_id: str
+    receipt: str = field(repr=False)
+    body: str = field(repr=False)
+    attributes: Attributes = field(repr=False)
+    system: Mapping[str, str] = field(repr=False)
+    lease_until: datetime
+    origin: Origin = Origin.UNKNOWN
+    shape: BodyShape = BodyShape.PLAIN
+
+    @property
+    def source_arn(self) -> str:
+        """ARN of the queue it came from, or "" when SQS does not say."""
+        return self.system.get("DeadLetterQueueSourceArn", "")
+
+    @property
+    def group_id(self) -> str:
+        """The FIFO group, or the tenant of a fair standard queue."""
+        return self.system.get("MessageGroupId", "")
+
+    @property
+    def sequence(self) -> int:
+        """Its place in a FIFO queue; 0 elsewhere."""
+        return int(self.system.get("SequenceNumber", "0"))
+
+    @property
+    def sent_at(self) -> datetime:
+        """When it was sent: on a standard queue the first send, on a FIFO queue the move to the dead-letter queue."""
+        return datetime.fromtimestamp(int(self.system.get("SentTimestamp", "0")) / 1000, UTC)
+
+    @property
+    def first_received_at(self) -> datetime:
+        """When it was first received by anybody: when it began to fail."""
+        stamp = self.system.get("ApproximateFirstReceiveTimestamp") or self.system.get("SentTimestamp", "0")
+        return datetime.fromtimestamp(int(stamp) / 1000, UTC)
+
+    def expires_at(self, queue: Queue) -> datetime:
+        """When the dead-letter queue forgets it. Source: retention runs on from SentTimestamp (SQS developer guide)."""
+        return self.sent_at + queue.retention
+
+
+def content_hash(letter: Letter) -> str:
+    """What the letter says, as 32 hexadecimal digits: body, user attributes and group."""
+    digest = hashlib.sha256(letter.body.encode("utf-8", "surrogatepass"))
+    for name in sorted(letter.attributes):
+        value = letter.attributes[name]
+        digest.update(b"\0" + name.encode() + b"\0" + str(value.get("DataType", "")).encode())
+        binary = value.get("BinaryValue")
+        digest.update(bytes(binary) if binary is not None else str(value.get("StringValue", "")).encode())
+    digest.update(b"\0" + letter.group_id.encode())
+    return digest.hexdigest()[:32]
+
+
+def identity(letter: Letter, attribute: str | None, body_path: str | None) -> str:
+    """The key of the letter's case.
+
+    A redrive keeps the message id, so that id finds the case when the letter comes back. A consumer that sends to
+    the dead-letter queue itself makes a new message each time: then a business id counts, else the content.
+    """
+    if letter.origin is not Origin.UNKNOWN:
+        return letter.message_id
+    if attribute and attribute in letter.attributes:
+        value = letter.attributes[attribute].get("StringValue")
+        if value:
+            return f"{letter.queue}:id:{_short(str(value))}"
+    if body_path:
+        value = _at(letter.body, body_path)
+        if value is not None:
+            return f"{letter.queue}:id:{_short(str(value))}"
+    return f"{letter.queue}:content:{content_hash(letter)}"
+
+
+def deduplication_id(letter: Letter, attempt: int) -> str:
+    """FIFO: the same for every try of one attempt, another for the next attempt."""
+    return hashlib.sha256(f"{letter.message_id}:{attempt}".encode()).hexdigest()
+
+
+def size(letter: Letter) -> int:
+    """Bytes that count towards SQS's limits: body, and names, types and values of user attributes."""
+    total = len(letter.body.encode("utf-8", "surrogatepass"))
+    for name, value in letter.attributes.items():
+        binary = value.get("BinaryValue")
+        content = len(bytes(binary)) if binary is not None else len(str(value.get("StringValue", "")).encode())
+        total += len(name.encode()) + len(str(value.get("DataType", ""))) + content
+    return total
+
+
+def batches(sizes: Sequence[int]) -> list[list[int]]:
+    """Indexes of entries, at most ten and at most 1 MiB together; one that alone is larger stands alone."""
+    parts: list[list[int]] = []
+    room = 0
+    for index, entry in enumerate(sizes):
+        if not parts or len(parts[-1]) >= BATCH or entry > room:
+            parts.append([])
+            room = BATCH_BYTES
+        parts[-1].append(index)
+        room -= entry
+    return parts
+
+
+def entry(letter: Letter, index: int, delay: timedelta, *, fifo: bool, attempt: int) -> dict[str, Any]:
+    """The entry of a SendMessageBatch that carries the letter unchanged.
+
+    The trace header goes along, and so does the group of a fair standard queue. A FIFO entry takes no delay.
+    """
+    built: dict[str, Any] = {"Id": str(index), "MessageBody": letter.body}
+    if letter.attributes:
+        built["MessageAttributes"] = {
+            name: {key: value for key, value in attribute.items() if key in _SENDABLE}
+            for name, attribute in letter.attributes.items()
+        }
+    trace = letter.system.get("AWSTraceHeader")
+    if trace:
+        built["MessageSystemAttributes"] = {"AWSTraceHeader": {"DataType": "String", "StringValue": trace}}
+    if letter.group_id or fifo:
+        built["MessageGroupId"] = letter.group_id or letter.message_id
+    if fifo:
+        built["MessageDeduplicationId"] = deduplication_id(letter, attempt)
+    elif delay > timedelta(0):
+        built["DelaySeconds"] = min(900, round(delay.total_seconds()))
+    return built
+
+
+_SENDABLE = frozenset({"DataType", "StringValue", "BinaryValue"})
+
+
+def to_record(letter: Letter) -> dict[str, Any]:
+    """The letter as the archive keeps it: everything, unchanged. Binary values are base64."""
+    return {
+        "queue": letter.queue,
+        "message_id": letter.message_id,
+        "origin": letter.origin.value,
+        "body": letter.body,
+        "attributes": {
+            name: {
+                key: base64.b64encode(bytes(value)).decode() if key == "BinaryValue" else value
+                for key, value in attribute.items()
+                if key in _SENDABLE
+            }
+            for name, attribute in letter.attributes.items()
+        },
+        "system": dict(letter.system),
+    }
+
+
+def from_record(record: Mapping[str, Any], lease_until: datetime) -> Letter:
+    """The letter that `to_record` kept; it has no receipt, since it lies in no queue."""
+    return Letter(
+        queue=record["queue"],
+        message_id=record["message_id"],
+        receipt="",
+        body=record["body"],
+        attributes={
+            name: {key: base64.b64decode(value) if key == "BinaryValue" else value for key, value in attribute.items()}
+            for name, attribute in record["attributes"].items()
+        },
+        system=record["system"],
+        lease_until=lease_until,
+        origin=Origin(record["origin"]),
+    )
+
+
+def _short(value: str) -> str:
+    # A business id may be long or personal: only its hash stands in the ledger's key.
+    return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _at(body: str, path: str) -> object:
+    try:
+        value: object = json.loads(body)
+    except ValueError:
+        return None
+    for part in path.split("."):
+        if not isinstance(value, dict) or part not in value:
+            return None
+        value = value[part]
+    return value if isinstance(value, str | int | float) else None

@@ -1,0 +1,223 @@
+"""What is written down about letters: ledger cases, archive records, alerts and report entries. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from recovery.alerts import Alert as AlertMessage
+from recovery.cases import Case, State
+from recovery.dead_letters.batch import Batch, Item
+from recovery.dead_letters.letters import to_record
+from recovery.dead_letters.verdicts import Alert, Archive, Heal, Hide, Leave
+from recovery.dead_letters.work import PATH
+from recovery.failures import BodyShape, Origin
+from recovery.ledger import Item as Write
+from recovery.ledger import case_item, put
+from recovery.report import Entry
+
+KEEP_SENT = timedelta(days=30)
+"""A sent letter may come back until SQS's longest retention (14 days) and the longest wait are over."""
+EXAMPLES = 5
+
+
+def cases(item: Item, batch: Batch, now: datetime, archive_keep: timedelta) -> Iterator[Case]:
+    """The cases to write for one letter whose action went through so far."""
+    verdict = item.verdict
+    if item.failure is not None:
+        return
+    if isinstance(verdict, Heal) and item.new_id:
+        key = new_key(item)
+        sent = _case(item, batch, key, State.SENT, now + verdict.delay, now + KEEP_SENT)
+        yield _with(sent, attempts=verdict.attempt, tries=verdict.tries, reason=verdict.reason, detail=_history(item))
+        if item.history is not None and key != item.key:
+            yield _with(item.history, state=State.SUPERSEDED, changed=now, detail={"next": key})
+    elif isinstance(verdict, Hide):
+        waiting = _case(item, batch, item.key, State.BACKOFF, now, now + KEEP_SENT)
+        yield _with(
+            waiting, attempts=verdict.attempt - 1, due=verdict.due, reason=verdict.reason, detail=_history(item)
+        )
+    elif isinstance(verdict, Archive | Alert) and item.pointer is not None:
+        # A business id may stand on many letters, but each archived letter needs a case of its own.
+        archived = _case(item, batch, item.letter.message_id, verdict.state, now, now + archive_keep)
+        detail = {
+            **_history(item),
+            "archive": item.pointer.as_json(),
+            "id": item.letter.message_id,
+            "origin": item.letter.origin.value,
+            "alert": isinstance(verdict, Alert),
+            "error": item.error,
+            "step": verdict.next_step,
+        }
+        yield _with(archived, attempts=_attempts(item), reason=verdict.reason, detail=detail)
+        if item.history is not None and item.key != item.letter.message_id:
+            yield _with(item.history, state=State.SUPERSEDED, changed=now, detail={"next": item.letter.message_id})
+    elif isinstance(verdict, Leave) and item.history is not None and item.history.state is State.SENT:
+        yield _with(item.history, state=State.BACK, changed=now)
+
+
+def write(case: Case) -> Write:
+    """A case as a write for the ledger."""
+    return put(case_item(case))
+
+
+def new_key(item: Item) -> str:
+    """The key under which a letter that is sent now will be found when it comes back."""
+    return item.new_id if item.letter.origin is Origin.SQS_REDRIVE else item.key
+
+
+def archive_record(item: Item, now: datetime) -> dict[str, Any]:
+    """One line of a bundle: the letter unchanged, and everything that is known about its failure."""
+    diagnosis = item.diagnosis
+    record = {
+        "path": PATH,
+        "archived_at": now.isoformat(),
+        **to_record(item.letter),
+        "first_seen": (item.history.first_seen if item.history else now).isoformat(),
+        "attempts": _attempts(item),
+        "verdict": {"action": item.verdict.action, "reason": item.verdict.reason},
+        "evidence": {
+            "source": item.evidence.source,
+            "error": item.evidence.error,
+            "attributes": dict(item.evidence.attributes),
+        },
+        "diagnosis": None
+        if diagnosis is None
+        else {
+            "kind": diagnosis.kind.value,
+            "rule": diagnosis.rule,
+            "reason": diagnosis.reason,
+            "quote": diagnosis.quote,
+            "group": item.group,
+            "normalised": item.error,
+        },
+    }
+    if payload_of(item) is not None:
+        record["payload_copy"] = payload_copy_key(item)
+    return record
+
+
+def log_link(arn: str, log_group: str, message_id: str) -> str:
+    """Where a person finds the consumer's log lines about a letter, in the CloudWatch console."""
+    region = arn.split(":")[3]
+    group = quote(quote(log_group, safe=""), safe="").replace("%", "$")
+    pattern = quote(quote(f'"{message_id}"', safe=""), safe="").replace("%", "$")
+    return (
+        f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}"
+        f"#logsV2:log-groups/log-group/{group}/log-events$3FfilterPattern$3D{pattern}"
+    )
+
+
+def payload_of(item: Item) -> tuple[str, str] | None:
+    """Bucket and key that an extended-client pointer names, or None.
+
+    Source: both spellings of the pointer's class name, aws-facts on the SQS extended client.
+    """
+    if item.letter.shape is not BodyShape.EXTENDED_POINTER:
+        return None
+    pointer = json.loads(item.letter.body)[1]
+    return str(pointer["s3BucketName"]), str(pointer["s3Key"])
+
+
+def payload_copy_key(item: Item) -> str:
+    """Where the archive keeps the copy of a pointer's payload."""
+    return f"payloads/path={PATH}/{item.letter.message_id}"
+
+
+def alert_group(item: Item) -> str:
+    """The group that the alert speaks of."""
+    return item.group or (item.history.group if item.history else "") or "ungrouped"
+
+
+def alert(group: str, items: Sequence[Item], queue: str) -> AlertMessage:
+    """The message about one group. Only normalised text: no body, no value of the error."""
+    first = items[0]
+    kind = _kind(first)
+    step = first.verdict.next_step if isinstance(first.verdict, Alert) else "replay once the cause is mended"
+    examples = ", ".join(item.letter.message_id for item in items[:EXAMPLES])
+    lines = [
+        f"{len(items)} letter(s) of {queue} failed alike and wait for a person. They are safe in the archive.",
+        "",
+        f"Why: {first.verdict.reason}",
+        f"Error: {first.error or '(none)'}",
+        f"Kind: {kind or '(not judged)'}    Group: {group}",
+        f"Examples: {examples}" + (f" and {len(items) - EXAMPLES} more" if len(items) > EXAMPLES else ""),
+        "",
+        f"What to do: {step}.",
+        f'Replay: run the deployment dead-letters/replay with groups ["{group}"] and dry_run false.',
+        "Letters that join this group in the alert window are archived without another message.",
+    ]
+    subject = f"Reprise: {len(items)} dead letter(s) of {queue} wait for a person ({kind or 'not judged'})"
+    return AlertMessage(PATH, queue, group, subject, "\n".join(lines), len(items))
+
+
+def recovery_notice(group: str, count: int, queue: str) -> AlertMessage:
+    """The one notice that a group which was announced has recovered."""
+    text = (
+        f"The failure group {group} of {queue} has recovered: {count} letter(s) that were sent back have stayed away"
+        " for the settle time, and none of the group waits in the archive."
+    )
+    return AlertMessage(PATH, queue, group, f"Reprise: a failure group of {queue} has recovered", text, count)
+
+
+def entry(item: Item, batch: Batch) -> Entry:
+    """What the report says of one letter."""
+    verdict = item.verdict
+    settled = item.failure is None
+    attempt = verdict.attempt if isinstance(verdict, Heal | Hide) else _attempts(item)
+    return Entry(
+        key=item.letter.message_id,
+        source=batch.queue.name,
+        action=verdict.action,
+        reason=verdict.reason if item.failure is None else f"{verdict.reason}; did not go through: {item.failure}",
+        kind=_kind(item),
+        rule=item.diagnosis.rule if item.diagnosis else (item.history.rule if item.history else ""),
+        group=item.group or (item.history.group if item.history else ""),
+        error=item.error,
+        attempt=attempt,
+        budget=batch.policy.budget,
+        settled=settled,
+        next_step=verdict.next_step if isinstance(verdict, Archive | Alert | Leave) else "",
+    )
+
+
+def _case(item: Item, batch: Batch, key: str, state: State, changed: datetime, expires: datetime) -> Case:
+    history = item.history
+    return Case(
+        path=PATH,
+        key=key,
+        source=batch.queue.name,
+        state=state,
+        kind=_kind(item),
+        rule=item.diagnosis.rule if item.diagnosis else (history.rule if history else ""),
+        group=item.group or (history.group if history else ""),
+        first_seen=history.first_seen if history else min(changed, item.letter.first_received_at),
+        changed=changed,
+        expires=expires,
+    )
+
+
+def _with(case: Case, **changes: Any) -> Case:
+    return replace(case, **changes)
+
+
+def _kind(item: Item) -> str:
+    if item.diagnosis is not None:
+        return item.diagnosis.kind.value
+    return item.history.kind if item.history else ""
+
+
+def _attempts(item: Item) -> int:
+    return item.history.attempts if item.history else 0
+
+
+def _history(item: Item) -> dict[str, Any]:
+    """Earlier ids of the same letter, so that its story can be told under any of them; bounded by the budget."""
+    if item.history is None:
+        return {}
+    earlier = [*item.history.detail.get("earlier", []), item.history.key]
+    return {"earlier": list(dict.fromkeys(earlier))[-20:]}

@@ -1,0 +1,282 @@
+"""Sending archived letters back: chosen through the ledger, written ahead like a heal, with a fresh budget."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+from typing import Any
+from uuid import uuid4
+
+from recovery.archive import Pointer
+from recovery.cases import Case, State
+from recovery.dead_letters.flights import SIZE, Flight, Passenger
+from recovery.dead_letters.gateway import NotSent, Outcome, name_of
+from recovery.dead_letters.letters import Letter, batches, content_hash, entry, from_record, size
+from recovery.dead_letters.policy import ReplayRequest
+from recovery.dead_letters.rules import TRIES
+from recovery.dead_letters.work import PATH, Work
+from recovery.errors import Conflict, OutcomeUnknown, Refused, RepriseError
+from recovery.ledger import Item as Write
+from recovery.ledger import case_item, put
+from recovery.report import Entry
+
+REPLAYABLE = frozenset({State.PARKED, State.ARCHIVED, State.EXHAUSTED, State.WAITING, State.STALE, State.REPLAYING})
+LEASE = timedelta(minutes=10)
+KEEP = timedelta(days=30)
+
+
+class Chosen:
+    """One archived letter on its way back."""
+
+    __slots__ = ("case", "claimed", "destination", "failure", "letter", "new_id", "tries")
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.claimed: Case | None = None
+        self.letter: Letter | None = None
+        self.destination = ""
+        self.new_id = ""
+        self.tries = 1
+        self.failure: RepriseError | None = None
+
+
+class Selection:
+    """The letters of one replay."""
+
+    def __init__(self, chosen: Sequence[Chosen]) -> None:
+        self.chosen = list(chosen)
+
+    @property
+    def count(self) -> int:
+        """Letters chosen, for task run names."""
+        return len(self.chosen)
+
+    def ready(self) -> list[Chosen]:
+        """Those that nothing has failed for so far."""
+        return [one for one in self.chosen if one.failure is None]
+
+
+def choose(work: Work, request: ReplayRequest) -> Selection:
+    """The archived letters that a request names, the groups in order, at most its limit.
+
+    Raises:
+        Transient: the ledger could not be read.
+    """
+    if request.is_empty:
+        return Selection([])
+    if request.message_ids:
+        found = iter(work.ledger.read_cases(PATH, request.message_ids).values())
+    else:
+        found = _by_group(work, request.groups)
+    now = work.now()
+    chosen: list[Chosen] = []
+    for case in found:
+        if len(chosen) >= request.limit:
+            break
+        if _wanted(case, request, now):
+            chosen.append(Chosen(case))
+    return Selection(chosen)
+
+
+def fetch(work: Work, selection: Selection, request: ReplayRequest) -> None:
+    """Read the letters from the archive, each object once, and find where each goes."""
+    by_object: dict[str, list[tuple[Chosen, int]]] = defaultdict(list)
+    for one in selection.ready():
+        pointer = Pointer.from_json(one.case.detail["archive"])
+        by_object[pointer.key].append((one, pointer.line))
+    lease = work.now() + LEASE
+    for key, wanted in by_object.items():
+        try:
+            lines: list[dict[str, Any]] = work.archive.read_bundle(key)
+        except RepriseError as error:
+            for one, _ in wanted:
+                one.failure = error
+            continue
+        for one, line in wanted:
+            if line >= len(lines) or lines[line].get("message_id") != one.case.key:
+                one.failure = Refused(f"archive object {key} does not hold this letter at line {line}")
+                continue
+            one.letter = from_record(lines[line], lease)
+            _address(work, one, request)
+
+
+def claim(work: Work, selection: Selection) -> None:
+    """Claim each case, so that two replays never send the same letter; the claim ends by itself."""
+    now = work.now()
+
+    def claim_one(one: Chosen) -> None:
+        detail = {**one.case.detail, "owner": work.owner, "lease": (now + LEASE).isoformat()}
+        # A claim that ran out belonged to a replay that died: its send may have gone through.
+        detail["tries"] = int(one.case.detail.get("tries", 0)) + 1
+        one.tries = detail["tries"]
+        if one.tries > TRIES:
+            one.failure = Refused(f"{TRIES} replays of it were interrupted; check whether it was received")
+            return
+        claimed = replace(one.case, state=State.REPLAYING, changed=now, detail=detail)
+        try:
+            work.ledger.change_case(claimed, expected=one.case)
+        except Conflict:
+            one.failure = Conflict("another run replays it right now")
+        except RepriseError as error:
+            one.failure = error
+        else:
+            one.claimed = claimed
+
+    work.each(claim_one, selection.ready())
+
+
+def send_back(work: Work, selection: Selection, request: ReplayRequest) -> None:
+    """Write flights, send, and write the cases: the new one with a fresh budget, the old one as replayed."""
+    ready = selection.ready()
+    for start in range(0, len(ready), SIZE):
+        if work.time_is_up:
+            _give_back(work, ready[start:], Conflict("the run's time was up; nothing was sent"))
+            return
+        _send_flight(work, ready[start : start + SIZE], request)
+
+
+def entries(selection: Selection, dry_run: bool) -> Iterator[Entry]:
+    """What the report says of each letter."""
+    for one in selection.chosen:
+        where = name_of(one.destination) if one.destination else "nowhere"
+        done = f"would go back to {where}" if dry_run else f"sent back to {where} with a fresh budget"
+        yield Entry(
+            key=one.case.key,
+            source=one.case.source,
+            action="replay",
+            reason=done if one.failure is None else f"not replayed: {one.failure}",
+            kind=one.case.kind,
+            rule=one.case.rule,
+            group=one.case.group,
+            error=str(one.case.detail.get("error", "")),
+            settled=one.failure is None,
+        )
+
+
+def _by_group(work: Work, groups: Sequence[str]) -> Iterator[Case]:
+    for group in groups or ("",):
+        yield from work.ledger.waiting(PATH, group)
+
+
+def _wanted(case: Case, request: ReplayRequest, now: datetime) -> bool:
+    if case.state not in REPLAYABLE or not case.detail.get("archive"):
+        return False
+    if case.state is State.REPLAYING and datetime.fromisoformat(case.detail["lease"]) > now:
+        return False
+    first, last = _utc(request.first_seen_from), _utc(request.first_seen_until)
+    return (
+        (not request.queues or any(fnmatchcase(case.source, name_of(queue)) for queue in request.queues))
+        and (not request.kinds or case.kind in request.kinds)
+        and (not request.groups or case.group in request.groups)
+        and (first is None or case.first_seen >= first)
+        and (last is None or case.first_seen < last)
+    )
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    if moment is not None and moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    return moment
+
+
+def _address(work: Work, one: Chosen, request: ReplayRequest) -> None:
+    letter = one.letter
+    assert letter is not None
+    try:
+        if letter.source_arn:
+            one.destination = work.url_of(letter.source_arn.rsplit(":", 1)[1])
+        if not one.destination and request.destination:
+            one.destination = work.url_of(name_of(request.destination))
+    except RepriseError as error:
+        one.failure = error
+        return
+    if not one.destination:
+        one.failure = Refused("nothing says which queue it came from: name the destination in the request")
+
+
+def _send_flight(work: Work, ones: Sequence[Chosen], request: ReplayRequest) -> None:
+    now = work.now()
+    queue = ones[0].case.source
+    passengers = tuple(Passenger(_letter(one).message_id, content_hash(_letter(one)), 0, one.tries) for one in ones)
+    flight = Flight(uuid4().hex, queue, passengers)
+    try:
+        work.flights.open([flight], now)
+    except RepriseError as error:
+        _give_back(work, ones, error)
+        return
+    by_destination: dict[str, list[Chosen]] = defaultdict(list)
+    for one in ones:
+        by_destination[one.destination].append(one)
+    for url, bound in by_destination.items():
+        fifo = url.endswith(".fifo")
+        ordered = sorted(bound, key=lambda one: _letter(one).sequence) if fifo else bound
+        parts = [[ordered[index] for index in part] for part in batches([size(_letter(one)) for one in ordered])]
+        for part in parts if not fifo else [[one] for one in ordered]:
+            _send_part(work, part, url, fifo=fifo, per_second=request.max_per_second)
+    writes: list[Write] = []
+    unknown = []
+    for one in ones:
+        if one.new_id:
+            writes += [put(case_item(case)) for case in _settled(one, now)]
+        elif isinstance(one.failure, OutcomeUnknown):
+            unknown.append(one)  # its claim runs out by itself, and the next replay counts one more try
+    work.ledger.write_items(writes)
+    _give_back(work, [one for one in ones if not one.new_id and one not in unknown], None)
+    if not unknown:
+        keys = [one.new_id for one in ones if one.new_id]
+        settle = timedelta(seconds=request.settle_seconds)
+        work.ledger.write_items(work.flights.closing(flight, keys, now + settle))
+
+
+def _send_part(work: Work, part: Sequence[Chosen], url: str, *, fifo: bool, per_second: float) -> None:
+    sends = []
+    for index, one in enumerate(part):
+        delay = timedelta(seconds=0 if fifo else min(900, work.sent_to[url] / per_second))
+        work.sent_to[url] += 1
+        # The deduplication id must differ from every attempt of a heal, and be the same for every try of this replay.
+        sends.append(entry(_letter(one), index, delay, fifo=fifo, attempt=-1))
+    outcomes: list[Outcome] = work.sqs.send(url, sends, fifo=fifo)
+    for one, outcome in zip(part, outcomes, strict=True):
+        if isinstance(outcome, NotSent):
+            one.failure = outcome.error
+        else:
+            one.new_id = outcome.message_id
+
+
+def _settled(one: Chosen, now: datetime) -> list[Case]:
+    case = one.case
+    sent = replace(
+        case,
+        key=one.new_id,
+        state=State.SENT,
+        attempts=0,
+        tries=1,
+        changed=now,
+        due=None,
+        expires=now + KEEP,
+        reason="replayed from the archive",
+        detail={"earlier": [*case.detail.get("earlier", []), case.key][-20:], "replay": True},
+    )
+    done = replace(case, state=State.REPLAYED, changed=now, detail={**case.detail, "next": sent.key})
+    return [sent, done]
+
+
+def _give_back(work: Work, ones: Sequence[Chosen], error: RepriseError | None) -> None:
+    """Nothing was sent of these: their cases are as before, at once."""
+    for one in ones:
+        if error is not None:
+            one.failure = error
+        if one.claimed is not None:
+            try:
+                work.ledger.change_case(one.case, expected=one.claimed)
+            except RepriseError:
+                continue  # the claim runs out by itself
+            one.claimed = None
+
+
+def _letter(one: Chosen) -> Letter:
+    assert one.letter is not None
+    return one.letter

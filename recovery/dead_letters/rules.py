@@ -1,0 +1,234 @@
+"""What is done with a letter: a pure table from what is known to a verdict.
+
+The order of the rules below is the order of the sentences in docs/paths/dead_letters.md, and each rule's id stands in
+both. The first rule that applies decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from recovery.cases import Case, State
+from recovery.dead_letters.letters import Letter, Queue
+from recovery.dead_letters.policy import Action, DeadLetterPolicy, WithoutEvidence
+from recovery.dead_letters.verdicts import Alert, Archive, Finish, Heal, Hide, Leave, Verdict
+from recovery.failures import Diagnosis, Kind, Origin
+
+TRIES = 3
+"""How often one attempt is begun when its sends stay unconfirmed."""
+LONGEST_DELAY = timedelta(seconds=900)  # SQS: DelaySeconds
+LONGEST_HIDE = timedelta(hours=11)  # SQS hides at most 12 hours from the receive; an hour is kept for the run itself
+MOST_HIDDEN = 20_000  # of the 120,000 messages in flight, beyond which a long poll comes back empty without an error
+LEASE_MARGIN = timedelta(seconds=30)
+"""Nothing is done on a letter whose lease ends within this time."""
+
+_NOT_FAILURES = {
+    Origin.S3_TEST_EVENT: "S3 sends this test event when a notification is set up; it is no failed work",
+    Origin.SUCCESS_RECORD: "a record of a success, not of a failure: an OnSuccess destination points at this queue",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Unconfirmed:
+    """What earlier runs left open about a letter (see `recovery.dead_letters.flights`).
+
+    Attributes:
+        attempt: the attempt whose send was not confirmed.
+        tries: how often it was begun.
+        sent: the send was confirmed and recorded; only the original was not removed.
+        same_letter: this very letter, or only one with the same content (a copy whose send was not confirmed).
+    """
+
+    attempt: int
+    tries: int
+    sent: bool
+    same_letter: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """All that one decision rests on.
+
+    Attributes:
+        letter, queue: the letter and where it lies.
+        diagnosis: None when nothing speaks of its failure.
+        group: fingerprint of alike failures.
+        history: its case, or None.
+        unconfirmed: what an interrupted run left open, or None.
+        destination: URL of the queue it would go back to, or "" when it has none.
+        hidden: letters of this queue that are hidden already.
+        evidence_pending: the log group could not be read, or has nothing yet: a later run may know more.
+    """
+
+    letter: Letter
+    queue: Queue
+    diagnosis: Diagnosis | None
+    group: str
+    history: Case | None
+    unconfirmed: Unconfirmed | None
+    destination: str
+    hidden: int = 0
+    evidence_pending: str = ""
+
+
+def decide(known: Known, policy: DeadLetterPolicy, now: datetime, draw: float, spread: timedelta) -> Verdict:
+    """The verdict on one letter.
+
+    Args:
+        known: the facts.
+        policy: the queue's policy.
+        now: the time by AWS's clock.
+        draw: the jitter, from 0 to 1.
+        spread: how much later it must arrive so that the destination's rate is kept.
+    """
+    letter, history = known.letter, known.history
+    if letter.lease_until - now < LEASE_MARGIN:  # lease
+        return Leave("the time for which this run holds the letter is about to end; a later run takes it up")
+    finished = _finish(known)
+    if finished is not None:  # finish
+        return finished
+    if letter.origin in _NOT_FAILURES:  # no-failure
+        return Archive(State.ARCHIVED, _NOT_FAILURES[letter.origin])
+    if letter.expires_at(known.queue) - now < 2 * timedelta(seconds=policy.sweep_seconds) + LEASE_MARGIN:  # rescue
+        return Archive(
+            State.STALE,
+            "its queue would have dropped it before the next runs",
+            "replay it from the archive if the work is still wanted",
+        )
+    if policy.max_age_seconds is not None and now - letter.sent_at > timedelta(seconds=policy.max_age_seconds):  # stale
+        return Archive(
+            State.STALE,
+            f"older than the policy's max_age of {policy.max_age_seconds} s",
+            "replay it from the archive if the work is still wanted",
+        )
+    if history is not None and history.state is State.BACKOFF and history.due is not None:
+        if history.due > now:  # early
+            return _hide(known, history.due, history.attempts + 1, policy, now, "its next attempt is not due yet")
+        attempt, tries = _count(known)
+        if known.destination and tries <= TRIES:  # due
+            return Heal(known.destination, spread, attempt, tries, f"the wait before attempt {attempt} is over")
+    if known.diagnosis is None:  # no-evidence
+        return _without_evidence(known, policy)
+    return _act(known, known.diagnosis, policy, now, draw, spread)
+
+
+def _finish(known: Known) -> Finish | None:
+    history, unconfirmed = known.history, known.unconfirmed
+    if unconfirmed is not None and unconfirmed.same_letter and unconfirmed.sent:
+        return Finish(archived=False, reason="sent and recorded by an earlier run that was interrupted")
+    if history is not None and history.detail.get("archive") and history.detail.get("id") == known.letter.message_id:
+        return Finish(archived=True, reason="archived by an earlier run that was interrupted")
+    return None
+
+
+def _without_evidence(known: Known, policy: DeadLetterPolicy) -> Verdict:
+    if known.evidence_pending:
+        return Leave(known.evidence_pending, "nothing to do unless it stays so: then check the policy's log_group")
+    step = (
+        "name the consumer's log_group in the policy, or let the consumer write its error into a message attribute"
+        " and name it in error_attributes"
+    )
+    if policy.without_evidence is WithoutEvidence.ARCHIVE:
+        return Archive(State.ARCHIVED, "nothing says why it failed, and the policy archives such letters", step)
+    return Leave("nothing says why it failed, so it is not judged", step)
+
+
+def _act(
+    known: Known, diagnosis: Diagnosis, policy: DeadLetterPolicy, now: datetime, draw: float, spread: timedelta
+) -> Verdict:
+    action, chosen_by = policy.action_for(diagnosis.kind, diagnosis.rule, known.group, diagnosis.action)
+    why = f"{diagnosis.reason} ({chosen_by})"
+    if action is Action.LEAVE:  # action-leave
+        return Leave(why)
+    if action is Action.ARCHIVE:  # action-archive
+        return Archive(State.ARCHIVED, why, _review(diagnosis.kind))
+    if action is Action.ALERT:  # action-alert
+        return Alert(State.PARKED, why, _mend(diagnosis.kind))
+    return _heal(known, policy, now, draw, spread, why)
+
+
+def _heal(known: Known, policy: DeadLetterPolicy, now: datetime, draw: float, spread: timedelta, why: str) -> Verdict:
+    letter = known.letter
+    if not policy.heal:  # heal-off
+        return Alert(
+            State.PARKED,
+            f"{why}; but the policy says that this queue is not safe to heal",
+            "check whether the work was done, then replay or drop it",
+        )
+    if letter.origin not in (Origin.SQS_REDRIVE, Origin.UNKNOWN):  # other-target
+        return Alert(
+            State.WAITING,
+            f"{why}; its target is not a queue ({letter.origin.value}), so it is kept until that target is asked again",
+            "once the target works again, replay it to a queue, or invoke the target with the archived body",
+        )
+    if not known.destination:  # no-destination
+        return Alert(
+            State.PARKED,
+            f"{why}; but nothing says which queue it came from, or that queue is gone",
+            "name the destination in the policy, then replay",
+        )
+    attempt, tries = _count(known)
+    if tries > TRIES:  # unconfirmed
+        return Alert(
+            State.EXHAUSTED,
+            f"{why}; {TRIES} sends of attempt {attempt} were never confirmed",
+            "check whether the destination received it, then replay or drop it",
+        )
+    if attempt > policy.budget:  # exhausted
+        return Alert(
+            State.EXHAUSTED,
+            f"{why}; it was sent back {policy.budget} times and came back each time",
+            "mend the cause, then replay",
+        )
+    delay = policy.backoff.delay(attempt, draw) + spread
+    reason = f"{why}; attempt {attempt} of {policy.budget}"
+    if not known.queue.fifo and delay <= LONGEST_DELAY:  # delay
+        return Heal(known.destination, delay, attempt, tries, reason)
+    if known.queue.fifo and delay < timedelta(seconds=1):
+        return Heal(known.destination, timedelta(0), attempt, tries, reason)
+    if tries > 1:  # an attempt that was begun already has waited
+        return Heal(known.destination, min(delay, LONGEST_DELAY), attempt, tries, reason)
+    return _hide(known, now + delay, attempt, policy, now, reason)
+
+
+def _hide(known: Known, due: datetime, attempt: int, policy: DeadLetterPolicy, now: datetime, reason: str) -> Verdict:
+    """Keep it waiting in its queue: hidden if the queue can do that and surely keeps it so long."""
+    queue = known.queue
+    last = known.letter.expires_at(queue) - 2 * timedelta(seconds=policy.sweep_seconds)
+    until = min(due, now + LONGEST_HIDE)
+    if queue.has_redrive or known.hidden >= MOST_HIDDEN or until >= last:
+        waits_already = known.history is not None and known.history.state is State.BACKOFF
+        if queue.fifo or waits_already:
+            return Hide(
+                until, due, attempt, f"{reason}; it waits visibly, since this queue cannot hide it", hidden=False
+            )
+        # A standard queue that cannot hide a letter lends the longest delay that SQS has instead.
+        return Heal(known.destination, LONGEST_DELAY, attempt, 1, f"{reason}; the wait is cut to SQS's longest delay")
+    return Hide(until, due, attempt, reason)
+
+
+def _count(known: Known) -> tuple[int, int]:
+    """The attempt that would be made now, and which try of it this is."""
+    unconfirmed, history = known.unconfirmed, known.history
+    made = history.attempts if history is not None else 0
+    if unconfirmed is not None and not unconfirmed.sent:
+        if unconfirmed.same_letter:
+            return unconfirmed.attempt, unconfirmed.tries + 1
+        # A copy whose send was never confirmed came back: that attempt was made, though its case was never written.
+        made = max(made, unconfirmed.attempt)
+    return made + 1, 1
+
+
+def _review(kind: Kind) -> str:
+    if kind is Kind.UNKNOWN:
+        return "look at the error; a rule of your own in rules_file lets the next ones be judged"
+    return "correct the sender or the payload; the same message cannot succeed unchanged"
+
+
+def _mend(kind: Kind) -> str:
+    if kind is Kind.AUTH_FAILURE:
+        return "renew the credentials or grant the permission, then replay the group"
+    if kind is Kind.CODE_BUG:
+        return "deploy a fix of the consumer, then replay the group"
+    return "mend the cause, then replay the group"

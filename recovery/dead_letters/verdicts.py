@@ -1,0 +1,106 @@
+"""What is decided about one letter: a value, with the reason for a person. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from recovery.cases import State
+
+
+@dataclass(frozen=True, slots=True)
+class Heal:
+    """Send it back.
+
+    Attributes:
+        destination: URL of the queue.
+        delay: how long SQS keeps it from the consumer, at most 15 minutes.
+        attempt: attempt n, counted from 1.
+        tries: how often this attempt was begun; more than 1 after a send whose answer was not read.
+        reason: why.
+    """
+
+    destination: str
+    delay: timedelta
+    attempt: int
+    tries: int
+    reason: str
+
+    action = "heal"
+
+
+@dataclass(frozen=True, slots=True)
+class Hide:
+    """Heal later: it stays hidden in the dead-letter queue, and the due time stands in the ledger.
+
+    Attributes:
+        until: when the letter shows up again, at the latest when the attempt is due.
+        due: when the attempt may be made.
+        attempt: the attempt that is waited for.
+        reason: why.
+        hidden: False where the queue cannot hide it; then only the ledger keeps it waiting.
+    """
+
+    until: datetime
+    due: datetime
+    attempt: int
+    reason: str
+    hidden: bool = True
+
+    action = "wait"
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """Keep it in the archive.
+
+    Attributes:
+        state: the state of its case.
+        reason: why.
+        next_step: what a person can do.
+    """
+
+    state: State
+    reason: str
+    next_step: str = ""
+
+    action = "archive"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Keep it in the archive and tell a person, once for the group and window."""
+
+    state: State
+    reason: str
+    next_step: str
+
+    action = "alert"
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Do not touch it; it stays in its queue."""
+
+    reason: str
+    next_step: str = ""
+
+    action = "leave"
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Only complete what an interrupted run began: the copy is safe, and the original is still there.
+
+    Attributes:
+        archived: the copy is in the archive (True), or was sent (False).
+        reason: why.
+    """
+
+    archived: bool
+    reason: str
+
+    action = "finish"
+
+
+Verdict = Heal | Hide | Archive | Alert | Leave | Finish

@@ -1,0 +1,174 @@
+"""What one run holds in its hands: its tools, its bounds, and what it has counted so far.
+
+Plain classes on purpose: Prefect walks through dataclasses and lists that are handed to a task, letter by letter.
+"""
+
+from __future__ import annotations
+
+import gzip
+import random
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import IO, TYPE_CHECKING, TypeVar
+
+from recovery.archive import encode
+from recovery.aws import THREADS
+from recovery.dead_letters.flights import Flights
+from recovery.dead_letters.gateway import is_missing
+from recovery.dead_letters.letters import Queue
+from recovery.errors import Refused
+from recovery.report import Entry, RecoveryReport, Tally
+
+if TYPE_CHECKING:
+    from recovery.alerts import Alerts
+    from recovery.archive import Archive as ArchiveBucket
+    from recovery.dead_letters.gateway import Sqs
+    from recovery.ledger import Ledger
+    from recovery.logs import Logs
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+PATH = "dead_letters"
+
+
+class Work:
+    """One run's tools and counts. Make it, use it, and close it."""
+
+    def __init__(
+        self,
+        *,
+        sqs: Sqs,
+        ledger: Ledger,
+        archive: ArchiveBucket,
+        alerts: Alerts,
+        logs: Logs,
+        now: Callable[[], datetime],
+        requests: Callable[[], dict[str, int]],
+        owner: str,
+        limit: int,
+        time_limit: timedelta,
+        dry_run: bool,
+        archive_keep: timedelta,
+        draw: Callable[[], float] = random.random,
+        pause: Callable[[float], None] = time.sleep,
+        threads: int = THREADS,
+    ) -> None:
+        self.sqs = sqs
+        self.ledger = ledger
+        self.flights = Flights(ledger)
+        self.archive = archive
+        self.alerts = alerts
+        self.logs = logs
+        self.now = now
+        self.requests = requests
+        self.owner = owner
+        self.limit = limit
+        self.time_limit = time_limit
+        self.dry_run = dry_run
+        self.archive_keep = archive_keep
+        self.draw = draw
+        self.pause = pause
+        self.threads = threads
+        self.started = now()
+        self.tally = Tally()
+        self.problems: list[str] = []
+        self.warnings: list[str] = []
+        self.recovered = 0
+        self.seconds_to_recover = 0.0
+        self.taken = 0
+        self.bundles = 0
+        self.hidden: Counter[str] = Counter()
+        self.sent_to: Counter[str] = Counter()
+        self.held: list[tuple[Queue, str]] = []
+        self._urls: dict[str, str] = {}
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="reprise")
+        self._list: IO[bytes] | None = None
+        self._lines: gzip.GzipFile | None = None
+
+    @property
+    def lease(self) -> timedelta:
+        """How long letters are hidden from others: longer than the run may last."""
+        return self.time_limit + timedelta(seconds=120)
+
+    @property
+    def room(self) -> int:
+        """How many more letters this run may take up."""
+        return max(0, self.limit - self.taken)
+
+    @property
+    def time_is_up(self) -> bool:
+        """Whether nothing new may be taken up."""
+        return self.now() - self.started >= self.time_limit
+
+    def each(self, do: Callable[[_T], _R], things: Sequence[_T]) -> list[_R]:
+        """Do something with each thing on the run's threads, at most `threads` at once; results in order."""
+        if len(things) <= 1:
+            return [do(thing) for thing in things]
+        return list(self._pool.map(do, things))
+
+    def url_of(self, name: str) -> str:
+        """The URL of a queue, or "" when there is none; asked once a run.
+
+        Raises:
+            Transient, Refused: SQS could not be asked, or does not let us ask.
+        """
+        if name not in self._urls:
+            try:
+                self._urls[name] = self.sqs.url(name)
+            except Refused as error:
+                if not is_missing(error):
+                    raise
+                self._urls[name] = ""
+        return self._urls[name]
+
+    def note(self, entries: Iterator[Entry]) -> None:
+        """Count entries and append them to the full list, which waits in a temporary file."""
+        for entry in entries:
+            self.tally.add([entry])
+            if self._lines is None:
+                self._list = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+                self._lines = gzip.GzipFile(fileobj=self._list, mode="wb", compresslevel=5)
+            self._lines.write(encode(entry.as_json()) + b"\n")
+
+    def full_list(self) -> IO[bytes] | None:
+        """The full list of this run, ready to be read; None when nothing was noted."""
+        if self._lines is None or self._list is None:
+            return None
+        if not self._lines.closed:
+            self._lines.close()
+        self._list.seek(0)
+        return self._list
+
+    def report(self, run: str, full_list: str) -> RecoveryReport:
+        """What this run found and did."""
+        return RecoveryReport(
+            path=PATH,
+            run=run,
+            started=self.started,
+            seconds=(self.now() - self.started).total_seconds(),
+            dry_run=self.dry_run,
+            found=self.tally.found,
+            by_kind=dict(self.tally.by_kind),
+            by_action=dict(self.tally.by_action),
+            unsettled=self.tally.unsettled,
+            recovered=self.recovered,
+            seconds_to_recover=self.seconds_to_recover / self.recovered if self.recovered else None,
+            groups=self.tally.groups(),
+            problems=tuple(self.problems),
+            warnings=tuple(self.warnings),
+            requests=self.requests(),
+            full_list=full_list,
+        )
+
+    def close(self) -> None:
+        """Let go of threads and the temporary file."""
+        self._pool.shutdown(wait=True)
+        if self._lines is not None:
+            self._lines.close()
+        if self._list is not None:
+            self._list.close()

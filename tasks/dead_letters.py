@@ -1,0 +1,241 @@
+"""The verbs of the dead-letter path. Each task is one step for up to a thousand letters.
+
+Retries stand only where a step may be repeated; see `tasks.policies`. Nothing is cached or kept by Prefect: letters
+live in memory and in AWS only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from prefect import runtime, task
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+
+from blocks.connection import Connection
+from blocks.estate import connect
+from recovery.dead_letters import judge, outlook, replay, run, settle
+from recovery.dead_letters.batch import Batch
+from recovery.dead_letters.gateway import Sqs, name_of
+from recovery.dead_letters.letters import Queue
+from recovery.dead_letters.policy import DeadLetterPolicy, DeadLetterRequest, ReplayRequest
+from recovery.dead_letters.work import Work
+from recovery.logs import Logs
+from recovery.report import RecoveryReport
+from tasks.policies import ONCE, REPEATABLE, SEND
+from tasks.reports import log_groups, name_run, publish
+
+
+def work_of(connection: Connection, request: DeadLetterRequest | ReplayRequest) -> Work:
+    """A run's tools, on a connection."""
+    return Work(
+        sqs=Sqs(connection.client("sqs"), connection.client("sqs", repeat=False)),
+        ledger=connection.ledger,
+        archive=connection.archive,
+        alerts=connection.alerts,
+        logs=Logs(connection.client("logs")),
+        now=connection.clock.now,
+        requests=connection.requests.by_service,
+        owner=connection.owner,
+        limit=request.limit,
+        time_limit=timedelta(seconds=request.time_limit_seconds),
+        dry_run=request.dry_run,
+        archive_keep=timedelta(days=connection.archive_days + 30),
+    )
+
+
+@contextmanager
+def at_work(request: DeadLetterRequest | ReplayRequest) -> Iterator[Work]:
+    """Open a run's tools; whatever happens, letters that it still holds are made visible again.
+
+    Raises:
+        BadInput: nothing says where to work.
+    """
+    for policy in _policies(request):
+        judge.rules_of(policy)  # a wrong rules file must be told before anything is received
+    work = work_of(connect(request.estate), request)
+    try:
+        yield work
+    finally:
+        try:
+            settle.release(work)
+        finally:
+            work.close()
+
+
+def _policies(request: DeadLetterRequest | ReplayRequest) -> Sequence[DeadLetterPolicy]:
+    if isinstance(request, ReplayRequest):
+        return ()
+    return (request.policy, *request.queue_policies.values())
+
+
+def subject(request: DeadLetterRequest) -> str:
+    """What a run is about, for its name."""
+    named = list(request.queues[:3]) + (["..."] if len(request.queues) > 3 else [])
+    return ", ".join(name_of(name) for name in named) or "no queue named"
+
+
+def run_name() -> str:
+    """The name of a run that has just begun."""
+    return _name("recover", lambda request: subject(DeadLetterRequest.model_validate(request)))
+
+
+def replay_name() -> str:
+    """The name of a replay that has just begun."""
+    return _name("replay", lambda _: "archived letters")
+
+
+def _name(verb: str, about: Callable[[Any], str]) -> str:
+    return f"{verb} {about(runtime.flow_run.parameters['request'])}"[:250]
+
+
+@task(name="find queues", **REPEATABLE)
+def find_queues(work: Work, request: DeadLetterRequest) -> Sequence[Queue]:
+    """Which queues are meant."""
+    return run.find_queues(work, request)
+
+
+@task(name="count recovered", task_run_name="count recovered letters of {queue.name}", **REPEATABLE)
+def count_recovered(work: Work, queue: Queue) -> int:
+    """How many letters of earlier runs have stayed away for the settle time."""
+    return outlook.count_recovered(work, queue)
+
+
+@task(name="receive letters", task_run_name="receive from {queue.name}", **REPEATABLE)
+def receive_letters(work: Work, queue: Queue, policy: DeadLetterPolicy) -> Batch:
+    """The letters of the next round; none when the queue is drained."""
+    return judge.receive(work, queue, policy)
+
+
+@task(name="look up history", task_run_name="look up {batch.count} of {batch.name}", **REPEATABLE)
+def look_up_history(work: Work, batch: Batch) -> None:
+    """What the ledger knows about the letters."""
+    judge.look_up(work, batch)
+
+
+@task(name="diagnose letters", task_run_name="diagnose {batch.count} of {batch.name}", **REPEATABLE)
+def diagnose_letters(work: Work, batch: Batch) -> None:
+    """Why they failed."""
+    judge.diagnose_letters(work, batch)
+
+
+@task(name="decide", task_run_name="decide on {batch.count} of {batch.name}", **REPEATABLE)
+def decide_letters(work: Work, batch: Batch) -> None:
+    """What is done with each."""
+    judge.decide_letters(work, batch)
+
+
+@task(name="write ahead", task_run_name="write ahead {batch.healing} of {batch.name}", **REPEATABLE)
+def write_ahead(work: Work, batch: Batch) -> None:
+    """Write down what is about to be sent."""
+    settle.write_ahead(work, batch)
+
+
+@task(name="send letters", task_run_name="send {batch.healing} of {batch.name}", **SEND)
+def send_letters(work: Work, batch: Batch) -> None:
+    """Send what is to be healed."""
+    settle.send_letters(work, batch)
+
+
+@task(name="archive letters", task_run_name="archive {batch.archiving} of {batch.name}", **REPEATABLE)
+def archive_letters(work: Work, batch: Batch) -> None:
+    """Put copies into the archive."""
+    settle.archive_letters(work, batch)
+
+
+@task(name="record cases", task_run_name="record {batch.count} of {batch.name}", **REPEATABLE)
+def record_cases(work: Work, batch: Batch) -> None:
+    """Write the cases into the ledger."""
+    settle.record_cases(work, batch)
+
+
+@task(name="alert", task_run_name="alert about {batch.name}", **ONCE)
+def announce_groups(work: Work, batch: Batch) -> None:
+    """Tell people, once for each group."""
+    settle.announce_groups(work, batch)
+
+
+@task(name="remove letters", task_run_name="remove {batch.removing} of {batch.name}", **REPEATABLE)
+def remove_letters(work: Work, batch: Batch) -> None:
+    """Remove the originals whose copies are safe."""
+    settle.remove_letters(work, batch)
+
+
+@task(name="hide letters", task_run_name="hide {batch.hiding} of {batch.name}", **REPEATABLE)
+def hide_letters(work: Work, batch: Batch) -> None:
+    """Keep letters hidden until their next attempt is due."""
+    settle.hide_letters(work, batch)
+
+
+def hold(work: Work, batch: Batch) -> None:
+    """Remember what stays, and count the round; no request is made."""
+    settle.hold(work, batch)
+
+
+def note_replay(work: Work, selection: replay.Selection) -> None:
+    """Count what was replayed; no request is made."""
+    work.note(replay.entries(selection, work.dry_run))
+
+
+@task(name="release letters", **REPEATABLE)
+def release_letters(work: Work) -> int:
+    """Make what stays in its queue visible again."""
+    return settle.release(work)
+
+
+@task(name="choose letters", **REPEATABLE)
+def choose_letters(work: Work, request: ReplayRequest) -> replay.Selection:
+    """The archived letters that the request names."""
+    return replay.choose(work, request)
+
+
+@task(name="fetch letters", task_run_name="fetch {selection.count} from the archive", **REPEATABLE)
+def fetch_letters(work: Work, selection: replay.Selection, request: ReplayRequest) -> None:
+    """Read them from the archive."""
+    replay.fetch(work, selection, request)
+
+
+@task(name="claim letters", task_run_name="claim {selection.count}", **ONCE)
+def claim_letters(work: Work, selection: replay.Selection) -> None:
+    """Claim their cases."""
+    replay.claim(work, selection)
+
+
+@task(name="send back", task_run_name="send back {selection.count}", **ONCE)
+def send_back(work: Work, selection: replay.Selection, request: ReplayRequest) -> None:
+    """Send them back, written ahead."""
+    replay.send_back(work, selection, request)
+
+
+@task(name="publish report", **ONCE)
+def publish_report(work: Work, subject: str, key: str, title: str) -> RecoveryReport:
+    """Store the full list, and show people what was found and done."""
+    report = run.finish(work, str(runtime.flow_run.name or "ad hoc run"))
+    log_groups(report)
+    publish(report, key, title)
+    name_run(subject, report)
+    return report
+
+
+class Progress:
+    """A progress bar on the run's page, for drains of more than one round."""
+
+    def __init__(self, work: Work, queue: Queue) -> None:
+        self._work = work
+        self._expected = max(1, min(queue.visible, work.room))
+        self._done = 0
+        self._name = queue.name
+        self._bar: object = None
+
+    def add(self, count: int) -> None:
+        """So many more letters are done."""
+        self._done += count
+        share = min(100.0, 100.0 * self._done / self._expected)
+        if self._bar is None:
+            if self._done >= self._expected:
+                return  # one round did it: a bar would only be in the way
+            self._bar = create_progress_artifact(share, description=f"letters of {self._name}")
+        else:
+            update_progress_artifact(artifact_id=self._bar, progress=share)  # type: ignore[arg-type]

@@ -1,0 +1,86 @@
+"""Showing people what a run found and did: artifacts, log lines, and the run's name. Used by every path."""
+
+from __future__ import annotations
+
+import logging
+from uuid import UUID
+
+from prefect import get_run_logger, runtime
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
+from prefect.states import Failed
+
+from recovery import settings
+from recovery.errors import Incomplete, RepriseError
+from recovery.report import RecoveryReport, headline, markdown, table
+
+
+def publish(report: RecoveryReport, key: str, title: str) -> None:
+    """One report artifact and one table of groups, for a run that did or found anything.
+
+    Args:
+        report: the run's report.
+        key: stable over runs, so that the Artifacts page shows a history; lower-case letters, digits and dashes.
+        title: heading of the page.
+    """
+    if report.is_quiet:
+        return
+    create_markdown_artifact(key=key, markdown=markdown(report, title), description=headline(report))
+    if report.groups:
+        create_table_artifact(
+            key=f"{key}-groups", table=table(report), description=f"{title}: groups, and what to do next"
+        )
+
+
+def log_groups(report: RecoveryReport) -> None:
+    """One structured line for each action and group; ids, never bodies. Its level is REPRISE_LOG_LEVEL."""
+    level = logging.getLevelNamesMapping()[settings.log_level()]
+    logger = get_run_logger()
+    for row in report.groups:
+        logger.log(
+            level,
+            "path=%s source=%s action=%s settled=%s count=%d kind=%s rule=%s group=%s samples=%s",
+            report.path,
+            row.source,
+            row.action,
+            row.settled,
+            row.count,
+            row.kind or "-",
+            row.rule or "-",
+            row.group or "-",
+            ",".join(row.samples),
+        )
+    for line in report.problems:
+        logger.error("path=%s problem: %s", report.path, line)
+    for line in report.warnings:
+        logger.warning("path=%s mind: %s", report.path, line)
+
+
+def name_run(subject: str, report: RecoveryReport) -> None:
+    """Let the run's name tell its counts. A server that does not answer changes nothing."""
+    run_id = runtime.flow_run.id
+    if not run_id:
+        return
+    done = ", ".join(f"{count} {action}" for action, count in sorted(report.by_action.items())) or "nothing to do"
+    name = f"{subject}: {done}" + (f", {report.unsettled} stuck" if report.unsettled else "")
+    if report.dry_run:
+        name = f"{name} (dry run)"
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(UUID(str(run_id)), name=name[:250])
+
+
+def outcome(report: RecoveryReport) -> RecoveryReport | State[RecoveryReport]:
+    """What the flow returns: the report, or a failed state that carries it when work did not go through."""
+    if not report.failed:
+        return report
+    parts = list(report.problems[:5])
+    if report.unsettled:
+        parts.append(f"{report.unsettled} of {report.found} did not go through and stay where they were")
+    message = "; ".join(parts)
+    return Failed(message=message, data=Incomplete(message, report))
+
+
+def refused(error: RepriseError) -> State[RecoveryReport]:
+    """What the flow returns for a person's mistake or an estate that cannot be used: one clear line, no traceback."""
+    return Failed(message=str(error), data=error)

@@ -1,0 +1,35 @@
+"""Carrying out one step of a round, so that a step that cannot be done stops its letters and not the run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from prefect.tasks import Task
+
+from recovery.dead_letters.batch import Batch, Item
+from recovery.dead_letters.work import Work
+from recovery.errors import RepriseError
+
+
+def carry_out(
+    step: Task[[Work, Batch], None], work: Work, batch: Batch, concerns: Sequence[Item] | None = None
+) -> None:
+    """Run a step. When it failed for good, the letters that it concerns stay in their queue with the reason.
+
+    Args:
+        step: a task of `tasks.dead_letters`.
+        work, batch: what the step works on.
+        concerns: the letters that must stay if it fails; all of the batch unless told.
+
+    Raises:
+        Exception: whatever is not one of the project's own errors, since then nothing is known about what happened.
+    """
+    state: Any = step(work, batch, return_state=True)
+    if state.is_completed():
+        return
+    error = state.data
+    if not isinstance(error, RepriseError):
+        state.result()
+        raise RuntimeError(f"{step.name} ended as {state.name}")
+    batch.give_up(error, concerns)
