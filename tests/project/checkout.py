@@ -1,0 +1,44 @@
+"""What the tests of this folder look at: the checkout's own files, and nothing that a program made."""
+
+from __future__ import annotations
+
+import subprocess
+from functools import cache
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+PACKAGES = ("flows", "tasks", "blocks", "recovery", "deployments", "benchmarks")
+LAYERS_OF_A_PATH = ("flows", "tasks", "recovery", "docs/paths")
+
+
+@cache
+def files(*suffixes: str) -> tuple[Path, ...]:
+    """The project's files that git tracks or would track, relative to the checkout; all of them without a suffix."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=PROJECT,
+        capture_output=True,
+        check=True,
+        timeout=60,
+    ).stdout.decode()
+    found = (Path(name) for name in listed.split("\0") if name)
+    # A file that was deleted and not yet committed is still listed.
+    return tuple(sorted(f for f in found if (PROJECT / f).is_file() and (not suffixes or f.suffix in suffixes)))
+
+
+def modules(*folders: str) -> tuple[Path, ...]:
+    """The Python modules below the folders (all of the project's when none is named)."""
+    return tuple(f for f in files(".py") if not folders or f.parts[0] in folders)
+
+
+def text(file: Path) -> str:
+    """The file's text; empty for one that is not text."""
+    try:
+        return (PROJECT / file).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return ""
+
+
+def paths() -> tuple[str, ...]:
+    """The recovery paths that exist: a path is a package of `recovery` with rules."""
+    return tuple(sorted(f.parts[1] for f in modules("recovery") if f.name == "rules.py" and len(f.parts) == 3))

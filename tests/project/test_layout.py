@@ -1,0 +1,133 @@
+"""The checkout's shape: what stands where, under which names, and how long it may get."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.project.checkout import LAYERS_OF_A_PATH, PACKAGES, PROJECT, files, modules, paths, text
+
+LONGEST_MODULE = 350
+VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "managers", "misc", "shared"}
+
+# The modules in which a decision falls: same arguments, same answer (contract "pure" in pyproject.toml).
+PURE = re.compile(r"recovery/(\w+/(rules|models|verdicts|policy)|backoff|report|events/\w+|failures/\w+)\.py")
+CLOCKS = {"now", "utcnow", "today", "time", "time_ns", "monotonic", "perf_counter", "uuid4", "uuid1", "urandom"}
+
+# Built from halves, so that this file does not contain what it looks for.
+REGISTRY_HOSTS = tuple(
+    head + tail
+    for head, tail in (
+        ("pypi", ".org"),
+        ("python", "hosted.org"),
+        ("npm", "js.org"),
+        ("crates", ".io"),
+        ("anaconda", ".org"),
+        ("conda-", "forge.org"),
+    )
+)
+MACHINE_PATHS = tuple("/" + head + tail for head, tail in (("wo", "rk/"), ("ho", "me/"), ("ro", "ot/"), ("Us", "ers/")))
+
+
+def test_import_contracts_hold() -> None:
+    """`lint-imports` finds every contract of pyproject.toml kept."""
+    found = subprocess.run(
+        [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert "0 broken" in found.stdout
+
+
+def test_every_path_is_in_the_contract_on_paths() -> None:
+    """A new path cannot import another one unseen: the contract names each of them."""
+    configured = tomllib.loads(text(Path("pyproject.toml")))["tool"]["importlinter"]["contracts"]
+    (contract,) = (c for c in configured if c["id"] == "paths")
+    assert contract["modules"] == [f"recovery.{path}" for path in paths()]
+
+
+@pytest.mark.parametrize("layer", LAYERS_OF_A_PATH)
+def test_the_same_nouns_stand_in_every_layer(layer: str) -> None:
+    """What has a flow has tasks, rules and a page, under one name: `ls` of a layer shows the paths.
+
+    A path whose flow is not written yet is work under way; from its flow on it must be complete.
+    """
+    told = {f.stem for f in modules("flows") if len(f.parts) == 2 and not f.stem.startswith("_")}
+    here = {
+        Path(f.relative_to(layer).parts[0]).stem
+        for f in files(".py", ".md")
+        if f.is_relative_to(layer) and not f.stem.startswith("_")
+    }
+    assert told <= here, f"{layer} lacks {sorted(told - here)}"
+    if layer in ("flows", "docs/paths"):
+        assert here == told <= set(paths()), "a page without its flow, or a flow without rules"
+
+
+def test_module_names_say_what_is_in_them() -> None:
+    """No module is named after the fact that it holds code."""
+    assert [f for f in modules() if VAGUE_NAMES & set(f.with_suffix("").parts)] == []
+
+
+def test_modules_are_short() -> None:
+    """A module fits into one reading."""
+    lengths = {str(f): len(text(f).splitlines()) for f in modules(*PACKAGES)}
+    assert {name: length for name, length in lengths.items() if length >= LONGEST_MODULE} == {}
+
+
+def test_modules_say_what_they_are() -> None:
+    """A module begins with a sentence about itself, unless it is empty."""
+    assert [f for f in modules() if text(f).strip() and not ast.get_docstring(ast.parse(text(f)))] == []
+
+
+def test_decisions_read_no_clock() -> None:
+    """Pure modules get `now` and the jitter as arguments; imports alone do not show `datetime.now()`."""
+    pure = [f for f in modules("recovery") if PURE.fullmatch(f.as_posix())]
+    assert len(pure) > 5
+    assert [f"{f}:{line} {name}" for f in pure for line, name in _calls(f) if name.split(".")[-1] in CLOCKS] == []
+
+
+def test_no_test_sleeps() -> None:
+    """Time passes in a test by moving a clock, or by waiting for an event with a bound."""
+    calls = [(f, line, name) for f in modules("tests") for line, name in _calls(f)]
+    assert [f"{f}:{line}" for f, line, name in calls if name.split(".")[-1] == "sleep"] == []
+
+
+def test_every_test_says_the_behaviour() -> None:
+    """A test's docstring is the sentence that it proves."""
+    silent = [
+        f"{f}::{node.name}"
+        for f in modules("tests")
+        for node in ast.walk(ast.parse(text(f)))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.name.startswith("test_")
+        and not ast.get_docstring(node)
+    ]
+    assert silent == []
+
+
+def test_no_file_names_a_place_that_others_do_not_have() -> None:
+    """Neither a package registry's host nor a folder of somebody's machine stands in the project."""
+    assert len(files()) > 50
+    assert [(str(f), word) for f in files() for word in (*REGISTRY_HOSTS, *MACHINE_PATHS) if word in text(f)] == []
+
+
+def test_there_is_no_path_trick() -> None:
+    """The project is installed where it runs, so nobody edits `sys.path`."""
+    assert [f for f in modules() if any(name.startswith("sys.path.") for _, name in _calls(f))] == []
+
+
+def _calls(file: Path) -> list[tuple[int, str]]:
+    """Line and dotted name of everything that the module calls."""
+    return [
+        (node.lineno, ast.unparse(node.func)) for node in ast.walk(ast.parse(text(file))) if isinstance(node, ast.Call)
+    ]
