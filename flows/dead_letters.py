@@ -20,7 +20,7 @@ from tasks.reports import outcome, refused
 from tasks.steps import carry_out
 
 
-@flow(name="recover-dead-letters", flow_run_name=do.run_name, persist_result=False)
+@flow(name="dead-letters", flow_run_name=do.run_name, persist_result=False)
 def recover_dead_letters(
     request: DeadLetterRequest = DeadLetterRequest(),  # noqa: B008 - frozen, and the form in the UI shows it
 ) -> RecoveryReport | State[RecoveryReport]:
@@ -83,7 +83,7 @@ def settle(work: Work, batch: Batch) -> None:
         carry_out(do.hide_letters, work, batch)
 
 
-@flow(name="replay-archived-letters", flow_run_name=do.replay_name, persist_result=False)
+@flow(name="dead-letters", flow_run_name=do.replay_name, persist_result=False)
 def replay_archived_letters(
     request: ReplayRequest = ReplayRequest(),  # noqa: B008 - frozen, and the form in the UI shows it
 ) -> RecoveryReport | State[RecoveryReport]:
