@@ -147,7 +147,7 @@ class Sqs:
                 message_id=message["MessageId"],
                 receipt=message["ReceiptHandle"],
                 body=message["Body"],
-                attributes=message.get("MessageAttributes", {}),  # type: ignore[arg-type]
+                attributes=message.get("MessageAttributes", {}),
                 system=message.get("Attributes", {}),  # type: ignore[arg-type]
                 lease_until=now + lease,
             )

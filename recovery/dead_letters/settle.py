@@ -177,16 +177,15 @@ def release(work: Work) -> int:
     by_queue: dict[str, tuple[Queue, list[str]]] = {}
     for queue, receipt in work.held:
         by_queue.setdefault(queue.url, (queue, []))[1].append(receipt)
-    released = 0
-    for queue, receipts in by_queue.values():
-        parts = [
-            [(receipt, 0) for receipt in receipts[start : start + BATCH]] for start in range(0, len(receipts), BATCH)
-        ]
-        outcomes = work.each(lambda part, queue=queue: work.sqs.hide(queue, part), parts)
-        # What could not be made visible now shows up by itself when its lease ends.
-        released += sum(not isinstance(outcome, NotSent) for part in outcomes for outcome in part)
+    parts = [
+        (queue, receipts[start : start + BATCH])
+        for queue, receipts in by_queue.values()
+        for start in range(0, len(receipts), BATCH)
+    ]
+    outcomes = work.each(lambda part: work.sqs.hide(part[0], [(receipt, 0) for receipt in part[1]]), parts)
     work.held.clear()
-    return released
+    # What could not be made visible now shows up by itself when its lease ends.
+    return sum(not isinstance(outcome, NotSent) for part in outcomes for outcome in part)
 
 
 def _passenger(item: Item) -> Passenger:
