@@ -14,7 +14,7 @@ from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.dead_letters.rules import Known, decide
 from recovery.dead_letters.verdicts import Heal, Hide, Leave
 from recovery.dead_letters.work import PATH, Work
-from recovery.errors import BadInput, RepriseError
+from recovery.errors import BadInput, Refused, RepriseError
 from recovery.failures import (
     DEFAULT_RULES,
     Origin,
@@ -130,10 +130,17 @@ def decide_letters(work: Work, batch: Batch) -> None:
     """A verdict for each letter. On a FIFO queue a letter that stays holds back all later ones of its group."""
     now = work.now()
     for item in batch.items:
-        item.destination = _destination(work, item.letter, batch.queue, batch.policy)
+        try:
+            item.destination = _destination(work, item.letter, batch.queue, batch.policy)
+        except Refused as error:
+            item.failure = error
     order = sorted(batch.items, key=lambda item: item.letter.sequence) if batch.queue.fifo else batch.items
     blocked: set[str] = set()
     for item in order:
+        if item.failure is not None:
+            item.verdict = Leave("the queue it came from may not be looked up")
+            blocked.add(item.letter.group_id)
+            continue
         if batch.queue.fifo and item.letter.group_id in blocked:
             item.verdict = Leave("an earlier letter of its group stays in the queue, and order is kept")
             continue

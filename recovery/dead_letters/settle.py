@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import uuid4
 
+from recovery.alerts import Alert as AlertMessage
 from recovery.alerts import Announced
 from recovery.archive import Pointer, bundle_key, bundles, encode
 from recovery.cases import State
@@ -24,6 +25,8 @@ from recovery.dead_letters.verdicts import Alert, Heal, Hide, Leave
 from recovery.dead_letters.work import PATH, Work
 from recovery.errors import OutcomeUnknown, Refused, RepriseError, Transient
 from recovery.ledger import Item as Write
+
+_LOOKS = 5  # a publish takes well under a second; after these seconds its sender is taken for dead
 
 
 def write_ahead(work: Work, batch: Batch) -> None:
@@ -111,12 +114,14 @@ def announce_groups(work: Work, batch: Batch) -> None:
     window = timedelta(seconds=batch.policy.alert_window_seconds)
     for group, items in groups.items():
         try:
-            said = work.alerts.announce(records.alert(group, items, batch.queue.name), work.now(), window)
+            said = _announce(work, records.alert(group, items, batch.queue.name), window)
         except RepriseError as error:
             batch.give_up(error, items)
             continue
         if said is Announced.ELSEWHERE:
-            batch.give_up(Transient("another run is sending this group's alert right now"), items)
+            batch.give_up(
+                Transient("another run has been sending this group's alert, and has not said that it is out"), items
+            )
 
 
 def remove_letters(work: Work, batch: Batch) -> None:
@@ -186,6 +191,17 @@ def release(work: Work) -> int:
     work.held.clear()
     # What could not be made visible now shows up by itself when its lease ends.
     return sum(not isinstance(outcome, NotSent) for part in outcomes for outcome in part)
+
+
+def _announce(work: Work, message: AlertMessage, window: timedelta) -> Announced:
+    """Send an alert, or wait a moment for another run that is sending it right now."""
+    said = work.alerts.announce(message, work.now(), window)
+    for _ in range(_LOOKS):
+        if said is not Announced.ELSEWHERE:
+            break
+        work.pause(1.0)
+        said = work.alerts.announce(message, work.now(), window)
+    return said
 
 
 def _passenger(item: Item) -> Passenger:
