@@ -119,13 +119,16 @@ class Resolved:
         self._client = client
         self._template = template
         described = client("cloudformation").describe_stack_resources(StackName=stack["StackName"])
-        self._ids = {
+        self._ids: dict[str, str] = {
             resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in described["StackResources"]
         }
         parameters: dict[str, Any] = {
             name: definition.get("Default") for name, definition in template.get("Parameters", {}).items()
         }
         parameters |= {given["ParameterKey"]: given["ParameterValue"] for given in stack.get("Parameters", [])}
+        for name, definition in template.get("Parameters", {}).items():
+            if definition["Type"] == "CommaDelimitedList":
+                parameters[name] = parameters[name].split(",")
         _, _, _, region, account, _ = stack["StackId"].split(":", 5)
         pseudo = {"AWS::AccountId": account, "AWS::Region": region, "AWS::Partition": "aws"}
         self._values: dict[str, Any] = {**parameters, **pseudo, **self._ids}
@@ -168,9 +171,8 @@ class Resolved:
                 return str(self.value(argument[0])) == str(self.value(argument[1]))
             case "Fn::Not":
                 return not self.value(argument[0])
-            case "Fn::Join":
-                items = self.value(argument[1])
-                return str(argument[0]).join(items if isinstance(items, list) else str(items).split(","))
+            case "Fn::Select":
+                return self.value(argument[1])[int(argument[0])]
             case "Fn::Sub":
                 return re.sub(r"\$\{([^}]+)\}", lambda found: str(self._named(found[1])), argument)
             case "Fn::GetAtt":

@@ -174,7 +174,7 @@ def _failures(rule: Fault, ids: Iterable[str]) -> list[dict[str, Any]]:
 def _split_sqs(rule: Fault, body: bytes) -> Split:
     request = json.loads(body)
     entries = request["Entries"]
-    failing = {entry["Id"] for position, entry in enumerate(entries) if position in rule.entries}
+    failing = [entry["Id"] for position, entry in enumerate(entries) if position in rule.entries]
     kept = entries if rule.executed else [entry for entry in entries if entry["Id"] not in failing]
 
     def answer(carried_out: bytes) -> bytes:

@@ -1,0 +1,23 @@
+"""One simulated AWS for all gateway tests, emptied before each test that asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from deployments.local.server import SimulatedAws
+
+
+@pytest.fixture(scope="session")
+def simulated_aws() -> Iterator[SimulatedAws]:
+    """The simulated AWS in a process of its own, for the whole session."""
+    with SimulatedAws.start() as aws:
+        yield aws
+
+
+@pytest.fixture
+def aws(simulated_aws: SimulatedAws) -> SimulatedAws:
+    """The simulated AWS, empty: no resources, no log of requests, no faults, the clock at the real time."""
+    simulated_aws.reset()
+    return simulated_aws

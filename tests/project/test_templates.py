@@ -1,0 +1,169 @@
+"""The CloudFormation templates are right for AWS, and say what the code and its settings rely on."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployments.local import estate
+from recovery.settings import SETTINGS
+
+TEMPLATES = sorted(estate.TEMPLATES.glob("*.yaml"))
+ESTATE = estate.load(estate.ESTATE)
+SAMPLE = estate.load(estate.SAMPLE_WORKLOAD)
+
+
+def properties(template: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
+    return {
+        name: resource["Properties"] for name, resource in template["Resources"].items() if resource["Type"] == kind
+    }
+
+
+def statements(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """The statements of a policy; those behind a condition as if it held."""
+    return [entry["Fn::If"][1] if "Fn::If" in entry else entry for entry in document["Statement"]]
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+def test_cfn_lint_finds_nothing(template: Path) -> None:
+    """The linter that knows AWS's own schemas has nothing to say."""
+    command = [str(Path(sys.executable).with_name("cfn-lint")), str(template)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("", 0)
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+def test_every_parameter_is_described_and_bounded(template: Path) -> None:
+    """A person sees what each parameter means, and a wrong value is refused before anything is created."""
+    for name, definition in estate.load(template)["Parameters"].items():
+        assert definition.get("Description"), name
+        assert "Default" in definition, name
+        if definition["Type"] == "Number":
+            assert "MinValue" in definition or "AllowedValues" in definition, name
+
+
+def test_every_parameter_is_shown_in_a_group() -> None:
+    """The console's form of the estate has no parameter outside a labelled group."""
+    groups = ESTATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    shown = [name for group in groups for name in group["Parameters"]]
+    assert sorted(shown) == sorted(ESTATE["Parameters"])
+
+
+def test_the_alerts_reach_people_by_e_mail() -> None:
+    """Addresses are parameters, and each one given is subscribed to the alert topic."""
+    subscriptions = properties(ESTATE, "AWS::SNS::Subscription").values()
+    assert {entry["Endpoint"]["Ref"] for entry in subscriptions} == {"AlertEmail", "SecondAlertEmail"}
+    assert {entry["Protocol"] for entry in subscriptions} == {"email"}
+
+
+def test_the_outputs_name_known_settings() -> None:
+    """Each output that becomes a variable is a setting of the project, and the estate's required ones are all there."""
+    exported = estate.variables(dict.fromkeys(ESTATE["Outputs"], ""))
+    for output in ESTATE["Outputs"]:
+        described = ESTATE["Outputs"][output].get("Description")
+        assert described == next(iter(estate.variables({output: ""})), None), output
+    required = {setting.name for setting in SETTINGS if setting.default is None}
+    assert required <= set(exported)
+
+
+def test_everything_kept_is_named_by_an_output() -> None:
+    """Every ARN and URL that a person needs is an output: each resource but policies, aliases and subscriptions."""
+    auxiliary = re.compile("Policy$|Alias$|Subscription$|Alarm$")
+    text = str(ESTATE["Outputs"])
+    for name in ESTATE["Resources"]:
+        if not auxiliary.search(name) or name == "WorkerPolicy":
+            assert f"'{name}'" in text or f"'{name}." in text, name
+
+
+def test_what_is_kept_survives_the_stack() -> None:
+    """Deleting the stack deletes neither the ledger nor the archive, nor the key that reads them."""
+    for name in ("Ledger", "Archive", "Key"):
+        resource = ESTATE["Resources"][name]
+        assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
+
+
+def test_everything_is_encrypted_with_the_key() -> None:
+    """Ledger, archive, topic and queues of the estate use its key."""
+    uses = {"Fn::GetAtt": "Key.Arn"}, {"Ref": "Key"}
+    assert ESTATE["Resources"]["Ledger"]["Properties"]["SSESpecification"]["KMSMasterKeyId"] in uses
+    for entry in (*properties(ESTATE, "AWS::SQS::Queue").values(), *properties(ESTATE, "AWS::SNS::Topic").values()):
+        assert entry["KmsMasterKeyId"] in uses
+    [rule] = properties(ESTATE, "AWS::S3::Bucket")["Archive"]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["ServerSideEncryptionByDefault"]["KMSMasterKeyID"] in uses
+
+
+def test_the_archive_is_private() -> None:
+    """All four blocks of public access are on, and nothing is served without TLS."""
+    archive = properties(ESTATE, "AWS::S3::Bucket")["Archive"]
+    assert set(archive["PublicAccessBlockConfiguration"].values()) == {True}
+    [refusal] = properties(ESTATE, "AWS::S3::BucketPolicy")["ArchivePolicy"]["PolicyDocument"]["Statement"]
+    assert (refusal["Effect"], refusal["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+
+
+def test_archived_letters_can_be_replayed_at_once() -> None:
+    """The archive's cold storage is the one that answers GetObject without a restore."""
+    [rule] = properties(ESTATE, "AWS::S3::Bucket")["Archive"]["LifecycleConfiguration"]["Rules"]
+    assert [step["StorageClass"] for step in rule["Transitions"]["Fn::If"][1]] == ["GLACIER_IR"]
+
+
+def test_the_worker_has_no_wildcard_action() -> None:
+    """The policy lists single actions; `*` as a resource stands only where AWS knows no finer one."""
+    [policy] = properties(ESTATE, "AWS::IAM::ManagedPolicy").values()
+    for statement in statements(policy["PolicyDocument"]):
+        assert statement["Effect"] == "Allow"
+        assert not [action for action in statement["Action"] if "*" in action], statement["Sid"]
+        if statement["Resource"] == "*":
+            unscoped = {"sqs:ListQueues", "logs:DescribeLogGroups", "logs:GetQueryResults", "cloudwatch:PutMetricData"}
+            assert set(statement["Action"]) <= unscoped, statement["Sid"]
+
+
+def test_metrics_go_into_one_namespace() -> None:
+    """PutMetricData knows no resource, so the namespace bounds it."""
+    [policy] = properties(ESTATE, "AWS::IAM::ManagedPolicy").values()
+    [metrics] = [entry for entry in statements(policy["PolicyDocument"]) if entry["Sid"] == "PublishMetrics"]
+    assert metrics["Condition"] == {"StringEquals": {"cloudwatch:namespace": {"Ref": "MetricsNamespace"}}}
+
+
+@pytest.mark.parametrize("template", [ESTATE, SAMPLE], ids=["estate", "sample"])
+def test_letters_outlive_their_source(template: dict[str, Any]) -> None:
+    """A dead-letter queue keeps messages longer than the queues that feed it, whose time goes on counting."""
+    queues = properties(template, "AWS::SQS::Queue")
+    fed = [entry for entry in queues.values() if "RedrivePolicy" in entry]
+    assert fed
+    for entry in fed:
+        target = queues[entry["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"].partition(".")[0]]
+        retention = entry["MessageRetentionPeriod"]
+        if isinstance(retention, dict):
+            retention = template["Parameters"][retention["Ref"]]["Default"]
+        assert target["MessageRetentionPeriod"] > retention
+        assert str(entry["QueueName"]).endswith(".fifo") == str(target["QueueName"]).endswith(".fifo")
+
+
+def test_the_sample_has_every_kind_of_queue() -> None:
+    """A plain pair, a FIFO pair, and one dead-letter queue that two queues share."""
+    queues = properties(SAMPLE, "AWS::SQS::Queue")
+    feeds = [
+        entry["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"]
+        for entry in queues.values()
+        if "RedrivePolicy" in entry
+    ]
+    assert {queue: feeds.count(queue) for queue in feeds} == {
+        "OrdersDeadLetterQueue.Arn": 1,
+        "OrderedDeadLetterQueue.Arn": 1,
+        "SharedDeadLetterQueue.Arn": 2,
+    }
+
+
+def test_the_depth_alarm_waits_five_minutes_above_ten() -> None:
+    """Its defaults: more than 10 visible letters, in each of 5 periods of 60 seconds."""
+    alarm = properties(SAMPLE, "AWS::CloudWatch::Alarm")["OrdersDepthAlarm"]
+    defaults = {name: entry["Default"] for name, entry in SAMPLE["Parameters"].items()}
+    assert (alarm["Period"], alarm["ComparisonOperator"]) == (60, "GreaterThanThreshold")
+    assert defaults[alarm["Threshold"]["Ref"]] == 10
+    assert defaults[alarm["EvaluationPeriods"]["Ref"]] == 5
+    assert alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"
