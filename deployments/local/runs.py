@@ -1,0 +1,110 @@
+"""Running deployments on a Prefect server and looking at what became of them, over its HTTP interface.
+
+Prefect itself is not imported: the demo's own process needs no more than these few requests.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, cast
+from uuid import uuid4
+
+import httpx
+
+from recovery.errors import Refused, Transient
+
+_BUSY = frozenset({429, 502, 503, 504})
+_TRIES = 8
+_ENDED = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A flow run.
+
+    Attributes:
+        id: its id.
+        deployment: as "dead-letters/by-hand".
+        name: its name at this moment; a run that did something tells its counts there.
+        state: "COMPLETED", "FAILED" ..., as Prefect's state types.
+        message: the state's message.
+        url: its page in the browser.
+    """
+
+    id: str
+    deployment: str
+    name: str
+    state: str
+    message: str
+    url: str
+
+    @property
+    def completed(self) -> bool:
+        """Whether it ended well."""
+        return self.state == "COMPLETED"
+
+
+class Runs:
+    """Starts and reads flow runs.
+
+    Args:
+        api_url: as "http://127.0.0.1:4200/api".
+        ui_url: as "http://127.0.0.1:4200".
+    """
+
+    def __init__(self, api_url: str, ui_url: str) -> None:
+        self._ui = ui_url
+        # trust_env off: a proxy of this machine's has no business with a loopback address.
+        self._http = httpx.Client(base_url=api_url, timeout=30, trust_env=False)
+
+    def start(self, deployment: str, parameters: Mapping[str, Any]) -> Run:
+        """Start a deployment.
+
+        Args:
+            deployment: as "dead-letters/by-hand".
+            parameters: each takes the place of the deployment's own parameter of that name.
+
+        Raises:
+            Refused: there is no such deployment, or the server does not accept the parameters.
+            Transient: the server did not answer.
+        """
+        found = self._ask("GET", f"/deployments/name/{deployment}")
+        # With the key, a start that is repeated because its answer was lost gives the same run.
+        body = {"parameters": dict(parameters), "idempotency_key": uuid4().hex}
+        return self._run(self._ask("POST", f"/deployments/{found['id']}/create_flow_run", body), deployment)
+
+    def ended(self, run: Run) -> Run | None:
+        """The run as it ended, or None while it has not."""
+        now = self.look(run)
+        return now if now.state in _ENDED else None
+
+    def look(self, run: Run) -> Run:
+        """The run as it is now."""
+        return self._run(self._ask("GET", f"/flow_runs/{run.id}"), run.deployment)
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.close()
+
+    def _run(self, raw: Mapping[str, Any], deployment: str) -> Run:
+        state = raw.get("state") or {}
+        run = Run(raw["id"], deployment, raw["name"], state.get("type", ""), state.get("message") or "", "")
+        return replace(run, url=f"{self._ui}/runs/flow-run/{run.id}")
+
+    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        for attempt in range(1, _TRIES + 1):
+            try:
+                answer = self._http.request(method, path, json=body)
+            except httpx.TransportError as error:
+                problem = f"{type(error).__name__}: {error}"
+            else:
+                if answer.is_success:
+                    return cast(dict[str, Any], answer.json())
+                problem = f"HTTP {answer.status_code}: {answer.text[:500]}"
+                if answer.status_code not in _BUSY:
+                    raise Refused(f"the Prefect server refused {method} {path}: {problem}")
+            # SQLite under load answers 503 for a moment.
+            time.sleep(min(4.0, 0.25 * 2**attempt))
+        raise Transient(f"the Prefect server did not answer {method} {path}: {problem}")
