@@ -182,7 +182,7 @@ class Facts:
             return self.last_failure or self.stop_reason
         if self.status == STOPPED and (self.stop_code in IN_ERROR_STOP or "Last Error" in self.stop_reason):
             return self.stop_reason
-        if self.status == DEPROVISIONED and self.last_failure:
+        if self.status == DEPROVISIONED and self.stop_code not in ON_PURPOSE:
             return self.last_failure
         return ""
 

@@ -278,7 +278,7 @@ def _purpose(facts: Facts) -> str:
     code = facts.stop_code
     if code == "FULL_LOAD_ONLY_FINISHED":
         if facts.errored:
-            return f"its full load is finished, although {facts.errored} tables are in error"
+            return f"its full load is finished, with tables in error: {facts.errored}"
         return "its full load is finished"
     if code.startswith("STOPPED_A"):
         return "it stopped where it was told to stop"

@@ -71,6 +71,10 @@ class DmsSimulator:
             advance(thing, self._account, now, self._herald.emit)
         return now
 
+    def tick(self) -> None:
+        """Called by the estate every now and then, so that events go out although nobody asks."""
+        self.advance()
+
     # -- the script ----------------------------------------------------------------------------------------------
 
     def script(self, name: str, future: Future) -> None:
