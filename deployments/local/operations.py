@@ -57,6 +57,8 @@ def operation_of(method: str, path: str, query: str, headers: Mapping[str, str],
         return service, _s3(method, path, query, headers)
     if action := _ACTION.search(body[:200]) or _ACTION.search(query.encode()):
         return service, action[1].decode()
+    if service == "appflow":  # REST with JSON: the path is the operation's name, "/start-flow"
+        return service, path.strip("/").title().replace("-", "")
     return service, f"{method} {path}"
 
 
