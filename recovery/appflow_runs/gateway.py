@@ -30,6 +30,7 @@ PAGE = 100
 MOST_RECORDS = 500
 """Execution records read of one flow: five calls."""
 TWIN_TAG = "reprise:twin-of"
+LEDGER_TAG = "reprise:ledger"
 
 ACTIONS = {
     "list_flows": ("appflow:ListFlows",),
@@ -55,8 +56,9 @@ class Summary:
     """
 
     name: str
-    trigger: str
-    status: str
+    arn: str
+    trigger: Trigger
+    status: FlowStatus
     tags: Mapping[str, str] = field(default_factory=dict)
     last_status: str = ""
     last_at: datetime | None = None
@@ -65,6 +67,10 @@ class Summary:
     def stamp(self) -> str:
         """What tells whether anything ran since."""
         return f"{self.last_status}|{self.last_at.isoformat() if self.last_at else ''}|{self.status}"
+
+    def as_flow(self) -> Flow:
+        """As much of the flow as the list tells."""
+        return Flow(self.name, self.arn, self.status, self.trigger, tags=self.tags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +106,9 @@ class AppFlowGateway:
                 found.append(
                     Summary(
                         name=raw["flowName"],
-                        trigger=raw.get("triggerType", ""),
-                        status=raw.get("flowStatus", ""),
+                        arn=raw["flowArn"],
+                        trigger=Trigger(raw["triggerType"]),
+                        status=FlowStatus(raw["flowStatus"]),
                         tags=raw.get("tags", {}),
                         last_status=last.get("mostRecentExecutionStatus", ""),
                         last_at=_utc(last.get("mostRecentExecutionTime")),
@@ -160,8 +167,13 @@ class AppFlowGateway:
             answer = self._client.start_flow(flowName=name, clientToken=client_token)
         return answer.get("executionId") or ""
 
-    def create_twin(self, verdict: RunTwin, original: Described) -> None:
+    def create_twin(self, verdict: RunTwin, original: Described, ledger: str) -> None:
         """Make the on-demand twin of a flow; one that is already there under this name is the same attempt's.
+
+        Args:
+            verdict: names the twin.
+            original: the flow whose source, destination, tasks and key the twin takes over.
+            ledger: name of the ledger that remembers the attempt, for a tag: other estates leave the twin alone.
 
         Raises:
             BadInput: a flow of this name stands there that is no twin of this flow.
@@ -171,14 +183,15 @@ class AppFlowGateway:
         definition = original.definition
         request: dict[str, Any] = {
             "flowName": verdict.twin,
-            "description": f"Temporary twin of {_plain(flow.name)}, attempt {verdict.attempt}. Removed by Reprise.",
+            "description": f"Temporary twin of {plain(flow.name)}, attempt {verdict.attempt}. Removed by Reprise.",
             "triggerConfig": {"triggerType": Trigger.ON_DEMAND.value},
             "sourceFlowConfig": definition["sourceFlowConfig"],
             "destinationFlowConfigList": definition["destinationFlowConfigList"],
             "tasks": definition["tasks"],
             "tags": {
-                TWIN_TAG: _plain(flow.name),
-                "reprise:failed-run": _plain(verdict.failed_run),
+                TWIN_TAG: plain(flow.name),
+                LEDGER_TAG: plain(ledger),
+                "reprise:failed-run": plain(verdict.failed_run),
                 "reprise:attempt": str(verdict.attempt),
             },
             "clientToken": verdict.client_token,
@@ -191,7 +204,7 @@ class AppFlowGateway:
                 self._client.create_flow(**request)
         except Conflict:
             there = self.flow(verdict.twin)
-            if there is None or there.flow.tags.get(TWIN_TAG) != _plain(flow.name):
+            if there is None or there.flow.tags.get(TWIN_TAG) != plain(flow.name):
                 raise BadInput(f"flow {verdict.twin}: expected the twin of {flow.name}, found another flow") from None
 
     def delete_twin(self, name: str) -> bool:
@@ -281,6 +294,6 @@ def _utc(moment: datetime | None) -> datetime | None:
     return None if moment is None else moment.astimezone(UTC)
 
 
-def _plain(text: str) -> str:
-    """A text that both a tag's value and a flow's description take."""
+def plain(text: str) -> str:
+    """A text that both a tag's value and a flow's description take; the names of most flows stay as they are."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", text)[:256]

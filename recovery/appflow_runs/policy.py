@@ -1,12 +1,36 @@
-"""What may be done with the flows of a request. Pure."""
+"""What a run is asked to do, and what may be done with the flows. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from recovery.backoff import Backoff
+
+Pattern = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=512)]
+"""A flow's name, a glob over it (`orders-*`), or a tag: `tag:name=value` (globs allowed), `tag:name`."""
+
+
+def matches(name: str, tags: Mapping[str, str], patterns: Iterable[str]) -> bool:
+    """Whether a flow is meant by any of the patterns; no pattern means none."""
+    return any(_meant(name, tags, pattern) for pattern in patterns)
+
+
+def is_name(pattern: str) -> bool:
+    """Whether a pattern names one flow."""
+    return not pattern.startswith("tag:") and not any(sign in pattern for sign in "*?[")
+
+
+def _meant(name: str, tags: Mapping[str, str], pattern: str) -> bool:
+    if not pattern.startswith("tag:"):
+        return fnmatchcase(name, pattern)
+    key, has_value, value = pattern.removeprefix("tag:").partition("=")
+    return any(fnmatchcase(tag, key) and (not has_value or fnmatchcase(given, value)) for tag, given in tags.items())
 
 
 class AppFlowPolicy(BaseModel):
@@ -52,6 +76,10 @@ class AppFlowPolicy(BaseModel):
         description="Warn when AppFlow may switch the schedule off within this time, in seconds.",
     )
 
+    rules_file: str | None = Field(
+        None, max_length=1024, description="A file of your own diagnosis rules, tried before the built-in ones."
+    )
+
     @property
     def near(self) -> timedelta:
         """`near_schedule_seconds` as a duration."""
@@ -66,3 +94,58 @@ class AppFlowPolicy(BaseModel):
     def max_age(self) -> timedelta:
         """`max_age_hours` as a duration."""
         return timedelta(hours=self.max_age_hours)
+
+
+class Cause(StrEnum):
+    """What made a run happen."""
+
+    EVENT = "event"
+    SWEEP = "sweep"
+    BY_HAND = "by-hand"
+
+
+class AppFlowRequest(BaseModel):
+    """What a run of the AppFlow path is asked to do. No flow named: nothing is touched."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    flows: tuple[Pattern, ...] = Field(
+        (),
+        max_length=200,
+        title="Flows",
+        description="Names, globs (orders-*) or tags (`tag:name=value`) of AppFlow flows. Failures of others are listed"
+        " in the report and not touched.",
+    )
+    policy: AppFlowPolicy = Field(default_factory=lambda: AppFlowPolicy(), description="What may be done with flows.")
+    flow_policies: dict[str, AppFlowPolicy] = Field(
+        default_factory=dict, description="A policy of their own for flows, by name or glob; the first match counts."
+    )
+    limit: int = Field(1_000, ge=1, le=10_000, description="Most flows that this run looks at.")
+    time_limit_seconds: int = Field(
+        480, ge=10, le=21_600, description="The run takes up no further flow after this time, in seconds."
+    )
+    dry_run: bool = Field(True, description="Only look, and report what would be done. Nothing in AWS is changed.")
+    cause_is_mended: bool = Field(
+        False,
+        title="The cause is mended",
+        description="Run flows again that wait for a person, and count their attempts anew.",
+    )
+    trigger: Cause = Field(Cause.BY_HAND, description="What made this run happen; a sweep counts missed events.")
+    event: dict[str, str] | None = Field(
+        None, description="The event that made this run happen, for people. Nothing is decided from it."
+    )
+    estate: str | None = Field(
+        None, description="Name of a saved Recovery Estate block; empty: the block named default, else the environment."
+    )
+
+    @field_validator("flows", mode="before")
+    @classmethod
+    def _one_name_is_a_list(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    def policy_for(self, flow: str) -> AppFlowPolicy:
+        """The policy of a flow, by its name."""
+        for pattern, policy in self.flow_policies.items():
+            if fnmatchcase(flow, pattern):
+                return policy
+        return self.policy

@@ -152,7 +152,8 @@ def _cause(newest: Run, facts: FlowFacts, history: History, policy: AppFlowPolic
     if not partial and kind is not Kind.UNKNOWN and not (facts.diagnosis and facts.diagnosis.transient):
         todo = _CAUSES.get(kind, "mend the cause")
         return Escalate("C1", f"this does not pass by itself: {reason}{off}", f"{todo}; then {_how_to_run(flow)}")
-    if now - newest.updated > policy.max_age and not history.attempts:
+    by_us = flow.trigger is Trigger.ON_DEMAND or facts.switched_off
+    if by_us and now - newest.updated > policy.max_age and not history.attempts:
         hours = policy.max_age_hours
         return Escalate(
             "C2",
@@ -167,7 +168,7 @@ def _cause(newest: Run, facts: FlowFacts, history: History, policy: AppFlowPolic
         why = f"failed again after {len(history.attempts)} attempts" if history.attempts else "no attempts are allowed"
         return Escalate(rule, f"{why}: {reason}{off}", f"look at the error; {_how_to_run(flow)}")
     in_a_row = facts.failures_in_a_row
-    if flow.trigger is not Trigger.ON_DEMAND and not off and in_a_row > policy.attempts:
+    if not by_us and in_a_row > policy.attempts:
         return Escalate("C5", f"failed {in_a_row} times in a row: {reason}", f"look at the error; {_how_to_run(flow)}")
     return None
 

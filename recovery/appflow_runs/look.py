@@ -1,0 +1,246 @@
+"""First half of a run: the flows that are meant, what AWS and the ledger say of them, the verdicts. Changes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from recovery.appflow_runs.deactivation import approaching
+from recovery.appflow_runs.gateway import Summary
+from recovery.appflow_runs.memory import Memory, up_to_date
+from recovery.appflow_runs.models import (
+    PATH,
+    TWIN_PREFIX,
+    FlowFacts,
+    History,
+    Means,
+    Run,
+    RunStatus,
+    Trigger,
+)
+from recovery.appflow_runs.policy import AppFlowPolicy, Cause, is_name, matches
+from recovery.appflow_runs.rules import decide
+from recovery.appflow_runs.verdicts import Verdict
+from recovery.appflow_runs.work import Batch, Item, Work
+from recovery.cases import State
+from recovery.errors import BadInput, Refused, RepriseError
+from recovery.failures import (
+    DEFAULT_RULES,
+    Diagnosis,
+    Evidence,
+    Kind,
+    RuleSet,
+    diagnose,
+    fingerprint,
+    load_rules,
+    normalise,
+)
+
+LAG = timedelta(minutes=10)
+"""After this time the list of flows and the records of a run agree; before it, a flow is read again."""
+GRACE = timedelta(minutes=3)
+"""An event takes up to this long to start a run; a sweep that is faster has not found what no event announced."""
+FIRST_SIGHT = timedelta(hours=1)
+"""An older failure of a flow that was never looked at before is from before our time, and no event was missed."""
+BATCH = 100
+"""Flows in one task run."""
+
+_SETTLED = frozenset({State.RECOVERED, State.SUPERSEDED, State.ESCALATED, State.EXHAUSTED})
+
+
+def find_flows(work: Work) -> tuple[list[Item], list[Summary]]:
+    """The flows that the request means, by name, and the temporary twins that stand there.
+
+    Raises:
+        Transient, Refused: AppFlow could not be asked.
+    """
+    request = work.request
+    if not request.flows:
+        return [], []
+    listed = work.appflow.list_flows()
+    twins = [summary for summary in listed if summary.name.startswith(TWIN_PREFIX)]
+    users = [summary for summary in listed if not summary.name.startswith(TWIN_PREFIX)]
+    meant = [summary for summary in users if matches(summary.name, summary.tags, request.flows)]
+    there = {summary.name for summary in users}
+    for pattern in request.flows:
+        if is_name(pattern) and pattern not in there:
+            work.problems.append(f"flow {pattern}: there is no flow of this name in this account and region")
+    ours = {summary.name for summary in meant}
+    work.outside = sorted(s.name for s in users if s.last_status == RunStatus.ERROR and s.name not in ours)
+    if len(meant) > request.limit:
+        beyond = len(meant) - request.limit
+        work.warnings.append(f"{beyond} flows beyond the limit of {request.limit} were not looked at (limit)")
+    return [Item(summary, request.policy_for(summary.name)) for summary in meant[: request.limit]], twins
+
+
+def batches(items: Sequence[Item]) -> list[Batch]:
+    """The flows in handy portions."""
+    return [Batch(items[start : start + BATCH]) for start in range(0, len(items), BATCH)]
+
+
+def recall(work: Work, items: Sequence[Item]) -> None:
+    """Read what the ledger remembers.
+
+    Raises:
+        Transient, Refused: the ledger cannot be read.
+    """
+    cases = work.ledger.read_cases(PATH, [item.name for item in items])
+    for item in items:
+        item.case = cases.get(item.name)
+        item.memory = Memory.from_json(item.case.detail if item.case else {})
+
+
+def look(work: Work, batch: Batch) -> None:
+    """Read the flows of which something may have changed, diagnose and decide.
+
+    A flow that cannot be read keeps its reason in `failure`; the others go on.
+    """
+    for item in batch.items:
+        if item.quiet or item.facts is not None:
+            continue
+        if is_quiet(work, item):
+            item.quiet = True
+            item.gaps = item.memory.coverage.gaps()
+            continue
+        if work.time_is_up:
+            item.failure = BadInput("the run's time was up before this flow could be looked at (time_limit_seconds)")
+            continue
+        try:
+            _read(work, item)
+        except RepriseError as error:
+            item.failure = error
+            continue
+        judge(work, item)
+
+
+def is_quiet(work: Work, item: Item) -> bool:
+    """Whether nothing can have changed since the flow's records were last read.
+
+    The list of flows tells status and time of each newest run. It lags behind, so it is believed only when the records
+    were read well after the run that it names, and only for flows about which nothing is pending.
+    """
+    if work.request.cause_is_mended or item.case is None or item.case.state not in _SETTLED:
+        return False
+    if item.twin_runs is not None or item.memory.summary != stamp(item) or item.memory.read_at is None:
+        return False
+    return item.summary.last_at is None or item.memory.read_at - item.summary.last_at >= LAG
+
+
+def stamp(item: Item) -> str:
+    """What decides about a quiet flow: its newest run, its status, and the policy, which a person may have changed."""
+    policy = hashlib.sha256(item.policy.model_dump_json().encode()).hexdigest()[:12]
+    return f"{item.summary.stamp}|{policy}"
+
+
+def judge(work: Work, item: Item) -> None:
+    """Bring the memory up to date with the facts, and decide."""
+    assert item.facts is not None
+    facts = item.facts
+    history, seconds = up_to_date(item.memory.history, facts, item.policy)
+    coverage = item.memory.coverage
+    if facts.flow.trigger is Trigger.SCHEDULED and facts.flow.schedule and facts.flow.schedule.incremental:
+        coverage = coverage.with_runs(facts.runs)
+    newest = facts.runs[0] if facts.runs else None
+    noticed = item.memory.noticed
+    now = work.now()
+    if newest is not None and newest.status is RunStatus.ERROR and newest.id != noticed:
+        age = now - newest.updated
+        known = item.case is not None or age <= FIRST_SIGHT
+        item.missed = work.request.trigger is Cause.SWEEP and known and age > GRACE
+        noticed = newest.id
+    item.memory = replace(
+        item.memory,
+        history=history,
+        coverage=coverage,
+        noticed=noticed,
+        summary=stamp(item),
+        read_at=now,
+        seconds_to_recover=seconds if seconds is not None else item.memory.seconds_to_recover,
+    )
+    if seconds is not None:
+        item.recovered_seconds = seconds
+    item.gaps = coverage.gaps()
+    item.verdict = verdict_on(work, item, facts, history)
+    item.deactivation = approaching(facts, item.policy, now)
+
+
+def verdict_on(work: Work, item: Item, facts: FlowFacts, history: History) -> Verdict:
+    """What is decided by these facts, under the item's policy and what a person has said."""
+    policy = item.policy
+    if work.request.cause_is_mended:
+        facts, policy = _mended(facts, history, policy)
+    return decide(facts, history, policy, work.now())
+
+
+def _read(work: Work, item: Item) -> None:
+    runs = work.appflow.runs(item.name)
+    facts = FlowFacts(item.summary.as_flow(), runs, twin_runs=item.twin_runs)
+    if _needs_description(item, facts):
+        item.described = work.appflow.flow(item.name)
+        if item.described is None:
+            raise Refused(f"flow {item.name}: it was removed a moment ago")
+        facts = replace(facts, flow=item.described.flow)
+    item.facts, item.group = diagnosed(facts, item.memory.history, rules_of(item.policy))
+
+
+def _needs_description(item: Item, facts: FlowFacts) -> bool:
+    """Whether more than the list of flows tells is needed: on-demand flows that are well cost one call, not two."""
+    if item.summary.trigger != Trigger.ON_DEMAND or not facts.runs:
+        return True
+    newest = facts.runs[0]
+    return newest.status is RunStatus.ERROR or bool(newest.failed_records)
+
+
+def diagnosed(facts: FlowFacts, history: History, rules: RuleSet) -> tuple[FlowFacts, str]:
+    """The facts with the diagnosis of the latest failure, be it the flow's own or its twin's, and its group."""
+    newest = facts.runs[0] if facts.runs else None
+    last = history.last
+    if newest is None or newest.status is not RunStatus.ERROR:
+        return facts, ""
+    twin = facts.twin_runs[0] if facts.twin_runs else None
+    if twin is not None and twin.status is RunStatus.ERROR:
+        diagnosis, error = diagnose_run(twin, rules)
+    elif last and last.means is Means.TWIN and last.failed_run == newest.id and last.diagnosis is not None:
+        diagnosis, error = last.diagnosis, last.error
+    else:
+        diagnosis, error = diagnose_run(newest, rules)
+    return replace(facts, diagnosis=diagnosis, error=error), fingerprint(diagnosis.kind, error)
+
+
+def diagnose_run(run: Run, rules: RuleSet) -> tuple[Diagnosis, str]:
+    """Why a run failed, and its normalised error text."""
+    return diagnose(Evidence(error=run.message, source="appflow"), rules), normalise(run.message)
+
+
+def rules_of(policy: AppFlowPolicy) -> RuleSet:
+    """The diagnosis rules that a policy names.
+
+    Raises:
+        BadInput: there is no such file, or it is not a valid one.
+    """
+    if policy.rules_file is None:
+        return DEFAULT_RULES
+    path = Path(policy.rules_file)
+    if not path.is_file():
+        raise BadInput(f"rules_file: there is no file {policy.rules_file!r} where the flow runs")
+    return load_rules(path)
+
+
+def _mended(facts: FlowFacts, history: History, policy: AppFlowPolicy) -> tuple[FlowFacts, AppFlowPolicy]:
+    """A person says that the cause is mended: what failed passes now, with a fresh budget. Numbers go on counting."""
+    made = len(history.attempts)
+    fresh = policy.model_copy(
+        update={
+            "attempts": made + policy.attempts,
+            "attempts_when_unknown": made + policy.attempts,
+            "max_age_hours": 8760.0,
+        }
+    )
+    if facts.diagnosis is None:
+        return facts, fresh
+    kind = facts.diagnosis.kind if facts.diagnosis.kind is not Kind.UNKNOWN else Kind.DEPENDENCY_FAILURE
+    told = Diagnosis(kind, True, "by-hand", "a person says that the cause is mended")
+    return replace(facts, diagnosis=told), fresh

@@ -1,0 +1,258 @@
+"""What is written down and told about flows: ledger cases, alerts, report entries."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from recovery.alerts import Alert, Announced
+from recovery.appflow_runs.look import LAG
+from recovery.appflow_runs.memory import Memory
+from recovery.appflow_runs.models import PATH
+from recovery.appflow_runs.verdicts import Escalate, Leave, Reactivate, Rerun, RunTwin, Wait
+from recovery.appflow_runs.work import Batch, Item, Work
+from recovery.cases import Case, State
+from recovery.errors import Conflict, RepriseError, Transient
+from recovery.report import Entry
+
+KEEP = timedelta(days=400)
+"""The ledger forgets a flow of which it heard nothing for so long."""
+ONCE = timedelta(days=365)
+"""The window of alerts whose group names the incident: one for each incident and sentence."""
+
+_NOTHING_TO_TELL = frozenset({"S1", "S2", "S3", "R2", "R3", "R4", "D1", "D2"})
+_TAKEN_OVER = frozenset({"S1", "S2", "R3", "T3", "D1", "D2"})
+_EXHAUSTED = frozenset({"C3", "C4", "C5"})
+
+
+def save(work: Work, item: Item, memory: Memory, state: State | None) -> None:
+    """Write the case of a flow in place of the one that was read.
+
+    Raises:
+        Conflict: another worker wrote it since.
+        Transient, Refused: it is not written.
+    """
+    now = work.now()
+    old = item.case
+    new = state or State.SENT
+    verdict = item.verdict
+    diagnosis = item.facts.diagnosis if item.facts else None
+    case = Case(
+        path=PATH,
+        key=item.name,
+        source="appflow",
+        state=new,
+        kind=diagnosis.kind.value if diagnosis else "",
+        rule=diagnosis.rule if diagnosis else "",
+        group=item.group,
+        first_seen=old.first_seen if old else now,
+        changed=old.changed if old and old.state is new else now,
+        expires=now + KEEP,
+        attempts=len(memory.history.attempts),
+        due=verdict.until if isinstance(verdict, Wait) else None,
+        reason=verdict.reason,
+        detail=memory.as_json(),
+    )
+    work.ledger.change_case(case, expected=old)
+    item.case, item.memory = case, memory
+
+
+def tell(work: Work, batch: Batch) -> None:
+    """Tell people: what they must do, a schedule that is about to be switched off, and that a flow has recovered.
+
+    A flow whose alert is not out yet keeps the reason in `failure`, and is not settled.
+    """
+    for item in batch.items:
+        if work.dry_run or item.quiet or item.facts is None or item.failure is not None:
+            continue
+        try:
+            _tell(work, item)
+        except RepriseError as error:
+            item.failure = error
+
+
+def keep(work: Work, batch: Batch) -> None:
+    """Write down what was found, where it differs from what the ledger holds."""
+    for item in batch.items:
+        if work.dry_run or item.quiet or item.facts is None or item.failure is not None:
+            continue
+        state = state_of(item)
+        if not _is_news(item, state):
+            continue
+        try:
+            save(work, item, item.memory, state)
+        except Conflict:
+            continue  # another worker has just written what it found, which is as new
+        except RepriseError as error:
+            item.failure = error
+
+
+def note(work: Work, batch: Batch) -> None:
+    """Count what was found and done, for the report."""
+    for item in batch.items:
+        for gap in item.gaps:
+            work.warnings.append(
+                f"flow {item.name}: no successful run has pulled the data from {_when(gap.start)} to {_when(gap.end)}"
+            )
+        if item.recovered_seconds is not None:
+            work.recovered += 1
+            work.seconds_to_recover += item.recovered_seconds
+        if item.missed:
+            work.missed_events += 1
+        if has_news(item):
+            work.note(entry(item))
+
+
+def state_of(item: Item) -> State:
+    """Where the flow's case stands after this run."""
+    verdict = item.verdict
+    history = item.memory.history
+    if isinstance(verdict, Rerun | RunTwin | Reactivate):
+        return State.SENT
+    if isinstance(verdict, Escalate):
+        return State.EXHAUSTED if verdict.rule in _EXHAUSTED else State.ESCALATED
+    if isinstance(verdict, Wait) or verdict.rule == "R2":
+        begun = history.last is not None and not history.last.outcome and history.began is not None
+        return State.SENT if begun else State.BACKOFF
+    return State.SUPERSEDED if verdict.rule in _TAKEN_OVER else State.RECOVERED
+
+
+def has_news(item: Item) -> bool:
+    """Whether the report should list the flow."""
+    if item.failure is not None or item.recovered_seconds is not None:
+        return True
+    return not item.quiet and not (isinstance(item.verdict, Leave) and item.verdict.rule in _NOTHING_TO_TELL)
+
+
+def entry(item: Item) -> Entry:
+    """What the report says of one flow."""
+    verdict = item.verdict
+    facts = item.facts
+    diagnosis = facts.diagnosis if facts else None
+    action, reason = verdict.action, verdict.reason
+    if item.recovered_seconds is not None and isinstance(verdict, Leave):
+        action = "recovered"
+        reason = f"{verdict.reason}, {item.recovered_seconds:.0f} s after the first failure"
+    elif verdict.rule in {"R5", "R6"}:
+        action = "partial"
+    if item.deactivation is not None:
+        reason += f"; {_forecast(item)}"
+    if item.failure is not None:
+        reason += f"; did not go through: {item.failure}"
+    return Entry(
+        key=item.name,
+        source=facts.flow.source or "appflow" if facts else "appflow",
+        action=action,
+        reason=reason,
+        kind=diagnosis.kind.value if diagnosis else "",
+        rule=verdict.rule,
+        group=item.group,
+        error=facts.error if facts else "",
+        attempt=verdict.attempt
+        if isinstance(verdict, Rerun | RunTwin | Reactivate)
+        else len(item.memory.history.attempts),
+        budget=item.policy.attempts,
+        settled=item.failure is None,
+        next_step=verdict.next_step if isinstance(verdict, Escalate) else "",
+    )
+
+
+def _tell(work: Work, item: Item) -> None:
+    now = work.now()
+    memory = item.memory
+    if item.recovered_seconds is not None and memory.told:
+        work.alerts.announce_recovery(_recovery(item, memory.told[0]), now)
+        memory = replace(memory, told=())
+    due: list[Alert] = []
+    if isinstance(item.verdict, Escalate):
+        due.append(_escalation(item, item.verdict))
+    if item.deactivation is not None and item.deactivation.warn:
+        due.append(_deactivation(item))
+    for alert in due:
+        if alert.group in memory.told:
+            continue
+        if work.alerts.announce(alert, now, ONCE) is Announced.ELSEWHERE:
+            raise Transient("another run is sending this flow's alert right now")
+        memory = replace(memory, told=(*memory.told, alert.group))
+    item.memory = memory
+
+
+def _escalation(item: Item, verdict: Escalate) -> Alert:
+    assert item.facts is not None
+    flow = item.facts.flow
+    kind = item.facts.diagnosis.kind.value if item.facts.diagnosis else ""
+    newest = item.facts.runs[0]
+    lines = [
+        f"AppFlow flow {flow.name} needs a person.",
+        "",
+        f"Why: {verdict.reason}.",
+        f"Last error: {item.facts.error or '(none)'}",
+        f"Run: {newest.id} of {_when(newest.started)}; failures in a row: {item.facts.failures_in_a_row}",
+        f"Kind: {kind or '(not judged)'}    Attempts made: {len(item.memory.history.attempts)}",
+    ]
+    if item.deactivation is not None:
+        lines.append(f"Mind: {_forecast(item)}.")
+    lines += [
+        "",
+        f"What to do: {verdict.next_step}.",
+        "When the cause is mended, appflow-runs/by-hand with cause_is_mended runs it again, where it can be run.",
+    ]
+    subject = f"Reprise: AppFlow flow {flow.name} needs a person ({kind or 'not judged'})"
+    return Alert(PATH, flow.name, f"{_incident(item)}:{verdict.rule}:{kind}", subject, "\n".join(lines))
+
+
+def _deactivation(item: Item) -> Alert:
+    assert item.facts is not None
+    flow = item.facts.flow
+    lines = [
+        f"AppFlow is about to switch off the schedule of flow {flow.name}.",
+        "",
+        f"{_forecast(item)}.",
+        f"Last error: {item.facts.error or '(none)'}",
+        f"Decided: {item.verdict.reason}.",
+        "",
+        "What to do: mend the cause before then. A flow that was switched off is activated by",
+        f"aws appflow start-flow --flow-name {flow.name}",
+    ]
+    subject = f"Reprise: AppFlow is about to switch off flow {flow.name}"
+    return Alert(PATH, flow.name, f"{_incident(item)}:switch-off", subject, "\n".join(lines))
+
+
+def _recovery(item: Item, group: str) -> Alert:
+    text = (
+        f"AppFlow flow {item.name} has recovered: {item.verdict.reason}. It took"
+        f" {item.recovered_seconds or 0:.0f} s from the first failure."
+    )
+    return Alert(PATH, item.name, group, f"Reprise: AppFlow flow {item.name} has recovered", text)
+
+
+def _forecast(item: Item) -> str:
+    ahead = item.deactivation
+    assert ahead is not None
+    when = f", at {_when(ahead.at)}" if ahead.at else ""
+    return (
+        f"it failed {ahead.failures} times in a row, and AppFlow switches the schedule off after"
+        f" {ahead.runs_left} more{when} (threshold {ahead.threshold})"
+    )
+
+
+def _incident(item: Item) -> str:
+    began = item.memory.history.began
+    newest = item.facts.runs[0].id if item.facts and item.facts.runs else ""
+    return began.isoformat(timespec="milliseconds") if began else newest
+
+
+def _is_news(item: Item, state: State) -> bool:
+    """Whether the case differs by more than the time at which the flow was last read."""
+    old = item.case
+    if old is None or old.state is not state:
+        return True
+    due = item.verdict.until if isinstance(item.verdict, Wait) else None
+    if {**old.detail, "read": None} != {**item.memory.as_json(), "read": None} or old.due != due:
+        return True
+    last, read = item.summary.last_at, Memory.from_json(old.detail).read_at
+    return last is not None and (read is None or read - last < LAG)
+
+
+def _when(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,104 @@
+"""The verdicts of the AppFlow path: one row for each hand-written situation, and the laws that hold for all."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from recovery.appflow_runs.models import TWIN_PREFIX, FlowFacts, History
+from recovery.appflow_runs.policy import AppFlowPolicy
+from recovery.appflow_runs.rules import decide
+from recovery.appflow_runs.verdicts import Leave, Reactivate, Rerun, RunTwin, Wait, client_token, twin_name
+from tests.unit.appflow_runs.situations import ARN, DAILY, NOW, SITUATIONS, TWINS, F, Situation, attempt, failed
+
+ROOT = Path(__file__).parents[3]
+_SENTENCE = re.compile(r"^- \*\*([A-Z]\d)\*\*", re.MULTILINE)
+_RULE = re.compile(r'"([A-Z]\d)"')
+
+
+@pytest.mark.parametrize("row", SITUATIONS, ids=lambda row: f"{row.sentence} {row.about}")
+def test_situation(row: Situation) -> None:
+    """Each situation is decided by its sentence, with the action that is written beside it."""
+    verdict = decide(row.facts, row.known, row.policy, NOW)
+    assert (verdict.rule, verdict.action) == (row.sentence, row.action)
+    assert verdict.reason
+    if row.until is not None:
+        assert isinstance(verdict, Wait)
+        assert verdict.until == NOW + timedelta(minutes=row.until)
+
+
+def test_there_are_enough_situations() -> None:
+    """At least fifty situations, no two of them alike."""
+    assert len(SITUATIONS) >= 50
+    assert len({row.about for row in SITUATIONS}) == len(SITUATIONS)
+
+
+def test_twins_are_left() -> None:
+    """A temporary twin is nobody's flow to recover."""
+    facts = F_facts()
+    twin = replace(facts, flow=replace(facts.flow, name=f"{TWIN_PREFIX}0123"))
+    assert decide(twin, History(), TWINS, NOW).rule == "S1"
+
+
+def test_documented_in_order() -> None:
+    """The sentences of the documentation are the rules of the code, in the order in which they are tried."""
+    documented = _SENTENCE.findall((ROOT / "docs/paths/appflow_runs.md").read_text())
+    coded = _RULE.findall((ROOT / "recovery/appflow_runs/rules.py").read_text())
+    assert documented == list(dict.fromkeys(coded))
+
+
+def test_every_sentence_has_a_situation() -> None:
+    """No sentence is without a situation that shows it (S1 has a test of its own)."""
+    documented = set(_SENTENCE.findall((ROOT / "docs/paths/appflow_runs.md").read_text()))
+    assert documented - {row.sentence for row in SITUATIONS} == {"S1"}
+
+
+def test_a_repeated_attempt_has_the_same_token() -> None:
+    """Whoever repeats an attempt that was begun sends the token of the first call."""
+    facts = F_facts()
+    first = decide(facts, History(), AppFlowPolicy(), NOW)
+    again = decide(facts, History((attempt(1, F.id, 10),)), AppFlowPolicy(), NOW + timedelta(minutes=1))
+    assert isinstance(first, Rerun)
+    assert isinstance(again, Rerun)
+    assert (first.client_token, first.attempt) == (again.client_token, again.attempt)
+    assert first.client_token == client_token(ARN, F.id, 1)
+
+
+def test_tokens_differ_by_flow_run_and_attempt() -> None:
+    """No two attempts share a token or a twin's name."""
+    parts = [(flow, run, number) for flow in ("a", "b") for run in ("1", "2") for number in (1, 2)]
+    assert len({client_token(*part) for part in parts}) == len(parts)
+    assert len({twin_name(*part) for part in parts}) == len(parts)
+
+
+def test_names_keep_to_the_service_model() -> None:
+    """Token and twin name are what AppFlow takes."""
+    assert re.fullmatch(r"[ -~]{1,256}", client_token(ARN, F.id, 1))
+    assert re.fullmatch(r"[a-zA-Z0-9][\w!@#.-]{1,255}", twin_name(ARN, F.id, 1))
+
+
+def test_the_first_sentence_wins() -> None:
+    """A newer success outranks everything that is known of the failure before it; the cause outranks the schedule."""
+    row = next(row for row in SITUATIONS if row.sentence == "R4" and len(row.runs) > 2)
+    assert isinstance(decide(row.facts, row.known, TWINS, NOW), Leave)
+    expired = Situation(
+        "", "C1", "escalate", "untouched", (failed(30, "invalid_grant: expired access/refresh token"),), schedule=DAILY
+    )
+    assert decide(expired.facts, expired.known, TWINS, NOW).rule == "C1"
+
+
+def test_only_three_verdicts_act() -> None:
+    """Every situation that ends untouched was left, waited for or escalated."""
+    for row in SITUATIONS:
+        verdict = decide(row.facts, row.known, row.policy, NOW)
+        if isinstance(verdict, Rerun | RunTwin | Reactivate):
+            assert row.end != "untouched"
+
+
+def F_facts() -> FlowFacts:  # noqa: N802 - the facts of F
+    """An on-demand flow that failed half an hour ago."""
+    return Situation("", "", "", "", (F,)).facts
