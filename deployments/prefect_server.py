@@ -49,6 +49,9 @@ def prefect_server(
 ) -> Iterator[PrefectServer]:
     """Start a server, wait until it answers, and stop it at the end.
 
+    It answers a moment before its triggers listen, so an event of the first second may be lost (5 of 7 starts
+    that were watched). Whoever rings for work rings again, or sweeps.
+
     Args:
         home: folder of its database, leases and log; created where missing, and kept.
         port: the port to prefer; the next free one is taken when it is busy, and any when None.
