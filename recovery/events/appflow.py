@@ -1,0 +1,139 @@
+"""EventBridge events of AppFlow: what is read from them, for people and for triggers. Pure.
+
+Shapes, from recorded events and the user guide (flow notifications): keys of the detail are in kebab case, numbers are
+strings, times end in `Z[UTC]`, and `resources` hold a hash instead of an ARN, so that only the detail names the flow.
+The one status text known from real events is "Execution Successful": whatever else an end report says is a failure.
+Events are hints: a run may end without one, and nothing is decided from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from recovery.errors import BadInput
+
+SOURCE = "aws.appflow"
+TWIN_PREFIX = "reprise-twin-"
+
+START = "AppFlow Start Flow Run Report"
+END = "AppFlow End Flow Run Report"
+EVENT_REPORT = "AppFlow Event Flow Report"
+DEACTIVATIONS = frozenset({"AppFlow Event Flow Deactivated", "AppFlow Scheduled Flow Deactivated"})
+_RUN_REPORTS = frozenset({START, END, EVENT_REPORT})
+_SUCCESS = "Execution Successful"
+
+
+@dataclass(frozen=True, slots=True)
+class AppFlowEvent:
+    """One event.
+
+    Attributes:
+        id: AWS's id of the event.
+        detail_type: as AWS spells it.
+        flow: the flow's name.
+        flow_arn: as the detail gives it (events of 2021 had account and region swapped), "" if absent.
+        account, region, time: of the envelope; `time` is aware.
+        run: execution id, "" where there is none.
+        status: the status text as it came, "" where there is none.
+        trigger: "ONDEMAND", "SCHEDULED" ...
+        started, ended: of the run, aware, or None.
+        records, failed_records: counts, None where the detail has none.
+        reason: the deactivation's reason, "" for other events. It may quote an error: normalise it before it goes out.
+    """
+
+    id: str
+    detail_type: str
+    flow: str
+    flow_arn: str = ""
+    account: str = ""
+    region: str = ""
+    time: datetime | None = None
+    run: str = ""
+    status: str = ""
+    trigger: str = ""
+    started: datetime | None = None
+    ended: datetime | None = None
+    records: int | None = None
+    failed_records: int | None = None
+    reason: str = ""
+
+    @property
+    def is_twin(self) -> bool:
+        """Whether it speaks of a temporary twin, which concerns nobody."""
+        return self.flow.startswith(TWIN_PREFIX)
+
+    @property
+    def is_deactivation(self) -> bool:
+        """Whether AppFlow switched the flow off."""
+        return self.detail_type in DEACTIVATIONS
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether somebody should look: a run that is no plain success, failed records, or a deactivation."""
+        if self.is_deactivation:
+            return True
+        if self.detail_type not in (END, EVENT_REPORT):
+            return False
+        return self.status != _SUCCESS or bool(self.failed_records)
+
+
+def read(event: Mapping[str, Any]) -> AppFlowEvent | None:
+    """What an EventBridge event of AppFlow says; None when it is another event.
+
+    Raises:
+        BadInput: it is one of AppFlow's run or deactivation events but names no flow, or its detail cannot be read.
+    """
+    detail_type = event.get("detail-type")
+    if event.get("source") != SOURCE or detail_type not in _RUN_REPORTS | DEACTIVATIONS:
+        return None
+    detail = event.get("detail")
+    if not isinstance(detail, Mapping):
+        raise BadInput(f"detail: expected an object in an event of type {detail_type}")
+    name = detail.get("flow-name")
+    if not isinstance(name, str) or not name:
+        raise BadInput(f"detail.flow-name: expected the name of a flow in an event of type {detail_type}")
+    return AppFlowEvent(
+        id=_text(event, "id"),
+        detail_type=str(detail_type),
+        flow=name,
+        flow_arn=_text(detail, "flow-arn"),
+        account=_text(event, "account"),
+        region=_text(event, "region"),
+        time=_time(event.get("time")),
+        run=_text(detail, "execution-id"),
+        status=_text(detail, "status"),
+        trigger=_text(detail, "trigger-type"),
+        started=_time(detail.get("start-time")),
+        ended=_time(detail.get("end-time")),
+        records=_number(detail.get("num-of-records-processed")),
+        failed_records=_number(detail.get("num-of-record-failures")),
+        reason=_text(detail, "deactivation-reason"),
+    )
+
+
+def _text(raw: Mapping[str, Any], name: str) -> str:
+    value = raw.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _number(value: object) -> int | None:
+    # Numbers come as strings; what is none tells nothing.
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else None
+
+
+def _time(value: object) -> datetime | None:
+    """A time such as 2021-08-24T09:06:20.871Z[UTC] or 2021-08-24T09:06:21Z."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value.removesuffix("[UTC]"))
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
