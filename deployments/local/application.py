@@ -40,6 +40,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 CONTROL = "/_reprise/"
 _LONGEST_LOG = 500_000
 _TICK = 0.2
+_MINUTES_SEEN = 15
 
 
 class EmbeddedHost:
@@ -49,8 +50,7 @@ class EmbeddedHost:
         return clock.now()
 
     def put_event(self, source: str, detail_type: str, detail: dict[str, Any], resources: list[str]) -> None:
-        entry = {"Source": source, "DetailType": detail_type, "Detail": json.dumps(detail), "Resources": resources}
-        hooks.put_aws_event(entry)
+        hooks.put_service_event(source, detail_type, detail, resources)
 
     def publish(self, topic_arn: str, subject: str, message: str) -> None:
         hooks.publish(topic_arn, subject, message)
@@ -88,6 +88,7 @@ class Application:
         self._log: deque[LoggedRequest] = deque(maxlen=_LONGEST_LOG)
         self._counts: Counter[tuple[str, str]] = Counter()
         self._faults = Faults()
+        self._depths_recorded = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -99,7 +100,10 @@ class Application:
             await self._serve(scope, receive, send)
 
     def tick(self) -> None:
-        """Let simulators bring about what has become due."""
+        """Let simulators bring about what has become due, and publish the queues' depths once a minute."""
+        if clock.now().timestamp() - self._depths_recorded >= hooks.DEPTH_PERIOD:
+            self._depths_recorded = clock.now().timestamp()
+            hooks.record_depths()
         for simulator in self._simulators.values():
             if (step := getattr(simulator, "tick", None)) is not None:
                 step()
@@ -206,9 +210,8 @@ class Application:
             case "GET", "clock":
                 return _clock()
             case "POST", "clock":
-                clock.advance(float(data["advance"]))
+                self._advance(float(data["advance"]))
                 expired = hooks.expire_items() if data.get("expire", True) else 0
-                self.tick()
                 return {**_clock(), "expired": expired}
             case "GET", "requests":
                 if query.get("counts"):
@@ -237,6 +240,15 @@ class Application:
                 return {}
         return None
 
+    def _advance(self, seconds: float) -> None:
+        # The last minutes pass one by one, so that alarms see a data point in each of their periods.
+        minutes = max(0, min(int(seconds // hooks.DEPTH_PERIOD), _MINUTES_SEEN))
+        clock.advance(seconds - minutes * hooks.DEPTH_PERIOD)
+        self.tick()
+        for _ in range(minutes):
+            clock.advance(hooks.DEPTH_PERIOD)
+            self.tick()
+
     async def _reset(self) -> None:
         self._faults.lift()
         await asyncio.to_thread(hooks.reset)
@@ -244,6 +256,7 @@ class Application:
         self._simulators.update(self._make())
         self._log.clear()
         self._counts.clear()
+        self._depths_recorded = 0.0
         clock.reset()
 
 

@@ -185,34 +185,102 @@ def test_the_clock_does_not_go_back(aws: SimulatedAws) -> None:
         aws.clock.advance(-1)
 
 
-def test_alarms_fire_into_topics(aws: SimulatedAws) -> None:
-    """A metric that stays above an alarm's threshold changes its state by itself, and the alarm's topic is told."""
+# -- CloudWatch ----------------------------------------------------------------------------------------------------
+
+DEPTH = "ApproximateNumberOfMessagesVisible"
+
+
+def depth_alarm(aws: SimulatedAws, topic: str, **changes: Any) -> None:
+    settings = {
+        "AlarmName": "depth",
+        "Namespace": "AWS/SQS",
+        "MetricName": DEPTH,
+        "Dimensions": [{"Name": "QueueName", "Value": "orders-dlq"}],
+        "Statistic": "Maximum",
+        "Period": 60,
+        "EvaluationPeriods": 5,
+        "Threshold": 10,
+        "ComparisonOperator": "GreaterThanThreshold",
+        "TreatMissingData": "notBreaching",
+        "AlarmActions": [topic],
+        **changes,
+    }
+    aws.client("cloudwatch").put_metric_alarm(**settings)
+
+
+def state(aws: SimulatedAws) -> str:
+    found: str = aws.client("cloudwatch").describe_alarms(AlarmNames=["depth"])["MetricAlarms"][0]["StateValue"]
+    return found
+
+
+def fill(aws: SimulatedAws, queue: str, number: int) -> None:
+    sqs = aws.client("sqs")
+    url = sqs.create_queue(QueueName=queue)["QueueUrl"]
+    for _ in range(number):
+        sqs.send_message(QueueUrl=url, MessageBody="x")
+
+
+def test_depths_are_published_and_alarms_fire(aws: SimulatedAws) -> None:
+    """Five minutes above the threshold, and the alarm fires into its topic and on the event bus; then it is OK."""
     topic, inbox = subscribed(aws, "alarms")
+    events = rule_into_queue(aws, "aws.cloudwatch")
+    fill(aws, "orders-dlq", 11)
+    depth_alarm(aws, topic)
+    aws.clock.advance(180)
+    assert state(aws) != "ALARM"
+    aws.clock.advance(180)
+    assert state(aws) == "ALARM"
+    assert json.loads(aws.messages(inbox)[0]["body"])["NewStateValue"] == "ALARM"
+    event = json.loads(aws.messages(events)[-1]["body"])
+    assert event["detail-type"] == "CloudWatch Alarm State Change"
+    assert event["detail"]["state"]["value"] == "ALARM"
+    assert event["detail"]["configuration"]["metrics"][0]["metricStat"]["metric"] == {
+        "namespace": "AWS/SQS",
+        "name": DEPTH,
+        "dimensions": {"QueueName": "orders-dlq"},
+    }
+    aws.client("sqs").purge_queue(QueueUrl=aws.queue_url("orders-dlq"))
+    aws.clock.advance(120)
+    assert state(aws) == "OK"
+
+
+def test_an_alarm_looks_at_its_own_queue(aws: SimulatedAws) -> None:
+    """Another queue's depth does not raise it."""
+    topic, inbox = subscribed(aws, "alarms")
+    fill(aws, "orders-dlq", 1)
+    fill(aws, "other-dlq", 50)
+    depth_alarm(aws, topic)
+    aws.clock.advance(900)
+    assert state(aws) == "OK"
+    assert aws.messages(inbox) == []
+
+
+def test_one_bad_minute_is_not_five(aws: SimulatedAws) -> None:
+    """All periods must be above the threshold, unless fewer are asked for."""
+    topic, _ = subscribed(aws, "alarms")
+    depth_alarm(aws, topic)
     cloudwatch = aws.client("cloudwatch")
-    cloudwatch.put_metric_alarm(
-        AlarmName="depth",
-        Namespace="AWS/SQS",
-        MetricName="ApproximateNumberOfMessagesVisible",
-        Dimensions=[{"Name": "QueueName", "Value": "orders-dlq"}],
-        Statistic="Maximum",
-        Period=60,
-        EvaluationPeriods=5,
-        Threshold=10,
-        ComparisonOperator="GreaterThanThreshold",
-        TreatMissingData="notBreaching",
-        AlarmActions=[topic],
-    )
-    for _ in range(6):
-        datum = {
-            "MetricName": "ApproximateNumberOfMessagesVisible",
-            "Dimensions": [{"Name": "QueueName", "Value": "orders-dlq"}],
-            "Value": 11.0,
-        }
-        cloudwatch.put_metric_data(Namespace="AWS/SQS", MetricData=[datum])
+    datum = {"MetricName": DEPTH, "Dimensions": [{"Name": "QueueName", "Value": "orders-dlq"}]}
+    for value in (0, 0, 50, 0, 0):
+        cloudwatch.put_metric_data(Namespace="AWS/SQS", MetricData=[{**datum, "Value": float(value)}])
         aws.clock.advance(60)
-    state = cloudwatch.describe_alarms(AlarmNames=["depth"])["MetricAlarms"][0]["StateValue"]
-    assert state == "ALARM"
-    assert "depth" in aws.messages(inbox)[0]["body"]
+    assert state(aws) == "OK"
+    depth_alarm(aws, topic, DatapointsToAlarm=1)
+    aws.clock.advance(0)
+    cloudwatch.put_metric_data(Namespace="AWS/SQS", MetricData=[{**datum, "Value": 0.0}])
+    assert state(aws) == "ALARM"
+
+
+@pytest.mark.parametrize(
+    ("missing", "expected"),
+    [("missing", "INSUFFICIENT_DATA"), ("notBreaching", "OK"), ("breaching", "ALARM"), ("ignore", "INSUFFICIENT_DATA")],
+)
+def test_missing_data_is_treated_as_the_alarm_says(aws: SimulatedAws, missing: str, expected: str) -> None:
+    """No data at all: the alarm's own rule decides (with `ignore` it keeps its first state)."""
+    topic, _ = subscribed(aws, "alarms")
+    depth_alarm(aws, topic, TreatMissingData=missing)
+    aws.clock.advance(300)
+    assert state(aws) == expected
 
 
 def test_an_object_is_not_overwritten_unasked(aws: SimulatedAws) -> None:

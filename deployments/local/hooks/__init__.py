@@ -15,11 +15,13 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
-from deployments.local.hooks.queues import StrictQueues, messages_of
+from deployments.local.hooks.alarms import PERIOD, StrictAlarms
+from deployments.local.hooks.queues import StrictQueues, depths_of, messages_of
 from deployments.local.requests import SimulatedRequest, Simulator
 
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
+DEPTH_PERIOD = PERIOD
 
 REQUIRED: Mapping[str, tuple[str, ...]] = {
     "ministack.app": ("SERVICE_HANDLERS", "app", "_reset_all_state"),
@@ -49,11 +51,24 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
         "publish_internal",
     ),
     "ministack.services.eventbridge": ("_put_events",),
+    "ministack.services.cloudwatch": (
+        "_calc_stats",
+        "_dims_key",
+        "_dispatch_alarm_actions",
+        "_evaluate_alarm",
+        "_evaluate_all_alarms",
+        "_evaluate_parent_alarms",
+        "_metrics",
+        "_record_history",
+        "_stat_value",
+        "record_metric",
+    ),
     "ministack.services.dynamodb": ("_lock", "_tables", "_ttl_settings", "_remove_item"),
 }
 """The private names that are used, by module."""
 
 _LARGEST_SNS_BATCH = 262_144
+_installed: dict[str, StrictAlarms] = {}
 
 _SNS_CODES = {
     "NotFoundException": "NotFound",
@@ -64,10 +79,12 @@ _SNS_CODES = {
 """SNS answers with codes that lack the suffix of the exception's name (aws-sdk model of SNS: `error.code`)."""
 
 
-def _parts() -> tuple[Any, Any, Any, Any, Any]:
-    names = ("app", "services.sqs", "services.sns", "services.eventbridge", "services.dynamodb")
-    app, sqs, sns, eventbridge, dynamodb = (import_module(f"ministack.{name}") for name in names)
-    return app, sqs, sns, eventbridge, dynamodb
+def _service(name: str) -> Any:
+    return import_module(f"ministack.services.{name}")
+
+
+def _app() -> Any:
+    return import_module("ministack.app")
 
 
 def missing() -> list[str]:
@@ -93,22 +110,24 @@ def install(simulators: Mapping[str, Simulator]) -> None:
         raise RuntimeError(
             f"this ministack is not the one that deployments/local was written for: no {', '.join(gone)}"
         )
-    app, sqs, sns, eventbridge, _ = _parts()
-    StrictQueues(sqs).install()
-    _install_sns(sns)
-    _install_eventbridge(eventbridge)
+    StrictQueues(_service("sqs")).install()
+    _install_sns(_service("sns"))
+    _install_eventbridge(_service("eventbridge"))
+    alarms = StrictAlarms(_service("cloudwatch"), put_service_event)
+    alarms.install()
+    _installed["alarms"] = alarms
     for service, simulator in simulators.items():
-        app.SERVICE_HANDLERS[service] = _mounted(simulator)
+        _app().SERVICE_HANDLERS[service] = _mounted(simulator)
 
 
 def application() -> Any:
     """The emulator's ASGI application."""
-    return _parts()[0].app
+    return _app().app
 
 
 def reset() -> None:
     """Empty the emulator."""
-    _parts()[0]._reset_all_state()
+    _app()._reset_all_state()
 
 
 def _mounted(simulator: Simulator) -> Callable[..., Any]:
@@ -126,7 +145,7 @@ def messages(queue_name: str) -> list[dict[str, Any]]:
         KeyError: there is no such queue.
     """
     enter()
-    return messages_of(_parts()[1], queue_name)
+    return messages_of(_service("sqs"), queue_name)
 
 
 # -- SNS, EventBridge, DynamoDB ------------------------------------------------------------------------------------
@@ -212,20 +231,33 @@ def put_aws_event(entry: Mapping[str, Any]) -> None:
         ValueError: EventBridge would refuse the entry.
     """
     enter()
-    _, _, body = _parts()[3]._put_events({"Entries": [dict(entry)]}, allow_aws_source=True)
+    _, _, body = _service("eventbridge")._put_events({"Entries": [dict(entry)]}, allow_aws_source=True)
     if (refusal := json.loads(body)["Entries"][0]).get("ErrorCode"):
         raise ValueError(f"{refusal['ErrorCode']}: {refusal['ErrorMessage']}")
+
+
+def put_service_event(source: str, detail_type: str, detail: Mapping[str, Any], resources: list[str]) -> None:
+    """`put_aws_event` with its parts."""
+    put_aws_event(
+        {"Source": source, "DetailType": detail_type, "Detail": json.dumps(detail), "Resources": list(resources)}
+    )
+
+
+def record_depths() -> None:
+    """Publish the depth of every queue into AWS/SQS, as AWS does once a minute, and judge all alarms."""
+    enter()
+    _installed["alarms"].record_depths(depths_of(_service("sqs")))
 
 
 def publish(topic_arn: str, subject: str, message: str) -> None:
     """Publish to a topic as an AWS service does; a topic that is gone swallows it, as AWS does to a service."""
     enter()
-    _parts()[2].publish_internal(topic_arn, message, subject)
+    _service("sns").publish_internal(topic_arn, message, subject)
 
 
 def expire_items() -> int:
     """Delete every item whose TTL has passed, and say how many. AWS does so within days, never at the second."""
-    dynamodb = _parts()[4]
+    dynamodb = _service("dynamodb")
     removed = 0
     with dynamodb._lock:
         for (account, region, name), setting in list(dynamodb._ttl_settings.all_items()):

@@ -264,6 +264,22 @@ def messages_of(sqs: Any, queue_name: str) -> list[Data]:
     ]
 
 
+def depths_of(sqs: Any) -> dict[str, dict[str, int]]:
+    """What AWS publishes for each queue once a minute: numbers of messages, and the age of the oldest in seconds."""
+    found: dict[str, dict[str, int]] = {}
+    for queue in list(sqs._queues.values()):
+        sqs._refresh_counts(queue)
+        attributes, now = queue["attributes"], time.time()
+        oldest = min((message.get("enqueued_at", message["sent_at"]) for message in queue["messages"]), default=now)
+        found[queue["name"]] = {
+            "ApproximateNumberOfMessagesVisible": int(attributes["ApproximateNumberOfMessages"]),
+            "ApproximateNumberOfMessagesNotVisible": int(attributes["ApproximateNumberOfMessagesNotVisible"]),
+            "ApproximateNumberOfMessagesDelayed": int(attributes["ApproximateNumberOfMessagesDelayed"]),
+            "ApproximateAgeOfOldestMessage": int(now - oldest),
+        }
+    return found
+
+
 def _without_empty(answer: Data) -> Data:
     """AWS leaves empty lists out of its answers."""
     return {name: value for name, value in answer.items() if value}
