@@ -40,5 +40,9 @@ def text(file: Path) -> str:
 
 
 def paths() -> tuple[str, ...]:
-    """The recovery paths that exist: a path is a package of `recovery` with rules."""
-    return tuple(sorted(f.parts[1] for f in modules("recovery") if f.name == "rules.py" and len(f.parts) == 3))
+    """The recovery paths that exist: a path is a package of `recovery` that decides and acts on AWS."""
+    packages = {f.parts[1]: set[str]() for f in modules("recovery") if len(f.parts) == 3}
+    for file in modules("recovery"):
+        if len(file.parts) == 3:
+            packages[file.parts[1]].add(file.stem)
+    return tuple(sorted(name for name, stems in packages.items() if {"rules", "gateway"} <= stems))
