@@ -1,0 +1,88 @@
+"""The demo's world: simulated AWS with estate and sample workload, Prefect server, deployments, worker.
+
+Everything is a child of the calling process, listens on 127.0.0.1 on a free port, keeps its files in one folder, and
+ends with the block.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from deployments.bootstrap import POOL
+from deployments.local.guard import require_simulated_aws
+from deployments.local.runs import Runs
+from deployments.local.scenes import DemoFailed, World
+from deployments.local.server import SimulatedAws
+from deployments.prefect_server import prefect_server
+from deployments.prefect_settings import PROJECT
+
+FOLDER = PROJECT / ".reprise" / "demo"
+UI_PORT = 4200
+AWS_PORT = 4566
+VISIBILITY_SECONDS = 2
+"""A real consumer takes half a minute between two attempts; nobody watches a demo that long."""
+
+
+@contextlib.contextmanager
+def world(say: Callable[[str], None], folder: Path = FOLDER) -> Iterator[World]:
+    """Start everything; stop everything at the end.
+
+    Args:
+        say: tells a person what happens, in one line.
+        folder: the demo's own folder; emptied first.
+
+    Raises:
+        DemoFailed: the server could not be brought up to date; the message has its words.
+        Transient: the Prefect server did not start.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    with contextlib.ExitStack() as children:
+        aws = children.enter_context(SimulatedAws.start(AWS_PORT))
+        # The server's start is most of the waiting: the estate is created meanwhile.
+        with ThreadPoolExecutor(1) as pool:
+            filled = pool.submit(_fill, aws)
+            prefect = children.enter_context(prefect_server(folder / "prefect", port=UI_PORT))
+            filled.result()
+        say(f"simulated AWS on {aws.endpoint}, Prefect on {prefect.ui_url}")
+        environment = prefect.client_environment(aws.environ())
+        require_simulated_aws(environment)
+        runs = Runs(prefect.api_url, prefect.ui_url)
+        children.callback(runs.close)
+        made = World(aws, prefect, runs, folder, environment, say, children)
+        children.callback(made.stopping.set)
+        bootstrap(made)
+        made.start("prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", "demo")
+        say(f"deployments registered, worker started on the pool {POOL!r}")
+        yield made
+
+
+def bootstrap(made: World) -> None:
+    """Work pool, blocks and deployments.
+
+    Raises:
+        DemoFailed: it failed.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "deployments.bootstrap"],
+        env=dict(made.environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    (made.folder / "bootstrap.log").write_text(done.stdout)
+    if done.returncode:
+        raise DemoFailed(f"bootstrap failed:\n{done.stdout}")
+
+
+def _fill(aws: SimulatedAws) -> None:
+    aws.create_estate()
+    aws.create_sample_workload(VisibilitySeconds=str(VISIBILITY_SECONDS))

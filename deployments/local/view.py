@@ -1,0 +1,93 @@
+"""What a person sees of the demo: a live table of every scene's items by state, and the story below it.
+
+On a terminal it is redrawn in place; elsewhere (a log of CI) the story is printed line by line as it happens.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from deployments.local.scenes import Row
+
+STORY_LINES = 12
+_BAR = 24
+
+
+class View:
+    """The story and the state of all scenes; `say` and `show` may be called from any thread."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(highlight=False)
+        self._lock = threading.Lock()
+        self._story: deque[tuple[float, str]] = deque(maxlen=STORY_LINES)
+        self._rows: dict[str, Sequence[Row]] = {}
+        self._began = time.monotonic()
+        self._live: Live | None = None
+
+    @contextmanager
+    def running(self) -> Iterator[View]:
+        """Draw until the block ends; afterwards the last picture stays."""
+        if not self._console.is_terminal:
+            yield self
+            return
+        with Live(self._picture(), console=self._console, refresh_per_second=4, get_renderable=self._picture) as live:
+            self._live = live
+            try:
+                yield self
+            finally:
+                self._live = None
+
+    def say(self, text: str) -> None:
+        """One line of the story."""
+        with self._lock:
+            moment = time.monotonic() - self._began
+            self._story.append((moment, text))
+        if not self._console.is_terminal:
+            self._console.print(f"{moment:6.1f} s  {text}", markup=False, soft_wrap=True)
+
+    def show(self, rows: Mapping[str, Sequence[Row]]) -> None:
+        """Where the items of each scene are now, by the scene's title."""
+        with self._lock:
+            changed, self._rows = dict(rows) != self._rows, dict(rows)
+        if changed and not self._console.is_terminal:
+            for title, states in rows.items():
+                counts = ", ".join(f"{row.count} {row.state}" for row in states)
+                self.say(f"{title}: {counts or 'nothing yet'}")
+
+    def print(self, *things: RenderableType) -> None:
+        """Print below the picture, when it is no longer live."""
+        self._console.print(*things, soft_wrap=True)
+
+    def _picture(self) -> RenderableType:
+        with self._lock:
+            rows, story = dict(self._rows), list(self._story)
+        lines = Text("\n").join(Text.assemble((f"{moment:6.1f} s  ", "dim"), text) for moment, text in story)
+        return Group(*tables(rows), Panel(lines, title="what happens", title_align="left", border_style="dim"))
+
+
+def tables(rows: Mapping[str, Sequence[Row]]) -> list[RenderableType]:
+    """One table for each scene: a bar for each state, as long as its share."""
+    return [_table(title, states) for title, states in rows.items()]
+
+
+def _table(title: str, states: Sequence[Row]) -> Table:
+    done, total = sum(row.count for row in states if row.settled), sum(row.count for row in states)
+    table = Table(title=f"{title}: {done} of {total} settled", title_justify="left", title_style="bold", box=None)
+    table.add_column("state", min_width=44)
+    table.add_column("items", justify="right")
+    table.add_column("", min_width=_BAR)
+    for row in states:
+        style = "green" if row.settled else "yellow"
+        bar = "█" * max(1, round(_BAR * row.count / total)) if row.count else ""
+        table.add_row(row.state, str(row.count), Text(bar, style=style), style=None if row.settled else "bold")
+    return table

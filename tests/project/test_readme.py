@@ -1,0 +1,108 @@
+"""What the README says is so."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from deployments.bootstrap import POOL
+from recovery.settings import SETTINGS
+from tests.project.checkout import PROJECT, files, modules, paths, text
+
+README = text(Path("README.md"))
+DOCS = tuple(f for f in files(".md"))
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"^ *```{language}\n(.*?)^ *```$", README, re.MULTILINE | re.DOTALL)
+
+
+def _rows(heading: str) -> list[list[str]]:
+    """The cells of the first table below a heading, without its two head lines."""
+    section = README.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_the_table_of_settings_is_the_code_s() -> None:
+    """Every setting stands in the README with its meaning and default, in the code's order, and no other one does."""
+    expected = [
+        [f"`{setting.name}`", setting.meaning, "must be set" if setting.default is None else f"`{setting.default}`"]
+        for setting in SETTINGS
+    ]
+    assert _rows("Settings") == expected
+
+
+def test_the_code_reads_no_other_setting() -> None:
+    """A variable that the code or a template names is in the table."""
+    names = {setting.name for setting in SETTINGS}
+    named = {
+        name
+        for f in modules("flows", "tasks", "blocks", "recovery", "deployments")
+        for name in re.findall(r"REPRISE_[A-Z]+(?:_[A-Z]+)*", text(f))
+    }
+    assert named <= names
+
+
+def test_the_table_of_paths_is_the_flows() -> None:
+    """A path is in the README from its flow on, and not before."""
+    flows = {f.stem for f in modules("flows") if not f.stem.startswith("_")}
+    assert flows <= set(paths())
+    assert [row[0] for row in _rows("What it recovers")] == [
+        f"[{path}](docs/paths/{path}.md)" for path in sorted(flows)
+    ]
+
+
+def test_its_make_targets_exist() -> None:
+    """Every `make` command of the README is a target of the Makefile."""
+    targets = set(re.findall(r"^([a-z]+):", text(Path("Makefile")), re.MULTILINE))
+    named = set(
+        re.findall(r"\bmake ([a-z]+)\b", "\n".join(_blocks("sh")) + "\n".join(re.findall(r"`([^`\n]+)`", README)))
+    )
+    assert {"demo", "test"} <= named <= targets
+
+
+def test_its_first_commands_are_what_the_continuous_integration_runs() -> None:
+    """The two commands that a newcomer types are run from a fresh clone by `.ci/run`."""
+    commands = _blocks("sh")[0].split("\n")
+    assert [line for line in commands if line] == ["make demo", "make test"]
+    for command in ("make demo", "make test"):
+        assert re.search(rf"^\s*step \w+ {command}\b", text(Path(".ci/run")), re.MULTILINE)
+
+
+def test_the_modules_and_the_pool_that_it_names_exist() -> None:
+    """`python -m` names a module of the project, and the worker's pool is the one that the bootstrap makes."""
+    shell = "\n".join(_blocks("sh"))
+    for module in re.findall(r"python -m ([a-z_.]+)", shell):
+        assert (PROJECT / Path(*module.split("."))).with_suffix(".py").is_file()
+    assert re.findall(r"--pool (\S+)", shell) == [POOL]
+    for template in re.findall(r"--template-file (\S+)", shell):
+        assert (PROJECT / template).is_file()
+
+
+@pytest.mark.parametrize("code", _blocks("python"), ids=lambda code: code.strip().splitlines()[-1])
+def test_its_python_is_valid(code: str) -> None:
+    """The examples import what exists, and the requests that they pass are accepted."""
+    tree = ast.parse(code)
+    scope: dict[str, object] = {}
+    for node in tree.body:
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            name = ast.unparse(node.value.func)
+            (request,) = node.value.args
+            flow = scope[name]
+            assert callable(flow)
+            exec(f"__request = {ast.unparse(request)}", scope)
+            flow.validate_parameters({"request": scope["__request"]})  # type: ignore[attr-defined]
+        else:
+            exec(compile(ast.Module([node], []), "README.md", "exec"), scope)
+
+
+@pytest.mark.parametrize("page", DOCS, ids=str)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    """A relative link or picture of any page is a file of the project."""
+    targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text(page))
+    missing = [t for t in targets if "://" not in t and not (PROJECT / page.parent / t).resolve().exists()]
+    assert missing == []
