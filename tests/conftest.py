@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from deployments.local.guard import SIMULATED_CREDENTIALS, is_loopback, on_this_machine
@@ -58,6 +59,11 @@ def _shut_in() -> None:
 
 
 _shut_in()
+
+# The same examples in every run, on any machine: no seed, no stored examples, and no deadline, because a busy machine
+# is no defect.
+hypothesis.settings.register_profile("reprise", derandomize=True, database=None, deadline=None)
+hypothesis.settings.load_profile("reprise")
 
 
 def _host_of(address: Any) -> str | None:
