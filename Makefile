@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
-PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+PIP = $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 
 # Passed through: make demo DEMO_ARGS=--once, make test TEST_ARGS='-k ledger', make lock LOCK_ARGS=--upgrade
 DEMO_ARGS ?=
