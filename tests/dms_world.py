@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -134,7 +134,7 @@ class World:
         """
         settings = "" if facts.preparation is Preparation.DROP_AND_CREATE else _prepares(facts.preparation)
         if facts.serverless:
-            arguments = {"ReplicationSettings": settings} if settings else {}
+            arguments: dict[str, Any] = {"ReplicationSettings": settings} if settings else {}
             arn = self.config(facts.name, facts.migration.value, **arguments)
         else:
             arguments = {"ReplicationTaskSettings": settings} if settings else {}
@@ -155,8 +155,6 @@ class World:
 
 def with_everything(facts: Facts, gateway: ReplicationGateway) -> Facts:
     """The same facts with table statistics and the instance's status."""
-    from dataclasses import replace
-
     status = "" if facts.serverless else gateway.instances().get(facts.instance, "")
     return replace(facts, tables=gateway.tables(facts), instance_status=status)
 

@@ -35,6 +35,19 @@ IN_TRANSITION = frozenset(
         "replication_starting",
     }
 )
+STARTING = frozenset(
+    {
+        "starting",
+        "initializing",
+        "preparing_metadata_resources",
+        "testing_connection",
+        "fetching_metadata",
+        "calculating_capacity",
+        "provisioning_capacity",
+        "replication_starting",
+    }
+)
+"""Those of them that a start leads through."""
 DEPROVISIONED = "deprovisioned"
 KEPT_AFTER_STOP = timedelta(hours=48)
 """A stopped or failed serverless replication is deprovisioned after this time and cannot be resumed (user guide)."""
@@ -61,6 +74,10 @@ IN_ERROR_STOP = RECYCLING | {
     "STOPPED_DUE_TO_LOW_DISK",
 }
 """Stop reasons of a replication that did not mean to stop."""
+
+PATH = "replication_tasks"
+FLAPPED = "failed again at once"
+REFUSED = "refused"
 
 COMPLETED = "Table completed"
 IN_ERROR = "Table error"
@@ -237,12 +254,14 @@ class Restart:
         verb: what was asked for.
         before: how far the replication had come by then.
         tables: the tables that were reloaded, as `schema.name`, for `RELOAD_TABLES`.
+        outcome: what became of it (`verify.Outcome`, or one of the words below), "" while that is not known.
     """
 
     at: datetime
     verb: Verb
     before: Progress = field(default_factory=Progress)
     tables: tuple[str, ...] = ()
+    outcome: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,32 @@ from recovery.replication_tasks.verdicts import (
     Wait,
 )
 
+RULES = (
+    "in-transition",
+    "running",
+    "table-errors",
+    "ready",
+    "failed-move",
+    "stopped-on-purpose",
+    "unknown-status",
+    "recycling",
+    "instance-away",
+    "instance-down",
+    "position-lost",
+    "not-transient",
+    "not-again",
+    "first-start",
+    "cdc",
+    "load-and-cdc",
+    "full-load",
+    "reload-over-data",
+    "reload-not-allowed",
+    "budget",
+    "keeps-coming-back",
+    "backoff",
+)
+"""The rules in the order in which they are asked."""
+
 LOOK_AGAIN = timedelta(minutes=5)
 
 _INSTANCE_COMES_BACK = frozenset(

@@ -7,6 +7,7 @@ import pytest
 
 from recovery.replication_tasks.rules import decide
 from tests.unit.replication_tasks.situations import NOW, SITUATIONS
+from tests.unit.replication_tasks.test_documentation import SENTENCES
 
 BY_ID = {situation.id: situation for situation in SITUATIONS}
 
@@ -24,6 +25,4 @@ def test_every_situation_is_told_once_and_every_sentence_is_tried() -> None:
     """No row hides another one, and each rule decides in at least one row."""
     assert len(BY_ID) == len(SITUATIONS) >= 60
     rules = {situation.rule for situation in SITUATIONS}
-    from tests.unit.replication_tasks.test_documentation import SENTENCES
-
     assert rules == set(SENTENCES)

@@ -1,0 +1,218 @@
+"""Finding the replications that need something, learning more about them, and deciding."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from recovery.cases import State
+from recovery.errors import Refused, RepriseError
+from recovery.failures import fingerprint, normalise
+from recovery.replication_tasks.causes import cause_of
+from recovery.replication_tasks.models import FLAPPED, IN_TRANSITION, PATH, RUNNING, Facts
+from recovery.replication_tasks.policy import Trigger, asks_for_tags, matches
+from recovery.replication_tasks.rules import LOOK_AGAIN, decide
+from recovery.replication_tasks.verdicts import Escalate, Leave, Reload, ReloadTables, Resume, Start, Wait
+from recovery.replication_tasks.verify import Outcome, verify
+from recovery.replication_tasks.work import Batch, Item, Work
+
+OPEN = frozenset({State.SENT, State.BACKOFF, State.ESCALATED})
+"""States of a case whose incident is not over."""
+EVENT_GRACE = timedelta(minutes=2)
+"""An event may take this long. A sweep that finds a failure later than that found it without an event."""
+
+
+def find(work: Work) -> Batch:
+    """The replications that failed or are being watched, within the request's scope, and not seen in this run yet.
+
+    Raises:
+        Transient, Refused: DMS or the ledger could not be asked at all.
+    """
+    everything = [*work.dms.tasks(), *work.dms.replications()]
+    cases = work.ledger.read_cases(PATH, [facts.arn for facts in everything])
+    wanted = []
+    for facts in everything:
+        case = cases.get(facts.arn)
+        if facts.arn not in work.seen and (has_failed(facts) or (case is not None and case.state in OPEN)):
+            wanted.append(Item(facts, case))
+    _read_tags(work, wanted)
+    within = []
+    for item in wanted:
+        if matches(item.facts, work.request.tasks):
+            within.append(item)
+        elif has_failed(item.facts):
+            work.outside[item.facts.arn] = item.facts.name
+    room = work.request.limit - len(work.seen)
+    if len(within) > room:
+        work.warnings.append(f"{len(within) - room} more replications than `limit` were not looked at in this run")
+    batch = Batch(within[: max(0, room)])
+    work.seen.update(item.facts.arn for item in batch.items)
+    return batch
+
+
+def has_failed(facts: Facts) -> bool:
+    """Whether something is wrong with it, by what the list of replications tells."""
+    return bool(facts.failure) or facts.status == "failed-move" or _failed_silently(facts) or _has_errors(facts)
+
+
+def _failed_silently(facts: Facts) -> bool:
+    return facts.status == "failed"
+
+
+def _has_errors(facts: Facts) -> bool:
+    return facts.status == RUNNING and facts.errored > 0
+
+
+def _has_counted_errors_only(item: Item) -> bool:
+    """It runs, and no table is set aside (any more): `TablesErrored` counts what once was."""
+    return item.facts.status == RUNNING and item.case is not None and not item.facts.tables_in_error
+
+
+def _read_tags(work: Work, items: list[Item]) -> None:
+    if not items or not asks_for_tags([*work.request.tasks, *work.policy.allow_reload]):
+        return
+    try:
+        tags = work.dms.tags(item.facts.arn for item in items)
+    except Refused as refusal:
+        # Without tags nothing is meant by a tag: nothing is touched that should not be.
+        work.problems.append(f"tags could not be read, so no replication is chosen by tag: {refusal}")
+        return
+    for item in items:
+        item.facts = replace(item.facts, tags=tags.get(item.facts.arn, frozenset()))
+
+
+def look_closer(work: Work, batch: Batch) -> None:
+    """Table statistics of each, and the state of the replication instances.
+
+    A replication whose statistics cannot be had keeps the reason in `failure`, and is left alone.
+
+    Raises:
+        Transient, Refused: the instances could not be asked about.
+    """
+    classic = any(not item.facts.serverless for item in batch.items)
+    instances = work.dms.instances() if classic else {}
+    for item in batch.items:
+        if work.time_is_up:
+            left = sum(each.facts.tables is None for each in batch.items)
+            work.warnings.append(f"the time limit was reached before {left} replications were looked at")
+            return
+        item.facts = replace(item.facts, instance_status=instances.get(item.facts.instance, ""))
+        try:
+            item.facts = replace(item.facts, tables=work.dms.tables(item.facts))
+        except RepriseError as error:
+            item.failure = error
+
+
+def decide_all(work: Work, batch: Batch) -> None:
+    """Judge earlier restarts, and decide on each replication."""
+    for item in batch.items:
+        if item.failure is None and item.facts.tables is not None:
+            judge(work, item)
+
+
+def judge(work: Work, item: Item) -> None:
+    """What is decided for one replication, with everything that is known of it now."""
+    now = work.now()
+    _diagnose(item)
+    item.memory = replace(item.memory, checkpoint=item.facts.checkpoint or item.memory.checkpoint)
+    if item.state is None and item.case is not None and item.case.state is State.SENT and _verified(work, item, now):
+        return
+    if not has_failed(item.facts) or _has_counted_errors_only(item):
+        _healthy(work, item, now)
+        return
+    open_case = item.state is not None or (item.case is not None and item.case.state in OPEN)
+    mended = work.request.cause_is_mended and not item.acted
+    if not open_case or item.memory.incident is None or mended:
+        failed = item.facts.stopped
+        late = failed is None or now - failed > EVENT_GRACE
+        item.missed = not open_case and work.request.trigger is Trigger.SWEEP and late
+        item.memory = item.memory.begun(item.facts, now, work.draw(), missed=item.missed)
+        if mended:
+            item.memory = replace(item.memory, restarts=())
+    item.decision = decide(item.facts, item.memory.history(cause_is_mended=mended), work.policy, now)
+    match item.decision:
+        case Start() | Resume() | Reload() | ReloadTables():
+            item.state = State.SENT
+        case Wait():
+            item.state = State.BACKOFF
+        case Escalate():
+            item.state = State.ESCALATED
+        case Leave():
+            item.state = State.SUPERSEDED if open_case else None
+
+
+def _verified(work: Work, item: Item, now: datetime) -> bool:
+    """Judge the last restart; whether that settles what this run does with it."""
+    restart = item.memory.last
+    if restart is None:
+        return False
+    proof = verify(item.facts, restart, work.policy, now)
+    match proof.outcome:
+        case Outcome.RECOVERED:
+            item.memory = item.memory.judged(proof.outcome.value)
+            _recover(item, item.facts.started if _began_after(item.facts, restart.at) else restart.at)
+            item.decision = Leave(rule=proof.rule, reason=proof.reason)
+        case Outcome.WATCHED:
+            item.decision = Wait(rule=proof.rule, reason=proof.reason, until=now + LOOK_AGAIN)
+            item.state = State.SENT
+        case Outcome.STALLED:
+            item.memory = item.memory.judged(proof.outcome.value)
+            item.decision = Escalate(rule=proof.rule, reason=proof.reason, next_step=proof.next_step)
+            item.state = State.ESCALATED
+        case Outcome.TAKEN_OVER:
+            item.memory = item.memory.judged(proof.outcome.value)
+            item.decision = Leave(rule=proof.rule, reason=proof.reason)
+            item.state = State.SUPERSEDED
+        case Outcome.FAILED_AGAIN:
+            if not restart.outcome:
+                item.memory = item.memory.judged(FLAPPED if proof.flapped else proof.outcome.value)
+            item.state = State.BACKOFF  # until it is decided: the incident goes on
+            return False
+    return True
+
+
+def _healthy(work: Work, item: Item, now: datetime) -> None:
+    """Its incident ends without a restart of ours: DMS or a person brought it back, or it was stopped for good."""
+    facts = item.facts
+    until = now + LOOK_AGAIN
+    kept = item.case.state if item.case else None
+    if facts.status in IN_TRANSITION:
+        item.decision = Wait(rule="in-transition", reason=f"it is {facts.status}", until=until)
+        item.state = kept
+    elif facts.status == RUNNING:
+        settled = timedelta(seconds=work.policy.settle_seconds)
+        if facts.started is not None and now - facts.started < settled:
+            item.decision = Wait(rule="settling", reason="it was restarted, but not by this path", until=until)
+            item.state = kept
+            return
+        _recover(item, facts.started)
+        item.decision = Leave(rule="back-by-itself", reason="it runs again; DMS or a person brought it back")
+    elif facts.migration.loads and facts.load_is_complete and facts.stop_code == "FULL_LOAD_ONLY_FINISHED":
+        _recover(item, facts.stopped)
+        item.decision = Leave(rule="back-by-itself", reason="its full load is finished; a person brought it back")
+    else:
+        item.decision = decide(facts, item.memory.history(), work.policy, now)
+        item.state = State.SUPERSEDED
+
+
+def _recover(item: Item, since: datetime | None) -> None:
+    item.state = State.RECOVERED
+    failed = item.memory.failed or item.memory.incident
+    seconds = max(0.0, (since - failed).total_seconds()) if since and failed else 0.0
+    item.recovered_seconds = seconds
+    item.memory = replace(item.memory, seconds_to_recover=seconds)
+
+
+def _began_after(facts: Facts, moment: datetime) -> bool:
+    return facts.started is not None and facts.started >= moment
+
+
+def _diagnose(item: Item) -> None:
+    if item.facts.failure or item.facts.status == "failed":
+        cause = cause_of(item.facts)
+        text = item.facts.failure
+        item.kind, item.cause = cause.kind.value, cause.rule
+        item.error = normalise(text) if text else ""
+        item.group = fingerprint(cause.kind, text)
+    elif item.case is not None:
+        item.kind, item.cause, item.group = item.case.kind, item.case.rule, item.case.group

@@ -1,0 +1,221 @@
+"""What is written down and told about replications: ledger cases, alerts, report entries."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from recovery.alerts import Alert, Announced
+from recovery.cases import Case, State
+from recovery.errors import Conflict, RepriseError, Transient
+from recovery.replication_tasks.memory import Memory
+from recovery.replication_tasks.models import PATH
+from recovery.replication_tasks.policy import Trigger
+from recovery.replication_tasks.verdicts import Action, Decision, Escalate, Leave, ReloadTables, Wait
+from recovery.replication_tasks.work import Batch, Item, Work
+from recovery.report import Entry
+
+KEEP = timedelta(days=400)
+"""The ledger forgets a replication of which it heard nothing for so long."""
+ONCE = timedelta(days=365)
+"""The window of alerts whose group names the incident: one for each incident."""
+
+
+def save(work: Work, item: Item, memory: Memory, state: State) -> None:
+    """Write the case of a replication in place of the one that was read.
+
+    Raises:
+        Conflict: another run wrote it since.
+        Transient, Refused: it is not written.
+    """
+    now = work.now()
+    old = item.case
+    window = timedelta(seconds=work.policy.window_seconds)
+    memory = memory.forgetting(now, window)
+    case = Case(
+        path=PATH,
+        key=item.facts.arn,
+        source=source_of(item),
+        state=state,
+        kind=item.kind,
+        rule=item.cause,
+        group=item.group,
+        first_seen=memory.incident or (old.first_seen if old else now),
+        changed=old.changed if old and old.state is state and memory.last == Memory.from_json(old.detail).last else now,
+        expires=now + KEEP,
+        attempts=len(memory.tried),
+        due=item.decision.until if isinstance(item.decision, Wait) and state is not State.SENT else None,
+        reason=item.decision.reason,
+        detail=memory.as_json() | {"name": item.facts.name},
+    )
+    work.ledger.change_case(case, expected=old)
+    item.case, item.memory = case, memory
+
+
+def source_of(item: Item) -> str:
+    """The replication instance, or "serverless": for reports, metrics and alerts."""
+    return "serverless" if item.facts.serverless else item.facts.instance.rsplit(":", 1)[-1] or "dms"
+
+
+def tell(work: Work, batch: Batch) -> None:
+    """Tell people what they must do, once for the incident, and when it recovered.
+
+    A replication whose alert is not out yet keeps the reason in `failure`, and the next run tells.
+    """
+    for item in batch.items:
+        if work.dry_run or item.failure is not None:
+            continue
+        try:
+            _tell(work, item)
+        except RepriseError as error:
+            item.failure = error
+
+
+def keep(work: Work, batch: Batch) -> None:
+    """Write down what was found, where it differs from what the ledger holds."""
+    for item in batch.items:
+        item.quiet = not _is_news(item)
+        if work.dry_run or item.state is None or item.quiet:
+            continue
+        if item.failure is not None and not item.acted:
+            continue
+        try:
+            save(work, item, item.memory, item.state)
+        except Conflict:
+            continue  # another run has just written what it found, which is as new
+        except RepriseError as error:
+            item.failure = item.failure or error
+
+
+def note(work: Work, batch: Batch) -> None:
+    """Count what was found and done, for the report."""
+    for item in batch.items:
+        if item.recovered_seconds is not None and item.failure is None:
+            work.recovered += 1
+            work.seconds_to_recover += item.recovered_seconds
+        if item.missed:
+            work.missed_events += 1
+        if item.failure is not None or not item.quiet or work.request.trigger is Trigger.BY_HAND:
+            work.note(entry(work, item), row(work, item))
+
+
+def entry(work: Work, item: Item) -> Entry:
+    """What the report says of one replication."""
+    reason = item.decision.reason
+    if item.recovered_seconds is not None:
+        reason += f", {item.recovered_seconds:.0f} s after it failed"
+    if item.failure is not None:
+        reason += f"; did not go through: {item.failure}"
+    return Entry(
+        key=item.facts.name,
+        source=source_of(item),
+        action="recovered" if item.recovered_seconds is not None else action_of(item.decision),
+        reason=reason,
+        kind=item.kind,
+        rule=item.decision.rule,
+        group=item.group,
+        error=item.error,
+        attempt=len(item.memory.tried),
+        budget=work.policy.budget,
+        settled=item.failure is None,
+        next_step=item.decision.next_step if isinstance(item.decision, Escalate) else "",
+    )
+
+
+def row(work: Work, item: Item) -> dict[str, Any]:
+    """One line of the artifact: what it was, what was decided and why, what happened."""
+    told = entry(work, item)
+    kind = "serverless, " if item.facts.serverless else ""
+    happened = item.did or ("would be done" if work.dry_run and isinstance(item.decision, Action) else "nothing to do")
+    if item.failure is not None:
+        happened = f"did not go through: {item.failure}"
+    return {
+        "replication": item.facts.name,
+        "migration": f"{kind}{item.facts.migration.value}",
+        "was": item.was,
+        "failure": item.error or "-",
+        "decided": told.action,
+        "why": item.decision.reason,
+        "rule": item.decision.rule,
+        "happened": happened,
+        "restarts": f"{told.attempt} of {told.budget}",
+        "next step": told.next_step or "-",
+    }
+
+
+def action_of(decision: Decision) -> str:
+    """The decision in one word or two."""
+    if isinstance(decision, ReloadTables):
+        return "reload tables"
+    return type(decision).__name__.lower()
+
+
+def _is_news(item: Item) -> bool:
+    """Whether anything about it differs from what the ledger holds."""
+    old = item.case
+    if item.failure is not None or item.acted or item.recovered_seconds is not None:
+        return True
+    if item.state is None:
+        return not isinstance(item.decision, Leave)
+    if old is None or old.state is not item.state:
+        return True
+    # A wait that is put off by a few minutes is no news, and neither is a restart that is still being watched.
+    memory = replace(Memory.from_json(old.detail), checkpoint=item.memory.checkpoint)
+    return memory != item.memory or (item.state is not State.SENT and old.reason != item.decision.reason)
+
+
+def _tell(work: Work, item: Item) -> None:
+    now = work.now()
+    if item.recovered_seconds is not None and item.memory.told:
+        work.alerts.announce_recovery(_recovery(item), now)
+        item.memory = replace(item.memory, told=False)
+    if isinstance(item.decision, Escalate) and not item.memory.told:
+        if work.alerts.announce(_escalation(item, item.decision), now, ONCE) is Announced.ELSEWHERE:
+            raise Transient("another run is sending this alert right now")
+        item.memory = replace(item.memory, told=True)
+
+
+def _escalation(item: Item, decision: Escalate) -> Alert:
+    facts = item.facts
+    lines = [
+        f"DMS {'serverless replication' if facts.serverless else 'task'} {facts.name} needs a person.",
+        "",
+        f"Why: {decision.reason}.",
+        f"Last failure: {item.error or '(DMS gives no text)'}",
+        f"Status: {facts.status}    Migration: {facts.migration.value}    Kind: {item.kind or '(not judged)'}",
+        "",
+        "What was tried:",
+        *(_tried(item.memory) or ["- nothing: no restart would have helped or was allowed"]),
+        "",
+        f"What to do: {decision.next_step or 'read the log of the task in CloudWatch Logs'}.",
+        f"ARN: {facts.arn}",
+    ]
+    subject = f"DMS {facts.name} needs a person: {decision.reason}"
+    return Alert(PATH, source_of(item), _group(item), subject, "\n".join(lines))
+
+
+def _recovery(item: Item) -> Alert:
+    facts = item.facts
+    lines = [
+        f"DMS {'serverless replication' if facts.serverless else 'task'} {facts.name} has recovered.",
+        "",
+        f"How: {item.decision.reason}.",
+        f"Time to recover: {item.recovered_seconds or 0:.0f} s",
+        "",
+        "What was tried:",
+        *(_tried(item.memory) or ["- nothing by Reprise"]),
+    ]
+    return Alert(PATH, source_of(item), _group(item), f"DMS {facts.name} has recovered", "\n".join(lines))
+
+
+def _group(item: Item) -> str:
+    return f"{item.facts.name}@{item.memory.mark}"
+
+
+def _tried(memory: Memory) -> list[str]:
+    return [f"- {_when(one.at)} {one.verb.value}: {one.outcome or 'not judged yet'}" for one in memory.tried]
+
+
+def _when(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

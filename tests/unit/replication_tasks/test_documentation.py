@@ -1,0 +1,45 @@
+"""The page of this path says, in the same order, what the rules do."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from recovery.replication_tasks import rules, verify
+from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest
+
+PAGE = Path(__file__).parents[3] / "docs" / "paths" / "replication_tasks.md"
+
+
+def _sentences(heading: str) -> list[str]:
+    """The names in bold at the beginning of the numbered sentences below a heading."""
+    part = PAGE.read_text(encoding="utf-8").split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    return re.findall(r"^\d+\. \*\*([a-z-]+)\*\*", part, re.MULTILINE)
+
+
+SENTENCES = _sentences("What is decided")
+
+
+def _named_in(module: object) -> list[str]:
+    source = Path(str(module.__file__)).read_text(encoding="utf-8")  # type: ignore[attr-defined]
+    return list(dict.fromkeys(re.findall(r'rule="([a-z-]+)"', source)))
+
+
+def test_the_page_tells_the_rules_in_their_order() -> None:
+    """The sentences of the page are the rules, in the order in which the rules are asked."""
+    assert list(rules.RULES) == SENTENCES
+    assert set(_named_in(rules)) == set(SENTENCES)
+
+
+def test_the_page_tells_how_a_restart_is_judged() -> None:
+    """Each judgement on a restart has its sentence."""
+    source = Path(str(verify.__file__)).read_text(encoding="utf-8")
+    judged = set(re.findall(r'Outcome\.\w+,\s+"([a-z-]+)"', source))
+    assert judged == set(_sentences("Whether it worked"))
+
+
+def test_the_page_names_every_setting() -> None:
+    """Every field of the request and its policy stands on the page."""
+    page = PAGE.read_text(encoding="utf-8")
+    fields = [*ReplicationRequest.model_fields, *ReplicationPolicy.model_fields]
+    assert [name for name in fields if f"`{name}`" not in page] == []
