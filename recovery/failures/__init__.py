@@ -1,0 +1,39 @@
+"""Why something failed: evidence in, diagnosis out. Pure: no AWS, no clock, no randomness, no logging.
+
+`diagnose` decides from an error's text; `evidence_for` finds that text by the origin of a dead letter; `fingerprint`
+tells which failures are alike; `normalise` is the text that may leave the process.
+"""
+
+from recovery.failures.diagnosis import Match, diagnose, explain
+from recovery.failures.evidence import evidence_for
+from recovery.failures.groups import fingerprint, normalise
+from recovery.failures.log_lines import evidence_from_logs
+from recovery.failures.masks import mask
+from recovery.failures.models import TRANSIENT_KINDS, Diagnosis, Evidence, Kind
+from recovery.failures.origins import BodyShape, Origin, body_shape, recognise
+from recovery.failures.rules import DEFAULT_RULES, Rule, RuleSet, load_rules
+from recovery.failures.schemas import violates_schema
+
+__all__ = [
+    "DEFAULT_RULES",
+    "TRANSIENT_KINDS",
+    "BodyShape",
+    "Diagnosis",
+    "Evidence",
+    "Kind",
+    "Match",
+    "Origin",
+    "Rule",
+    "RuleSet",
+    "body_shape",
+    "diagnose",
+    "evidence_for",
+    "evidence_from_logs",
+    "explain",
+    "fingerprint",
+    "load_rules",
+    "mask",
+    "normalise",
+    "recognise",
+    "violates_schema",
+]

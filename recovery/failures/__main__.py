@@ -1,0 +1,127 @@
+"""Diagnose JSON lines: `python -m recovery.failures [--rules FILE] [--explain] [--summary] < in.jsonl > out.jsonl`.
+
+In, a line each: {"id", "error", "body", "attributes"}, all but the error optional. Out: {"id", "kind", "rule", "reason"}.
+Lines that cannot be read are reported on standard error with their numbers; the rest goes on, and the exit code is 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, TextIO
+
+from recovery.errors import BadInput
+from recovery.failures.diagnosis import diagnose, explain
+from recovery.failures.groups import fingerprint, normalise
+from recovery.failures.models import Evidence
+from recovery.failures.rules import DEFAULT_RULES, RuleSet, load_rules
+
+
+def main(argv: list[str] | None = None, lines: Iterable[str] | None = None, out: TextIO | None = None) -> int:
+    """Run the command; 0 when every line was read, 1 when some were not, 2 for a wrong rule file."""
+    parser = argparse.ArgumentParser(
+        prog="python -m recovery.failures", description="Say why each failure of a file happened."
+    )
+    parser.add_argument("--rules", metavar="FILE", help="a rule file that is tried before the defaults")
+    parser.add_argument("--explain", action="store_true", help="add every rule that matched, the deciding one first")
+    parser.add_argument("--summary", action="store_true", help="print a table of kinds and groups instead of lines")
+    args = parser.parse_args(argv)
+    try:
+        rules = load_rules(args.rules) if args.rules else DEFAULT_RULES
+    except BadInput as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 2
+    out = sys.stdout if out is None else out
+    kinds: Counter[str] = Counter()
+    groups: dict[str, tuple[str, str, str]] = {}
+    sizes: Counter[str] = Counter()
+    bad = 0
+    for number, line in enumerate(sys.stdin if lines is None else lines, 1):
+        if not line.strip():
+            continue
+        try:
+            asked = _asked(line)
+        except ValueError as error:
+            bad += 1
+            print(f"line {number}: {error}", file=sys.stderr)  # noqa: T201
+            continue
+        answer, evidence = _answer(asked, rules, explained=args.explain)
+        if args.summary:
+            group = fingerprint(answer["kind"], evidence.error)
+            kinds[answer["kind"]] += 1
+            sizes[group] += 1
+            groups.setdefault(group, (answer["kind"], answer["rule"], normalise(evidence.error)))
+        else:
+            out.write(json.dumps(answer, ensure_ascii=False) + "\n")
+    if args.summary:
+        _print_summary(out, kinds, groups, sizes)
+    return 1 if bad else 0
+
+
+def _asked(line: str) -> Mapping[str, Any]:
+    try:
+        value = json.loads(line)
+    except RecursionError as error:
+        raise ValueError("is nested too deeply") from error
+    except ValueError as error:
+        raise ValueError(f"is no JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise ValueError("expected a JSON object with `error`")
+    for name in ("error", "body"):
+        if not isinstance(value.get(name), str | None):
+            raise ValueError(f"{name}: expected a text or null")
+    if not isinstance(value.get("attributes"), dict | None):
+        raise ValueError("attributes: expected an object")
+    return value
+
+
+def _answer(asked: Mapping[str, Any], rules: RuleSet, *, explained: bool) -> tuple[dict[str, Any], Evidence]:
+    attributes = asked.get("attributes") or {}
+    evidence = Evidence(
+        error=asked.get("error") or "",
+        body=asked.get("body"),
+        attributes={name: value if isinstance(value, str) else json.dumps(value) for name, value in attributes.items()},
+        source="file",
+    )
+    diagnosis = diagnose(evidence, rules)
+    answer: dict[str, Any] = {
+        "id": asked.get("id"),
+        "kind": str(diagnosis.kind),
+        "rule": diagnosis.rule,
+        "reason": diagnosis.reason,
+    }
+    if diagnosis.action:
+        answer["action"] = diagnosis.action
+    if explained:
+        answer["quote"] = diagnosis.quote
+        answer["matched"] = [
+            {
+                "rule": match.rule.id,
+                "kind": str(match.rule.kind),
+                "tier": match.rule.tier,
+                "score": match.score,
+                "quote": match.quote,
+            }
+            for match in explain(evidence, rules)
+        ]
+    return answer, evidence
+
+
+def _print_summary(
+    out: TextIO, kinds: Mapping[str, int], groups: Mapping[str, tuple[str, str, str]], sizes: Mapping[str, int]
+) -> None:
+    total = sum(kinds.values())
+    out.write(f"{total} failures, {len(kinds)} kinds, {len(groups)} groups\n\n")
+    for kind, count in sorted(kinds.items(), key=lambda item: (-item[1], item[0])):
+        out.write(f"{count:8d}  {100 * count / max(1, total):5.1f} %  {kind}\n")
+    out.write("\n   count  group             kind                rule                          text\n")
+    for group, count in sorted(sizes.items(), key=lambda item: (-item[1], item[0])):
+        kind, rule, text = groups[group]
+        out.write(f"{count:8d}  {group}  {kind:18s}  {rule:28s}  {text[:120]}\n")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

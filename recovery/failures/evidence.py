@@ -1,0 +1,142 @@
+"""Find the evidence of a dead letter where its origin puts it. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from recovery.failures.models import Evidence
+from recovery.failures.origins import MessageAttributes, Origin, envelope, recognise
+
+_MAX_VALUE = 20_000
+_EVENT_NAMES = (
+    "ERROR_CODE",
+    "ERROR_MESSAGE",
+    "RETRY_ATTEMPTS",
+    "EXHAUSTED_RETRY_CONDITION",
+    "RULE_ARN",
+    "SCHEDULE_ARN",
+    "TARGET_ARN",
+)
+
+
+def evidence_for(
+    body: str,
+    message_attributes: MessageAttributes,
+    system_attributes: Mapping[str, str],
+    error_attributes: Iterable[str] = (),
+    *,
+    origin: Origin | None = None,
+) -> Evidence:
+    """Gather what a dead letter itself says of its failure.
+
+    Args:
+        body: the message's body, as received.
+        message_attributes: in boto3's shape.
+        system_attributes: `Attributes` of the message.
+        error_attributes: names of attributes in which the user's consumers write an error, the most telling first.
+        origin: when the caller has recognised it already.
+
+    Returns:
+        Evidence that `is_empty` when the letter says nothing (a plain SQS redrive, an SNS subscription, a pipe):
+        then the consumer's logs are the next place to look.
+    """
+    named = list(error_attributes)
+    origin = origin if origin is not None else recognise(body, message_attributes, system_attributes, named)
+    said = _named(body, message_attributes, named)
+    if said is not None:
+        return said
+    if origin in (Origin.EVENTBRIDGE, Origin.SCHEDULER):
+        facts = {name: text for name in _EVENT_NAMES if (text := text_of(message_attributes.get(name)))}
+        source = "eventbridge attributes" if origin is Origin.EVENTBRIDGE else "scheduler attributes"
+        return Evidence(error=facts.get("ERROR_MESSAGE", ""), body=body, attributes=facts, source=source)
+    if origin is Origin.LAMBDA_ASYNC:
+        return _lambda_async(body, message_attributes)
+    if origin in (Origin.LAMBDA_DESTINATION, Origin.LAMBDA_ESM):
+        return _record(body)
+    return Evidence(body=body)
+
+
+def text_of(attribute: Mapping[str, Any] | None) -> str:
+    """The text of one message attribute; binary values are read as UTF-8 where they can be."""
+    if not attribute:
+        return ""
+    value = attribute.get("StringValue", attribute.get("Value"))
+    if value is None:
+        value = attribute.get("BinaryValue", "")
+    if isinstance(value, bytes | bytearray):
+        value = bytes(value).decode("utf-8", "replace")
+    return str(value)[:_MAX_VALUE]
+
+
+def _named(body: str, message_attributes: MessageAttributes, names: list[str]) -> Evidence | None:
+    found = {name: text for name in names if (text := text_of(message_attributes.get(name)).strip())}
+    if not found:
+        return None
+    # All of them in the user's order: a class in one attribute and a message in the next belong together.
+    return Evidence(error="\n".join(found.values()), body=body, attributes=found, source="message attributes")
+
+
+def _lambda_async(body: str, message_attributes: MessageAttributes) -> Evidence:
+    attributes: Mapping[str, Any] = message_attributes
+    payload = body
+    if "ErrorCode" not in attributes and "ErrorMessage" not in attributes:
+        # A topic as the function's dead-letter target puts the attributes inside the notification.
+        document = envelope(body) or {}
+        inner = document.get("MessageAttributes")
+        attributes = inner if isinstance(inner, dict) else {}
+        payload = str(document.get("Message", body))
+    facts = {
+        name: text
+        for name in ("ErrorCode", "ErrorMessage", "RequestID")
+        if isinstance(attributes.get(name), dict) and (text := text_of(attributes.get(name)))
+    }
+    return Evidence(error=facts.get("ErrorMessage", ""), body=payload, attributes=facts, source="lambda attributes")
+
+
+def _record(body: str) -> Evidence:
+    document = envelope(body) or {}
+    if document.get("source") == "lambda" and isinstance(document.get("detail"), dict):
+        document = document["detail"]
+    elif document.get("Type") == "Notification":
+        document = envelope(str(document.get("Message", ""))) or {}
+    request = document.get("requestContext")
+    answer = document.get("responseContext")
+    said = document.get("responsePayload")
+    facts: dict[str, str] = {}
+    if isinstance(request, dict) and request.get("condition"):
+        facts["condition"] = str(request["condition"])
+    if isinstance(answer, dict):
+        if answer.get("functionError"):
+            facts["functionError"] = str(answer["functionError"])
+        if answer.get("statusCode") not in (None, 200):
+            facts["statusCode"] = str(answer["statusCode"])
+    error = ""
+    if isinstance(said, dict):
+        kind, message = said.get("errorType"), said.get("errorMessage")
+        error = ": ".join(str(part) for part in (kind, message) if part)
+        cause = said.get("cause")
+        if isinstance(cause, dict):
+            error += "\nCaused by: " + ": ".join(
+                str(cause[name]) for name in ("errorType", "errorMessage") if cause.get(name)
+            )
+        trace = said.get("stackTrace", said.get("trace"))
+        if isinstance(trace, list) and trace:
+            error += "\n" + "\n".join(str(line).rstrip("\n") for line in trace[:50])
+        if kind:
+            facts["errorType"] = str(kind)
+    elif isinstance(said, str):
+        error = said
+    payload = document.get("requestPayload")
+    return Evidence(
+        error=error[:_MAX_VALUE],
+        body=None if payload is None else payload if isinstance(payload, str) else _as_json(payload),
+        # A bare condition ("RetriesExhausted") tells that it failed, not why: alone it is no evidence.
+        attributes=facts if error or "statusCode" in facts else {},
+        source="lambda destination",
+    )
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))

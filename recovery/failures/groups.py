@@ -1,0 +1,79 @@
+"""Alike failures: one text without its values, and the group that it belongs to."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from recovery.failures.masks import mask
+from recovery.failures.models import Diagnosis, Kind
+from recovery.failures.reading import read
+
+CAP = 300
+"""Characters of the longest normalised text."""
+
+_VALUES: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"\b[a-z][a-z0-9+.\-]{1,20}://[^\s\"'<>`,;)\]}]{1,500}", re.IGNORECASE), "<url>"),
+    (re.compile(r"\barn:aws[\w\-]{0,12}:[\w\-]{0,40}:[\w\-]{0,30}:\d{0,12}:[^\s\"'<>,;)\]}]{1,300}"), "<arn>"),
+    (re.compile(r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b"), "<id>"),
+    (re.compile(r"\b\d{4}[-/]\d\d[-/]\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z|[+\-]\d\d:?\d\d)?)?"), "<time>"),
+    (re.compile(r"\b\d\d:\d\d:\d\d(?:[.,]\d{1,9})?\b"), "<time>"),
+    (re.compile(r"\[?\b(?:\d{1,3}\.){3}\d{1,3}\]?(?::\d{1,5})?\b"), "<host>"),
+    (re.compile(r"\[[0-9a-fA-F:]{2,45}\](?::\d{1,5})?"), "<host>"),
+    (re.compile(r"\b(?:[a-z0-9](?:[a-z0-9\-]{0,61}[a-z0-9])?\.){1,6}(?:com|net|org|io|local|internal|cloud|dev|amazonaws|svc|lan|corp|eu|de|uk|fr|co|app|example|test|cluster)\b(?:\.[a-z]{2,8}){0,2}(?::\d{1,5})?", re.IGNORECASE), "<host>"),
+    (re.compile(r"\b(?:ip-[\d\-]{7,20}|localhost)(?::\d{1,5})?\b", re.IGNORECASE), "<host>"),
+    (re.compile(r"(?:[A-Za-z]:\\|(?<![\w<])/)(?:[\w.\-@+~ ]{1,80}[\\/]){1,20}[\w.\-@+~]{1,80}"), "<path>"),
+    (re.compile(r"\b0x[0-9a-fA-F]{1,16}\b"), "<n>"),
+    (re.compile(r"\*\*\*"), "<id>"),
+    (re.compile(r"\b(?=\w{0,60}\d)[0-9a-fA-F]{8,64}\b"), "<id>"),
+    (re.compile(r"\b[A-Za-z]{1,12}(?:[_\-][A-Za-z]{1,12}){0,3}[_\-](?=[\w\-]{0,40}\d)[\w\-]{3,60}\b"), "<id>"),
+    (re.compile(r"\b(?=\w{0,60}\d)(?=\w{0,60}[A-Za-z])\w{10,80}\b"), "<id>"),
+)  # fmt: skip
+# Numbers that name a cause keep their value: the group of a 503 is not that of a 404.
+_KEEP = re.compile(
+    r"(?i)((?:status(?: ?code)?|http(?:/\d\.\d)?|error(?: ?code)?|code|sql ?state|errno|ora-|returned|msg|native ?error|response code)[\"']?\s{0,2}[:=(\[\-]{0,2}\s{0,2}[\"']?)([\dA-Z]{3,5})(?!\w)"
+)
+_NUMBER = re.compile(
+    r"(?<![\w<§])[-+]?\d[\d.,]*(?:e[-+]?\d{1,4})?(?=(?:ms|s|kb|mb|gb|b|m|h|%|k)?\b)|\d+", re.IGNORECASE
+)
+_QUOTED = re.compile(r"([\"'`«“‘])[^\"'`«»“”‘’\n]{1,200}([\"'`»”’])")
+
+
+def normalise(text: str) -> str:
+    """The words of a failure without its values: ids, numbers, hosts, paths, times, secrets and quoted values removed.
+
+    Stack frames go too. At most 300 characters. This is what may leave the process.
+    """
+    segments = read(text, {}).segments
+    if len(segments) > 2:
+        segments = [segments[0], max(segments, key=lambda segment: segment.bonus)]
+    return _bare(" <- ".join(segment.text[:2_000] for segment in segments))[:CAP].rstrip()
+
+
+def _bare(text: str) -> str:
+    text = mask(text)
+    for pattern, replacement in _VALUES:
+        text = pattern.sub(replacement, text)
+    text = _QUOTED.sub(r"\1…\2", text)
+    kept: list[str] = []
+
+    def keep(found: re.Match[str]) -> str:
+        kept.append(found[2])
+        return f"{found[1]}§{chr(0xE000 + len(kept) - 1)}"
+
+    text = _KEEP.sub(keep, text[:4_000])
+    text = _NUMBER.sub("<n>", text)
+    text = re.sub("§([\ue000-\uf8ff])", lambda found: kept[ord(found[1]) - 0xE000], text)
+    return " ".join(text.split())
+
+
+def fingerprint(diagnosis: Diagnosis | Kind | str, error_text: str) -> str:
+    """The group of a failure: 16 hexadecimal digits from its kind and its normalised text.
+
+    Args:
+        diagnosis: the diagnosis, or its kind alone.
+        error_text: the failure's own text.
+    """
+    kind = diagnosis.kind if isinstance(diagnosis, Diagnosis) else Kind(diagnosis)
+    text = f"{kind}\n{normalise(error_text).lower()}"
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]

@@ -1,0 +1,31 @@
+"""What a payload itself tells: whether it can be read at all, and whether it keeps to a schema."""
+
+from __future__ import annotations
+
+import json
+
+_MAX_PARSED = 1_048_576
+
+
+def unreadable(body: str | None) -> str:
+    """Why a payload cannot be read, as the end of a sentence about it, or "" when nothing is wrong with it.
+
+    Weak evidence: only what no consumer could read counts (JSON that breaks off, NUL bytes), never what it says.
+    """
+    if body is None:
+        return ""
+    text = body.strip()
+    if not text:
+        return ""
+    if "\x00" in text:
+        return "holds NUL bytes"
+    if "\ufffd" in text:
+        return "holds characters that were broken on the way"
+    if text[0] in "{[" and len(text) <= _MAX_PARSED:
+        try:
+            json.loads(text)
+        except ValueError:
+            return "looks like JSON and is not"
+        except RecursionError:
+            return "is nested too deeply to be read"
+    return ""

@@ -1,0 +1,150 @@
+"""The small language in which rules write what they look for, so that no pattern can run away.
+
+A phrase is words with single blanks between them. Letter case does not count, and where the phrase has a blank the
+text may have one to three characters that are not letters or digits (`rate limit` finds `rate_limit`, `Rate-Limit`).
+
+    word        this word, whole
+    word~       a word that begins so: `expir~` finds `expired` and `expires`
+    ~word       a word that ends so
+    #           a number
+    *           up to 60 characters of anything, or nothing
+    [a|b c|d]   one of these words or word groups; with an empty choice ([a|b|]) they may be missing
+
+The only repetition is bounded, so a phrase costs at most 60 steps for each `*` at a place where its first word stands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cached_property
+
+GAP = 60
+"""How many characters a `*` may pass over."""
+
+_MAX_GAPS = 2
+_MAX_LENGTH = 600
+_JOIN = r"[\W_]{1,3}"
+_WORDS = re.compile(r"[^\W_]+")
+_PIECES = re.compile(r"\[[^\[\]]*\]|[^\s\[\]]+")
+# Scripts that put no blanks between words: the word index cannot see inside them.
+_UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+
+
+class PhraseError(ValueError):
+    """A phrase that cannot be read; the message says what is wrong."""
+
+
+class Phrase:
+    """One phrase, compiled when it is first tried.
+
+    Attributes:
+        source: the phrase as it was written.
+        needs: words of which every one must stand in a text that this phrase matches.
+        any_of: when `needs` is empty, words of which at least one must stand there; empty for phrases without a key.
+        literal: text that must occur, for scripts without blanks between words, else "".
+    """
+
+    def __init__(self, source: str) -> None:
+        pieces = _PIECES.findall(source.strip().lower())
+        if not pieces:
+            raise PhraseError("is empty")
+        if len(source) > _MAX_LENGTH:
+            raise PhraseError(f"is longer than {_MAX_LENGTH} characters")
+        if pieces.count("*") > _MAX_GAPS:
+            raise PhraseError(f"has more than {_MAX_GAPS} gaps (*)")
+        if pieces[0] == "*" or pieces[-1] == "*" or "* *" in source:
+            raise PhraseError("a gap (*) stands between two words")
+        self.source = source
+        self._pieces = pieces
+        self._expression = _expression(pieces)
+        self.literal = source.strip().lower() if _UNSPACED.search(source) else ""
+        needs: list[str] = []
+        any_of: list[str] = []
+        for piece in pieces:
+            if piece.startswith("["):
+                options = [option.strip() for option in piece[1:-1].split("|")]
+                if not all(options):
+                    if options == [""]:
+                        raise PhraseError("has an empty choice")
+                    continue
+                if not any_of and not any("~" in option or "#" in option for option in options):
+                    any_of = [_WORDS.findall(option)[0] for option in options if _WORDS.search(option)]
+            elif "~" not in piece and "#" not in piece and piece != "*":
+                needs.extend(_WORDS.findall(piece))
+        if not needs and not any_of and not self.literal and not any("~" in piece for piece in pieces):
+            raise PhraseError("needs at least one word")
+        self.needs = frozenset() if self.literal else frozenset(needs)
+        self.any_of = frozenset() if self.literal or needs else frozenset(any_of)
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """The regular expression for lower-case text; its start is checked by `find` (a literal start is faster)."""
+        if self.literal:
+            return re.compile(re.escape(self.literal))
+        return re.compile(self._expression)
+
+    def find(self, text: str) -> tuple[int, int] | None:
+        """Start and end of the first place in `text` (lower case, single blanks) that matches, at a word's start."""
+        for place in self.places(text):
+            return place
+        return None
+
+    def places(self, text: str) -> Iterator[tuple[int, int]]:
+        """Every place in `text` that matches, in order; at most 20."""
+        position = 0
+        for _ in range(20):
+            found = self.pattern.search(text, position)
+            if found is None:
+                return
+            start = found.start()
+            if self.literal or start == 0 or not text[start - 1].isalnum() or self._pieces[0][0] == "~":
+                yield start, found.end()
+            position = start + 1
+
+    def __repr__(self) -> str:
+        return f"Phrase({self.source!r})"
+
+
+def _expression(pieces: list[str]) -> str:
+    out: list[str] = []
+    join = ""
+    for place, piece in enumerate(pieces):
+        if piece == "*":
+            # Lazy, so that the nearest following word is found and the quote stays short.
+            join = rf"[\W_](?:.{{0,{GAP}}}?[\W_])??"
+            continue
+        body, optional = _piece(piece)
+        if not optional:
+            out.append(join + body)
+        elif place:
+            out.append(f"(?:{join}{body})?")
+        else:
+            out.append(f"(?:{body}{_JOIN})?")
+            continue
+        join = _JOIN
+    return "".join(out) + r"(?![^\W_])"
+
+
+def _piece(piece: str) -> tuple[str, bool]:
+    """The expression for one piece, and whether it may be missing."""
+    if piece.startswith("["):
+        options = [option.strip() for option in piece[1:-1].split("|")]
+        return "(?:" + "|".join(_group(option) for option in options if option) + ")", "" in options
+    return _word(piece), False
+
+
+def _group(option: str) -> str:
+    return _JOIN.join(_word(word) for word in option.split())
+
+
+def _word(word: str) -> str:
+    if word == "#":
+        return r"\d{1,20}"
+    stem = word.strip("~")
+    if "~" in stem:
+        raise PhraseError(f"has a ~ inside {word!r}")
+    body = _JOIN.join(re.escape(part) for part in _WORDS.findall(stem))
+    if not body:
+        raise PhraseError(f"has no word in {word!r}")
+    return (r"[^\W_]{0,40}" if word.startswith("~") else "") + body + (r"[^\W_]{0,40}" if word.endswith("~") else "")
