@@ -101,7 +101,7 @@ def connect(estate: str | None = None) -> Connection:
             f"estate: no Recovery Estate block named {estate!r} is saved; save one on the Blocks page of the UI,"
             " or leave the field empty to use environment variables"
         )
-    return _from_environment()
+    return connect_from_environment()
 
 
 def _load(name: str) -> RecoveryEstate | None:
@@ -114,7 +114,12 @@ def _load(name: str) -> RecoveryEstate | None:
         raise BadInput(f"estate: the Recovery Estate block {name!r} cannot be used: {_first_line(error)}") from error
 
 
-def _from_environment() -> Connection:
+def connect_from_environment() -> Connection:
+    """The connection that the environment variables name (see `recovery.settings`).
+
+    Raises:
+        BadInput: one of them is missing; the message says what to set.
+    """
     try:
         table = settings.read("REPRISE_LEDGER_TABLE")
         bucket = settings.read("REPRISE_ARCHIVE_BUCKET")

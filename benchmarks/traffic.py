@@ -1,0 +1,83 @@
+"""Failed traffic for benchmarks: dead letters that came by the queue's own redrive policy, and what a write costs."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+from deployments.local.server import SimulatedAws
+
+ERROR = "requests.exceptions.ReadTimeout: HTTPSConnectionPool(host='pay.internal', port=443): Read timed out."
+
+
+def fill(aws: SimulatedAws, count: int, *, queue: str = "orders") -> None:
+    """Send orders and fail each as often as the redrive policy allows, until all lie in the dead-letter queue."""
+    sqs = aws.client("sqs")
+    url = aws.queue_url(queue)
+
+    def send(start: int) -> None:
+        entries = [
+            {
+                "Id": str(n),
+                "MessageBody": json.dumps({"order": n, "customer": f"c-{n % 97}", "items": ["sku-1", "sku-2"]}),
+                "MessageAttributes": {"error": {"DataType": "String", "StringValue": ERROR}},
+            }
+            for n in range(start, min(count, start + 10))
+        ]
+        sqs.send_message_batch(QueueUrl=url, Entries=entries)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(send, range(0, count, 10)))
+    while sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0).get("Messages"):
+        pass
+
+
+class WriteUnits:
+    """Write units of what the watched DynamoDB clients write: one for each started KB of an item, deletes as one.
+
+    Source: DynamoDB's rule for write request units. An item with index keys costs as much again for the index.
+    """
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._lock = threading.Lock()
+
+    def watch(self, client: Any) -> None:
+        """Count what a boto3 DynamoDB client writes from now on."""
+        client.meta.events.register("provide-client-params.dynamodb", self._count)
+
+    def _count(self, params: dict[str, Any], **_: Any) -> None:
+        units = 0
+        for requests in params.get("RequestItems", {}).values():
+            if isinstance(requests, list):
+                units += sum(
+                    _units(request["PutRequest"]["Item"]) if "PutRequest" in request else 1 for request in requests
+                )
+        if "Item" in params:
+            units += _units(params["Item"])
+        with self._lock:
+            self.total += units
+
+
+def _units(item: dict[str, dict[str, str]]) -> int:
+    size = sum(len(name) + sum(len(str(value)) for value in typed.values()) for name, typed in item.items())
+    return math.ceil(size / 1024) * (2 if "wait" in item else 1)
+
+
+@contextmanager
+def environment(aws: SimulatedAws) -> Iterator[None]:
+    """The variables of a simulated AWS, in this process, for as long as it lasts."""
+    import os
+
+    before = dict(os.environ)
+    os.environ.update(aws.environ())
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
