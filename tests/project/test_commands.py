@@ -79,14 +79,6 @@ def test_the_readme_offers_what_works() -> None:
     assert any("make test" in line for line in lines)
 
 
-def test_python_in_the_readme_resolves() -> None:
-    """Each Python block of the README compiles, and the names that it imports exist."""
-    for block in commands("python"):
-        tree = ast.parse(block)
-        imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-        exec(compile(ast.Module(body=list(imports), type_ignores=[]), "README.md", "exec"), {})
-
-
 def test_ci_runs_the_readmes_test_command_the_checks_and_the_demo() -> None:
     """`.ci/run` builds an environment of its own from the lock, and does not run the tests twice."""
     assert re.findall(r"\bmake ([a-z]+)", CI) == ["install", "test", "lint", "demo"]

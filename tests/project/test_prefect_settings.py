@@ -53,9 +53,11 @@ def _effective(environment: dict[str, str], directory: Path) -> dict[str, Any]:
 
 
 def _look_up(settings: dict[str, Any], path: tuple[str, ...]) -> Any:
+    found: Any = settings
     for key in path:
-        settings = settings[key]
-    return settings
+        found = found[key]
+    # A set comes out of JSON in any order.
+    return sorted(found) if isinstance(found, list) else found
 
 
 @pytest.fixture
