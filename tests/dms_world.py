@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
+
+import boto3
 
 from deployments.local.appflow.inprocess import client_for
 from deployments.local.dms import DmsSimulator, Future
 from deployments.local.dms.state import Replicator, TableRow
+from recovery.alerts import Alerts
+from recovery.archive import Archive
+from recovery.cases import Case
+from recovery.ledger import Ledger
 from recovery.replication_tasks.gateway import ReplicationGateway
-from recovery.replication_tasks.models import Facts, Preparation, Verb
+from recovery.replication_tasks.memory import Memory
+from recovery.replication_tasks.models import PATH, Facts, Preparation, Verb
 from recovery.replication_tasks.pace import Pace
+from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest, Trigger
+from recovery.replication_tasks.run import recover
+from recovery.replication_tasks.work import Work
+from recovery.report import RecoveryReport
 
 START = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 
@@ -58,6 +70,7 @@ class World:
         )
         self.instance: str = instance["ReplicationInstance"]["ReplicationInstanceArn"]
         self.source, self.target = (self._endpoint(kind) for kind in ("source", "target"))
+        self.runs = 0
 
     def pace(self, **arguments: Any) -> Pace:
         """A pace on a clock of its own, which waiting moves."""
@@ -151,6 +164,76 @@ class World:
         )
         arn: str = answer["Endpoint"]["EndpointArn"]
         return arn
+
+
+class Recovering(World):
+    """A world with an estate in moto (make it inside `mock_aws`), in which the path runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        clients = {name: boto3.client(name, region_name="us-east-1") for name in ("dynamodb", "s3", "sns", "sqs")}
+        self.dynamodb, self.s3, self.sns, self.sqs = (cast(Any, client) for client in clients.values())
+        self.dynamodb.create_table(
+            TableName="ledger",
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        self.s3.create_bucket(Bucket="archive")
+        self.topic = self.sns.create_topic(Name="alerts")["TopicArn"]
+        self.people = self.sqs.create_queue(QueueName="people")["QueueUrl"]
+        queue = "arn:aws:sqs:us-east-1:123456789012:people"
+        self.sns.subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=queue)
+        self.ledger = Ledger(self.dynamodb, "ledger", pause=lambda _: None)
+
+    def work(self, request: ReplicationRequest, gateway: ReplicationGateway | None = None) -> Work:
+        """The tools of one more run."""
+        self.runs += 1
+        return Work(
+            dms=gateway or self.gateway,
+            ledger=self.ledger,
+            archive=Archive(self.s3, "archive"),
+            alerts=Alerts(self.sns, self.topic, self.ledger, f"run {self.runs}"),
+            now=self.estate.now,
+            requests=dict,
+            request=request,
+            draw=lambda: 1.0,
+        )
+
+    def recover(
+        self, *tasks: str, trigger: Trigger = Trigger.SWEEP, dry_run: bool = False, **policy: Any
+    ) -> RecoveryReport:
+        """One run over all that is named (everything, unless told)."""
+        request = ReplicationRequest(
+            tasks=tasks or ("*",), trigger=trigger, dry_run=dry_run, policy=ReplicationPolicy(**policy)
+        )
+        work = self.work(request)
+        try:
+            return recover(work, f"run {self.runs}")
+        finally:
+            work.close()
+
+    def case(self, arn: str) -> Case:
+        """What the ledger knows of a replication."""
+        return self.ledger.read_cases(PATH, [arn])[arn]
+
+    def memory(self, arn: str) -> Memory:
+        """What it remembers of it."""
+        return Memory.from_json(self.case(arn).detail)
+
+    def alerts(self) -> list[dict[str, str]]:
+        """Every alert that was sent since the last call: subject and text."""
+        sent = []
+        while found := self.sqs.receive_message(QueueUrl=self.people, MaxNumberOfMessages=10).get("Messages"):
+            for message in found:
+                body = json.loads(message["Body"])
+                sent.append({"subject": body["Subject"], "text": body["Message"]})
+                self.sqs.delete_message(QueueUrl=self.people, ReceiptHandle=message["ReceiptHandle"])
+        return sent
+
+    def starts(self, name: str) -> list[str]:
+        """The start types that DMS accepted for it."""
+        return self.dms.replication(name).starts
 
 
 def with_everything(facts: Facts, gateway: ReplicationGateway) -> Facts:

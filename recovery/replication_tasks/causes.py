@@ -257,6 +257,8 @@ def cause_of(facts: Facts) -> Cause:
         step = "read the failure text and the task's log; a rule for it can be added"
         return Cause(Nature.UNSURE, Kind.UNKNOWN, diagnosis.rule, "its failure text does not tell the cause", step)
     if diagnosis.kind in _WAITS:
-        return Cause(Nature.RESTING, diagnosis.kind, diagnosis.rule, reason)
+        # DMS has retried what it calls recoverable for a while already, so that rest has been given.
+        nature = Nature.PASSING if facts.is_recoverable else Nature.RESTING
+        return Cause(nature, diagnosis.kind, diagnosis.rule, reason)
     step = "mend what the text names (credentials, grants, mapping, data), then start the task again"
     return Cause(Nature.LASTING, diagnosis.kind, diagnosis.rule, reason, step)

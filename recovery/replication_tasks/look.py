@@ -115,7 +115,7 @@ def judge(work: Work, item: Item) -> None:
     now = work.now()
     _diagnose(item)
     item.memory = replace(item.memory, checkpoint=item.facts.checkpoint or item.memory.checkpoint)
-    if item.state is None and item.case is not None and item.case.state is State.SENT and _verified(work, item, now):
+    if item.state is None and _is_watched(work, item) and _verified(work, item, now):
         return
     if not has_failed(item.facts) or _has_counted_errors_only(item):
         _healthy(work, item, now)
@@ -139,6 +139,18 @@ def judge(work: Work, item: Item) -> None:
             item.state = State.ESCALATED
         case Leave():
             item.state = State.SUPERSEDED if open_case else None
+
+
+def _is_watched(work: Work, item: Item) -> bool:
+    """Whether a restart of this path is to be judged: the last one, or one that stalled and still runs."""
+    last = item.memory.last
+    if item.case is None or last is None:
+        return False
+    if item.case.state is State.SENT:
+        return True
+    stalled = item.case.state is State.ESCALATED and last.outcome == Outcome.STALLED.value
+    latest = last.at + timedelta(seconds=work.policy.start_limit_seconds)
+    return stalled and item.facts.status == RUNNING and (item.facts.started is None or item.facts.started <= latest)
 
 
 def _verified(work: Work, item: Item, now: datetime) -> bool:

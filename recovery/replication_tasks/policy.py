@@ -110,7 +110,4 @@ class ReplicationRequest(BaseModel):
         description="Act on replications that wait for a person, and count their restarts anew.",
     )
     trigger: Trigger = Field(Trigger.BY_HAND, description="What made this run happen; a sweep counts missed events.")
-    event: dict[str, str] | None = Field(
-        None, description="The event that made this run happen, for people. Nothing is decided from it."
-    )
     estate: str | None = Field(None, description='Name of a saved estate block; empty: the one named "default".')

@@ -94,7 +94,8 @@ def _failed_again(facts: Facts, restart: Restart, policy: ReplicationPolicy) -> 
 def _runs(facts: Facts, restart: Restart, policy: ReplicationPolicy, now: datetime) -> Proof:
     if restart.verb is Verb.RELOAD_TABLES:
         return _tables_reloaded(facts, restart, policy, now)
-    age = now - restart.at
+    began = facts.started if facts.started is not None and facts.started > restart.at else restart.at
+    age = now - began
     if age < timedelta(seconds=policy.settle_seconds):
         return Proof(Outcome.WATCHED, "settling", "it runs, but not for long enough yet")
     if facts.tables_in_error:

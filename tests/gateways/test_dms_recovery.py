@@ -1,0 +1,438 @@
+"""Whole runs of the path on the strict DMS: what is restarted, what is proved, what people are told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from moto import mock_aws
+
+from deployments.local.dms import Fault, Future
+from recovery.cases import State
+from recovery.replication_tasks.act import restart_all
+from recovery.replication_tasks.gateway import ReplicationGateway
+from recovery.replication_tasks.look import decide_all, find, look_closer
+from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest, Trigger
+from recovery.replication_tasks.records import keep, note, tell
+from recovery.replication_tasks.run import finish, recover
+from recovery.report import RecoveryReport
+from tests.dms_world import MAPPINGS, Recovering
+from tests.unit.replication_tasks.situations import BINLOG, CHECKPOINT, LOST, RECOVERABLE, WRONG_PASSWORD
+
+SOON = Future(starting_seconds=20, load_seconds=60)
+
+
+@pytest.fixture
+def world() -> Iterator[Recovering]:
+    with mock_aws():
+        yield Recovering()
+
+
+def failing(text: str, stage: Any = "cdc", *, after: float = 30, times: int | None = 1, **future: Any) -> Future:
+    return Future(faults=(Fault(text, stage, after, times=times),), **future)
+
+
+def run_until_failed(world: Recovering, name: str, migration: str, future: Future, **arguments: Any) -> str:
+    """A task that was started and has failed by its script."""
+    arn = world.task(name, migration, future, **arguments)
+    world.start(arn)
+    world.advance(300)
+    assert world.status(name) == "failed"
+    return arn
+
+
+def sweeps(world: Recovering, minutes: float, **arguments: Any) -> list[RecoveryReport]:
+    """Sweeps, ten minutes apart."""
+    reports = []
+    for _ in range(int(minutes // 10)):
+        world.advance(600)
+        reports.append(world.recover(**arguments))
+    return reports
+
+
+def test_resumed_and_proved(world: Recovering) -> None:
+    """A failed change capture is resumed at once, watched, and recovered once changes have moved for long enough."""
+    arn = run_until_failed(world, "orders", "cdc", failing(RECOVERABLE))
+    report = world.recover(trigger=Trigger.EVENT)
+    assert report.by_action == {"resume": 1}
+    assert world.starts("orders") == ["start-replication", "resume-processing"]
+    assert world.case(arn).state is State.SENT
+    world.advance(60)
+    assert world.recover().is_quiet
+    world.advance(600)
+    proved = world.recover()
+    assert proved.recovered == 1
+    assert proved.seconds_to_recover == pytest.approx(270, abs=5)
+    assert world.case(arn).state is State.RECOVERED
+    assert world.memory(arn).seconds_to_recover == proved.seconds_to_recover
+    assert world.alerts() == []
+    assert world.recover().is_quiet
+    assert world.starts("orders") == ["start-replication", "resume-processing"]
+
+
+def test_event_that_never_came_is_counted(world: Recovering) -> None:
+    """A failure that a sweep finds minutes later, and that no run had seen, is recovered and counted as missed."""
+    run_until_failed(world, "orders", "cdc", failing(RECOVERABLE, silent=True))
+    report = world.recover(trigger=Trigger.SWEEP)
+    assert (report.by_action, report.missed_events) == ({"resume": 1}, 1)
+
+
+def test_failure_that_an_event_told_of_is_not_missed(world: Recovering) -> None:
+    """What an event's run saw first is not counted again by the sweep that finds it still waiting."""
+    run_until_failed(world, "orders", "cdc", failing(LOST, after=269))
+    first = world.recover(trigger=Trigger.EVENT)
+    assert (first.by_action, first.missed_events) == ({"wait": 1}, 0)
+    world.advance(600)
+    second = world.recover(trigger=Trigger.SWEEP)
+    assert (second.by_action, second.missed_events) == ({"resume": 1}, 0)
+
+
+def test_fresh_failure_is_not_missed_yet(world: Recovering) -> None:
+    """A sweep that comes before the event could have is not ahead of a lost one."""
+    arn = world.task("orders", "cdc", failing(RECOVERABLE, after=29))
+    world.start(arn)
+    world.advance(60)
+    assert world.status("orders") == "failed"
+    assert world.recover(trigger=Trigger.SWEEP).missed_events == 0
+
+
+def test_reloaded_where_it_is_allowed(world: Recovering) -> None:
+    """A full load that lost a table is reloaded when the policy allows it, and recovered with every table complete."""
+    future = Future(
+        faults=(
+            Fault("", "running", 1, table="public.items"),
+            Fault(RECOVERABLE, "full-load", 20),
+        )
+    )
+    run_until_failed(world, "catalog", "full-load", future)
+    report = world.recover(allow_reload=("catalog",))
+    assert report.by_action == {"reload": 1}
+    assert world.starts("catalog")[-1] == "reload-target"
+    [proved] = sweeps(world, 10, allow_reload=("catalog",))
+    assert proved.recovered == 1
+    assert world.dms.replication("catalog").emptied == 2
+    assert {table.state for table in world.dms.replication("catalog").tables} == {"Table completed"}
+
+
+def test_reload_is_never_without_permission(world: Recovering) -> None:
+    """The same task without permission is not touched; one alert has the command, however many sweeps find it."""
+    future = Future(faults=(Fault("", "running", 1, table="public.items"), Fault(RECOVERABLE, "full-load", 20)))
+    arn = run_until_failed(world, "ledger", "full-load", future)
+    reports = sweeps(world, 60, allow_reload=("catalog",))
+    assert reports[0].by_action == {"escalate": 1}
+    assert all(report.is_quiet for report in reports[1:])
+    assert world.starts("ledger") == ["start-replication"]
+    assert world.dms.replication("ledger").emptied == 1
+    [alert] = world.alerts()
+    assert "reload-target" in alert["text"]
+    assert arn in alert["text"]
+    assert world.case(arn).state is State.ESCALATED
+
+
+def test_wrong_credentials_are_told_and_then_mended(world: Recovering) -> None:
+    """Nothing is tried against wrong credentials; once a person has mended them and started it, one notice says so."""
+    arn = run_until_failed(world, "billing", "cdc", failing(WRONG_PASSWORD))
+    assert world.recover().by_action == {"escalate": 1}
+    [alert] = world.alerts()
+    assert "credentials" in alert["text"]
+    assert "10.0.0.7" not in alert["text"], "values stay out of alerts"
+    assert world.starts("billing") == ["start-replication"]
+    world.client.start_replication_task(ReplicationTaskArn=arn, StartReplicationTaskType="resume-processing")
+    reports = sweeps(world, 20)
+    assert sum(report.recovered for report in reports) == 1
+    assert [each["subject"] for each in world.alerts()] == ["DMS billing has recovered"]
+    assert world.case(arn).state is State.RECOVERED
+
+
+def test_a_person_says_that_the_cause_is_mended(world: Recovering) -> None:
+    """A run by hand with `cause_is_mended` restarts what waits for a person."""
+    run_until_failed(world, "billing", "cdc", failing(WRONG_PASSWORD))
+    world.recover()
+    request = ReplicationRequest(tasks=("billing",), dry_run=False, cause_is_mended=True)
+    work = world.work(request)
+    batch = find(work)
+    look_closer(work, batch)
+    decide_all(work, batch)
+    restart_all(work, batch)
+    tell(work, batch)
+    keep(work, batch)
+    note(work, batch)
+    assert finish(work, "by hand").by_action == {"resume": 1}
+    work.close()
+    assert world.starts("billing") == ["start-replication", "resume-processing"]
+    world.advance(700)
+    assert world.recover().recovered == 1
+
+
+def test_lost_position_is_reloaded_or_told(world: Recovering) -> None:
+    """Without its position, a task with a full load is reloaded if it may be; change capture alone never is."""
+    for name, migration in (("both", "full-load-and-cdc"), ("only", "cdc")):
+        run_until_failed(world, name, migration, failing(BINLOG))
+        world.dms.lose_position(name, BINLOG)
+    report = world.recover(allow_reload=("*",))
+    assert report.by_action == {"reload": 1, "escalate": 1}
+    assert world.starts("both")[-1] == "reload-target"
+    assert world.starts("only") == ["start-replication"]
+    assert sweeps(world, 20, allow_reload=("*",))[-1].recovered + 1 >= 1
+    assert world.status("both") == "running"
+
+
+def test_endpoint_that_returns(world: Recovering) -> None:
+    """While its endpoint is down each restart fails again and the waits grow; when it is back, the next one holds."""
+    arn = world.task("orders", "cdc", SOON)
+    world.start(arn)
+    world.advance(120)
+    world.dms.break_endpoint("source", "Lost connection to server during query.")
+    world.advance(120)
+    assert world.status("orders") == "failed"
+    sweeps(world, 20)
+    tried = len(world.starts("orders")) - 1
+    assert tried >= 1
+    world.dms.mend_endpoint("source")
+    reports = sweeps(world, 60)
+    assert sum(report.recovered for report in reports) == 1
+    assert world.status("orders") == "running"
+    assert world.alerts() == []
+
+
+def test_endpoint_that_stays_away(world: Recovering) -> None:
+    """Restarts that fail again at once end after a few, and a person is told once what was tried."""
+    arn = world.task("orders", "cdc", SOON)
+    world.start(arn)
+    world.advance(120)
+    world.dms.break_endpoint("source", "Lost connection to server during query.")
+    world.advance(120)
+    sweeps(world, 600)
+    assert world.starts("orders")[1:] == ["resume-processing"] * 3
+    [alert] = world.alerts()
+    assert alert["text"].count("resume-processing: failed again at once") == 3
+    assert world.memory(arn).told
+
+
+def test_what_worked_but_came_back_counts(world: Recovering) -> None:
+    """Restarts that hold for half an hour and fail again use up the budget; then a person is told."""
+    future = failing(RECOVERABLE, "cdc", after=1_800, times=None)
+    arn = world.task("orders", "cdc", future)
+    world.start(arn)
+    sweeps(world, 360, budget=3)
+    assert world.starts("orders") == ["start-replication", *["resume-processing"] * 3]
+    assert [alert["subject"].split(":")[0] for alert in world.alerts()] == ["DMS orders needs a person"]
+    assert world.case(arn).state is State.ESCALATED
+
+
+def test_quiet_source_is_no_failed_recovery(world: Recovering) -> None:
+    """A change capture that has nothing to send is recovered after the quiet time, not restarted again."""
+    arn = world.task("orders", "cdc", failing(RECOVERABLE, changes_per_second=0))
+    world.start(arn)
+    world.advance(300)
+    world.recover()
+    reports = sweeps(world, 70)
+    assert [report.recovered for report in reports] == [0, 0, 0, 0, 0, 0, 1]
+    assert world.starts("orders") == ["start-replication", "resume-processing"]
+    assert world.alerts() == []
+
+
+def test_resume_that_moves_nothing_is_told(world: Recovering) -> None:
+    """A full load that reports running after a resume and loads no rows is not taken for recovered."""
+    future = failing(RECOVERABLE, "full-load", after=20, resume_moves_nothing=True)
+    run_until_failed(world, "catalog", "full-load", future)
+    world.recover()
+    assert world.starts("catalog")[-1] == "resume-processing"
+    reports = sweeps(world, 70)
+    assert sum(report.recovered for report in reports) == 0
+    [alert] = world.alerts()
+    assert "loads no rows" in alert["text"]
+    assert "stop-replication-task" in alert["text"]
+
+
+def test_tables_in_error_are_reloaded_alone(world: Recovering) -> None:
+    """Just the tables in error are loaded again, while the task goes on."""
+    future = Future(faults=(Fault("", "cdc", 30, table="public.items"),))
+    arn = world.task("both", "full-load-and-cdc", future)
+    world.start(arn)
+    world.advance(300)
+    report = world.recover(allow_reload=("both",))
+    assert report.by_action == {"reload tables": 1}
+    assert world.starts("both") == ["start-replication"]
+    assert world.dms.replication("both").emptied == 1
+    [proved] = sweeps(world, 10, allow_reload=("both",))
+    assert proved.recovered == 1
+    assert world.recover(allow_reload=("both",)).is_quiet
+
+
+def test_serverless_is_recovered(world: Recovering) -> None:
+    """A serverless replication is resumed, watched while it is set up for minutes, and proved."""
+    arn = world.config("lake", "full-load-and-cdc", failing(RECOVERABLE, setup_seconds=1_500))
+    world.start(arn)
+    world.advance(1_500 + 20 + 60 + 40)
+    assert world.status("lake") == "failed"
+    assert world.recover().by_action == {"resume": 1}
+    reports = sweeps(world, 60)
+    assert [report.recovered for report in reports] == [0, 0, 0, 1, 0, 0]
+    assert world.starts("lake") == ["start-replication", "resume-processing"]
+
+
+def test_serverless_found_after_two_days(world: Recovering) -> None:
+    """Deprovisioned after 48 hours, it is not resumed any more."""
+    arn = world.config("lake", "full-load-and-cdc", failing(RECOVERABLE))
+    world.start(arn)
+    world.advance(3 * 86_400)
+    assert world.recover().by_action == {"escalate": 1}
+    assert world.recover(allow_reload=("lake",)).by_action == {"reload": 1}
+    world.advance(1_200)
+    assert world.recover(allow_reload=("lake",)).recovered == 1
+
+
+def test_nothing_named_nothing_touched(world: Recovering) -> None:
+    """A request without a scope acts on nothing, and lists what failed."""
+    run_until_failed(world, "orders", "cdc", failing(RECOVERABLE))
+    before = world.dms.calls
+    work = world.work(ReplicationRequest(dry_run=False))
+    assert not find(work).items
+    report = finish(work, "by hand")
+    assert report.found == 0
+    assert report.warnings == ("1 failed replications are outside the request, and not touched: orders",)
+    assert set(world.dms.calls) - set(before) <= {"DescribeReplicationTasks", "DescribeReplications"}
+    assert world.starts("orders") == ["start-replication"]
+
+
+def test_scope_by_name_arn_glob_and_tag(world: Recovering) -> None:
+    """Only what is named is restarted: by name, by ARN, by glob, by tag."""
+    names = ("by-name", "by-arn", "glob-1", "tagged", "not-meant")
+    arns = {}
+    for name in names:
+        tags = [{"Key": "reprise", "Value": "recover" if name == "tagged" else "no"}]
+        arns[name] = run_until_failed(world, name, "cdc", failing(RECOVERABLE), Tags=tags)
+    report = world.recover("by-name", arns["by-arn"], "glob-*", "tag:reprise=recover", trigger=Trigger.BY_HAND)
+    assert report.by_action == {"resume": 4}
+    assert {name for name in names if len(world.starts(name)) > 1} == set(names) - {"not-meant"}
+    assert "not-meant" in report.warnings[0]
+
+
+def test_dry_run_changes_nothing(world: Recovering) -> None:
+    """A dry run says what would be done, and neither DMS, ledger, topic nor archive sees a change."""
+    arn = run_until_failed(world, "orders", "cdc", failing(RECOVERABLE))
+    run_until_failed(world, "billing", "cdc", failing(WRONG_PASSWORD))
+    report = world.recover(dry_run=True)
+    assert report.by_action == {"resume": 1, "escalate": 1}
+    assert world.starts("orders") == ["start-replication"]
+    assert world.ledger.read_cases("replication_tasks", [arn]) == {}
+    assert world.alerts() == []
+    assert "Contents" not in world.s3.list_objects_v2(Bucket="archive")
+
+
+def test_two_sweeps_at_once_restart_nothing_twice(world: Recovering) -> None:
+    """Two runs that decided on the same facts restart each replication once, in whatever order they act."""
+    names = [f"task-{number}" for number in range(6)]
+    for name in names:
+        run_until_failed(world, name, "cdc", failing(RECOVERABLE))
+    request = ReplicationRequest(tasks=("*",), dry_run=False, trigger=Trigger.SWEEP)
+    works = [world.work(request), world.work(request)]
+    batches = [find(work) for work in works]
+    for work, batch in zip(works, batches, strict=True):
+        look_closer(work, batch)
+        decide_all(work, batch)
+    for one, two in zip(batches[0].items, reversed(batches[1].items), strict=True):
+        restart_all(works[0], type(batches[0])([one]))
+        restart_all(works[1], type(batches[1])([two]))
+    for work, batch in zip(works, batches, strict=True):
+        tell(work, batch)
+        keep(work, batch)
+        note(work, batch)
+    reports = [finish(work, "sweep") for work in works]
+    assert [world.starts(name) for name in names] == [["start-replication", "resume-processing"]] * 6
+    assert sum(report.by_action.get("resume", 0) for report in reports) == 6
+    assert not any(report.failed for report in reports)
+    for work in works:
+        work.close()
+
+
+class Killed(BaseException):
+    """The process is gone at this point."""
+
+
+def test_run_killed_between_claim_and_call(world: Recovering, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restart that was written down but never asked for is found out by the next run, and made after the backoff."""
+    arn = run_until_failed(world, "orders", "cdc", failing(RECOVERABLE))
+
+    def killed(*_: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.gateway, "restart", killed)
+        with pytest.raises(Killed):
+            world.recover()
+    assert world.case(arn).state is State.SENT
+    assert world.starts("orders") == ["start-replication"]
+    assert world.recover().by_action == {"wait": 1}
+    world.advance(600)
+    assert world.recover().by_action == {"resume": 1}
+    assert world.starts("orders") == ["start-replication", "resume-processing"]
+    world.advance(700)
+    assert world.recover().recovered == 1
+
+
+def test_run_killed_between_call_and_record(world: Recovering, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restart that was accepted before its run died is proved by the next run, and not made again."""
+    arn = run_until_failed(world, "orders", "cdc", failing(RECOVERABLE))
+    accepted = world.gateway.restart
+
+    def killed(*arguments: Any) -> None:
+        accepted(*arguments)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.gateway, "restart", killed)
+        with pytest.raises(Killed):
+            world.recover()
+    world.advance(700)
+    assert world.recover().recovered == 1
+    assert world.starts("orders") == ["start-replication", "resume-processing"]
+    assert world.case(arn).state is State.RECOVERED
+
+
+def test_500_tasks_in_one_sweep(world: Recovering) -> None:
+    """500 failed tasks are restarted in one sweep; every call is counted, and no second sees more than its rate."""
+    count = 500
+    for number in range(count):
+        arn = world.task(f"task-{number}", "cdc", mappings=MAPPINGS)
+        task = world.dms.replication(arn)
+        task.status, task.last_failure, task.checkpoint = "failed", RECOVERABLE, CHECKPOINT
+        task.fresh = task.began = task.ended = world.now
+    before = world.dms.calls
+    moments: list[float] = []
+    pace = world.pace()
+
+    class Counted(ReplicationGateway):
+        def _call(self, operation: str, **request: Any) -> Any:
+            answer = super()._call(operation, **request)
+            moments.append(world.seconds)
+            return answer
+
+    gateway = Counted(world.client, pace)
+    work = world.work(ReplicationRequest(tasks=("task-*",), dry_run=False, trigger=Trigger.SWEEP), gateway)
+    report = recover(work, "sweep")
+    work.close()
+    assert report.by_action == {"resume": count}
+    made = {name: calls - before.get(name, 0) for name, calls in world.dms.calls.items() if calls > before.get(name, 0)}
+    assert made == {
+        "DescribeReplicationTasks": 5 + count,  # five pages, and each once more just before it is restarted
+        "DescribeReplications": 1,
+        "DescribeReplicationInstances": 1,
+        "DescribeTableStatistics": count,
+        "StartReplicationTask": count,
+    }
+    total = sum(made.values())
+    assert pace.taken == total == len(moments)
+    assert world.seconds == pytest.approx((total - 8) / 8, abs=0.2)
+    for index in range(len(moments) - 16):
+        assert moments[index + 16] - moments[index] > 0.99, "a burst of 8 and a second of 8 are the most"
+
+
+def test_policy_object_is_the_default_one() -> None:
+    """The policy that nobody changed allows no reload and has the documented bounds."""
+    policy = ReplicationPolicy()
+    assert policy.allow_reload == ()
+    assert (policy.budget, policy.window_seconds) == (5, 6 * 3_600)
+    assert [round(wait.total_seconds() / 60) for wait in policy.backoff.ceilings(5)] == [1, 3, 9, 27, 60]
