@@ -67,18 +67,23 @@ def decide(facts: FlowFacts, history: History, policy: AppFlowPolicy, now: datet
     if not facts.runs:
         return Leave("S3", "the flow has not run")
     newest = facts.runs[0]
-    return _under_way_or_fine(newest, flow, policy, now) or _failed(newest, facts, history, policy, now)
+    return _under_way(facts, now) or _fine(newest, flow, policy) or _failed(newest, facts, history, policy, now)
 
 
-def _under_way_or_fine(newest: Run, flow: Flow, policy: AppFlowPolicy, now: datetime) -> Verdict | None:
-    if newest.is_under_way:
-        if now - newest.started > LONGEST_RUN + APPEARS_WITHIN:
-            return Escalate(
-                "R1",
-                "a run has been under way for more than 48 hours, after which AppFlow ends runs",
-                f"look at run {newest.id} in the AppFlow console; cancel it, or ask AWS support",
-            )
-        return Leave("R2", "a newer run is under way")
+def _under_way(facts: FlowFacts, now: datetime) -> Verdict | None:
+    running = [run for run in facts.runs if run.is_under_way]
+    if not running:
+        return None
+    if now - running[-1].started > LONGEST_RUN + APPEARS_WITHIN:
+        return Escalate(
+            "R1",
+            "a run has been under way for more than 48 hours, after which AppFlow ends runs",
+            f"look at run {running[-1].id} in the AppFlow console; cancel it, or ask AWS support",
+        )
+    return Leave("R2", "a run is under way")
+
+
+def _fine(newest: Run, flow: Flow, policy: AppFlowPolicy) -> Verdict | None:
     if newest.status is RunStatus.CANCELED:
         return Leave("R3", "a person cancelled the newest run")
     if newest.status is RunStatus.SUCCESSFUL:

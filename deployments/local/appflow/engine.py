@@ -73,6 +73,15 @@ class Engine:
         else:
             self._plan_report(flow, now)
 
+    def resume(self, flow: SimulatedFlow, now: datetime) -> None:
+        """Switch a flow on without the run that an activation brings."""
+        flow.status, flow.status_message, flow.activated = "Active", None, now
+        flow.generation += 1
+        if flow.trigger == "Scheduled":
+            self._plan_tick(flow, now)
+        else:
+            self._plan_report(flow, now)
+
     def suspend(self, flow: SimulatedFlow, message: str | None = None) -> None:
         """Switch a flow off; with a message when AppFlow itself does it."""
         flow.status, flow.status_message = "Suspended", message

@@ -18,6 +18,7 @@ class Outcome:
         records: records processed.
         failed_records: records that the destination refused; with an empty `error` the run still counts as a success.
         bytes_written: None: as many as the records ask for on success, none on failure.
+        tells_bytes: whether the record tells them.
         announced: whether its end is told to EventBridge (delivery is best effort).
         recorded: whether AppFlow keeps a record of it.
     """
@@ -27,6 +28,7 @@ class Outcome:
     records: int = 10
     failed_records: int = 0
     bytes_written: int | None = None
+    tells_bytes: bool = True
     announced: bool = True
     recorded: bool = True
 

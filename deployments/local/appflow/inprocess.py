@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -29,7 +30,7 @@ def client_for(simulator: Simulator, service: str = "appflow", *, total_attempts
         service: boto3's name of it.
         total_attempts: calls that the SDK makes by itself before it gives up.
     """
-    client: Any = boto3.client(
+    client: Any = _session().client(
         service,  # type: ignore[call-overload]
         region_name="us-east-1",
         aws_access_key_id="simulated",
@@ -54,6 +55,12 @@ def client_for(simulator: Simulator, service: str = "appflow", *, total_attempts
 
     client.meta.events.register(f"before-send.{service}", answer)
     return client
+
+
+@cache
+def _session() -> boto3.Session:
+    # One for all clients: it keeps the service models that were read.
+    return boto3.Session()
 
 
 def _text(value: str | bytes) -> str:

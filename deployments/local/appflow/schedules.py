@@ -34,7 +34,9 @@ def is_valid(expression: str) -> bool:
 
 
 def next_tick(properties: Mapping[str, Any], activated: datetime, after: datetime) -> datetime | None:
-    """The first nominal time after `after` at which the schedule fires, or None when it has ended.
+    """The first nominal time after `after` at which the schedule fires; None when it has ended.
+
+    A cron expression with L, W or # is taken and never fires here.
 
     Args:
         properties: the trigger's `Scheduled` member, as it was sent (times in seconds since 1970).
@@ -72,6 +74,8 @@ def _rate_tick(rate: re.Match[str], start: datetime, after: datetime) -> datetim
 
 def _cron_tick(fields: list[str], starts: datetime | None, after: datetime) -> datetime | None:
     """Tries every minute of the coming year, hours and days that cannot match left out."""
+    if re.search(r"[LW#](?![A-Z])", " ".join(fields).upper().replace("JUL", "")):
+        return None
     moment = max(after, starts - timedelta(minutes=1)) if starts else after
     moment = moment.astimezone(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
     last = moment + timedelta(days=366)

@@ -88,6 +88,11 @@ class AppFlowSimulator:
         self.advance()
         return self._engine.flows[name]
 
+    def pretend_active(self, name: str) -> None:
+        """Switch a flow on as if it had been on for long: its schedule goes on from now, and nothing runs at once."""
+        self.advance()
+        self._engine.resume(self._engine.flows[name], self._host.now())
+
     def names(self) -> list[str]:
         """The names of all flows."""
         return sorted(self._engine.flows)

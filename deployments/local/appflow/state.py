@@ -39,14 +39,16 @@ class SimulatedRun:
         outcome = self.outcome
         result: dict[str, Any] | None = None
         if not self.is_under_way:
-            failed = outcome.failed_records or (1 if outcome.error and outcome.records else 0)
             cancelled = self.status == "Canceled"
             result = {
-                "errorInfo": {"putFailuresCount": failed, "executionMessage": outcome.error[:2048] or None}
+                "errorInfo": {
+                    "putFailuresCount": outcome.failed_records,
+                    "executionMessage": outcome.error[:2048] or None,
+                }
                 if (outcome.error or outcome.failed_records) and not cancelled
                 else None,
                 "bytesProcessed": 0 if cancelled else outcome.records * 100,
-                "bytesWritten": 0 if cancelled else outcome.written,
+                "bytesWritten": (0 if cancelled else outcome.written) if outcome.tells_bytes else None,
                 "recordsProcessed": 0 if cancelled else outcome.records,
             }
         return {

@@ -131,8 +131,8 @@ class Situation:
         about: what it shows.
         sentence: id of the sentence that decides.
         action: the verdict's action.
-        end: what the simulated AppFlow looks like after the path has acted and a day has passed in which the connector
-            works: "untouched", "ran again", "twin ran", "switched on".
+        end: what was done to AppFlow after a day of sweeps in which the connector works: "untouched",
+            "ran again" (once), "twin ran" (once, and it was removed), "switched on".
         until: for waits, minutes from now (None: not checked here).
     """
 
@@ -189,8 +189,9 @@ SITUATIONS: tuple[Situation, ...] = (
     S("a deleted flow that is still described", "S2", "leave", "untouched", (F,), status=FlowStatus.DELETED),
     S("a new flow without runs", "S3", "leave", "untouched"),
     S("a scheduled draft without runs", "S3", "leave", "untouched", schedule=DAILY, status=FlowStatus.DRAFT),
-    S("a run that never ends", "R1", "escalate", "untouched", (run("InProgress", 60 * 50), F)),
-    S("a run just short of the limit", "R2", "leave", "untouched", (run("InProgress", 60 * 48 - 5), F)),
+    S("a run that never ends", "R1", "escalate", "untouched", (run("InProgress", 60 * 50), failed(60 * 51))),
+    S("a run just short of the limit", "R2", "leave", "untouched", (run("InProgress", 60 * 48 - 5), failed(60 * 49))),
+    S("an older run is still under way", "R2", "leave", "untouched", (F, run("InProgress", 60))),
     S("somebody's run is under way after the failure", "R2", "leave", "untouched", (run("InProgress", 1), F)),
     S("a run is being cancelled", "R2", "leave", "untouched", (run("CancelStarted", 1), F)),
     S("a scheduled run is under way", "R2", "leave", "untouched", (run("InProgress", 1), F), schedule=HOURLY),
@@ -280,7 +281,7 @@ SITUATIONS: tuple[Situation, ...] = (
         "another worker is making the attempt",
         "T6",
         "wait",
-        "untouched",
+        "ran again",
         (F,),
         history=(attempt(1, "run-30", 2, leased=True),),
         until=3,
@@ -453,7 +454,7 @@ SITUATIONS: tuple[Situation, ...] = (
         "activated a moment ago, and still off",
         "A2",
         "wait",
-        "untouched",
+        "switched on",
         (failed(90),),
         schedule=HOURLY,
         status=FlowStatus.SUSPENDED,
