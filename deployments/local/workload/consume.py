@@ -34,7 +34,7 @@ from deployments.local.guard import require_simulated_aws
 
 LOG_GROUP: Final = "/sample/orders-consumer"
 NAMESPACE: Final = "Sample/Orders"
-_THREADS = 8
+_THREADS = 16
 _FLUSH_SECONDS = 0.5
 
 log = logging.getLogger("orders")
@@ -180,13 +180,22 @@ class Consumer:
 
     def run(self, stopping: threading.Event) -> None:
         url = self.sqs.get_queue_url(QueueName=self.name)["QueueUrl"]
+        # Takes no more than it can begin at once, so that an order that hangs holds up no other.
+        free = threading.Semaphore(_THREADS)
         with ThreadPoolExecutor(_THREADS, thread_name_prefix=self.name) as pool:
             while not stopping.is_set():
+                if not free.acquire(timeout=0.5):
+                    continue
+                hands = 1 + sum(free.acquire(blocking=False) for _ in range(9))
                 answer = self.sqs.receive_message(
-                    QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1, MessageSystemAttributeNames=["All"]
+                    QueueUrl=url, MaxNumberOfMessages=hands, WaitTimeSeconds=1, MessageSystemAttributeNames=["All"]
                 )
                 self.reports.clock.heard(answer)
-                list(pool.map(lambda message: self._take(url, message), answer.get("Messages", [])))
+                messages = answer.get("Messages", [])
+                for message in messages:
+                    pool.submit(self._take, url, message).add_done_callback(lambda _: free.release())
+                if unused := hands - len(messages):
+                    free.release(unused)
 
     def _take(self, url: str, message: Mapping[str, Any]) -> None:
         begun = time.monotonic()
@@ -218,7 +227,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--dependency", required=True, help="URL of the payment and warehouse service")
     parser.add_argument("--release", type=int, choices=(1, 2), default=1, help="2 has the fix (default: %(default)s)")
     parser.add_argument("--retry-seconds", type=int, default=1, help="how long a failed order is hidden")
-    parser.add_argument("--timeout", type=float, default=0.3, help="seconds to wait for the service")
+    parser.add_argument("--timeout", type=float, default=0.8, help="seconds to wait for the service")
     parser.add_argument("--log-format", choices=("text", "json"), default="text")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
@@ -229,12 +238,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for ending in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ending, lambda *_: stopping.set())
     session = boto3.Session()
-    config = Config(max_pool_connections=_THREADS * 4)
+    config = Config(max_pool_connections=_THREADS * 2)
     sqs: Any = session.client("sqs", config=config)
     reports = Reports(session.client("logs"), session.client("cloudwatch"), ServerClock(), options.log_format)
     reports.open()
     # Each queue's share of threads may wait for the service at the same time.
-    limits = httpx.Limits(max_connections=_THREADS * 8)
+    limits = httpx.Limits(max_connections=_THREADS * 4)
     with (
         httpx.Client(
             base_url=options.dependency, timeout=options.timeout, limits=limits, trust_env=False

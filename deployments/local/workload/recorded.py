@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
-from uuid import UUID
+from uuid import NAMESPACE_URL, uuid5
 
 ACCOUNT: Final = "000000000000"
 REGION: Final = "us-east-1"
@@ -93,11 +93,11 @@ def _of_lambda(now: datetime) -> Iterable[Letter]:
     event = json.dumps({"order_id": "order-700101", "account": "acme", "placed": _iso(now)})
 
     def failed(name: str, code: str, message: str) -> Letter:
-        request = ("String", str(UUID(int=0x70 << 120 | len(message))))
+        request = ("String", str(uuid5(NAMESPACE_URL, name)))
         attributes = {"RequestID": request, "ErrorCode": ("Number", code), "ErrorMessage": ("String", message)}
         return Letter(name, "lambda", event, attributes)
 
-    yield failed("lambda-timeout", "200", "2026-03-02T10:11:12.300Z 5b1f Task timed out after 3.00 seconds")
+    yield failed("lambda-timeout", "200", f"{_iso(now)} 5b1f Task timed out after 3.00 seconds")
     yield failed("lambda-exception", "200", "'NoneType' object has no attribute 'email'")
     yield failed(
         "lambda-denied", "200", "An error occurred (AccessDeniedException) when calling the SendEmail operation"
