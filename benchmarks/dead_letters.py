@@ -16,7 +16,7 @@ from rich.table import Table
 from benchmarks.traffic import WriteUnits, environment, fill
 from blocks.estate import connect_from_environment
 from deployments.local.server import SimulatedAws
-from recovery.dead_letters import judge, outlook, settle
+from recovery.dead_letters import judge, outlook, sending, settle
 from recovery.dead_letters import run as begin
 from recovery.dead_letters.policy import DeadLetterPolicy, DeadLetterRequest
 from recovery.dead_letters.work import Work
@@ -121,8 +121,8 @@ def drain(work: Work) -> None:
             judge.look_up(work, batch)
             judge.diagnose_letters(work, batch)
             judge.decide_letters(work, batch)
-            settle.write_ahead(work, batch)
-            settle.send_letters(work, batch)
+            sending.write_ahead(work, batch)
+            sending.send_letters(work, batch)
             settle.record_cases(work, batch)
             settle.remove_letters(work, batch)
             settle.hold(work, batch)

@@ -35,7 +35,10 @@ def recover_dead_letters(
     try:
         with do.at_work(request) as work:
             for queue in do.find_queues(work, request):
-                drain(work, queue, request.policy_for(queue.name))
+                try:
+                    drain(work, queue, request.policy_for(queue.name))
+                except RepriseError as error:
+                    do.note_problem(work, queue, error)
             do.release_letters(work)
             return outcome(do.publish_report(work, do.subject(request), "dead-letters", "Dead letters"))
     except RepriseError as error:
@@ -76,7 +79,7 @@ def settle(work: Work, batch: Batch) -> None:
         carry_out(do.archive_letters, work, batch, batch.to_archive())
     carry_out(do.record_cases, work, batch)
     if batch.alerting:
-        carry_out(do.announce_groups, work, batch)
+        carry_out(do.announce_groups, work, batch, batch.to_announce())
     if batch.removing:
         carry_out(do.remove_letters, work, batch)
     if batch.hiding:

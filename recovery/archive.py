@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -120,7 +121,7 @@ class Archive:
             body = answer["Body"].read()
         try:
             return [json.loads(line) for line in gzip.decompress(body).splitlines() if line]
-        except (OSError, ValueError) as error:
+        except (OSError, EOFError, zlib.error, ValueError) as error:
             raise Refused(f"s3:GetObject: {key} is not a bundle of this archive: {type(error).__name__}") from error
 
     def copy_payload(self, bucket: str, key: str, to: str) -> None:

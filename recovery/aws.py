@@ -19,6 +19,7 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     ConnectTimeoutError,
+    CredentialRetrievalError,
     EndpointConnectionError,
     NoCredentialsError,
     NoRegionError,
@@ -33,20 +34,23 @@ from recovery.errors import Conflict, OutcomeUnknown, Refused, RepriseError, Tra
 THREADS = 16
 """Calls under way at once in one process, and the size of each client's connection pool."""
 
-# botocore's own lists leave these out, although all of them pass by themselves (measured with botocore 1.44.5).
+# botocore's own lists leave some of these out, although all of them pass by themselves (measured with botocore 1.44.5).
+# ServiceUnavailable is not one of them: it is a 503 that leaves open whether the work was done.
 _THROTTLES = frozenset(
     {
         "AWS.SimpleQueueService.RequestThrottled",
+        "BandwidthLimitExceeded",
         "KMS.ThrottlingException",
         "KmsThrottled",
         "KMSThrottling",
         "KMSThrottlingFault",
         "OverLimit",
+        "PriorRequestNotComplete",
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
         "RequestThrottled",
+        "RequestThrottledException",
         "SlowDown",
-        "ServiceUnavailable",
         "Throttled",
         "ThrottledException",
         "Throttling",
@@ -68,9 +72,19 @@ _CONFLICTS = frozenset(
         "PreconditionFailed",
     }
 )
+# The answer is an error, but what was asked for may have been done all the same.
+_UNKNOWN = frozenset(
+    {"InternalFailure", "InternalError", "InternalServerError", "RequestTimeout", "RequestTimeoutException"}
+)
 # Credentials that ran out in the middle of a run are renewed by the next session, so the next run may succeed.
 _CREDENTIALS = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
-_NEVER_SENT = (ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError, SSLError)
+_NEVER_SENT = (
+    ConnectTimeoutError,
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    ProxyConnectionError,
+    SSLError,
+)
 _SETUP = (NoCredentialsError, PartialCredentialsError, NoRegionError, ParamValidationError)
 
 
@@ -110,7 +124,7 @@ def translate(error: Exception, operation: str) -> RepriseError:
             kind = Conflict
         elif code in _CREDENTIALS:
             kind = Transient
-        elif status >= 500 or code in {"InternalFailure", "InternalError", "InternalServerError"}:
+        elif status >= 500 or code in _UNKNOWN:
             kind = OutcomeUnknown
         else:
             kind = Refused

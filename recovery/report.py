@@ -20,6 +20,8 @@ SAMPLES = 5
 """Sample ids kept for each group."""
 LISTED = 50
 """Rows shown of any list in an artifact; the full list lies in S3."""
+LONGEST_CELL = 500
+"""Characters shown of one text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +199,7 @@ def markdown(report: RecoveryReport, title: str) -> str:
         lines += ["|---:|---|---|---|---|---|"]
         for row in report.groups[:LISTED]:
             action = row.action if row.settled else f"{row.action}, did not go through"
-            cells = (row.kind or "-", action, row.reason, f"`{row.error}`" if row.error else "-", row.next_step or "-")
+            cells = (row.kind or "-", action, row.reason, _code(row.error), row.next_step or "-")
             lines.append(f"| {row.count} | " + " | ".join(map(_cell, cells)) + " |")
         if len(report.groups) > LISTED:
             lines.append(f"\n{len(report.groups) - LISTED} more groups are in the full list.")
@@ -258,6 +260,17 @@ def _facts(report: RecoveryReport) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    # What stands in a table must neither end its cell nor start a template or a tag.
-    flat = " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
-    return flat.replace("{{", "{ {").replace("}}", "} }")
+    # What stands in a table must neither end its cell nor start a template, a tag, a link or a picture.
+    flat = " ".join(text.split())
+    if len(flat) > LONGEST_CELL:
+        flat = flat[: LONGEST_CELL - 1] + "…"
+    flat = flat.replace("|", "\\|").replace("<", "&lt;").replace("](", "] (")
+    for opening, apart in (("{{", "{ {"), ("}}", "} }"), ("{%", "{ %"), ("{#", "{ #")):
+        while opening in flat:
+            flat = flat.replace(opening, apart)
+    return flat
+
+
+def _code(text: str) -> str:
+    # A backtick in the text would end the span, and what follows would be read as markdown.
+    return "`" + text.replace("`", "'") + "`" if text else "-"

@@ -16,12 +16,13 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
 from blocks.connection import Connection
 from blocks.estate import connect
-from recovery.dead_letters import judge, outlook, replay, run, settle
+from recovery.dead_letters import judge, outlook, replay, run, sending, settle
 from recovery.dead_letters.batch import Batch
-from recovery.dead_letters.gateway import Sqs, name_of
+from recovery.dead_letters.gateway import Sqs, name_of, queue_problem
 from recovery.dead_letters.letters import Queue
 from recovery.dead_letters.policy import DeadLetterPolicy, DeadLetterRequest, ReplayRequest
 from recovery.dead_letters.work import Work
+from recovery.errors import RepriseError
 from recovery.logs import Logs
 from recovery.report import RecoveryReport
 from tasks.policies import ONCE, REPEATABLE, SEND
@@ -54,7 +55,7 @@ def at_work(request: DeadLetterRequest | ReplayRequest) -> Iterator[Work]:
         BadInput: nothing says where to work.
     """
     for policy in _policies(request):
-        judge.rules_of(policy)  # a wrong rules file must be told before anything is received
+        judge.check(policy)
     work = work_of(connect(request.estate), request)
     try:
         yield work
@@ -130,13 +131,13 @@ def decide_letters(work: Work, batch: Batch) -> None:
 @task(name="write ahead", task_run_name="write ahead {batch.healing} of {batch.name}", **REPEATABLE)
 def write_ahead(work: Work, batch: Batch) -> None:
     """Write down what is about to be sent."""
-    settle.write_ahead(work, batch)
+    sending.write_ahead(work, batch)
 
 
 @task(name="send letters", task_run_name="send {batch.healing} of {batch.name}", **SEND)
 def send_letters(work: Work, batch: Batch) -> None:
     """Send what is to be healed."""
-    settle.send_letters(work, batch)
+    sending.send_letters(work, batch)
 
 
 @task(name="archive letters", task_run_name="archive {batch.archiving} of {batch.name}", **REPEATABLE)
@@ -151,7 +152,7 @@ def record_cases(work: Work, batch: Batch) -> None:
     settle.record_cases(work, batch)
 
 
-@task(name="alert", task_run_name="alert about {batch.name}", **ONCE)
+@task(name="alert", task_run_name="alert about {batch.name}", **SEND)
 def announce_groups(work: Work, batch: Batch) -> None:
     """Tell people, once for each group."""
     settle.announce_groups(work, batch)
@@ -167,6 +168,11 @@ def remove_letters(work: Work, batch: Batch) -> None:
 def hide_letters(work: Work, batch: Batch) -> None:
     """Keep letters hidden until their next attempt is due."""
     settle.hide_letters(work, batch)
+
+
+def note_problem(work: Work, queue: Queue, error: RepriseError) -> None:
+    """A queue that cannot be worked on (any further) is one line in the report."""
+    work.problems.append(queue_problem(queue.name, error))
 
 
 def hold(work: Work, batch: Batch) -> None:

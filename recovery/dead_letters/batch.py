@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from recovery.archive import Pointer
 from recovery.cases import Case
 from recovery.dead_letters.flights import Flight
 from recovery.dead_letters.letters import Letter, Queue
 from recovery.dead_letters.policy import DeadLetterPolicy
-from recovery.dead_letters.rules import Unconfirmed
+from recovery.dead_letters.rules import LEASE_MARGIN, Unconfirmed
 from recovery.dead_letters.verdicts import Alert, Archive, Finish, Heal, Hide, Leave, Verdict
-from recovery.errors import RepriseError
+from recovery.errors import RepriseError, Transient
 from recovery.failures import Diagnosis, Evidence
 
 
@@ -30,6 +31,7 @@ class Item:
         verdict: what was decided.
         pointer: where its archived copy stands.
         new_id: message id of the copy that was sent.
+        maybe_sent: a send of it was not answered, so a copy may be on its way.
         failure: why the action did not go through; the letter then stays in its queue.
         removed: the original is gone.
     """
@@ -45,6 +47,7 @@ class Item:
         "history",
         "key",
         "letter",
+        "maybe_sent",
         "new_id",
         "pending",
         "pointer",
@@ -68,6 +71,7 @@ class Item:
         self.verdict: Verdict = Leave("not decided")
         self.pointer: Pointer | None = None
         self.new_id = ""
+        self.maybe_sent = False
         self.failure: RepriseError | None = None
         self.removed = False
 
@@ -75,6 +79,11 @@ class Item:
     def archives(self) -> bool:
         """Whether its verdict puts a copy into the archive."""
         return isinstance(self.verdict, Archive | Alert)
+
+    @property
+    def is_certainly_unsent(self) -> bool:
+        """No copy of it is on its way: its send was refused, throttled or never begun."""
+        return not self.new_id and not self.maybe_sent
 
     @property
     def wants_alert(self) -> bool:
@@ -138,7 +147,7 @@ class Batch:
     @property
     def alerting(self) -> int:
         """Letters about which a person must be told before they may be removed."""
-        return sum(item.wants_alert for item in self.items if item.failure is None)
+        return len(self.to_announce())
 
     @property
     def removing(self) -> int:
@@ -153,9 +162,23 @@ class Batch:
         """Items whose copy is to be put into the archive and is not yet."""
         return [item for item in self.having(Archive, Alert) if item.pointer is None]
 
+    def to_announce(self) -> list[Item]:
+        """Items that may be removed only after a person was told."""
+        return [item for item in self.items if item.failure is None and item.wants_alert]
+
     def having(self, *kinds: type[Verdict]) -> list[Item]:
         """Items with a verdict of these kinds whose action has not failed so far."""
         return [item for item in self.items if isinstance(item.verdict, kinds) and item.failure is None]
+
+    def aboard(self, flight: Flight) -> list[Item]:
+        """The items that a flight speaks of."""
+        ids = {passenger.message_id for passenger in flight.passengers}
+        return [item for item in self.items if item.letter.message_id in ids]
+
+    def keep_to_leases(self, items: Sequence[Item], now: datetime) -> None:
+        """Nothing more is done on letters that another run may hold soon; what was done stands in the ledger."""
+        late = [item for item in items if item.letter.lease_until - now < LEASE_MARGIN]
+        self.give_up(Transient("the time for which this run held it ran out; the next run completes it"), late)
 
     def give_up(self, error: RepriseError, items: Sequence[Item] | None = None) -> None:
         """The step could not be done for these items (all): they stay in their queue, with the reason."""

@@ -7,8 +7,10 @@ letter with the content of an unconfirmed send inherits its attempt.
 
 Three small items a flight, in the ledger:
     pk `flight#<queue>`  sk `open#<id>`         the letters; removed when the flight is closed
-    pk `flight#<queue>`  sk `sent#<id>`         the cases are written; names the letters for which that is not so
+    pk `flight#<queue>`  sk `sent#<id>`         the cases are written; names the letters for which that is not so, and
+                                                those that certainly were not sent
     pk `settle#<queue>`  sk `<due>#<id>`        after closing: the new cases, until their settle time has passed
+A letter that certainly was not sent (refused, throttled) leaves nothing open: it does not use up a try.
 """
 
 from __future__ import annotations
@@ -75,10 +77,12 @@ class Settling:
     Attributes:
         sk: its key in the ledger.
         keys: keys of the cases that were written for it.
+        arrived: when the last of its letters could be received: a case that changed later speaks of a later send.
     """
 
     sk: str
     keys: tuple[str, ...]
+    arrived: datetime
 
 
 class Flights:
@@ -114,16 +118,20 @@ class Flights:
         """What is open of a queue's flights (of interrupted runs, and of those under way right now)."""
         opened: dict[str, list[Passenger]] = {}
         unsaid: dict[str, frozenset[str]] = {}
+        unsent: dict[str, frozenset[str]] = {}
         for record in self._ledger.query(_pk(queue)):
             what, flight = record.sk.split("#", 1)
             if what == "open":
                 opened[flight] = [Passenger(*letter) for letter in record.data["letters"]]
             else:
                 unsaid[flight] = frozenset(record.data["not"])
+                unsent[flight] = frozenset(record.data["unsent"])
         by_letter: dict[str, Unconfirmed] = {}
         by_content: dict[str, Unconfirmed] = {}
         for flight, passengers in opened.items():
             for p in passengers:
+                if p.message_id in unsent.get(flight, ()):
+                    continue
                 sent = flight in unsaid and p.message_id not in unsaid[flight]
                 own = Unconfirmed(p.attempt, p.tries, sent, same_letter=True)
                 by_letter[p.message_id] = _further(by_letter.get(p.message_id), own)
@@ -132,26 +140,46 @@ class Flights:
                     by_content[p.content] = _further(by_content.get(p.content), copy)
         return Open(by_letter, by_content)
 
-    def confirmation(self, flight: Flight, unconfirmed: Sequence[str], now: datetime) -> Item:
-        """The write that says that the cases of a flight stand in the ledger, but for these originals."""
-        record = Record(_pk(flight.queue), f"sent#{flight.id}", {"not": sorted(unconfirmed)}, 0)
+    def confirmation(self, flight: Flight, unconfirmed: Sequence[str], unsent: Sequence[str], now: datetime) -> Item:
+        """The write that says that the cases of a flight stand in the ledger, and for which originals that is not so.
+
+        Args:
+            flight: the flight.
+            unconfirmed: originals whose send was not answered.
+            unsent: originals that certainly were not sent.
+            now: the time.
+        """
+        data = {"not": sorted(unconfirmed), "unsent": sorted(unsent)}
+        record = Record(_pk(flight.queue), f"sent#{flight.id}", data, 0)
         return put(record_item(record, now + KEEP))
 
-    def closing(self, flight: Flight, keys: Sequence[str], settled: datetime) -> list[Item]:
-        """The writes that close a flight all of whose originals are gone; `keys`: the cases to look at once settled."""
-        record = Record(_settle_pk(flight.queue), f"{settled.isoformat()}#{flight.id}", {"keys": list(keys)}, 0)
-        return [
+    def closing(self, flight: Flight, keys: Sequence[str], arrived: datetime, settle: timedelta) -> list[Item]:
+        """The writes that close a flight about which nothing is open any more.
+
+        Args:
+            flight: the flight.
+            keys: the cases to look at once they have settled; none for a flight of which nothing was sent.
+            arrived: when the last of its letters can be received.
+            settle: how long they must then stay away.
+        """
+        writes = [
             delete(_pk(flight.queue), f"open#{flight.id}"),
             delete(_pk(flight.queue), f"sent#{flight.id}"),
-            put(record_item(record, settled + KEEP)),
         ]
+        if keys:
+            settled = arrived + settle
+            data = {"keys": list(keys), "arrived": arrived.isoformat()}
+            record = Record(_settle_pk(flight.queue), f"{settled.isoformat()}#{flight.id}", data, 0)
+            writes.append(put(record_item(record, settled + KEEP)))
+        return writes
 
     def settled(self, queue: str, now: datetime, most: int) -> Iterator[Settling]:
         """Closed flights of a queue whose settle time has passed, the oldest first."""
         for count, record in enumerate(self._ledger.query(_settle_pk(queue), up_to=now.isoformat())):
             if count >= most:
                 return
-            yield Settling(record.sk, tuple(record.data["keys"]))
+            arrived = datetime.fromisoformat(record.data["arrived"])
+            yield Settling(record.sk, tuple(record.data["keys"]), arrived)
 
     def forget(self, queue: str, settled: Sequence[Settling]) -> None:
         """Remove settled flights that were counted."""

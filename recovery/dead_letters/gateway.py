@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from recovery.aws import calling, is_throttle
 from recovery.dead_letters.letters import BATCH, Letter, Queue
@@ -25,6 +25,8 @@ ACTIONS = {
     "hide": ("sqs:ChangeMessageVisibility",),
 }
 """IAM actions of each method. SQS authorises its batch calls by the single action."""
+
+_T = TypeVar("_T")
 
 GLOB = frozenset("*?[")
 
@@ -64,13 +66,13 @@ class Sqs:
         self._client = client
         self._sender = sender
 
-    def find(self, wanted: Sequence[str]) -> tuple[list[str], list[str]]:
-        """URLs of the queues that are named, and a line for each name that cannot be had.
+    def find(self, wanted: Sequence[str]) -> tuple[list[str], dict[str, RepriseError]]:
+        """URLs of the queues that are named, and what was said of each name that cannot be had.
 
         A glob finds queues that are some queue's dead-letter queue. A name or URL is taken as it is.
         """
         urls: dict[str, None] = {}
-        problems: list[str] = []
+        failed: dict[str, RepriseError] = {}
         for name in wanted:
             try:
                 if name.startswith(("https://", "http://")):
@@ -81,8 +83,8 @@ class Sqs:
                 else:
                     urls[self.url(name)] = None
             except RepriseError as error:
-                problems.append(queue_problem(name, error))
-        return list(urls), problems
+                failed[name] = error
+        return list(urls), failed
 
     def url(self, name: str) -> str:
         """The URL of a queue by its name.
@@ -214,6 +216,11 @@ class Sqs:
         return {f"{start}:{source.rsplit('/', 1)[1]}": source for source in urls}
 
 
+def paired(parts: Sequence[Sequence[_T]], outcomes: Sequence[Sequence[Outcome]]) -> list[tuple[_T, Outcome]]:
+    """Each thing of each batch with what became of it."""
+    return [pair for part, said in zip(parts, outcomes, strict=True) for pair in zip(part, said, strict=True)]
+
+
 def queue_problem(name: str, error: RepriseError) -> str:
     """One clear line about a queue that cannot be worked on, with the permission or setting that is missing."""
     if is_missing(error):
@@ -263,6 +270,9 @@ def _outcomes(
 def _failure(item: Mapping[str, Any], operation: str) -> NotSent:
     code = str(item.get("Code", ""))
     text = f"{operation}: {code}: {item.get('Message', '')}"
-    if is_throttle(code) or not item.get("SenderFault"):
+    if is_throttle(code):
         return NotSent(Transient(text, code=code, operation=operation))
+    if not item.get("SenderFault"):
+        # As with a whole request that SQS answers with a 5xx: the entry may have been carried out.
+        return NotSent(OutcomeUnknown(text, code=code, operation=operation))
     return NotSent(Refused(text, code=code, operation=operation), its_own_fault=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from recovery.cases import Case
@@ -17,6 +18,7 @@ from recovery.dead_letters.work import PATH, Work
 from recovery.errors import BadInput, Refused, RepriseError
 from recovery.failures import (
     DEFAULT_RULES,
+    Diagnosis,
     Origin,
     RuleSet,
     body_shape,
@@ -28,6 +30,7 @@ from recovery.failures import (
     recognise,
     violates_schema,
 )
+from recovery.failures.schemas import check_schema
 
 ROUND = 1000
 """Letters in one round: one task run each for receiving, diagnosing, deciding, acting, recording and removing."""
@@ -49,10 +52,13 @@ def receive(work: Work, queue: Queue, policy: DeadLetterPolicy) -> Batch:
     letters: list[Letter] = []
     taken = 0
     empties = 0
-    visible = queue.visible or BATCH
+    visible = max(0, queue.visible - work.taken_of[queue.name])
     while len(letters) < min(ROUND, work.room) and taken < ROUND_BYTES and not work.time_is_up:
-        polls = max(1, min(work.threads, -(-(min(ROUND, work.room) - len(letters)) // BATCH), -(-visible // BATCH)))
-        answers = work.each(lambda _: _poll(work, queue), range(polls))
+        wanted = min(ROUND, work.room) - len(letters)
+        polls = max(1, min(work.threads, -(-wanted // BATCH), -(-visible // BATCH)))
+        asked = [BATCH] * (polls - 1) + [wanted - BATCH * (polls - 1)]
+        wait = POLL_SECONDS if visible else 0  # nothing is expected: an empty poll and SQS's count then end the drain
+        answers = work.each(partial(_poll, work, queue, wait), asked)
         got = [letter for answer in answers if not isinstance(answer, RepriseError) for letter in answer]
         failed = [answer for answer in answers if isinstance(answer, RepriseError)]
         if failed and not got and not letters:
@@ -75,6 +81,7 @@ def receive(work: Work, queue: Queue, policy: DeadLetterPolicy) -> Batch:
                 )
                 break
     work.taken += len(letters)
+    work.taken_of[queue.name] += len(letters)
     return Batch(queue, policy, [_recognised(letter, policy) for letter in letters])
 
 
@@ -115,15 +122,14 @@ def diagnose_letters(work: Work, batch: Batch) -> None:
         )
     _ask_logs(work, batch)
     for item in batch.items:
-        if item.evidence.is_empty:
-            continue
-        item.diagnosis = diagnose(item.evidence, rules)
-        if item.diagnosis.rule == "none" and policy.body_schema is not None:
-            violation = violates_schema(item.letter.body, policy.body_schema)
-            if violation is not None:
-                item.diagnosis = diagnose(violation, rules)
-        item.error = normalise(item.evidence.error)
-        item.group = fingerprint(item.diagnosis, item.evidence.error)
+        if not item.evidence.is_empty:
+            item.diagnosis = diagnose(item.evidence, rules)
+        if policy.body_schema is not None and not item.pending and _is_silent(item.diagnosis):
+            item.diagnosis = violates_schema(item.letter.body, policy.body_schema) or item.diagnosis
+        if item.diagnosis is not None:
+            error = item.evidence.error or item.diagnosis.reason
+            item.error = normalise(error)
+            item.group = fingerprint(item.diagnosis, error)
 
 
 def decide_letters(work: Work, batch: Batch) -> None:
@@ -154,15 +160,29 @@ def decide_letters(work: Work, batch: Batch) -> None:
             unconfirmed=item.unconfirmed,
             destination=item.destination,
             hidden=batch.queue.in_flight + work.hidden[batch.queue.name],
+            follows=batch.queue.fifo and (batch.queue.name, item.letter.group_id) in work.going,
             evidence_pending=item.pending,
         )
         item.verdict = decide(known, batch.policy, now, work.draw(), spread)
         if isinstance(item.verdict, Heal):
             work.sent_to[item.destination] += 1
+            if batch.queue.fifo:
+                work.going.add((batch.queue.name, item.letter.group_id))
         elif isinstance(item.verdict, Hide) and item.verdict.hidden:
             work.hidden[batch.queue.name] += 1
         if isinstance(item.verdict, Leave | Hide):
             blocked.add(item.letter.group_id)
+
+
+def check(policy: DeadLetterPolicy) -> None:
+    """Refuse a policy that cannot be followed, before anything is received.
+
+    Raises:
+        BadInput: the rules file or the schema is wrong; the message names rule and field.
+    """
+    rules_of(policy)
+    if policy.body_schema is not None:
+        check_schema(policy.body_schema)
 
 
 def rules_of(policy: DeadLetterPolicy) -> RuleSet:
@@ -179,9 +199,9 @@ def rules_of(policy: DeadLetterPolicy) -> RuleSet:
     return load_rules(path)
 
 
-def _poll(work: Work, queue: Queue) -> list[Letter] | RepriseError:
+def _poll(work: Work, queue: Queue, wait: int, most: int) -> list[Letter] | RepriseError:
     try:
-        return work.sqs.receive(queue, BATCH, work.lease, POLL_SECONDS, work.now())
+        return work.sqs.receive(queue, most, work.lease, wait, work.now())
     except RepriseError as error:
         return error
 
@@ -189,6 +209,10 @@ def _poll(work: Work, queue: Queue) -> list[Letter] | RepriseError:
 def _recognised(letter: Letter, policy: DeadLetterPolicy) -> Letter:
     origin = recognise(letter.body, letter.attributes, letter.system, policy.error_attributes)
     return replace(letter, origin=origin, shape=body_shape(letter.body))
+
+
+def _is_silent(diagnosis: Diagnosis | None) -> bool:
+    return diagnosis is None or diagnosis.rule == "none"
 
 
 def _ask_logs(work: Work, batch: Batch) -> None:
@@ -224,7 +248,7 @@ def _destination(work: Work, letter: Letter, queue: Queue, policy: DeadLetterPol
     problem = ""
     if not named:
         problem = f"destination: queue {policy.destination} does not exist, so letters without a source cannot go there"
-    elif named == queue.url:
+    elif name_of(named) == queue.name:
         problem = f"destination: queue {queue.name} cannot be its own destination"
     if problem and problem not in work.problems:
         work.problems.append(problem)

@@ -69,7 +69,7 @@ class Letter:
     system: Mapping[str, str] = field(repr=False)
     lease_until: datetime
     origin: Origin = Origin.UNKNOWN
-    shape: BodyShape = BodyShape.PLAIN
+    shape: BodyShape = BodyShape.OTHER
 
     @property
     def source_arn(self) -> str:
@@ -107,7 +107,7 @@ def content_hash(letter: Letter) -> str:
     digest = hashlib.sha256(letter.body.encode("utf-8", "surrogatepass"))
     for name in sorted(letter.attributes):
         value = letter.attributes[name]
-        digest.update(b"\0" + name.encode() + b"\0" + str(value.get("DataType", "")).encode())
+        digest.update(b"\0" + name.encode() + b"\0" + str(value.get("DataType", "")).encode() + b"\0")
         binary = value.get("BinaryValue")
         digest.update(bytes(binary) if binary is not None else str(value.get("StringValue", "")).encode())
     digest.update(b"\0" + letter.group_id.encode())
@@ -231,7 +231,7 @@ def _short(value: str) -> str:
 def _at(body: str, path: str) -> object:
     try:
         value: object = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     for part in path.split("."):
         if not isinstance(value, dict) or part not in value:

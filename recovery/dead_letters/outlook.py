@@ -26,7 +26,7 @@ def count_recovered(work: Work, queue: Queue) -> int:
     groups: Counter[str] = Counter()
     for flight in settled:
         for case in work.ledger.read_cases(PATH, flight.keys).values():
-            if case.state is State.SENT:
+            if case.state is State.SENT and case.changed <= flight.arrived:
                 groups[case.group] += 1
                 work.recovered += 1
                 work.seconds_to_recover += max(0.0, (case.changed - case.first_seen).total_seconds())

@@ -197,4 +197,5 @@ class ReplayRequest(BaseModel):
     @property
     def is_empty(self) -> bool:
         """No filter named: nothing is touched."""
-        return not (self.queues or self.kinds or self.groups or self.message_ids)
+        chosen = (self.queues, self.kinds, self.groups, self.message_ids, self.first_seen_from, self.first_seen_until)
+        return not any(chosen)

@@ -49,6 +49,7 @@ def cases(item: Item, batch: Batch, now: datetime, archive_keep: timedelta) -> I
             "archive": item.pointer.as_json(),
             "id": item.letter.message_id,
             "origin": item.letter.origin.value,
+            "identity": item.key,
             "alert": isinstance(verdict, Alert),
             "error": item.error,
             "step": verdict.next_step,
@@ -120,7 +121,8 @@ def payload_of(item: Item) -> tuple[str, str] | None:
     if item.letter.shape is not BodyShape.EXTENDED_POINTER:
         return None
     pointer = json.loads(item.letter.body)[1]
-    return str(pointer["s3BucketName"]), str(pointer["s3Key"])
+    bucket, key = pointer.get("s3BucketName"), pointer.get("s3Key")
+    return (bucket, key) if isinstance(bucket, str) and isinstance(key, str) and bucket and key else None
 
 
 def payload_copy_key(item: Item) -> str:

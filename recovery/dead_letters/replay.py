@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
+from itertools import groupby
 from typing import Any
 from uuid import uuid4
 
@@ -16,9 +17,10 @@ from recovery.dead_letters.flights import SIZE, Flight, Passenger
 from recovery.dead_letters.gateway import NotSent, Outcome, name_of
 from recovery.dead_letters.letters import Letter, batches, content_hash, entry, from_record, size
 from recovery.dead_letters.policy import ReplayRequest
-from recovery.dead_letters.rules import TRIES
+from recovery.dead_letters.rules import LONGEST_DELAY, TRIES
 from recovery.dead_letters.work import PATH, Work
 from recovery.errors import Conflict, OutcomeUnknown, Refused, RepriseError
+from recovery.failures import Origin
 from recovery.ledger import Item as Write
 from recovery.ledger import case_item, put
 from recovery.report import Entry
@@ -31,13 +33,14 @@ KEEP = timedelta(days=30)
 class Chosen:
     """One archived letter on its way back."""
 
-    __slots__ = ("case", "claimed", "destination", "failure", "letter", "new_id", "tries")
+    __slots__ = ("case", "claimed", "delay", "destination", "failure", "letter", "new_id", "tries")
 
     def __init__(self, case: Case) -> None:
         self.case = case
         self.claimed: Case | None = None
         self.letter: Letter | None = None
         self.destination = ""
+        self.delay = timedelta(0)
         self.new_id = ""
         self.tries = 1
         self.failure: RepriseError | None = None
@@ -130,12 +133,19 @@ def claim(work: Work, selection: Selection) -> None:
 
 def send_back(work: Work, selection: Selection, request: ReplayRequest) -> None:
     """Write flights, send, and write the cases: the new one with a fresh budget, the old one as replayed."""
-    ready = selection.ready()
-    for start in range(0, len(ready), SIZE):
+    # Flights and settling are kept by queue; the order of a FIFO group is the order in which its letters died.
+    ready = sorted(selection.ready(), key=lambda one: (one.case.source, _letter(one).sequence))
+    parts = [list(ones) for _, ones in groupby(ready, key=lambda one: one.case.source)]
+    for flight in [part[start : start + SIZE] for part in parts for start in range(0, len(part), SIZE)]:
         if work.time_is_up:
-            _give_back(work, ready[start:], Conflict("the run's time was up; nothing was sent"))
-            return
-        _send_flight(work, ready[start : start + SIZE], request)
+            _give_back(work, flight, Conflict("the run's time was up; nothing was sent"))
+            continue
+        try:
+            _send_flight(work, flight, request)
+        except RepriseError as error:
+            # What was sent of it is not written down: the claims run out by themselves, and the try is counted.
+            for one in flight:
+                one.failure = one.failure or error
 
 
 def entries(selection: Selection, dry_run: bool) -> Iterator[Entry]:
@@ -212,10 +222,14 @@ def _send_flight(work: Work, ones: Sequence[Chosen], request: ReplayRequest) -> 
         by_destination[one.destination].append(one)
     for url, bound in by_destination.items():
         fifo = url.endswith(".fifo")
-        ordered = sorted(bound, key=lambda one: _letter(one).sequence) if fifo else bound
-        parts = [[ordered[index] for index in part] for part in batches([size(_letter(one)) for one in ordered])]
-        for part in parts if not fifo else [[one] for one in ordered]:
+        parts = [[bound[index] for index in part] for part in batches([size(_letter(one)) for one in bound])]
+        stuck: set[str] = set()
+        for part in parts if not fifo else [[one] for one in bound]:
+            if fifo and _letter(part[0]).group_id in stuck:
+                part[0].failure = Conflict("an earlier letter of its group was not sent, and order is kept")
+                continue
             _send_part(work, part, url, fifo=fifo, per_second=request.max_per_second)
+            stuck |= {_letter(one).group_id for one in part if one.failure is not None}
     writes: list[Write] = []
     unknown = []
     for one in ones:
@@ -226,18 +240,19 @@ def _send_flight(work: Work, ones: Sequence[Chosen], request: ReplayRequest) -> 
     work.ledger.write_items(writes)
     _give_back(work, [one for one in ones if not one.new_id and one not in unknown], None)
     if not unknown:
-        keys = [one.new_id for one in ones if one.new_id]
+        keys = [_new_key(one) for one in ones if one.new_id]
         settle = timedelta(seconds=request.settle_seconds)
-        work.ledger.write_items(work.flights.closing(flight, keys, now + settle))
+        work.ledger.write_items(work.flights.closing(flight, keys, work.now() + max(one.delay for one in ones), settle))
 
 
 def _send_part(work: Work, part: Sequence[Chosen], url: str, *, fifo: bool, per_second: float) -> None:
     sends = []
     for index, one in enumerate(part):
-        delay = timedelta(seconds=0 if fifo else min(900, work.sent_to[url] / per_second))
+        if not fifo:
+            one.delay = min(LONGEST_DELAY, timedelta(seconds=work.sent_to[url] / per_second))
         work.sent_to[url] += 1
         # The deduplication id must differ from every attempt of a heal, and be the same for every try of this replay.
-        sends.append(entry(_letter(one), index, delay, fifo=fifo, attempt=-1))
+        sends.append(entry(_letter(one), index, one.delay, fifo=fifo, attempt=-1))
     outcomes: list[Outcome] = work.sqs.send(url, sends, fifo=fifo)
     for one, outcome in zip(part, outcomes, strict=True):
         if isinstance(outcome, NotSent):
@@ -250,11 +265,11 @@ def _settled(one: Chosen, now: datetime) -> list[Case]:
     case = one.case
     sent = replace(
         case,
-        key=one.new_id,
+        key=_new_key(one),
         state=State.SENT,
         attempts=0,
         tries=1,
-        changed=now,
+        changed=now + one.delay,
         due=None,
         expires=now + KEEP,
         reason="replayed from the archive",
@@ -262,6 +277,14 @@ def _settled(one: Chosen, now: datetime) -> list[Case]:
     )
     done = replace(case, state=State.REPLAYED, changed=now, detail={**case.detail, "next": sent.key})
     return [sent, done]
+
+
+def _new_key(one: Chosen) -> str:
+    """Where the next run looks for the case of the letter that was sent: what a comeback is counted by."""
+    if _letter(one).origin is Origin.SQS_REDRIVE:
+        return one.new_id
+    identity = str(one.case.detail.get("identity", ""))
+    return one.new_id if identity in ("", one.case.key) else identity
 
 
 def _give_back(work: Work, ones: Sequence[Chosen], error: RepriseError | None) -> None:

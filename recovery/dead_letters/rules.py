@@ -13,7 +13,7 @@ from recovery.cases import Case, State
 from recovery.dead_letters.letters import Letter, Queue
 from recovery.dead_letters.policy import Action, DeadLetterPolicy, WithoutEvidence
 from recovery.dead_letters.verdicts import Alert, Archive, Finish, Heal, Hide, Leave, Verdict
-from recovery.failures import Diagnosis, Kind, Origin
+from recovery.failures import TRANSIENT_KINDS, Diagnosis, Kind, Origin
 
 TRIES = 3
 """How often one attempt is begun when its sends stay unconfirmed."""
@@ -58,6 +58,7 @@ class Known:
         unconfirmed: what an interrupted run left open, or None.
         destination: URL of the queue it would go back to, or "" when it has none.
         hidden: letters of this queue that are hidden already.
+        follows: an earlier letter of its FIFO group is sent now, after its own wait.
         evidence_pending: the log group could not be read, or has nothing yet: a later run may know more.
     """
 
@@ -69,6 +70,7 @@ class Known:
     unconfirmed: Unconfirmed | None
     destination: str
     hidden: int = 0
+    follows: bool = False
     evidence_pending: str = ""
 
 
@@ -102,15 +104,13 @@ def decide(known: Known, policy: DeadLetterPolicy, now: datetime, draw: float, s
             f"older than the policy's max_age of {policy.max_age_seconds} s",
             "replay it from the archive if the work is still wanted",
         )
-    if history is not None and history.state is State.BACKOFF and history.due is not None:
-        if history.due > now:  # early
-            return _hide(known, history.due, history.attempts + 1, policy, now, "its next attempt is not due yet")
-        attempt, tries = _count(known)
-        if known.destination and tries <= TRIES:  # due
-            return Heal(known.destination, spread, attempt, tries, f"the wait before attempt {attempt} is over")
-    if known.diagnosis is None:  # no-evidence
+    waits = history if history is not None and history.state is State.BACKOFF and history.due is not None else None
+    if waits is not None and waits.due is not None and waits.due > now:  # early
+        return _hide(known, waits.due, waits.attempts + 1, policy, now, "its next attempt is not due yet")
+    diagnosis = known.diagnosis or _remembered(waits)
+    if diagnosis is None:  # no-evidence
         return _without_evidence(known, policy)
-    return _act(known, known.diagnosis, policy, now, draw, spread)
+    return _act(known, diagnosis, policy, now, draw, spread, waited=waits is not None)
 
 
 def _finish(known: Known) -> Finish | None:
@@ -120,6 +120,14 @@ def _finish(known: Known) -> Finish | None:
     if history is not None and history.detail.get("archive") and history.detail.get("id") == known.letter.message_id:
         return Finish(archived=True, reason="archived by an earlier run that was interrupted")
     return None
+
+
+def _remembered(waits: Case | None) -> Diagnosis | None:
+    """A letter that waits was judged when its wait began; its evidence (a log line) may be gone since."""
+    if waits is None or not waits.kind:
+        return None
+    kind = Kind(waits.kind)
+    return Diagnosis(kind, kind in TRANSIENT_KINDS, waits.rule, "judged before its wait began")
 
 
 def _without_evidence(known: Known, policy: DeadLetterPolicy) -> Verdict:
@@ -135,9 +143,17 @@ def _without_evidence(known: Known, policy: DeadLetterPolicy) -> Verdict:
 
 
 def _act(
-    known: Known, diagnosis: Diagnosis, policy: DeadLetterPolicy, now: datetime, draw: float, spread: timedelta
+    known: Known,
+    diagnosis: Diagnosis,
+    policy: DeadLetterPolicy,
+    now: datetime,
+    draw: float,
+    spread: timedelta,
+    *,
+    waited: bool,
 ) -> Verdict:
-    action, chosen_by = policy.action_for(diagnosis.kind, diagnosis.rule, known.group, diagnosis.action)
+    group = known.group or (known.history.group if known.history else "")
+    action, chosen_by = policy.action_for(diagnosis.kind, diagnosis.rule, group, diagnosis.action)
     why = f"{diagnosis.reason} ({chosen_by})"
     if action is Action.LEAVE:  # action-leave
         return Leave(why)
@@ -145,10 +161,11 @@ def _act(
         return Archive(State.ARCHIVED, why, _review(diagnosis.kind))
     if action is Action.ALERT:  # action-alert
         return Alert(State.PARKED, why, _mend(diagnosis.kind))
-    return _heal(known, policy, now, draw, spread, why)
+    return _may_not_heal(known, policy, why) or _heal(known, policy, now, draw, spread, why, waited=waited)
 
 
-def _heal(known: Known, policy: DeadLetterPolicy, now: datetime, draw: float, spread: timedelta, why: str) -> Verdict:
+def _may_not_heal(known: Known, policy: DeadLetterPolicy, why: str) -> Alert | None:
+    """What stands against sending a letter back that would be healed."""
     letter = known.letter
     if not policy.heal:  # heal-off
         return Alert(
@@ -178,18 +195,38 @@ def _heal(known: Known, policy: DeadLetterPolicy, now: datetime, draw: float, sp
     if attempt > policy.budget:  # exhausted
         return Alert(
             State.EXHAUSTED,
-            f"{why}; it was sent back {policy.budget} times and came back each time",
+            f"{why}; it was sent back {attempt - 1} times and came back each time",
             "mend the cause, then replay",
         )
-    delay = policy.backoff.delay(attempt, draw) + spread
+    return None
+
+
+def _heal(
+    known: Known, policy: DeadLetterPolicy, now: datetime, draw: float, spread: timedelta, why: str, *, waited: bool
+) -> Verdict:
+    attempt, tries = _count(known)
+    at_once = _takes_no_delay(known)
+    if waited and (at_once or spread <= LONGEST_DELAY):  # due
+        return Heal(known.destination, spread, attempt, tries, f"{why}; the wait before attempt {attempt} is over")
+    if waited:
+        rate = f"its destination takes at most {policy.max_per_second:g} a second"
+        return _hide(known, now + spread, attempt, policy, now, f"{why}; {rate}")
     reason = f"{why}; attempt {attempt} of {policy.budget}"
-    if not known.queue.fifo and delay <= LONGEST_DELAY:  # delay
+    if known.follows:  # follows
+        return Heal(known.destination, timedelta(0), attempt, tries, f"{reason}, right behind its group")
+    delay = policy.backoff.delay(attempt, draw) + spread
+    if not at_once and delay <= LONGEST_DELAY:  # delay
         return Heal(known.destination, delay, attempt, tries, reason)
-    if known.queue.fifo and delay < timedelta(seconds=1):
+    if at_once and delay < timedelta(seconds=1):
         return Heal(known.destination, timedelta(0), attempt, tries, reason)
     if tries > 1:  # an attempt that was begun already has waited
         return Heal(known.destination, min(delay, LONGEST_DELAY), attempt, tries, reason)
     return _hide(known, now + delay, attempt, policy, now, reason)
+
+
+def _takes_no_delay(known: Known) -> bool:
+    """SQS takes no delay for a single message of a FIFO queue, whatever queue it comes from."""
+    return known.queue.fifo or known.destination.endswith(".fifo")
 
 
 def _hide(known: Known, due: datetime, attempt: int, policy: DeadLetterPolicy, now: datetime, reason: str) -> Verdict:
@@ -199,7 +236,7 @@ def _hide(known: Known, due: datetime, attempt: int, policy: DeadLetterPolicy, n
     until = min(due, now + LONGEST_HIDE)
     if queue.has_redrive or known.hidden >= MOST_HIDDEN or until >= last:
         waits_already = known.history is not None and known.history.state is State.BACKOFF
-        if queue.fifo or waits_already:
+        if _takes_no_delay(known) or waits_already:
             return Hide(
                 until, due, attempt, f"{reason}; it waits visibly, since this queue cannot hide it", hidden=False
             )

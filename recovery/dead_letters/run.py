@@ -17,19 +17,19 @@ def find_queues(work: Work, request: DeadLetterRequest) -> Sequence[Queue]:
     """The queues that the request names. One that cannot be had is a problem in the report; the others go on.
 
     Raises:
-        Transient: SQS could not be asked at all.
+        Transient: no queue could be had, and for one at least it may be otherwise soon. Asking again is safe.
     """
-    urls, problems = work.sqs.find(request.queues)
-    work.problems += problems
+    urls, failed = work.sqs.find(request.queues)
     queues = []
     for url in urls:
-        name = url.rsplit("/", 1)[1]
         try:
             queues.append(work.sqs.describe(url))
         except RepriseError as error:
-            if isinstance(error, Transient) and len(urls) == 1:
-                raise
-            work.problems.append(queue_problem(name, error))
+            failed[url.rstrip("/").rsplit("/", 1)[-1]] = error
+    for said in failed.values():
+        if isinstance(said, Transient) and not queues:
+            raise said
+    work.problems += [queue_problem(name, error) for name, error in failed.items()]
     for queue in queues:
         if work.dry_run and queue.has_redrive:
             work.warnings.append(

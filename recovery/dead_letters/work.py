@@ -81,10 +81,12 @@ class Work:
         self.recovered = 0
         self.seconds_to_recover = 0.0
         self.taken = 0
+        self.taken_of: Counter[str] = Counter()
         self.bundles = 0
         self.hidden: Counter[str] = Counter()
         self.sent_to: Counter[str] = Counter()
-        self.held: list[tuple[Queue, str]] = []
+        self.going: set[tuple[str, str]] = set()  # queue and FIFO group whose first letter is sent by this run
+        self.held: list[tuple[Queue, str, datetime]] = []  # queue, receipt, end of the lease
         self._urls: dict[str, str] = {}
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="reprise")
         self._list: IO[bytes] | None = None
