@@ -99,6 +99,7 @@ class RecoveryReport(BaseModel):
     requests: Mapping[str, int] = Field(default_factory=dict, description="AWS requests by service.")
     full_list: str = Field("", description="s3:// address of the full list.")
     pictures: tuple[tuple[str, int], ...] = Field((), description="Further bars of the chart: label and value.")
+    facts: tuple[str, ...] = Field((), description="Further lines about the run: rates, ages.")
 
     @property
     def is_quiet(self) -> bool:
@@ -253,6 +254,7 @@ def _facts(report: RecoveryReport) -> list[str]:
         facts.append(f"- mean time to recover: {report.seconds_to_recover:.0f} s")
     if report.missed_events:
         facts.append(f"- found by the sweep without an event: {report.missed_events}")
+    facts += [f"- {_cell(fact)}" for fact in report.facts]
     facts.append(f"- AWS requests: {sum(report.requests.values())} ({requests or 'none'})")
     if report.full_list:
         facts.append(f"- full list: `{report.full_list}`")
