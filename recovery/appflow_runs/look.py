@@ -26,7 +26,7 @@ from recovery.appflow_runs.rules import decide
 from recovery.appflow_runs.verdicts import Verdict
 from recovery.appflow_runs.work import Batch, Item, Work
 from recovery.cases import State
-from recovery.errors import BadInput, Refused, RepriseError
+from recovery.errors import BadInput, Refused, RepriseError, Transient
 from recovery.failures import (
     DEFAULT_RULES,
     Diagnosis,
@@ -67,12 +67,12 @@ def find_flows(work: Work) -> tuple[list[Item], list[Summary]]:
     there = {summary.name for summary in users}
     for pattern in request.flows:
         if is_name(pattern) and pattern not in there:
-            work.problems.append(f"flow {pattern}: there is no flow of this name in this account and region")
+            work.fail(f"flow {pattern}: there is no flow of this name in this account and region")
     ours = {summary.name for summary in meant}
     work.outside = sorted(s.name for s in users if s.last_status == RunStatus.ERROR and s.name not in ours)
     if len(meant) > request.limit:
         beyond = len(meant) - request.limit
-        work.warnings.append(f"{beyond} flows beyond the limit of {request.limit} were not looked at (limit)")
+        work.warn(f"{beyond} flows beyond the limit of {request.limit} were not looked at (limit)")
     return [Item(summary, request.policy_for(summary.name)) for summary in meant[: request.limit]], twins
 
 
@@ -97,7 +97,11 @@ def look(work: Work, batch: Batch) -> None:
     """Read the flows of which something may have changed, diagnose and decide.
 
     A flow that cannot be read keeps its reason in `failure`; the others go on.
+
+    Raises:
+        Transient: no flow at all could be read; looking again is safe.
     """
+    unread = 0
     for item in batch.items:
         if item.quiet or item.facts is not None:
             continue
@@ -106,7 +110,8 @@ def look(work: Work, batch: Batch) -> None:
             item.gaps = item.memory.coverage.gaps()
             continue
         if work.time_is_up:
-            item.failure = BadInput("the run's time was up before this flow could be looked at (time_limit_seconds)")
+            item.quiet = True
+            unread += 1
             continue
         try:
             _read(work, item)
@@ -114,6 +119,14 @@ def look(work: Work, batch: Batch) -> None:
             item.failure = error
             continue
         judge(work, item)
+    if unread:
+        work.warn(f"{unread} flows were not looked at before the run's time was up (time_limit_seconds)")
+    tried = [item for item in batch.items if not item.quiet]
+    failures = [item.failure for item in tried if isinstance(item.failure, Transient)]
+    if tried and len(failures) == len(tried) and failures[0] is not None:
+        for item in tried:
+            item.failure = None
+        raise failures[0]
 
 
 def is_quiet(work: Work, item: Item) -> bool:
@@ -122,6 +135,8 @@ def is_quiet(work: Work, item: Item) -> bool:
     The list of flows tells status and time of each newest run. It lags behind, so it is believed only when the records
     were read well after the run that it names, and only for flows about which nothing is pending.
     """
+    if work.seen.get(item.name) == item.summary.stamp:
+        return True  # an earlier pass of this very run
     if work.request.cause_is_mended or item.case is None or item.case.state not in _SETTLED:
         return False
     if item.twin_runs is not None or item.memory.summary != stamp(item) or item.memory.read_at is None:

@@ -131,9 +131,6 @@ class AppFlowRequest(BaseModel):
         description="Run flows again that wait for a person, and count their attempts anew.",
     )
     trigger: Cause = Field(Cause.BY_HAND, description="What made this run happen; a sweep counts missed events.")
-    event: dict[str, str] | None = Field(
-        None, description="The event that made this run happen, for people. Nothing is decided from it."
-    )
     estate: str | None = Field(
         None, description="Name of a saved Recovery Estate block; empty: the block named default, else the environment."
     )

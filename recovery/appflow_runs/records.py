@@ -12,7 +12,7 @@ from recovery.appflow_runs.models import PATH
 from recovery.appflow_runs.verdicts import Escalate, Leave, Reactivate, Rerun, RunTwin, Wait
 from recovery.appflow_runs.work import Batch, Item, Work
 from recovery.cases import Case, State
-from recovery.errors import Conflict, RepriseError, Transient
+from recovery.errors import Conflict, RepriseError
 from recovery.report import Entry
 
 KEEP = timedelta(days=400)
@@ -74,7 +74,7 @@ def tell(work: Work, batch: Batch) -> None:
 def keep(work: Work, batch: Batch) -> None:
     """Write down what was found, where it differs from what the ledger holds."""
     for item in batch.items:
-        if work.dry_run or item.quiet or item.facts is None or item.failure is not None:
+        if work.dry_run or item.quiet or item.facts is None or item.failure is not None or item.postponed:
             continue
         state = state_of(item)
         if not _is_news(item, state):
@@ -91,9 +91,10 @@ def note(work: Work, batch: Batch) -> None:
     """Count what was found and done, for the report."""
     for item in batch.items:
         for gap in item.gaps:
-            work.warnings.append(
-                f"flow {item.name}: no successful run has pulled the data from {_when(gap.start)} to {_when(gap.end)}"
-            )
+            span = f"from {_when(gap.start)} to {_when(gap.end)}"
+            work.warn(f"flow {item.name}: no successful run has pulled the data {span}")
+        if not item.quiet:
+            work.seen[item.name] = item.summary.stamp
         if item.recovered_seconds is not None:
             work.recovered += 1
             work.seconds_to_recover += item.recovered_seconds
@@ -172,7 +173,8 @@ def _tell(work: Work, item: Item) -> None:
         if alert.group in memory.told:
             continue
         if work.alerts.announce(alert, now, ONCE) is Announced.ELSEWHERE:
-            raise Transient("another run is sending this flow's alert right now")
+            item.postponed = True
+            continue
         memory = replace(memory, told=(*memory.told, alert.group))
     item.memory = memory
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from recovery.appflow_runs.act import act
@@ -10,9 +11,11 @@ from recovery.appflow_runs.models import PATH
 from recovery.appflow_runs.policy import Cause
 from recovery.appflow_runs.records import keep, note, tell
 from recovery.appflow_runs.twins import tidy_twins
-from recovery.appflow_runs.work import Work
+from recovery.appflow_runs.work import Item, Work
 from recovery.errors import Refused, Transient
 from recovery.report import LISTED, RecoveryReport
+
+MOST_PASSES = 3
 
 
 def recover(work: Work, run: str) -> RecoveryReport:
@@ -21,16 +24,29 @@ def recover(work: Work, run: str) -> RecoveryReport:
     Raises:
         Transient, Refused: AppFlow or the ledger could not be asked at all.
     """
-    items, twins = find_flows(work)
-    recall(work, items)
-    tidy_twins(work, items, twins)
-    for batch in batches(items):
-        look(work, batch)
-        act(work, batch)
-        tell(work, batch)
-        keep(work, batch)
-        note(work, batch)
+    for _ in range(passes(work)):
+        items, twins = find_flows(work)
+        recall(work, items)
+        tidy_twins(work, items, twins)
+        for batch in batches(items):
+            look(work, batch)
+            act(work, batch)
+            tell(work, batch)
+            keep(work, batch)
+            note(work, batch)
+        if not anything_new(items):
+            break
     return finish(work, run)
+
+
+def passes(work: Work) -> int:
+    """How often a run looks at most: what fails while an event's run is at work starts no run of its own."""
+    return MOST_PASSES if work.request.trigger is Cause.EVENT and not work.dry_run else 1
+
+
+def anything_new(items: Sequence[Item]) -> bool:
+    """Whether this look found anything, so that another one is worth its calls."""
+    return any(not item.quiet for item in items)
 
 
 def finish(work: Work, run: str) -> RecoveryReport:

@@ -44,14 +44,14 @@ def tidy_twins(work: Work, items: Sequence[Item], twins: Sequence[Summary]) -> N
         try:
             _settle(work, owner, twin)
         except RepriseError as error:
-            work.problems.append(f"temporary twin {twin.name}: {error}")
+            work.fail(f"temporary twin {twin.name}: {error}")
 
 
 def _settle(work: Work, owner: Item | None, twin: Summary) -> None:
     attempt = _attempt_of(owner, twin) if owner else None
     if owner is None or attempt is None:
         if twin.tags.get(LEDGER_TAG) != plain(work.ledger.table):
-            work.warnings.append(f"temporary twin {twin.name} belongs to another ledger and was left alone")
+            work.warn(f"temporary twin {twin.name} belongs to another ledger and was left alone")
         elif not any(run.is_under_way for run in work.appflow.runs(twin.name)):
             # An attempt is in the ledger before its twin is made, so this one was called off or forgotten.
             _remove(work, twin)

@@ -17,7 +17,7 @@ from recovery.appflow_runs.gateway import Described, Summary
 from recovery.appflow_runs.memory import Memory
 from recovery.appflow_runs.models import PATH, FlowFacts, Run
 from recovery.appflow_runs.policy import AppFlowPolicy, AppFlowRequest
-from recovery.appflow_runs.verdicts import Leave, Verdict
+from recovery.appflow_runs.verdicts import Leave, Reactivate, Rerun, RunTwin, Verdict
 from recovery.archive import encode
 from recovery.cases import Case
 from recovery.errors import RepriseError
@@ -48,6 +48,7 @@ class Item:
         quiet: nothing happened since the last look; it was not read.
         missed: its failure was found by a sweep, and no event had told of it.
         failure: why the action did not go through.
+        postponed: another run is sending its alert, so its case is left for the next run.
         done: the action was carried out.
     """
 
@@ -63,6 +64,7 @@ class Item:
         "memory",
         "missed",
         "policy",
+        "postponed",
         "quiet",
         "recovered_seconds",
         "summary",
@@ -86,6 +88,7 @@ class Item:
         self.quiet = False
         self.missed = False
         self.failure: RepriseError | None = None
+        self.postponed = False
         self.done = False
 
     def __repr__(self) -> str:
@@ -113,6 +116,16 @@ class Batch:
     def count(self) -> int:
         """Flows in it, for task run names."""
         return len(self.items)
+
+    @property
+    def due(self) -> int:
+        """Flows of which an attempt is to be made."""
+        return sum(isinstance(item.verdict, Rerun | RunTwin | Reactivate) and not item.done for item in self.items)
+
+    @property
+    def news(self) -> int:
+        """Flows that were looked at, since something may have changed."""
+        return sum(not item.quiet for item in self.items)
 
 
 class Work:
@@ -150,6 +163,8 @@ class Work:
         self.problems: list[str] = []
         self.warnings: list[str] = []
         self.outside: list[str] = []
+        self.seen: dict[str, str] = {}
+        """Stamps of the flows that earlier passes of this run have looked at."""
         self.recovered = 0
         self.seconds_to_recover = 0.0
         self.missed_events = 0
@@ -161,6 +176,16 @@ class Work:
     def time_is_up(self) -> bool:
         """Whether no further flow may be taken up."""
         return self.now() - self.started >= timedelta(seconds=self.request.time_limit_seconds)
+
+    def warn(self, line: str) -> None:
+        """A line for the report, once."""
+        if line not in self.warnings:
+            self.warnings.append(line)
+
+    def fail(self, line: str) -> None:
+        """A line on what could not be done, once."""
+        if line not in self.problems:
+            self.problems.append(line)
 
     def note(self, entry: Entry) -> None:
         """Count an entry and append it to the full list, which waits in a temporary file."""

@@ -1,0 +1,69 @@
+"""AppFlow runs that failed run again, and never twice.
+
+from flows.appflow_runs import recover_appflow_runs
+recover_appflow_runs(AppFlowRequest(flows=["orders-*"], dry_run=False))
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from recovery.appflow_runs.policy import AppFlowRequest
+from recovery.appflow_runs.work import Batch, Work
+from recovery.errors import RepriseError
+from recovery.report import RecoveryReport
+from tasks import appflow_runs as do
+from tasks.reports import outcome, refused
+
+
+@flow(name="appflow-runs", flow_run_name=do.run_name, persist_result=False)
+def recover_appflow_runs(
+    request: AppFlowRequest = AppFlowRequest(),  # noqa: B008 - frozen, and the form in the UI shows it
+    event: dict[str, Any] | None = None,  # noqa: ARG001 - for the person who looks at the run
+) -> RecoveryReport | State[RecoveryReport]:
+    """Find AppFlow flows whose run failed, and run them again, wait for their schedule, or tell a person.
+
+    Args:
+        request: which flows, under which policy. Nothing named, nothing touched; dry by default.
+        event: the event that started the run, if one did. It only informs; AppFlow itself is asked.
+
+    Returns:
+        The report of the run; a failed state that carries it when something did not go through.
+    """
+    try:
+        with do.at_work(request) as work:
+            for _ in range(do.passes(work)):
+                if not look_after(work):
+                    break
+            return outcome(do.publish_report(work))
+    except RepriseError as error:
+        return refused(error)
+
+
+def look_after(work: Work) -> bool:
+    """One look at all flows that are meant; whether anything new was found."""
+    items, twins = do.find_flows(work)
+    if not items and not twins:
+        return False
+    everything = Batch(items)
+    do.recall(work, everything)
+    if twins:
+        do.tidy_twins(work, everything, twins)
+    for batch in do.in_batches(items):
+        take_care(work, batch)
+    return do.anything_new(items)
+
+
+def take_care(work: Work, batch: Batch) -> None:
+    """Read, decide, act, tell, remember."""
+    do.look_and_decide(work, batch)
+    if not work.dry_run:
+        if batch.due:
+            do.act_on(work, batch)
+        if batch.news:
+            do.tell_people(work, batch)
+            do.record(work, batch)
+    do.count(work, batch)
