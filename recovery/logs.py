@@ -83,7 +83,7 @@ class Logs:
         for _ in range(PAGES):
             with calling("logs:FilterLogEvents"):
                 answer = self._client.filter_log_events(**request)
-            yield from answer.get("events", [])  # type: ignore[misc]
+            yield from answer.get("events", [])
             if "nextToken" not in answer:
                 return
             request["nextToken"] = answer["nextToken"]
