@@ -185,6 +185,68 @@ def test_the_clock_does_not_go_back(aws: SimulatedAws) -> None:
         aws.clock.advance(-1)
 
 
+# -- CloudWatch Logs -----------------------------------------------------------------------------------------------
+
+LINES = (
+    "[ERROR] messageId=aa-1 order failed",
+    "[ERROR] messageId=bb-2 order failed",
+    "[INFO] messageId=aa-1 order received",
+    '{"message_id": "cc-3", "level": "ERROR"}',
+)
+
+
+def logged(aws: SimulatedAws, lines: tuple[str, ...] = LINES) -> int:
+    logs = aws.client("logs")
+    logs.create_log_group(logGroupName="consumer")
+    logs.create_log_stream(logGroupName="consumer", logStreamName="one")
+    now = int(aws.clock.now().timestamp() * 1000)
+    events = [{"timestamp": now + number, "message": line} for number, line in enumerate(lines)]
+    logs.put_log_events(logGroupName="consumer", logStreamName="one", logEvents=events)
+    return now
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("", (0, 1, 2, 3)),
+        ('"aa-1"', (0, 2)),
+        ('?"aa-1" ?"cc-3"', (0, 2, 3)),
+        ("ERROR order", (0, 1)),
+        ("error", ()),
+        ('"order failed"', (0, 1)),
+        ('"failed order"', ()),
+        ('ERROR -"bb-2"', (0, 3)),
+        ('ERROR ?"bb-2"', (0, 1, 3)),
+        ('"\\"level\\""', (3,)),
+        ("%[ab]{2}-[12]%", (0, 1, 2)),
+    ],
+)
+def test_log_filters_work_as_in_aws(aws: SimulatedAws, pattern: str, expected: tuple[int, ...]) -> None:
+    """Terms are all required, any of those with a question mark, exact in case; phrases stay together."""
+    logged(aws)
+    events = aws.client("logs").filter_log_events(logGroupName="consumer", filterPattern=pattern)["events"]
+    assert [event["message"] for event in events] == [LINES[number] for number in expected]
+
+
+@pytest.mark.parametrize("pattern", ["?" + '"x"' * 400, "aa-1", '"open', '{ $.level = "ERROR" }'])
+def test_bad_log_filters_are_refused(aws: SimulatedAws, pattern: str) -> None:
+    """More than 1,024 characters, a hyphen outside quotes or an open quote are errors, not "matches nothing"."""
+    logged(aws)
+    with pytest.raises(ClientError) as refusal:
+        aws.client("logs").filter_log_events(logGroupName="consumer", filterPattern=pattern)
+    assert code_of(refusal.value) == "InvalidParameterException"
+
+
+def test_log_filters_answer_in_pages(aws: SimulatedAws) -> None:
+    """A page ends at the limit or at one megabyte, and a token leads on."""
+    logged(aws, tuple(f"ERROR {number} " + "x" * 200_000 for number in range(12)))
+    logs = aws.client("logs")
+    first = logs.filter_log_events(logGroupName="consumer", filterPattern="ERROR", limit=3)
+    assert len(first["events"]) == 3
+    pages = list(logs.get_paginator("filter_log_events").paginate(logGroupName="consumer", filterPattern="ERROR"))
+    assert [len(page["events"]) for page in pages] == [5, 5, 2]
+
+
 # -- CloudWatch ----------------------------------------------------------------------------------------------------
 
 DEPTH = "ApproximateNumberOfMessagesVisible"

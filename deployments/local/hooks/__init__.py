@@ -3,7 +3,7 @@
 The emulator has no plugin interface, so this module reaches into it, and nothing else does. What it adds is what AWS
 does and the recovery paths depend on: listing the sources of a dead-letter queue, receipt handles that behave like
 AWS's, limits that are refused, `aws.*` events, expiry by TTL on demand. The version is pinned exactly;
-`tests/gateways/test_simulated_aws_hooks.py` would notice one that behaves differently, and `install` names any private
+`tests/gateways/test_simulated_aws_*.py` would notice one that behaves differently, and `install` names any private
 name that is gone.
 """
 
@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import Any
 
 from deployments.local.hooks.alarms import PERIOD, StrictAlarms
+from deployments.local.hooks.logs import StrictLogs
 from deployments.local.hooks.queues import StrictQueues, depths_of, messages_of
 from deployments.local.requests import SimulatedRequest, Simulator
 
@@ -51,6 +52,7 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
         "publish_internal",
     ),
     "ministack.services.eventbridge": ("_put_events",),
+    "ministack.services.cloudwatch_logs": ("_compile_filter_pattern", "_filter_log_events", "error_response_json"),
     "ministack.services.cloudwatch": (
         "_calc_stats",
         "_dims_key",
@@ -113,6 +115,7 @@ def install(simulators: Mapping[str, Simulator]) -> None:
     StrictQueues(_service("sqs")).install()
     _install_sns(_service("sns"))
     _install_eventbridge(_service("eventbridge"))
+    StrictLogs(_service("cloudwatch_logs")).install()
     alarms = StrictAlarms(_service("cloudwatch"), put_service_event)
     alarms.install()
     _installed["alarms"] = alarms
