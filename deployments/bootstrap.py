@@ -82,7 +82,7 @@ def save_blocks(environment: Mapping[str, str]) -> str:
     if endpoint and on_this_machine(endpoint):
         credentials = AwsCredentials(
             aws_access_key_id=SIMULATED_CREDENTIALS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=SIMULATED_CREDENTIALS["AWS_SECRET_ACCESS_KEY"],  # type: ignore[arg-type]
+            aws_secret_access_key=SIMULATED_CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
             region_name=SIMULATED_CREDENTIALS["AWS_DEFAULT_REGION"],
             aws_client_parameters=AwsClientParameters(endpoint_url=endpoint),
         )

@@ -62,11 +62,11 @@ class Scene(Protocol):
         """Heading of its rows."""
         ...
 
-    def prepare(self, world: World) -> None:
+    def prepare(self, world: World, /) -> None:
         """Create what is not there yet and let the work fail. Takes seconds; says what it does."""
         ...
 
-    def drive(self, world: World) -> None:
+    def drive(self, world: World, /) -> None:
         """Recover it; returns when there is nothing left to do.
 
         Raises:
@@ -75,11 +75,11 @@ class Scene(Protocol):
         """
         ...
 
-    def settled(self, world: World) -> Sequence[Row]:
+    def settled(self, world: World, /) -> Sequence[Row]:
         """Where the items are now, every item in exactly one row. Only reads, and is quick."""
         ...
 
-    def check(self, world: World) -> list[str]:
+    def check(self, world: World, /) -> list[str]:
         """What differs from what should have happened, each a line for a person; empty when all is well."""
         ...
 

@@ -7,10 +7,11 @@ ends with the block.
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def world(say: Callable[[str], None], folder: Path = FOLDER) -> Iterator[World]:
             prefect = children.enter_context(prefect_server(folder / "prefect", port=UI_PORT))
             filled.result()
         say(f"simulated AWS on {aws.endpoint}, Prefect on {prefect.ui_url}")
-        environment = prefect.client_environment(aws.environ())
+        environment = _with_own_python(prefect.client_environment(aws.environ()))
         require_simulated_aws(environment)
         runs = Runs(prefect.api_url, prefect.ui_url)
         children.callback(runs.close)
@@ -81,6 +82,12 @@ def bootstrap(made: World) -> None:
     (made.folder / "bootstrap.log").write_text(done.stdout)
     if done.returncode:
         raise DemoFailed(f"bootstrap failed:\n{done.stdout}")
+
+
+def _with_own_python(environment: Mapping[str, str]) -> dict[str, str]:
+    """The worker starts runs by the name `python`: that must be this one, whether or not its environment is active."""
+    own = str(Path(sys.executable).parent)
+    return {**environment, "PATH": os.pathsep.join([own, environment.get("PATH", os.defpath)])}
 
 
 def _fill(aws: SimulatedAws) -> None:
