@@ -11,7 +11,7 @@ from recovery.failures.masks import mask
 from recovery.failures.models import TRANSIENT_KINDS, Diagnosis, Evidence, Kind
 from recovery.failures.payloads import unreadable
 from recovery.failures.reading import Reading, Segment, read
-from recovery.failures.rules import DEFAULT_RULES, Index, Rule, RuleSet
+from recovery.failures.rules import CLASS_ENDS, DEFAULT_RULES, Index, Rule, RuleSet
 
 QUOTE = 160
 """Characters of the longest quote."""
@@ -90,6 +90,21 @@ def _matches(reading: Reading, index: Index) -> Iterator[Match]:
         yield from _in_segment(segment, reading, index)
 
 
+def _place(segment: Segment, word: str, exact: str) -> tuple[int, int] | None:
+    """Where a name stands in an error, in its exact spelling if that is asked for."""
+    if not exact:
+        start = segment.lower.find(word)
+        return start, start + len(word)
+    text = segment.text
+    start = text.find(exact)
+    while start >= 0:
+        end = start + len(exact)
+        if not (start and text[start - 1].isalnum()) and not (end < len(text) and text[end].isalnum()):
+            return start, end
+        start = text.find(exact, end)
+    return None
+
+
 def _attribute_codes(fields: Mapping[str, str]) -> Iterator[str]:
     """Codes that AWS's own attributes hold; another sender's attribute of the same name says nothing."""
     code = fields.get("error_code")
@@ -103,12 +118,11 @@ def _attribute_codes(fields: Mapping[str, str]) -> Iterator[str]:
 def _in_segment(segment: Segment, reading: Reading, index: Index) -> Iterator[Match]:
     words, lower, bonus = segment.words, segment.lower, segment.bonus
     for word in words & index.words:
-        rule = index.names.get(word)
-        if rule is not None:
-            start = lower.find(word)
-            end = start + len(word)
-            if not _is_value(rule, lower, start, end) and _holds(rule, reading, lower):
-                yield Match(rule, rule.strength + bonus, segment.text, start, end)
+        for exact, rule in index.names.get(word, ()):
+            span = _place(segment, word, exact)
+            if span is not None and not _is_value(rule, lower, *span) and _holds(rule, reading, lower):
+                yield Match(rule, rule.strength + bonus, segment.text, *span)
+                break
         for phrase, rule in index.phrases.get(word, ()):
             if phrase.needs <= words:
                 for start, end in phrase.places(lower):
@@ -131,7 +145,7 @@ def _in_segment(segment: Segment, reading: Reading, index: Index) -> Iterator[Ma
                 yield Match(rule, rule.strength + bonus, segment.text, start, end)
     if index.class_words:
         for word in words:
-            if word.endswith(_CLASS_ENDS) and len(word) > 9:
+            if word.endswith(CLASS_ENDS) and len(word) > 9:
                 for part, rule in index.class_words:
                     if part in word and _holds(rule, reading, lower):
                         start = lower.find(word)
@@ -139,7 +153,6 @@ def _in_segment(segment: Segment, reading: Reading, index: Index) -> Iterator[Ma
                         break
 
 
-_CLASS_ENDS = ("exception", "error", "fault", "failure")
 _OPENING = "\"'`«“‘[<("
 _QUOTES = "\"'`«»“”‘’"
 _VALUE_BEFORE = re.compile(
@@ -153,10 +166,16 @@ _VALUE_AFTER = re.compile(
 )
 
 
+# `timeout: 0`, `connectTimeout=30`: a setting that is shown, not time that ran out.
+_SETTING = re.compile(r"[\"']?\s?(?:=>|[=:])\s?[\"']?(?:\d+(?!\d* ?(?:exceeded|elapsed|expired))|null|none|undefined|infinity|true|false)")
+
+
 def _is_value(rule: Rule, lower: str, start: int, end: int) -> bool:
     """Whether the words stand in quotation marks as somebody's value (`'timeout' is not a valid choice`), not as the error."""
     if rule.kind is Kind.VALIDATION_ERROR or rule.kind is Kind.BAD_PAYLOAD:
         return False
+    if rule.kind is Kind.TIMEOUT and _SETTING.match(lower, end):
+        return True
     opening = -1
     for place in range(start - 1, max(-1, start - 60), -1):
         if lower[place] in _QUOTES and (place == 0 or not lower[place - 1].isalnum()):

@@ -25,6 +25,7 @@ GAP = 60
 _MAX_GAPS = 2
 _MAX_LENGTH = 600
 _JOIN = r"[\W_]{1,3}"
+_UNIT = r"[\W_]{0,3}"
 _WORDS = re.compile(r"[^\W_]+")
 _PIECES = re.compile(r"\[[^\[\]]*\]|[^\s\[\]]+")
 # Scripts that put no blanks between words: the word index cannot see inside them.
@@ -61,16 +62,19 @@ class Phrase:
         self.literal = source.strip().lower() if _UNSPACED.search(source) else ""
         needs: list[str] = []
         any_of: list[str] = []
+        after_number = False
         for piece in pieces:
+            # `30ms` is one word of the text: what follows a number is no key.
+            keyed, after_number = not after_number, piece == "#"
             if piece.startswith("["):
                 options = [option.strip() for option in piece[1:-1].split("|")]
                 if not all(options):
                     if options == [""]:
                         raise PhraseError("has an empty choice")
                     continue
-                if not any_of and not any("~" in option or "#" in option for option in options):
+                if keyed and not any_of and not any("~" in option or "#" in option for option in options):
                     any_of = [_WORDS.findall(option)[0] for option in options if _WORDS.search(option)]
-            elif "~" not in piece and "#" not in piece and piece != "*":
+            elif keyed and "~" not in piece and "#" not in piece and piece != "*":
                 needs.extend(_WORDS.findall(piece))
         if not needs and not any_of and not self.literal and not any("~" in piece for piece in pieces):
             raise PhraseError("needs at least one word")

@@ -45,6 +45,9 @@ _FIELDS = {
 _ID = re.compile(r"[a-z0-9][a-z0-9._\-]{0,79}")
 _CODE = re.compile(r"[a-z0-9]+:[\w.\-]+")
 _WORDS = re.compile(r"[^\W_]+")
+CLASS_ENDS = ("exception", "error", "fault", "failure")
+"""How the names of exception classes end, in lower case."""
+
 _BY_LINE = ("phrases", "and", "unless")
 _MAX_RULES = 2_000
 _MAX_FILE = 2_000_000
@@ -125,7 +128,7 @@ class Index:
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.rules = tuple(rules)
-        self.names: dict[str, Rule] = {}
+        self.names: dict[str, list[tuple[str, Rule]]] = {}
         self.codes: dict[str, Rule] = {}
         self.phrases: dict[str, list[tuple[Phrase, Rule]]] = {}
         self.unkeyed: list[tuple[Phrase, Rule]] = []
@@ -137,7 +140,10 @@ class Index:
             for name in rule.names:
                 words = _WORDS.findall(name.lower())
                 if len(words) == 1:
-                    self.names.setdefault(words[0], rule)
+                    # The name of a class is a name in any spelling. Other names are also ordinary words or settings
+                    # (`Throttling`, `connectTimeout`): they count only as they are written.
+                    exact = "" if words[0].endswith(CLASS_ENDS) else name
+                    self.names.setdefault(words[0], []).append((exact, rule))
                 else:
                     phrases.append((Phrase(" ".join(words)), rule))
             for code in rule.codes:
