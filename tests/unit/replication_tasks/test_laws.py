@@ -1,0 +1,251 @@
+"""What holds for every replication, whatever the facts, the history and the policy."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recovery.replication_tasks.causes import PATTERNS, cause_of
+from recovery.replication_tasks.memory import Memory
+from recovery.replication_tasks.models import (
+    FLAPPED,
+    IN_ERROR_STOP,
+    IN_TRANSITION,
+    ON_PURPOSE,
+    Facts,
+    History,
+    Migration,
+    Preparation,
+    Progress,
+    Restart,
+    Table,
+    Verb,
+)
+from recovery.replication_tasks.policy import ReplicationPolicy, matches
+from recovery.replication_tasks.rules import RULES, decide
+from recovery.replication_tasks.verdicts import Action, Escalate, Reload, ReloadTables, Resume, Start, Wait
+from recovery.replication_tasks.verify import Outcome, verify
+from tests.unit.replication_tasks.situations import NOW, SITUATIONS
+
+STATUSES = sorted(
+    IN_TRANSITION | {"failed", "stopped", "running", "ready", "created", "failed-move", "deprovisioned", "new"}
+)
+TEXTS = ["", *(pattern.example for pattern in PATTERNS), "Last Error  ODBC general error.", "access denied", "x" * 400]
+STOPS = ["", *(f"Stop Reason {code}" for code in sorted(ON_PURPOSE | IN_ERROR_STOP))]
+TABLE_STATES = [
+    "Table error",
+    "Table completed",
+    "Full load",
+    "Before load",
+    "Table error",
+    "Table cancelled",
+    "Table is being reloaded",
+]
+
+tables = st.lists(
+    st.builds(
+        Table,
+        st.just("public"),
+        st.sampled_from("abcdefghijklmnop"),
+        st.sampled_from(TABLE_STATES),
+        st.integers(0, 5),
+        st.integers(0, 5),
+    ),
+    max_size=14,
+    unique_by=lambda table: table.name,
+).map(tuple)
+moments = st.integers(0, 100 * 3_600).map(lambda seconds: NOW - timedelta(seconds=seconds))
+
+
+CHANGES: dict[str, st.SearchStrategy[Any]] = {
+    "migration": st.sampled_from(Migration),
+    "status": st.sampled_from(STATUSES),
+    "serverless": st.booleans(),
+    "last_failure": st.sampled_from(TEXTS),
+    "stop_reason": st.sampled_from(STOPS),
+    "checkpoint": st.sampled_from(["", "checkpoint:V1#1"]),
+    "has_run": st.booleans(),
+    "tables": st.none() | tables,
+    "preparation": st.sampled_from(Preparation),
+    "started": st.none() | moments,
+    "stopped": st.none() | moments,
+    "deprovisions": st.none() | moments,
+    "instance_status": st.sampled_from(["", "available", "maintenance", "storage-full"]),
+}
+
+
+@st.composite
+def facts(draw: st.DrawFn) -> Facts:
+    """The facts of a situation that a person wrote down, with up to four of them changed."""
+    found = draw(st.sampled_from(SITUATIONS)).facts
+    for name in draw(st.lists(st.sampled_from(sorted(CHANGES)), max_size=4, unique=True)):
+        found = replace(found, **{name: draw(CHANGES[name])})
+    return found
+
+
+restarts = st.lists(
+    st.builds(Restart, moments, st.sampled_from(Verb), outcome=st.sampled_from(["", FLAPPED, "recovered", "refused"])),
+    max_size=7,
+).map(lambda made: tuple(sorted(made, key=lambda restart: restart.at)))
+histories = st.builds(
+    History,
+    restarts=restarts,
+    came_back=st.sampled_from([0, 0, 0, 1, 2, 4]),
+    incident=st.none() | moments,
+    tried=st.sampled_from([0, 0, 1, 3]),
+    draw=st.floats(0, 1),
+    start_was_refused=st.booleans(),
+    cause_is_mended=st.booleans(),
+)
+laws = settings(max_examples=120, deadline=None)
+policies = st.builds(
+    ReplicationPolicy,
+    allow_reload=st.sampled_from([(), ("orders",), ("*",), ("*",)]),
+    budget=st.integers(1, 8),
+    window_seconds=st.integers(600, 100_000),
+    flaps=st.integers(1, 5),
+    unsure_restarts=st.integers(0, 3),
+)
+
+
+@laws
+@given(facts(), histories, policies)
+def test_never_two_restarts_within_the_backoff(found: Facts, history: History, policy: ReplicationPolicy) -> None:
+    """Between a restart and the one before lies at least half of the backoff's wait for that attempt."""
+    decision = decide(found, history, policy, NOW)
+    recent = [one for one in history.restarts if NOW - one.at < timedelta(seconds=policy.window_seconds)]
+    if isinstance(decision, Action) and recent:
+        assert NOW - recent[-1].at >= policy.backoff.ceiling(len(recent) + 1) / 2
+
+
+@laws
+@given(facts(), histories, policies)
+def test_never_beyond_the_budget(found: Facts, history: History, policy: ReplicationPolicy) -> None:
+    """No restart beyond the budget of the window, none after as many flaps as the policy takes."""
+    decision = decide(found, history, policy, NOW)
+    recent = [one for one in history.restarts if NOW - one.at < timedelta(seconds=policy.window_seconds)]
+    if isinstance(decision, Action):
+        assert len(recent) < policy.budget
+        assert history.came_back < policy.flaps
+
+
+@laws
+@given(facts(), histories, policies)
+def test_never_emptied_without_permission(found: Facts, history: History, policy: ReplicationPolicy) -> None:
+    """No reload, no reload of tables, and no first start that empties its target, unless the policy allows it."""
+    decision = decide(found, history, policy, NOW)
+    if isinstance(decision, Reload | ReloadTables) or (isinstance(decision, Start) and found.empties_target):
+        assert matches(found, policy.allow_reload)
+    if isinstance(decision, Reload | ReloadTables):
+        assert found.preparation is not Preparation.DO_NOTHING
+        assert found.migration.loads
+
+
+@laws
+@given(facts(), histories, policies)
+def test_never_a_start_of_what_did_not_fail(found: Facts, history: History, policy: ReplicationPolicy) -> None:
+    """Only what failed, or stopped in error, is started, resumed or reloaded; only what runs gets tables reloaded."""
+    decision = decide(found, history, policy, NOW)
+    if isinstance(decision, ReloadTables):
+        assert found.status == "running"
+        assert 1 <= len(decision.tables) <= 10
+        assert len(set(decision.tables)) == len(decision.tables)
+    elif isinstance(decision, Action):
+        assert found.status in {"failed", "stopped", "deprovisioned"}
+        assert found.status == "failed" or found.failure
+
+
+@laws
+@given(facts(), histories, policies)
+def test_the_start_type_is_one_that_dms_takes(found: Facts, history: History, policy: ReplicationPolicy) -> None:
+    """What never ran is started, what ran is not; change capture alone is never reloaded, nor resumed from nowhere."""
+    decision = decide(found, history, policy, NOW)
+    ran = found.has_run or history.start_was_refused
+    if isinstance(decision, Start):
+        assert not ran
+    if isinstance(decision, Resume | Reload):
+        assert ran
+    if isinstance(decision, Resume):
+        assert not (found.serverless and found.migration is Migration.FULL_LOAD)
+        assert found.migration is Migration.FULL_LOAD or found.checkpoint
+        assert cause_of(found).nature != "position lost"
+
+
+@laws
+@given(facts(), histories, policies)
+def test_every_decision_can_be_acted_upon(found: Facts, history: History, policy: ReplicationPolicy) -> None:
+    """The same facts give the same decision, with its sentence and reason; a wait lies ahead; a person is told how."""
+    decision = decide(found, history, policy, NOW)
+    assert decision == decide(found, history, policy, NOW)
+    assert decision.rule in RULES
+    assert decision.reason
+    if isinstance(decision, Wait):
+        assert decision.until > NOW
+    if isinstance(decision, Escalate):
+        assert decision.next_step
+
+
+@given(facts(), st.sampled_from(Verb), moments, policies)
+def test_every_restart_can_be_judged(found: Facts, verb: Verb, at: object, policy: ReplicationPolicy) -> None:
+    """Any facts give one judgement on a restart; what failed or was loaded in part is never taken for recovered."""
+    restart = Restart(at, verb, Progress(1, 1, 1))  # type: ignore[arg-type]
+    proof = verify(found, restart, policy, NOW)
+    assert proof.reason
+    if proof.outcome is Outcome.RECOVERED:
+        assert not found.failure
+        assert found.status in {"running", "stopped"}
+        assert found.status == "running" or found.load_is_complete
+    if proof.outcome is Outcome.STALLED:
+        assert proof.next_step
+
+
+@given(restarts, st.none() | moments, st.floats(0, 1), st.booleans())
+def test_memory_survives_the_ledger(made: tuple[Restart, ...], incident: object, draw: float, told: bool) -> None:
+    """What is written down is read back as it was."""
+    memory = Memory(restarts=made, incident=incident, draw=draw, told=told, checkpoint="c")  # type: ignore[arg-type]
+    assert Memory.from_json(memory.as_json()) == memory
+
+
+@given(restarts, moments)
+def test_memory_forgets_nothing_that_counts(made: tuple[Restart, ...], incident: object) -> None:
+    """What falls out of the memory is older than the window and belongs to no open incident."""
+    memory = Memory(restarts=made, incident=incident)  # type: ignore[arg-type]
+    window = timedelta(hours=6)
+    kept = memory.forgetting(NOW, window)
+    assert kept.tried == memory.tried
+    gone = set(made) - set(kept.restarts)
+    assert all(NOW - restart.at >= window for restart in gone)
+
+
+def test_the_laws_are_tried_on_real_decisions() -> None:
+    """The facts that are drawn lead to every kind of decision, and often enough to a restart."""
+    seen: Counter[str] = Counter()
+
+    @settings(max_examples=300, deadline=None, database=None, derandomize=True)
+    @given(facts(), histories, policies)
+    def look(found: Facts, history: History, policy: ReplicationPolicy) -> None:
+        seen[type(decide(found, history, policy, NOW)).__name__] += 1
+
+    look()
+    assert set(seen) == {"Start", "Resume", "Reload", "ReloadTables", "Wait", "Leave", "Escalate"}
+    assert seen["Start"] + seen["Resume"] + seen["Reload"] + seen["ReloadTables"] > 20
+
+
+def test_each_pattern_matches_its_example() -> None:
+    """Each line of the table of causes decides its own example, whatever lines stand before it."""
+    for pattern in PATTERNS:
+        found = Facts("arn", "t", Migration.CDC, "failed", last_failure=pattern.example)
+        assert cause_of(found).rule == pattern.rule, pattern.example
+
+
+def test_patterns_end_on_long_texts() -> None:
+    """No text makes a pattern run away."""
+    worst = ("lost connection replication slot archived redo log access LSN " * 4_000)[:200_000]
+    found = Facts("arn", "t", Migration.CDC, "failed", last_failure=worst)
+    assert cause_of(found).rule
+    assert cause_of(replace(found, last_failure="a" * 200_000)).rule
