@@ -156,7 +156,8 @@ class Resolved:
             return node
         if len(node) == 1:
             [(function, argument)] = node.items()
-            if function == "Ref" or function.startswith("Fn::"):
+            named = function == "Condition" and isinstance(argument, str)  # else the part of a policy
+            if named or function == "Ref" or function.startswith("Fn::"):
                 return self._function(function, argument)
         resolved = {name: self.value(item) for name, item in node.items()}
         return {name: item for name, item in resolved.items() if item is not _NOTHING}
@@ -165,10 +166,14 @@ class Resolved:
         match function:
             case "Ref":
                 return _NOTHING if argument == "AWS::NoValue" else self._values[argument]
+            case "Condition":
+                return self.condition(argument)
             case "Fn::If":
                 return self.value(argument[1] if self.condition(argument[0]) else argument[2])
             case "Fn::Equals":
                 return str(self.value(argument[0])) == str(self.value(argument[1]))
+            case "Fn::And":
+                return all(self.value(condition) for condition in argument)
             case "Fn::Not":
                 return not self.value(argument[0])
             case "Fn::Select":

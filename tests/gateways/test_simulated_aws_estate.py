@@ -199,6 +199,10 @@ EVERYTHING = {
     "QueueKeyArns": "arn:aws:kms:us-east-1:000000000000:key/1,arn:aws:kms:us-east-1:000000000000:key/2",
     "PayloadObjectArns": "arn:aws:s3:::payloads/*",
     "MetricsNamespace": "Shop/Recovery",
+    "OutboxTables": "*-outbox",
+    "RecoverReplications": "restart-and-reload",
+    "FlowNames": "crm-*",
+    "FlowTwins": "yes",
 }
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import recovery
 from deployments.local import estate
+from recovery.appflow_runs.models import TWIN_PREFIX
 from recovery.settings import SETTINGS
 
 TEMPLATES = sorted(estate.TEMPLATES.glob("*.yaml"))
@@ -111,21 +116,67 @@ def test_archived_letters_can_be_replayed_at_once() -> None:
     assert [step["StorageClass"] for step in rule["Transitions"]["Fn::If"][1]] == ["GLACIER_IR"]
 
 
+POLICIES = properties(ESTATE, "AWS::IAM::ManagedPolicy")
+
+NOT_BY_RESOURCE = {
+    "appflow:ListFlows",
+    "cloudwatch:DescribeAlarms",
+    "cloudwatch:PutMetricData",
+    "dms:DescribeReplicationConfigs",
+    "dms:DescribeReplicationInstances",
+    "dms:DescribeReplicationTableStatistics",
+    "dms:DescribeReplicationTasks",
+    "dms:DescribeReplications",
+    "dms:DescribeTableStatistics",
+    "dms:ListTagsForResource",
+    "sqs:ListQueues",
+}
+"""Actions that AWS cannot bound by a resource, or that look at things whose names nobody knows beforehand."""
+
+
 def test_the_worker_has_no_wildcard_action() -> None:
-    """The policy lists single actions; `*` as a resource stands only where AWS knows no finer one."""
-    [policy] = properties(ESTATE, "AWS::IAM::ManagedPolicy").values()
-    for statement in statements(policy["PolicyDocument"]):
-        assert statement["Effect"] == "Allow"
-        assert not [action for action in statement["Action"] if "*" in action], statement["Sid"]
-        if statement["Resource"] == "*":
-            unscoped = {"sqs:ListQueues", "logs:DescribeLogGroups", "logs:GetQueryResults", "cloudwatch:PutMetricData"}
-            assert set(statement["Action"]) <= unscoped, statement["Sid"]
+    """The policies list single actions; `*` as a resource stands only where no finer one serves."""
+    for policy in POLICIES.values():
+        for statement in statements(policy["PolicyDocument"]):
+            assert statement["Effect"] == "Allow"
+            assert not [action for action in statement["Action"] if "*" in action], statement["Sid"]
+            if statement["Resource"] == "*":
+                assert set(statement["Action"]) <= NOT_BY_RESOURCE, statement["Sid"]
+
+
+def test_the_policies_are_what_the_gateways_use() -> None:
+    """Every action that a gateway declares is granted, and nothing is granted that none declares."""
+    granted = {
+        action
+        for policy in POLICIES.values()
+        for statement in statements(policy["PolicyDocument"])
+        for action in statement["Action"]
+    }
+    assert granted == declared()
+
+
+def declared() -> set[str]:
+    """The sum of the tables of IAM actions in the project's modules."""
+    found: set[str] = set()
+    for module in pkgutil.walk_packages(recovery.__path__, "recovery."):
+        loaded = importlib.import_module(module.name)
+        for name, table in vars(loaded).items():
+            if name.endswith("ACTIONS") and isinstance(table, Mapping):
+                found |= {action for actions in table.values() for action in actions if ":" in action}
+    return found
+
+
+def test_the_policy_knows_the_names_of_twins() -> None:
+    """Temporary copies of flows may be made and deleted under their prefix only."""
+    document = POLICIES["AppFlowPolicy"]["PolicyDocument"]
+    [twins] = [entry for entry in statements(document) if "appflow:DeleteFlow" in entry["Action"]]
+    assert twins["Resource"]["Fn::Sub"].endswith(f":flow/{TWIN_PREFIX}*")
 
 
 def test_metrics_go_into_one_namespace() -> None:
     """PutMetricData knows no resource, so the namespace bounds it."""
-    [policy] = properties(ESTATE, "AWS::IAM::ManagedPolicy").values()
-    [metrics] = [entry for entry in statements(policy["PolicyDocument"]) if entry["Sid"] == "PublishMetrics"]
+    document = POLICIES["WorkerPolicy"]["PolicyDocument"]
+    [metrics] = [entry for entry in statements(document) if entry["Sid"] == "PublishMetrics"]
     assert metrics["Condition"] == {"StringEquals": {"cloudwatch:namespace": {"Ref": "MetricsNamespace"}}}
 
 
