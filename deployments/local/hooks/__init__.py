@@ -20,7 +20,6 @@ from deployments.local.hooks.logs import StrictLogs
 from deployments.local.hooks.queues import StrictQueues, depths_of, messages_of
 from deployments.local.requests import SimulatedRequest, Simulator
 
-ACCOUNT = "000000000000"
 REGION = "us-east-1"
 DEPTH_PERIOD = PERIOD
 
