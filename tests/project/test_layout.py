@@ -35,7 +35,7 @@ REGISTRY_HOSTS = tuple(
     )
 )
 # Only this checkout's own place: a home directory may well stand in a recorded error message.
-MACHINE_PATHS = (str(PROJECT), "/wo" + "rk/")
+MACHINE_PATHS = ("/wo" + "rk/", *([f"{PROJECT}/"] if len(PROJECT.parts) > 3 else []))
 
 
 def test_import_contracts_hold() -> None:
