@@ -77,7 +77,6 @@ class World:
         self.sns: Any = _session().client("sns")
         self.sqs: Any = _session().client("sqs")
         self.s3: Any = _session().client("s3")
-        self.waited = 0.0
         self.runs = 0
         self._make_estate()
 
@@ -210,30 +209,45 @@ class World:
 
     # -- runs of the path ------------------------------------------------------------------------------------------
 
-    def work(self, request: AppFlowRequest, *, client: Any = None, ledger: Ledger | None = None) -> Work:
-        """The tools of one run."""
+    def work(self, request: AppFlowRequest, through: Callable[[Any], Any] = lambda client: client) -> Work:
+        """The tools of one run.
+
+        Args:
+            request: what the run is asked to do.
+            through: puts something between the path and each client.
+        """
         requests = Requests()
-        appflow = client or self.client
-        requests.watch(appflow)
-        kept = ledger or self.ledger
+        requests.watch(self.client)
+        kept = Ledger(through(self.dynamodb), TABLE, pause=lambda _: None)
         self.runs += 1
 
         def sleep(seconds: float) -> None:
-            self.waited += seconds
+            self.estate.time += timedelta(seconds=seconds)
 
         return Work(
-            appflow=AppFlowGateway(appflow, Pace(clock=lambda: self.waited, sleep=sleep)),
+            appflow=AppFlowGateway(through(self.client), Pace(clock=self.seconds, sleep=sleep)),
             ledger=kept,
-            archive=Archive(self.s3, BUCKET),
-            alerts=Alerts(self.sns, self.topic, kept, f"run-{self.runs}"),
+            archive=Archive(through(self.s3), BUCKET),
+            alerts=Alerts(through(self.sns), self.topic, kept, f"run-{self.runs}"),
             now=self.estate.now,
             requests=requests.by_service,
             request=request,
+            clock=self.seconds,
         )
 
-    def recover(self, *flows: str, dry_run: bool = False, **request: Any) -> RecoveryReport:
+    def seconds(self) -> float:
+        """The clock as a number that only grows; waiting for the pace moves it."""
+        return (self.estate.time - START).total_seconds()
+
+    def recover(
+        self,
+        *flows: str,
+        dry_run: bool = False,
+        through: Callable[[Any], Any] = lambda client: client,
+        **request: Any,
+    ) -> RecoveryReport:
         """One run of the path over these flows (all, unless named)."""
-        work = self.work(AppFlowRequest(flows=flows or ("*",), dry_run=dry_run, **request))
+        work = self.work(AppFlowRequest(flows=flows or ("*",), dry_run=dry_run, **request), through)
         try:
             return recover(work, f"test {self.runs}")
         finally:

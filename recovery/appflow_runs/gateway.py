@@ -290,8 +290,11 @@ def _run(raw: Mapping[str, Any]) -> Run:
 
 
 def _utc(moment: datetime | None) -> datetime | None:
-    # botocore gives local time, whose offset would change what is kept and compared.
-    return None if moment is None else moment.astimezone(UTC)
+    # botocore gives local time with the noise of a float; what is kept and compared are whole milliseconds in UTC.
+    if moment is None:
+        return None
+    utc = moment.astimezone(UTC)
+    return utc.replace(microsecond=0) + timedelta(milliseconds=round(utc.microsecond / 1000))
 
 
 def plain(text: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import IO, TYPE_CHECKING
@@ -137,6 +138,7 @@ class Work:
         now: the time, aware, as AWS sees it.
         requests: requests sent so far, by service.
         request: what the run is asked to do.
+        clock: seconds that only grow, for the run's own bounds: `now` jumps when AWS first corrects it.
     """
 
     def __init__(
@@ -149,6 +151,7 @@ class Work:
         now: Callable[[], datetime],
         requests: Callable[[], Mapping[str, int]],
         request: AppFlowRequest,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.appflow = appflow
         self.ledger = ledger
@@ -158,7 +161,8 @@ class Work:
         self.requests = requests
         self.request = request
         self.dry_run = request.dry_run
-        self.started = now()
+        self._clock = clock
+        self._began = clock()
         self.tally = Tally()
         self.problems: list[str] = []
         self.warnings: list[str] = []
@@ -175,7 +179,17 @@ class Work:
     @property
     def time_is_up(self) -> bool:
         """Whether no further flow may be taken up."""
-        return self.now() - self.started >= timedelta(seconds=self.request.time_limit_seconds)
+        return self.seconds >= self.request.time_limit_seconds
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has taken so far."""
+        return self._clock() - self._began
+
+    @property
+    def started(self) -> datetime:
+        """When the run began, by the time that AWS has told since."""
+        return self.now() - timedelta(seconds=self.seconds)
 
     def warn(self, line: str) -> None:
         """A line for the report, once."""
@@ -210,7 +224,7 @@ class Work:
             path=PATH,
             run=run,
             started=self.started,
-            seconds=(self.now() - self.started).total_seconds(),
+            seconds=self.seconds,
             dry_run=self.dry_run,
             found=self.tally.found,
             by_kind=dict(self.tally.by_kind),

@@ -70,6 +70,14 @@ class Operations:
             raise Fault("UnknownOperationException", f"the simulator has no {name}")
         return known[name]
 
+    def runs_by_token(self, prefix: str) -> dict[str, str]:
+        """Runs by the client token that started them."""
+        return {
+            token: str(answer["executionId"])
+            for (operation, token), (_, _, answer) in self._tokens.items()
+            if operation == "StartFlow" and "executionId" in answer and token.startswith(prefix)
+        }
+
     def _create(self, asked: dict[str, Any]) -> dict[str, Any]:
         now = self._now()
         repeated = self._repeated("CreateFlow", asked, now, strict=True)

@@ -88,6 +88,10 @@ class AppFlowSimulator:
         self.advance()
         return self._engine.flows[name]
 
+    def runs_by_token(self, prefix: str = "") -> dict[str, str]:
+        """Runs of on-demand flows by the client token that started them, for tokens that begin with this."""
+        return self._operations.runs_by_token(prefix)
+
     def pretend_active(self, name: str) -> None:
         """Switch a flow on as if it had been on for long: its schedule goes on from now, and nothing runs at once."""
         self.advance()

@@ -1,0 +1,215 @@
+"""The AppFlow path as Prefect runs it, on the simulated AWS with the strict AppFlow in it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.objects import Artifact, State
+
+from deployments.local.server import SimulatedAws
+from flows.appflow_runs import recover_appflow_runs
+from recovery.appflow_runs.policy import AppFlowPolicy, AppFlowRequest
+from recovery.errors import Incomplete
+from recovery.report import RecoveryReport
+from tests.appflow_world import TASKS, to_salesforce
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[SimulatedAws]:
+    with SimulatedAws.start() as aws:
+        yield aws
+
+
+@pytest.fixture
+def aws(running: SimulatedAws, monkeypatch: pytest.MonkeyPatch) -> SimulatedAws:
+    """The simulated AWS, empty but for the estate, and this process's environment for it."""
+    running.reset()
+    running.create_estate()
+    queue = running.client("sqs").create_queue(QueueName="people")["QueueUrl"]
+    arn = running.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+    running.client("sns").subscribe(
+        TopicArn=running.environment["REPRISE_ALERT_TOPIC_ARN"], Protocol="sqs", Endpoint=arn["Attributes"]["QueueArn"]
+    )
+    for name, value in running.environ({}).items():
+        monkeypatch.setenv(name, value)
+    return running
+
+
+def make(aws: SimulatedAws, name: str, *outcomes: dict[str, Any], **trigger: Any) -> None:
+    """A flow whose next runs go as told, and its first run."""
+    aws.control("POST", "appflow/script", {"flow": name, "outcomes": list(outcomes)})
+    config: dict[str, Any] = {"triggerType": "OnDemand"}
+    if trigger:
+        config = {"triggerType": "Scheduled", "triggerProperties": {"Scheduled": trigger}}
+    appflow = aws.client("appflow")
+    appflow.create_flow(
+        flowName=name,
+        triggerConfig=config,
+        sourceFlowConfig={
+            "connectorType": "Salesforce",
+            "connectorProfileName": "crm",
+            "sourceConnectorProperties": {"Salesforce": {"object": "Order"}},
+        },
+        destinationFlowConfigList=[to_salesforce("UPSERT")],
+        tasks=TASKS,
+    )
+    appflow.start_flow(flowName=name)
+    aws.clock.advance(5)
+
+
+def failure(text: str) -> dict[str, Any]:
+    return {"error": text, "records": 0}
+
+
+def recover(*flows: str, **request: Any) -> RecoveryReport:
+    """One run of the flow that ends well."""
+    request.setdefault("dry_run", False)
+    report = recover_appflow_runs(AppFlowRequest(flows=flows, **request))
+    assert isinstance(report, RecoveryReport)
+    return report
+
+
+def report_of(state: State[Any]) -> RecoveryReport:
+    """The report that a failed run carries."""
+    error = state.result(raise_on_failure=False)
+    assert isinstance(error, Incomplete)
+    assert isinstance(error.report, RecoveryReport)
+    return error.report
+
+
+def runs(aws: SimulatedAws, name: str) -> list[str]:
+    """Status of the flow's runs, the newest first."""
+    records = aws.client("appflow").describe_flow_execution_records(flowName=name)["flowExecutions"]
+    return [record["executionStatus"] for record in records]
+
+
+def alerts(aws: SimulatedAws) -> list[str]:
+    return [json.loads(message["body"])["Subject"] for message in aws.messages("people")]
+
+
+def pages(key: str) -> list[str]:
+    """All artifacts of this key, the oldest first."""
+
+    async def read() -> list[Artifact]:
+        async with get_client() as client:
+            return await client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
+
+    return [str(page.data) for page in sorted(asyncio.run(read()), key=lambda page: str(page.created))]
+
+
+def test_fails_twice_and_then_works(aws: SimulatedAws) -> None:
+    """An on-demand flow is run again after its backoff until it works; the report tells how long it took."""
+    make(aws, "orders", failure("503 Service Unavailable"), failure("The request timed out"))
+    waiting = recover("orders")
+    assert waiting.by_action == {"wait": 1}
+    aws.clock.advance(120)
+    assert recover("orders").by_action == {"rerun": 1}
+    aws.clock.advance(600)
+    assert runs(aws, "orders") == ["Error", "Error"]
+    assert recover("orders").by_action == {"rerun": 1}
+    aws.clock.advance(600)
+    assert runs(aws, "orders") == ["Successful", "Error", "Error"]
+    end = recover("orders")
+    assert end.by_action == {"recovered": 1}
+    assert end.recovered == 1
+    assert end.seconds_to_recover is not None
+    assert end.seconds_to_recover > 600
+    assert alerts(aws) == []
+    quiet = recover("orders")
+    assert quiet.is_quiet
+    assert aws.request_counts().get("appflow:StartFlow") == 3
+
+
+def test_expired_credentials(aws: SimulatedAws) -> None:
+    """A cause that does not pass is told to a person once, with what to do, and nothing is run."""
+    make(aws, "orders", failure("invalid_grant: expired access/refresh token"))
+    report = recover("orders", trigger="sweep")
+    assert report.by_action == {"escalate": 1}
+    assert report.by_kind == {"AUTH_FAILURE": 1}
+    assert "start-flow" in report.groups[0].next_step
+    aws.clock.advance(600)
+    recover("orders", trigger="sweep")
+    assert len(alerts(aws)) == 1
+    assert "orders" in alerts(aws)[0]
+    assert runs(aws, "orders") == ["Error"]
+    assert "invalid_grant" in pages("appflow-runs")[-1]
+    assert "start-flow" in pages("appflow-runs-groups")[-1]
+
+
+def test_nothing_named_nothing_touched(aws: SimulatedAws) -> None:
+    """A request without flows makes no call to AppFlow."""
+    make(aws, "orders", failure("503"))
+    aws.clear_requests()
+    assert recover().is_quiet
+    assert [name for name in aws.request_counts() if name.startswith("appflow:")] == []
+
+
+def test_a_dry_run_changes_nothing(aws: SimulatedAws) -> None:
+    """What would be done is said; no attempt is made, none is written down, nobody is told."""
+    make(aws, "orders", failure("503 Service Unavailable"))
+    make(aws, "expired", failure("invalid_grant: expired token"))
+    aws.clock.advance(300)
+    aws.clear_requests()
+    report = recover("*", dry_run=True)
+    assert report.dry_run
+    assert report.by_action == {"rerun": 1, "escalate": 1}
+    counts = aws.request_counts()
+    assert set(counts) == {
+        "appflow:ListFlows",
+        "appflow:DescribeFlow",
+        "appflow:DescribeFlowExecutionRecords",
+        "dynamodb:BatchGetItem",
+    }
+
+
+def test_a_twin_comes_and_goes(aws: SimulatedAws) -> None:
+    """A full-pull flow whose schedule is far is run once through a twin, which is removed; the flow is as it was."""
+    make(aws, "daily", failure("502 bad gateway"), scheduleExpression="rate(1days)", dataPullMode="Complete")
+    before = aws.client("appflow").describe_flow(flowName="daily")
+    policy = AppFlowPolicy(allow_twin=True)
+    aws.clock.advance(600)
+    assert recover("daily", policy=policy).by_action == {"twin": 1}
+    names = {flow["flowName"] for flow in aws.client("appflow").list_flows()["flows"]}
+    assert len(names) == 2
+    aws.clock.advance(600)
+    report = recover("daily", policy=policy)
+    assert report.by_action == {"recovered": 1}
+    assert [flow["flowName"] for flow in aws.client("appflow").list_flows()["flows"]] == ["daily"]
+    after = aws.client("appflow").describe_flow(flowName="daily")
+    del before["ResponseMetadata"], after["ResponseMetadata"]
+    assert before == after
+
+
+def test_a_refused_start_fails_the_run(aws: SimulatedAws) -> None:
+    """Without permission the run ends as failed with its report, names operation and flow, and counts no attempt."""
+    make(aws, "orders", failure("503 Service Unavailable"))
+    aws.clock.advance(300)
+    aws.fault("error", service="appflow", operation="StartFlow", code="AccessDeniedException", status=403)
+    state: State[Any] = recover_appflow_runs(AppFlowRequest(flows=("orders",), dry_run=False), return_state=True)
+    aws.lift_faults()
+    assert state.is_failed()
+    assert "orders" in str(state.message) or "1 of 1" in str(state.message)
+    report = report_of(state)
+    assert report.unsettled == 1
+    assert "appflow:StartFlow" in report.groups[0].reason
+    assert runs(aws, "orders") == ["Error"]
+    assert recover("orders").by_action == {"rerun": 1}
+
+
+def test_a_flow_that_does_not_exist(aws: SimulatedAws) -> None:
+    """One flow that is not there is one line; the others go on."""
+    make(aws, "orders", failure("503 Service Unavailable"))
+    aws.clock.advance(300)
+    state: State[Any] = recover_appflow_runs(
+        AppFlowRequest(flows=("nowhere", "orders"), dry_run=False), return_state=True
+    )
+    assert state.is_failed()
+    assert "nowhere" in str(state.message)
+    report = report_of(state)
+    assert report.by_action == {"rerun": 1}
