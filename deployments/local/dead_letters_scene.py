@@ -20,7 +20,7 @@ from deployments.local.workload.shop import QUEUES, Shop
 DEAD_LETTER_QUEUES: Final = tuple(dict.fromkeys(QUEUES.values()))
 FROM_OTHERS: Final = "back-office-dlq"
 """Where Lambda, EventBridge, Scheduler, SNS and S3 leave theirs."""
-ORDERS: Final = {"orders": (60, 7), "orders.fifo": (8, 9), "invoices": (10, 11), "shipments": (10, 12)}
+ORDERS: Final = {"orders": (60, 7), "orders.fifo": (8, 39), "invoices": (10, 11), "shipments": (10, 12)}
 """How many orders each queue gets, and their seed."""
 
 SETTLE_SECONDS: Final = 5

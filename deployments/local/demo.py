@@ -9,19 +9,20 @@ stops everything that it started. With --once it ends by itself: 0 if all is as 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from types import FrameType
 
-from rich.panel import Panel
+from rich.markup import escape
 
 from deployments.local.dead_letters_scene import DeadLettersScene
 from deployments.local.scenes import DemoFailed, Row, Scene, Stopped, World
-from deployments.local.stage import world
+from deployments.local.stage import deploy, world
 from deployments.local.view import View
 from recovery.errors import RepriseError
 
@@ -33,26 +34,32 @@ def scenes() -> Sequence[Scene]:
     return (DeadLettersScene(),)
 
 
-def play(made: World, view: View, played: Sequence[Scene]) -> Mapping[str, Sequence[Row]]:
-    """Prepare the scenes one after another, then drive all side by side; returns where everything is at the end.
+def play(made: World, view: View, played: Sequence[Scene]) -> None:
+    """Prepare the scenes one after another, then drive all side by side, showing where everything is.
 
     Raises:
         DemoFailed: a scene could not be played to its end.
     """
-    for scene in played:
-        scene.prepare(made)
-    with ThreadPoolExecutor(len(played), thread_name_prefix="scene") as stage:
-        driven = [stage.submit(scene.drive, made) for scene in played]
+    with ThreadPoolExecutor(len(played) + 1, thread_name_prefix="scene") as threads:
+        # What fails on purpose takes its time, and so do the deployments: one waits for the other.
+        deployed = threads.submit(deploy, made)
         try:
+            for scene in played:
+                scene.prepare(made)
+            while not deployed.done():
+                view.show(rows_of(made, played))
+                made.pause(LOOK_SECONDS)
+            deployed.result()
+            driven = [threads.submit(scene.drive, made) for scene in played]
             while not _over(driven):
                 view.show(rows_of(made, played))
         finally:
-            made.stopping.set() if _failed(driven) or not _over(driven, seconds=0) else None
-    for future in driven:
-        future.result()
-    rows = rows_of(made, played)
-    view.show(rows)
-    return rows
+            # A scene that still plays when another one failed, or when a person is done, must not keep us here.
+            made.stopping.set()
+    failures = [error for future in driven if (error := future.exception())]
+    if failures:
+        # The others were stopped because of the one that failed.
+        raise next((error for error in failures if not isinstance(error, Stopped)), failures[0])
 
 
 def rows_of(made: World, played: Sequence[Scene]) -> dict[str, Sequence[Row]]:
@@ -60,11 +67,11 @@ def rows_of(made: World, played: Sequence[Scene]) -> dict[str, Sequence[Row]]:
     return {scene.title: scene.settled(made) for scene in played}
 
 
-def differences(made: World, played: Sequence[Scene], rows: Mapping[str, Sequence[Row]]) -> list[str]:
-    """What is not as it should be, over all scenes."""
+def differences(made: World, played: Sequence[Scene]) -> list[str]:
+    """What is not as it should be in AWS, over all scenes."""
     found = []
     for scene in played:
-        unsettled = [row for row in rows[scene.title] if row.count and not row.settled]
+        unsettled = [row for row in scene.settled(made) if row.count and not row.settled]
         found += [f"{scene.title}: {row.count} {row.state}" for row in unsettled]
         found += [f"{scene.title}: {line}" for line in scene.check(made)]
     return found
@@ -73,45 +80,48 @@ def differences(made: World, played: Sequence[Scene], rows: Mapping[str, Sequenc
 def perform(view: View, *, once: bool) -> int:
     """The whole demo; returns the exit status."""
     played = scenes()
-    with world(view.say) as made:
-        try:
-            with view.running():
-                rows = play(made, view, played)
-                found = differences(made, played, rows)
-        except DemoFailed as error:
-            found = [str(error)]
-        summarise(made, view, found)
-        if not once:
-            view.print("Everything keeps running for a look around. Ctrl-C ends it.")
-            threading.Event().wait()
+    # The view outlives the world's end only as text: what is live stops before the summary.
+    with contextlib.ExitStack() as picture:
+        picture.enter_context(view.running())
+        with world(view.say) as made:
+            try:
+                play(made, view, played)
+                found = differences(made, played)
+            except (DemoFailed, RepriseError) as error:
+                found = [str(error)]
+            view.show(rows_of(made, played))
+            picture.close()
+            summarise(made, view, found)
+            if not once:
+                view.print("Everything keeps running for a look around. Ctrl-C ends it.")
+                threading.Event().wait()
     return 1 if found else 0
 
 
 def summarise(made: World, view: View, found: Sequence[str]) -> None:
     """What came of it, and where to look."""
-    archive = made.aws.environment["REPRISE_ARCHIVE_BUCKET"]
-    lines = [
-        f"runs       {made.prefect.ui_url}/runs",
-        f"report     {made.prefect.ui_url}/artifacts/key/dead-letters",
-        f"archive    s3://{archive}/archive/   (full lists of the runs: s3://{archive}/reports/)",
-        f"AWS CLI    aws --endpoint-url {made.aws.endpoint} s3 ls --recursive s3://{archive}",
-        f"logs       {made.folder}",
-    ]
-    view.print(Panel("\n".join(lines), title="where to look", title_align="left", expand=False))
+    bucket = made.aws.environment["REPRISE_ARCHIVE_BUCKET"]
+    view.summary()
+    view.print(
+        "",
+        f"  Prefect    {made.prefect.ui_url}/runs",
+        f"  reports    {made.prefect.ui_url}/artifacts",
+        f"  archive    s3://{bucket}/archive/",
+        f"  full lists s3://{bucket}/reports/",
+        f"  AWS        aws --endpoint-url {made.aws.endpoint} s3 ls --recursive s3://{bucket}",
+        f"  logs       {made.folder}",
+        "",
+    )
     if found:
-        view.print("[bold red]Not as it should be in AWS:[/]", *(f"- {line}" for line in found))
+        view.print("[bold red]Not as it should be:[/]", *(escape(f"- {line}") for line in found))
     else:
-        view.print("[bold green]Checked in AWS itself: everything is where it should be.[/]")
+        view.print("[bold green]Asked of AWS itself: everything is where it should be.[/]")
 
 
-def _over(driven: Sequence[Future[None]], seconds: float = LOOK_SECONDS) -> bool:
+def _over(driven: Sequence[Future[None]]) -> bool:
     """Wait a little; whether all scenes have ended, or one has failed."""
-    _, running = wait_for(driven, timeout=seconds)
-    return not running or _failed(driven)
-
-
-def _failed(driven: Sequence[Future[None]]) -> bool:
-    return any(future.done() and future.exception() is not None for future in driven)
+    ended, running = wait_for(driven, timeout=LOOK_SECONDS)
+    return not running or any(future.exception() is not None for future in ended)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
@@ -135,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         view.print("Stopped; nothing is left running.")
         return 130 if options.once else 0
     except (RepriseError, DemoFailed, Stopped) as error:
-        view.print(f"[bold red]The demo could not be played:[/] {error}")
+        view.print("[bold red]The demo could not be played:[/]", escape(str(error)))
         return 1
 
 

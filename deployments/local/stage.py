@@ -1,4 +1,4 @@
-"""The demo's world: simulated AWS with estate and sample workload, Prefect server, deployments, worker.
+"""The demo's world: simulated AWS with estate and sample workload, and a Prefect server; then deployments and a worker.
 
 Everything is a child of the calling process, listens on 127.0.0.1 on a free port, keeps its files in one folder, and
 ends with the block.
@@ -32,14 +32,13 @@ VISIBILITY_SECONDS = 2
 
 @contextlib.contextmanager
 def world(say: Callable[[str], None], folder: Path = FOLDER) -> Iterator[World]:
-    """Start everything; stop everything at the end.
+    """Start what a world is made of; stop everything at the end.
 
     Args:
         say: tells a person what happens, in one line.
         folder: the demo's own folder; emptied first.
 
     Raises:
-        DemoFailed: the server could not be brought up to date; the message has its words.
         Transient: the Prefect server did not start.
     """
     shutil.rmtree(folder, ignore_errors=True)
@@ -58,14 +57,11 @@ def world(say: Callable[[str], None], folder: Path = FOLDER) -> Iterator[World]:
         children.callback(runs.close)
         made = World(aws, prefect, runs, folder, environment, say, children)
         children.callback(made.stopping.set)
-        bootstrap(made)
-        made.start("prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", "demo")
-        say(f"deployments registered, worker started on the pool {POOL!r}")
         yield made
 
 
-def bootstrap(made: World) -> None:
-    """Work pool, blocks and deployments.
+def deploy(made: World) -> None:
+    """Work pool, blocks and deployments, and a worker.
 
     Raises:
         DemoFailed: it failed.
@@ -82,6 +78,8 @@ def bootstrap(made: World) -> None:
     (made.folder / "bootstrap.log").write_text(done.stdout)
     if done.returncode:
         raise DemoFailed(f"bootstrap failed:\n{done.stdout}")
+    made.start("prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", "demo")
+    made.say(f"deployments registered, worker started on the pool {POOL!r}")
 
 
 def _with_own_python(environment: Mapping[str, str]) -> dict[str, str]:

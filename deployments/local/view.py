@@ -58,15 +58,20 @@ class View:
     def show(self, rows: Mapping[str, Sequence[Row]]) -> None:
         """Where the items of each scene are now, by the scene's title."""
         with self._lock:
-            changed, self._rows = dict(rows) != self._rows, dict(rows)
-        if changed and not self._console.is_terminal:
+            before, self._rows = self._rows, dict(rows)
+        if not self._console.is_terminal:
             for title, states in rows.items():
-                counts = ", ".join(f"{row.count} {row.state}" for row in states)
-                self.say(f"{title}: {counts or 'nothing yet'}")
+                if _settled(states) != _settled(before.get(title, ())):
+                    self.say(heading(title, states))
 
-    def print(self, *things: RenderableType) -> None:
-        """Print below the picture, when it is no longer live."""
-        self._console.print(*things, soft_wrap=True)
+    def summary(self) -> None:
+        """Print the last picture once more where no live one stays."""
+        if not self._console.is_terminal:
+            self._console.print(*tables(self._rows), sep="\n")
+
+    def print(self, *lines: str) -> None:
+        """Print lines below the picture, when it is no longer live; they may hold rich's markup."""
+        self._console.print(*lines, sep="\n", soft_wrap=True)
 
     def _picture(self) -> RenderableType:
         with self._lock:
@@ -80,14 +85,30 @@ def tables(rows: Mapping[str, Sequence[Row]]) -> list[RenderableType]:
     return [_table(title, states) for title, states in rows.items()]
 
 
+def heading(title: str, states: Sequence[Row]) -> str:
+    """A scene in one line."""
+    return f"{title}: {_settled(states)} of {sum(row.count for row in states)} settled"
+
+
+def _settled(states: Sequence[Row]) -> int:
+    return sum(row.count for row in states if row.settled)
+
+
 def _table(title: str, states: Sequence[Row]) -> Table:
-    done, total = sum(row.count for row in states if row.settled), sum(row.count for row in states)
-    table = Table(title=f"{title}: {done} of {total} settled", title_justify="left", title_style="bold", box=None)
-    table.add_column("state", min_width=44)
-    table.add_column("items", justify="right")
-    table.add_column("", min_width=_BAR)
+    total = sum(row.count for row in states)
+    table = Table(
+        title=heading(title, states),
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        show_header=False,
+        padding=(0, 1),
+    )
+    table.add_column("items", justify="right", min_width=5)
+    table.add_column("state", min_width=56)
+    table.add_column("share", min_width=_BAR)
     for row in states:
         style = "green" if row.settled else "yellow"
         bar = "█" * max(1, round(_BAR * row.count / total)) if row.count else ""
-        table.add_row(row.state, str(row.count), Text(bar, style=style), style=None if row.settled else "bold")
+        table.add_row(str(row.count), row.state, Text(bar, style=style), style=None if row.settled else "bold")
     return table
