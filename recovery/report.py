@@ -22,6 +22,8 @@ LISTED = 50
 """Rows shown of any list in an artifact; the full list lies in S3."""
 LONGEST_CELL = 500
 """Characters shown of one text."""
+MOST_GROUPS = 1000
+"""Groups that a run tells apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,11 @@ class Tally:
     def _count_group(self, entry: Entry) -> None:
         # What was not judged has no fingerprint: its reason is what makes it alike.
         key = (entry.source, entry.group or entry.reason, entry.kind, entry.action, entry.settled)
+        reason = entry.reason
+        if key not in self._groups and len(self._groups) >= MOST_GROUPS:
+            # Reasons may name a value of each item: what is too many to tell apart is counted together.
+            key = (entry.source, "", entry.kind, entry.action, entry.settled)
+            reason = "many reasons; each is in the full list"
         old = self._groups.get(key)
         if old is None:
             self._groups[key] = GroupRow(
@@ -150,7 +157,7 @@ class Tally:
                 action=entry.action,
                 settled=entry.settled,
                 count=1,
-                reason=entry.reason,
+                reason=reason,
                 error=entry.error,
                 rule=entry.rule,
                 samples=(entry.key,),
@@ -169,12 +176,12 @@ def table(report: RecoveryReport) -> list[dict[str, Any]]:
             "kind": row.kind or "-",
             "count": row.count,
             "action": row.action if row.settled else f"{row.action} (did not go through)",
-            "why": row.reason,
-            "error": row.error or "-",
+            "why": _cut(row.reason),
+            "error": _cut(row.error) or "-",
             "rule": row.rule or "-",
             "group": row.group or "-",
             "samples": ", ".join(row.samples),
-            "next step": row.next_step or "-",
+            "next step": _cut(row.next_step) or "-",
         }
         for row in report.groups[:LISTED]
     ]
@@ -200,8 +207,8 @@ def markdown(report: RecoveryReport, title: str) -> str:
         lines += ["|---:|---|---|---|---|---|"]
         for row in report.groups[:LISTED]:
             action = row.action if row.settled else f"{row.action}, did not go through"
-            cells = (row.kind or "-", action, row.reason, _code(row.error), row.next_step or "-")
-            lines.append(f"| {row.count} | " + " | ".join(map(_cell, cells)) + " |")
+            cells = [_cell(row.kind or "-"), action, _cell(row.reason), _code(row.error), _cell(row.next_step or "-")]
+            lines.append(f"| {row.count} | " + " | ".join(cells) + " |")
         if len(report.groups) > LISTED:
             lines.append(f"\n{len(report.groups) - LISTED} more groups are in the full list.")
         lines.append("")
@@ -261,18 +268,25 @@ def _facts(report: RecoveryReport) -> list[str]:
     return facts
 
 
-def _cell(text: str) -> str:
-    # What stands in a table must neither end its cell nor start a template, a tag, a link or a picture.
+def _cut(text: str) -> str:
     flat = " ".join(text.split())
-    if len(flat) > LONGEST_CELL:
-        flat = flat[: LONGEST_CELL - 1] + "…"
-    flat = flat.replace("|", "\\|").replace("<", "&lt;").replace("](", "] (")
+    return flat if len(flat) <= LONGEST_CELL else flat[: LONGEST_CELL - 1] + "…"
+
+
+def _flat(text: str) -> str:
+    # What stands in a table must neither end its cell nor start a template.
+    flat = _cut(text).replace("|", "\\|")
     for opening, apart in (("{{", "{ {"), ("}}", "} }"), ("{%", "{ %"), ("{#", "{ #")):
         while opening in flat:
             flat = flat.replace(opening, apart)
     return flat
 
 
+def _cell(text: str) -> str:
+    # Nor a tag, a link or a picture.
+    return _flat(text).replace("<", "&lt;").replace("](", "] (")
+
+
 def _code(text: str) -> str:
     # A backtick in the text would end the span, and what follows would be read as markdown.
-    return "`" + text.replace("`", "'") + "`" if text else "-"
+    return "`" + _flat(text).replace("`", "'") + "`" if text else "-"

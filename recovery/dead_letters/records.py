@@ -71,7 +71,7 @@ def new_key(item: Item) -> str:
     return item.new_id if item.letter.origin is Origin.SQS_REDRIVE else item.key
 
 
-def archive_record(item: Item, now: datetime) -> dict[str, Any]:
+def archive_record(item: Item, batch: Batch, now: datetime) -> dict[str, Any]:
     """One line of a bundle: the letter unchanged, and everything that is known about its failure."""
     diagnosis = item.diagnosis
     record = {
@@ -97,6 +97,8 @@ def archive_record(item: Item, now: datetime) -> dict[str, Any]:
             "normalised": item.error,
         },
     }
+    if batch.policy.log_group:
+        record["log"] = log_link(batch.queue.arn, batch.policy.log_group, item.letter.message_id)
     if payload_of(item) is not None:
         record["payload_copy"] = payload_copy_key(item)
     return record

@@ -36,7 +36,7 @@ def archive_letters(work: Work, batch: Batch) -> None:
     waiting = batch.to_archive()
     for item in waiting:
         _copy_payload(work, item)
-    lines = [encode(records.archive_record(item, work.now())) for item in waiting]
+    lines = [encode(records.archive_record(item, batch, work.now())) for item in waiting]
     start = 0
     for bundle in bundles(lines):
         work.bundles += 1

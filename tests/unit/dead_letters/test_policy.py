@@ -1,0 +1,116 @@
+"""The request and the policy: what a person may ask, and what is refused."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from recovery.dead_letters.policy import (
+    DEFAULT_ACTIONS,
+    Action,
+    DeadLetterPolicy,
+    DeadLetterRequest,
+    ReplayRequest,
+)
+from recovery.failures import TRANSIENT_KINDS, Kind
+
+
+def test_nothing_is_asked_by_default() -> None:
+    """No queue, and only a look; a replay without a filter touches nothing."""
+    request = DeadLetterRequest()
+    assert request.queues == ()
+    assert request.dry_run
+    assert ReplayRequest().dry_run
+    assert ReplayRequest().is_empty
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"queues": ["orders-dlq"]},
+        {"kinds": ["AUTH_FAILURE"]},
+        {"groups": ["0123456789abcdef"]},
+        {"message_ids": ["m-1"]},
+        {"first_seen_from": datetime(2026, 1, 1, tzinfo=UTC)},
+        {"first_seen_until": datetime(2026, 1, 1, tzinfo=UTC)},
+    ],
+)
+def test_each_filter_of_a_replay_counts(chosen: dict[str, Any]) -> None:
+    """One filter is enough to choose letters; destination and limits are none."""
+    assert not ReplayRequest(**chosen).is_empty
+    assert ReplayRequest(destination="orders", limit=5).is_empty
+
+
+@pytest.mark.parametrize("model", [DeadLetterRequest, DeadLetterPolicy, ReplayRequest])
+def test_the_form_is_complete(model: type[BaseModel]) -> None:
+    """Every field is described; unknown keys are refused; the value cannot be changed."""
+    assert {name for name, field in model.model_fields.items() if not field.description} == set()
+    with pytest.raises(ValidationError):
+        model(quues=["orders-dlq"])
+    with pytest.raises(ValidationError):
+        model().dry_run = False  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"queues": [""]},
+        {"queues": ["x" * 1025]},
+        {"queues": ["q"] * 201},
+        {"limit": 0},
+        {"limit": 1_000_001},
+        {"time_limit_seconds": 9},
+        {"time_limit_seconds": 39_601},
+        {"policy": {"budget": 0}},
+        {"policy": {"budget": 21}},
+        {"policy": {"max_per_second": 0}},
+        {"policy": {"max_age_seconds": 59}},
+        {"policy": {"settle_seconds": 0}},
+        {"policy": {"alert_window_seconds": 59}},
+        {"policy": {"sweep_seconds": 29}},
+        {"policy": {"actions": {"TIMEOUT": "explode"}}},
+        {"policy": {"actions": {"TIMEOUTS": "heal"}}},
+        {"policy": {"error_attributes": ["a"] * 11}},
+        {"policy": {"destination": " "}},
+    ],
+)
+def test_what_is_out_of_bounds_is_refused(fields: dict[str, Any]) -> None:
+    """Every number has a least and a most, every list a longest."""
+    with pytest.raises(ValidationError):
+        DeadLetterRequest.model_validate(fields)
+
+
+def test_the_longest_run_holds_its_letters_within_what_sqs_allows() -> None:
+    """A lease is two minutes longer than the run, and SQS hides a message 12 hours at most."""
+    longest = DeadLetterRequest(time_limit_seconds=39_600)
+    assert longest.time_limit_seconds + 120 <= 43_200
+
+
+def test_one_queue_may_be_given_as_one_word() -> None:
+    """A form or a script that gives a single name means a list of it."""
+    assert DeadLetterRequest.model_validate({"queues": " orders-dlq "}).queues == ("orders-dlq",)
+
+
+def test_what_passes_by_itself_is_healed_and_nothing_else() -> None:
+    """By default the three transient kinds are sent back; the others would fail again."""
+    assert {kind for kind, action in DEFAULT_ACTIONS.items() if action is Action.HEAL} == TRANSIENT_KINDS
+    assert set(DEFAULT_ACTIONS) == set(Kind)
+
+
+def test_the_first_policy_that_matches_a_queue_counts() -> None:
+    """By name or glob, in the order given; else the request's own."""
+    strict, lax = DeadLetterPolicy(budget=1), DeadLetterPolicy(budget=9)
+    request = DeadLetterRequest(queue_policies={"orders-*": strict, "*": lax})
+    assert request.policy_for("orders-dlq") is strict
+    assert request.policy_for("other-dlq") is lax
+    assert DeadLetterRequest(policy=lax, queue_policies={"orders-*": strict}).policy_for("ORDERS-dlq") is lax
+
+
+def test_a_request_survives_the_form() -> None:
+    """What the UI stores as JSON is the same request again."""
+    policy = DeadLetterPolicy(actions={Kind.TIMEOUT: Action.ALERT}, group_actions={"g": Action.LEAVE})
+    request = DeadLetterRequest(queues=("a", "b-*"), policy=policy, queue_policies={"a": policy})
+    assert DeadLetterRequest.model_validate_json(request.model_dump_json()) == request

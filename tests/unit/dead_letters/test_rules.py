@@ -1,0 +1,550 @@
+"""The rules as a table: what is known, and the verdict that follows. The ids are those beside the rules."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recovery.backoff import Backoff
+from recovery.cases import State
+from recovery.dead_letters import rules
+from recovery.dead_letters.policy import Action, DeadLetterPolicy, WithoutEvidence
+from recovery.dead_letters.rules import Known, Unconfirmed, decide
+from recovery.dead_letters.verdicts import Alert, Archive, Finish, Heal, Hide, Leave, Verdict
+from recovery.failures import Kind, Origin
+from tests.unit.dead_letters.samples import (
+    GROUP,
+    NOW,
+    SOURCE_URL,
+    case,
+    diagnosis,
+    fifo_queue,
+    known,
+    letter,
+    queue,
+    seconds,
+)
+
+DAY = timedelta(days=1)
+FIFO_URL = SOURCE_URL + ".fifo"
+SENT_UNKNOWN = Unconfirmed(attempt=2, tries=1, sent=False, same_letter=True)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: with these facts, that verdict, with those of its fields."""
+
+    rule: str
+    what: str
+    facts: Known
+    verdict: type[Verdict]
+    says: dict[str, Any] = field(default_factory=dict)
+    policy: DeadLetterPolicy = field(default_factory=lambda: DeadLetterPolicy())
+    draw: float = 1.0
+    spread: timedelta = timedelta(0)
+
+
+def waiting(due_in: float, **changes: Any) -> Any:
+    """A case whose next attempt (the second) is due in so many seconds."""
+    return case(State.BACKOFF, attempts=1, due=NOW + seconds(due_in), **changes)
+
+
+def policy(**fields: Any) -> DeadLetterPolicy:
+    return DeadLetterPolicy(**fields)
+
+
+def held(left: float, **changes: Any) -> Any:
+    return letter(lease_until=NOW + seconds(left), **changes)
+
+
+TABLE = [
+    # -- lease: nothing is done when this run's hold on the letter is about to end
+    Row("lease", "29 s are left", known(letter=held(29)), Leave),
+    Row("lease", "30 s are left: it goes on", known(letter=held(30)), Heal),
+    Row(
+        "lease",
+        "not even completing what was begun",
+        known(letter=held(0), unconfirmed=Unconfirmed(1, 1, sent=True, same_letter=True)),
+        Leave,
+    ),
+    # -- finish: what an interrupted run began
+    Row(
+        "finish",
+        "sent and recorded",
+        known(unconfirmed=Unconfirmed(1, 1, sent=True, same_letter=True)),
+        Finish,
+        {"archived": False},
+    ),
+    Row(
+        "finish",
+        "archived and recorded",
+        known(history=case(State.PARKED, detail={"archive": {"key": "k", "line": 0}, "id": "m-1"})),
+        Finish,
+        {"archived": True},
+    ),
+    Row(
+        "finish",
+        "archived, and replayed since",
+        known(history=case(State.REPLAYED, detail={"archive": {"key": "k", "line": 0}, "id": "m-1"})),
+        Finish,
+        {"archived": True},
+    ),
+    Row(
+        "finish",
+        "another letter of the same business id was archived, not this one",
+        known(history=case(State.SUPERSEDED, detail={"archive": {"key": "k", "line": 0}, "id": "m-0"})),
+        Heal,
+        {"attempt": 2},
+    ),
+    Row(
+        "finish",
+        "even when it would expire: the copy is safe",
+        known(letter=letter(age=14 * DAY), unconfirmed=Unconfirmed(1, 1, sent=True, same_letter=True)),
+        Finish,
+    ),
+    # -- no-failure
+    Row("no-failure", "an S3 test event", known(letter=letter(origin=Origin.S3_TEST_EVENT)), Archive),
+    Row("no-failure", "a record of a success", known(letter=letter(origin=Origin.SUCCESS_RECORD)), Archive),
+    Row(
+        "no-failure",
+        "whatever its text was taken for",
+        known(letter=letter(origin=Origin.S3_TEST_EVENT), diagnosis=diagnosis(Kind.AUTH_FAILURE)),
+        Archive,
+        {"state": State.ARCHIVED},
+    ),
+    # -- rescue: two sweeps of 300 s and the margin of 30 s
+    Row(
+        "rescue",
+        "it expires a second too early",
+        known(letter=letter(age=14 * DAY - seconds(629))),
+        Archive,
+        {"state": State.STALE},
+    ),
+    Row("rescue", "it lives just long enough", known(letter=letter(age=14 * DAY - seconds(630))), Heal),
+    Row(
+        "rescue",
+        "without any evidence, too",
+        known(letter=letter(age=14 * DAY - seconds(60)), diagnosis=None),
+        Archive,
+        {"state": State.STALE},
+    ),
+    Row(
+        "rescue",
+        "while it waits for its next attempt",
+        known(letter=letter(age=14 * DAY - seconds(60)), history=waiting(3600)),
+        Archive,
+        {"state": State.STALE},
+    ),
+    Row(
+        "rescue",
+        "sweeps further apart rescue earlier",
+        known(letter=letter(age=13 * DAY + timedelta(hours=22, minutes=1))),
+        Archive,
+        {"state": State.STALE},
+        policy=policy(sweep_seconds=3600),
+    ),
+    # -- stale
+    Row(
+        "stale",
+        "older than max_age",
+        known(letter=letter(age=seconds(3601))),
+        Archive,
+        {"state": State.STALE},
+        policy=policy(max_age_seconds=3600),
+    ),
+    Row("stale", "exactly max_age", known(letter=letter(age=seconds(3600))), Heal, policy=policy(max_age_seconds=3600)),
+    Row("stale", "no max_age, any age", known(letter=letter(age=13 * DAY)), Heal),
+    # -- early
+    Row(
+        "early",
+        "it shows up before its time",
+        known(history=waiting(1)),
+        Hide,
+        {"due": NOW + seconds(1), "until": NOW + seconds(1), "attempt": 2, "hidden": True},
+    ),
+    Row(
+        "early",
+        "even when nothing speaks of its failure any more",
+        known(history=waiting(600), diagnosis=None, group=""),
+        Hide,
+        {"due": NOW + seconds(600)},
+    ),
+    Row(
+        "early",
+        "due in 12 hours: hidden for 11 of them",
+        known(history=waiting(12 * 3600)),
+        Hide,
+        {"due": NOW + timedelta(hours=12), "until": NOW + timedelta(hours=11)},
+    ),
+    Row(
+        "early",
+        "its queue counts every receive: it waits visibly",
+        known(history=waiting(600), queue=queue(has_redrive=True)),
+        Hide,
+        {"hidden": False},
+    ),
+    # -- no-evidence
+    Row("no-evidence", "nothing is known: it stays", known(diagnosis=None, group=""), Leave),
+    Row(
+        "no-evidence",
+        "the policy archives such letters",
+        known(diagnosis=None, group=""),
+        Archive,
+        {"state": State.ARCHIVED},
+        policy=policy(without_evidence=WithoutEvidence.ARCHIVE),
+    ),
+    Row(
+        "no-evidence",
+        "the log could not be read yet: it stays, whatever the policy",
+        known(diagnosis=None, group="", evidence_pending="the log is not there yet"),
+        Leave,
+        {"reason": "the log is not there yet"},
+        policy=policy(without_evidence=WithoutEvidence.ARCHIVE),
+    ),
+    Row(
+        "no-evidence",
+        "a letter of Lambda without evidence stays as well",
+        known(diagnosis=None, letter=letter(origin=Origin.LAMBDA_ASYNC)),
+        Leave,
+    ),
+    # -- action-leave, action-archive, action-alert
+    Row(
+        "action-leave", "the policy leaves a kind", known(), Leave, policy=policy(actions={Kind.TIMEOUT: Action.LEAVE})
+    ),
+    Row("action-archive", "validation", known(diagnosis=diagnosis(Kind.VALIDATION_ERROR)), Archive),
+    Row("action-archive", "payload", known(diagnosis=diagnosis(Kind.BAD_PAYLOAD)), Archive),
+    Row(
+        "action-archive",
+        "unknown, for review",
+        known(diagnosis=diagnosis(Kind.UNKNOWN, rule="none")),
+        Archive,
+        {"state": State.ARCHIVED},
+    ),
+    Row(
+        "action-alert", "authentication", known(diagnosis=diagnosis(Kind.AUTH_FAILURE)), Alert, {"state": State.PARKED}
+    ),
+    Row("action-alert", "a bug", known(diagnosis=diagnosis(Kind.CODE_BUG)), Alert, {"state": State.PARKED}),
+    Row(
+        "action-alert",
+        "an alert holds for other origins, too",
+        known(diagnosis=diagnosis(Kind.AUTH_FAILURE), letter=letter(origin=Origin.EVENTBRIDGE)),
+        Alert,
+        {"state": State.PARKED},
+    ),
+    Row(
+        "action-archive",
+        "the group speaks before rule and kind",
+        known(),
+        Archive,
+        policy=policy(
+            group_actions={GROUP: Action.ARCHIVE},
+            rule_actions={"http.504": Action.ALERT},
+            actions={Kind.TIMEOUT: Action.LEAVE},
+        ),
+    ),
+    Row(
+        "action-alert",
+        "the rule speaks before the rule file and the kind",
+        known(diagnosis=diagnosis(action="heal")),
+        Alert,
+        policy=policy(rule_actions={"http.504": Action.ALERT}, actions={Kind.TIMEOUT: Action.LEAVE}),
+    ),
+    Row(
+        "action-archive",
+        "the rule file speaks before the kind",
+        known(diagnosis=diagnosis(action="archive")),
+        Archive,
+        policy=policy(actions={Kind.TIMEOUT: Action.LEAVE}),
+    ),
+    Row(
+        "action-leave",
+        "a waiting letter follows a policy that changed",
+        known(history=waiting(-1)),
+        Leave,
+        policy=policy(group_actions={GROUP: Action.LEAVE}),
+    ),
+    # -- heal-off
+    Row("heal-off", "not safe to process twice", known(), Alert, {"state": State.PARKED}, policy=policy(heal=False)),
+    Row(
+        "heal-off",
+        "switched off while a letter waits",
+        known(history=waiting(-1)),
+        Alert,
+        {"state": State.PARKED},
+        policy=policy(heal=False),
+    ),
+    Row(
+        "heal-off",
+        "archiving goes on",
+        known(diagnosis=diagnosis(Kind.BAD_PAYLOAD)),
+        Archive,
+        policy=policy(heal=False),
+    ),
+    # -- other-target
+    *[
+        Row(
+            "other-target",
+            f"transient, from {origin.value}",
+            known(letter=letter(origin=origin), destination=SOURCE_URL),
+            Alert,
+            {"state": State.WAITING},
+        )
+        for origin in (
+            Origin.LAMBDA_ASYNC,
+            Origin.LAMBDA_DESTINATION,
+            Origin.LAMBDA_ESM,
+            Origin.EVENTBRIDGE,
+            Origin.SCHEDULER,
+            Origin.PIPES,
+            Origin.SNS,
+        )
+    ],
+    # -- no-destination
+    Row("no-destination", "nowhere to go", known(destination=""), Alert, {"state": State.PARKED}),
+    Row(
+        "no-destination",
+        "not even when only one queue feeds this one",
+        known(
+            destination="",
+            letter=letter(origin=Origin.UNKNOWN, system={"DeadLetterQueueSourceArn": ""}),
+            queue=queue(sources={"arn:aws:sqs:eu-west-1:123456789012:orders": SOURCE_URL}),
+        ),
+        Alert,
+        {"state": State.PARKED},
+    ),
+    Row(
+        "no-destination",
+        "its queue went away while it waited",
+        known(destination="", history=waiting(-1)),
+        Alert,
+        {"state": State.PARKED},
+    ),
+    # -- unconfirmed: three sends of one attempt
+    Row(
+        "unconfirmed",
+        "two tries: a third",
+        known(unconfirmed=Unconfirmed(1, 2, sent=False, same_letter=True)),
+        Heal,
+        {"attempt": 1, "tries": 3},
+    ),
+    Row(
+        "unconfirmed",
+        "three tries: a person",
+        known(unconfirmed=Unconfirmed(1, 3, sent=False, same_letter=True)),
+        Alert,
+        {"state": State.EXHAUSTED},
+    ),
+    Row(
+        "unconfirmed",
+        "three tries of a letter that waits",
+        known(history=waiting(-1), unconfirmed=Unconfirmed(2, 3, sent=False, same_letter=True)),
+        Alert,
+        {"state": State.EXHAUSTED},
+    ),
+    Row(
+        "unconfirmed",
+        "a copy whose send was not confirmed has had that attempt",
+        known(unconfirmed=Unconfirmed(3, 2, sent=False, same_letter=False)),
+        Heal,
+        {"attempt": 4, "tries": 1},
+        policy=policy(backoff=Backoff(base_seconds=60, cap_seconds=60)),
+    ),
+    # -- exhausted
+    Row("exhausted", "the last of four attempts", known(history=case(attempts=3)), Hide, {"attempt": 4}),
+    Row("exhausted", "after four attempts", known(history=case(attempts=4)), Alert, {"state": State.EXHAUSTED}),
+    Row(
+        "exhausted",
+        "a copy of the last attempt",
+        known(unconfirmed=Unconfirmed(4, 1, sent=False, same_letter=False)),
+        Alert,
+        {"state": State.EXHAUSTED},
+    ),
+    Row(
+        "exhausted",
+        "the budget was lowered while it waited",
+        known(history=waiting(-1)),
+        Alert,
+        {"state": State.EXHAUSTED},
+        policy=policy(budget=1),
+    ),
+    # -- due
+    Row(
+        "due",
+        "its wait is over: no new draw",
+        known(history=waiting(0)),
+        Heal,
+        {"attempt": 2, "tries": 1, "delay": seconds(0)},
+    ),
+    Row("due", "its evidence is gone", known(history=waiting(-1), diagnosis=None, group=""), Heal, {"attempt": 2}),
+    Row(
+        "due",
+        "as one of many: its place in the rate",
+        known(history=waiting(-1)),
+        Heal,
+        {"delay": seconds(7)},
+        spread=seconds(7),
+    ),
+    Row(
+        "due",
+        "too many for SQS's delay: it waits on, without a new draw",
+        known(history=waiting(-1)),
+        Hide,
+        {"due": NOW + seconds(901), "attempt": 2},
+        spread=seconds(901),
+    ),
+    Row(
+        "due",
+        "the send of this attempt was not confirmed",
+        known(history=waiting(-1), unconfirmed=SENT_UNKNOWN),
+        Heal,
+        {"attempt": 2, "tries": 2},
+    ),
+    # -- follows
+    Row(
+        "follows",
+        "its group goes now",
+        known(queue=fifo_queue(), destination=FIFO_URL, follows=True),
+        Heal,
+        {"delay": seconds(0), "attempt": 1},
+    ),
+    Row(
+        "follows",
+        "but not past its budget",
+        known(queue=fifo_queue(), destination=FIFO_URL, follows=True, history=case(attempts=4)),
+        Alert,
+        {"state": State.EXHAUSTED},
+    ),
+    # -- delay
+    Row("delay", "the first attempt, all of the wait", known(), Heal, {"delay": seconds(60), "attempt": 1, "tries": 1}),
+    Row("delay", "the first attempt, half of it", known(), Heal, {"delay": seconds(30)}, draw=0.0),
+    Row("delay", "the second attempt", known(history=case(attempts=1)), Heal, {"delay": seconds(600), "attempt": 2}),
+    Row(
+        "delay",
+        "exactly SQS's longest delay",
+        known(),
+        Heal,
+        {"delay": seconds(900)},
+        policy=policy(backoff=Backoff(base_seconds=900)),
+    ),
+    Row(
+        "delay",
+        "a second more is spent hidden",
+        known(),
+        Hide,
+        {"due": NOW + seconds(901), "attempt": 1, "hidden": True},
+        policy=policy(backoff=Backoff(base_seconds=900)),
+        spread=seconds(1),
+    ),
+    Row(
+        "delay",
+        "FIFO takes no delay: hidden",
+        known(queue=fifo_queue(), destination=FIFO_URL),
+        Hide,
+        {"due": NOW + seconds(60), "hidden": True},
+    ),
+    Row(
+        "delay",
+        "a FIFO destination takes none either",
+        known(destination=FIFO_URL, letter=letter(origin=Origin.UNKNOWN)),
+        Hide,
+        {"due": NOW + seconds(60)},
+    ),
+    Row(
+        "delay",
+        "FIFO, and a wait of less than a second",
+        known(queue=fifo_queue(), destination=FIFO_URL),
+        Heal,
+        {"attempt": 1},
+        policy=policy(backoff=Backoff(base_seconds=1)),
+        draw=0.5,
+    ),
+    Row(
+        "delay",
+        "the fourth attempt: 6 hours",
+        known(history=case(attempts=3)),
+        Hide,
+        {"due": NOW + timedelta(hours=6), "until": NOW + timedelta(hours=6)},
+    ),
+    Row(
+        "delay",
+        "the queue cannot hide: SQS's longest delay",
+        known(history=case(attempts=3), queue=queue(has_redrive=True)),
+        Heal,
+        {"delay": seconds(900), "attempt": 4},
+    ),
+    Row(
+        "delay",
+        "20,000 are hidden already",
+        known(history=case(attempts=3), hidden=20_000),
+        Heal,
+        {"delay": seconds(900)},
+    ),
+    Row("delay", "19,999 are hidden", known(history=case(attempts=3), hidden=19_999), Hide, {"hidden": True}),
+    Row(
+        "delay",
+        "it would not outlive the wait by two sweeps",
+        known(history=case(attempts=3), letter=letter(age=14 * DAY - timedelta(hours=6) - seconds(600))),
+        Heal,
+        {"delay": seconds(900)},
+    ),
+    Row(
+        "delay",
+        "it outlives the wait by a second more",
+        known(history=case(attempts=3), letter=letter(age=14 * DAY - timedelta(hours=6) - seconds(601))),
+        Hide,
+        {"hidden": True},
+    ),
+    Row(
+        "delay",
+        "FIFO that cannot hide: it waits visibly",
+        known(queue=fifo_queue(has_redrive=True), destination=FIFO_URL),
+        Hide,
+        {"hidden": False, "due": NOW + seconds(60)},
+    ),
+    Row(
+        "delay",
+        "a FIFO attempt that was begun has waited",
+        known(queue=fifo_queue(), destination=FIFO_URL, unconfirmed=Unconfirmed(1, 1, sent=False, same_letter=True)),
+        Heal,
+        {"attempt": 1, "tries": 2},
+    ),
+]
+
+
+@pytest.mark.parametrize("row", TABLE, ids=[f"{n:02d} {row.rule}: {row.what}" for n, row in enumerate(TABLE)])
+def test_rule(row: Row) -> None:
+    """The verdict is the one of the table, and it gives a reason."""
+    verdict = decide(row.facts, row.policy, NOW, row.draw, row.spread)
+    assert type(verdict) is row.verdict, verdict
+    assert {name: getattr(verdict, name) for name in row.says} == row.says
+    assert verdict.reason
+
+
+def test_every_rule_is_in_the_table_and_on_the_page() -> None:
+    """The ids beside the rules, in the table and in the page's sentences are the same; the page keeps the order."""
+    code = Path(rules.__file__).read_text(encoding="utf-8")
+    page = (Path(rules.__file__).parents[2] / "docs/paths/dead_letters.md").read_text(encoding="utf-8")
+    beside = re.findall(r":  # ([a-z-]+)$", code, re.MULTILINE)
+    sentences = re.findall(r"^\d+\. \*\*([a-z-]+)\*\*", page, re.MULTILINE)
+    assert beside == sentences
+    assert {row.rule for row in TABLE} == set(beside)
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_what_a_person_reads(kind: Kind) -> None:
+    """Whatever is parked says what to do next."""
+    verdict = decide(known(diagnosis=diagnosis(kind)), DeadLetterPolicy(heal=False), NOW, 0.5, timedelta(0))
+    assert isinstance(verdict, Alert | Archive)
+    assert verdict.next_step
+
+
+def test_a_group_of_one_kind_is_told_apart() -> None:
+    """A policy for one group says nothing of another."""
+    other = replace(known(), group="fedcba9876543210")
+    narrow = DeadLetterPolicy(group_actions={GROUP: Action.ARCHIVE})
+    assert isinstance(decide(other, narrow, NOW, 0.5, timedelta(0)), Heal)

@@ -1,0 +1,254 @@
+"""What a run found and did, as people see it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recovery.report import (
+    LISTED,
+    LONGEST_CELL,
+    SAMPLES,
+    Entry,
+    RecoveryReport,
+    Tally,
+    chart,
+    headline,
+    markdown,
+    table,
+)
+
+STARTED = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def entry(key: str = "m-1", **changes: Any) -> Entry:
+    given: dict[str, Any] = {
+        "source": "orders-dlq",
+        "action": "heal",
+        "reason": "it may pass",
+        "kind": "TIMEOUT",
+        "group": "g",
+    }
+    return Entry(key=key, **{**given, **changes})
+
+
+def report(*entries: Entry, **changes: Any) -> RecoveryReport:
+    tally = Tally()
+    tally.add(entries)
+    given: dict[str, Any] = {
+        "path": "dead_letters",
+        "run": "wise-owl",
+        "started": STARTED,
+        "seconds": 1.25,
+        "dry_run": False,
+        "found": tally.found,
+        "by_kind": dict(tally.by_kind),
+        "by_action": dict(tally.by_action),
+        "unsettled": tally.unsettled,
+        "groups": tally.groups(),
+        "requests": {"sqs": 3, "s3": 1},
+    }
+    return RecoveryReport(**{**given, **changes})
+
+
+# -- counting ------------------------------------------------------------------------------------------------------
+
+
+def test_alike_items_are_one_row() -> None:
+    """Source, group, kind, action and outcome make a row; the largest stands first, with a few sample ids."""
+    entries = [entry(f"a-{n}") for n in range(9)] + [entry("b", action="archive", group="h", kind="UNKNOWN")]
+    entries.append(entry("c", settled=False))
+    found = report(*entries)
+    assert [(row.action, row.settled, row.count) for row in found.groups] == [
+        ("heal", True, 9),
+        ("heal", False, 1),
+        ("archive", True, 1),
+    ]
+    assert found.groups[0].samples == tuple(f"a-{n}" for n in range(SAMPLES))
+    assert found.by_action == {"heal": 9, "archive": 1}
+    assert found.by_kind == {"TIMEOUT": 10, "UNKNOWN": 1}
+    assert (found.found, found.unsettled) == (11, 1)
+
+
+def test_what_was_not_judged_is_grouped_by_its_reason() -> None:
+    """Without a fingerprint the reason is what makes items alike."""
+    found = report(*[entry(f"m-{n}", kind="", group="", action="leave", reason=f"reason {n % 2}") for n in range(6)])
+    assert [row.count for row in found.groups] == [3, 3]
+
+
+def test_a_tally_does_not_grow_with_the_queue() -> None:
+    """Ten thousand alike items are one row."""
+    tally = Tally()
+    tally.add(entry(f"m-{n}") for n in range(10_000))
+    [row] = tally.groups()
+    assert row.count == 10_000
+    assert len(row.samples) == SAMPLES
+
+
+def test_a_tally_stays_bounded_when_every_failure_says_something_else() -> None:
+    """AWS's words may name a value of each item (a receipt handle): the rows are bounded, and nothing is lost."""
+    tally = Tally()
+    tally.add(entry(f"m-{n}", kind="", group="", reason=f"handle {n} is invalid", settled=False) for n in range(5_000))
+    rows = tally.groups()
+    assert len(rows) <= 1_001
+    assert sum(row.count for row in rows) == 5_000
+
+
+# -- quiet, failed -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "quiet", "failed"),
+    [
+        ({}, True, False),
+        ({"problems": ("queue x: does not exist",)}, False, True),
+        ({"warnings": ("mind this",)}, False, False),
+        ({"recovered": 1}, False, False),
+        ({"found": 1}, False, False),
+        ({"found": 1, "unsettled": 1}, False, True),
+    ],
+)
+def test_when_a_report_is_worth_showing_and_when_a_run_failed(
+    changes: dict[str, Any], quiet: bool, failed: bool
+) -> None:
+    """An artifact for whatever was found or went wrong; a failed run for what did not go through."""
+    assert report(**changes).is_quiet is quiet
+    assert report(**changes).failed is failed
+
+
+# -- shown ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_headline_tells_what_was_done() -> None:
+    """What was found, done, stuck and recovered; a dry run says that nothing was changed."""
+    found = report(entry("a"), entry("b", settled=False), recovered=2)
+    assert headline(found) == "2 found: 1 heal, 1 did not go through; 2 of earlier runs proved recovered."
+    assert headline(report(entry(), dry_run=True)) == "Dry run: 1 looked at, nothing changed. It would be: 1 to heal."
+    assert headline(report()) == "0 found: nothing settled."
+
+
+def test_the_page_has_a_picture_and_what_to_do() -> None:
+    """Headed by a chart; problems, warnings, groups with next steps, and the requests made."""
+    stuck = entry("b", action="alert", kind="AUTH_FAILURE", group="h", error="401 <host>", next_step="renew the key")
+    shown = markdown(
+        report(entry(), stuck, problems=("queue x: gone",), warnings=("mind",), full_list="s3://b/k"), "Dead letters"
+    )
+    assert shown.startswith("# Dead letters\n")
+    assert "](data:image/svg+xml;base64," in shown
+    for said in (
+        "- queue x: gone",
+        "- mind",
+        "renew the key",
+        "`401 <host>`",
+        "AWS requests: 4 (s3 1, sqs 3)",
+        "`s3://b/k`",
+    ):
+        assert said in shown, said
+
+
+def cells(page: str) -> list[str]:
+    return [line for line in page.splitlines() if line.startswith("| ")]
+
+
+HOSTILE = [
+    "{{ system('x') }}",
+    "{{{{ nested }}}}",
+    "{% raw %}",
+    "{# hidden #}",
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "a | b | c",
+    "` [click](http://evil.example) `",
+    "![pixel](http://evil.example/p.png)",
+    "[link](javascript:alert(1))",
+    "line\nbreak\r\n# heading",
+    "|\n|---|\n",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("where", ["reason", "error", "next_step"])
+def test_no_text_breaks_out_of_its_cell(text: str, where: str) -> None:
+    """An error is somebody else's text: it starts no template, tag, link, picture or row."""
+    shown = markdown(report(entry(**{where: text})), "Dead letters")
+    rows = cells(shown)
+    assert len(rows) == 2, "the header and one group"
+    row = rows[1]
+    assert len(re.findall(r"(?<!\\)\|", row)) == 7, "six cells"
+    outside = re.sub(r"`[^`]*`", "", row)
+    for opening in ("{{", "}}", "{%", "{#"):
+        assert opening not in row
+    assert not re.search(r"<[a-zA-Z/!]", outside)
+    assert not re.search(r"\]\(", outside)
+
+
+@given(st.text(), st.text(), st.text())
+def test_no_text_at_all_breaks_the_page(reason: str, error: str, step: str) -> None:
+    """The same for whatever text, in one row of one table."""
+    shown = markdown(report(entry(reason=reason, error=error, next_step=step)), "Dead letters")
+    row = cells(shown)[1]
+    assert len(re.findall(r"(?<!\\)\|", row)) == 7
+    assert "{{" not in row
+    assert "}}" not in row
+
+
+def test_problems_and_warnings_start_nothing_either() -> None:
+    """AWS's own words stand there."""
+    shown = markdown(report(problems=("<b>{{ x }}</b>\n# big",), warnings=("[a](b)",)), "Dead letters")
+    assert "<b>" not in shown
+    assert "{{" not in shown
+    assert "[a](b)" not in shown
+    assert "\n# big" not in shown
+
+
+def test_a_page_is_bounded() -> None:
+    """However many groups and however long their texts: 50 rows, cut texts, and a word about the rest."""
+    entries = [entry(f"m-{n}", group=f"g-{n}", reason="x" * 5_000, error="y" * 5_000) for n in range(300)]
+    found = report(*entries, problems=tuple("z" * 5_000 for _ in range(300)))
+    shown = markdown(found, "Dead letters")
+    assert len(cells(shown)) == LISTED + 1
+    assert "250 more groups are in the full list." in shown
+    assert len(shown) < 3 * LISTED * (LONGEST_CELL + 100) + 10_000
+    rows = table(found)
+    assert len(rows) == LISTED
+    assert max(len(str(value)) for row in rows for value in row.values()) <= LONGEST_CELL
+    assert len(json.dumps(rows)) < LISTED * 4 * LONGEST_CELL
+
+
+def test_the_table_says_what_to_do_next() -> None:
+    """One row for each group, with sample ids; what did not go through is told so."""
+    [row] = table(report(entry(settled=False, next_step="grant it", rule="http.504")))
+    assert row["action"] == "heal (did not go through)"
+    assert row["samples"] == "m-1"
+    assert row["next step"] == "grant it"
+    assert row["rule"] == "http.504"
+
+
+def test_the_chart_is_a_picture_whatever_its_labels() -> None:
+    """Well-formed SVG; the longest bar fills the width, an empty one is empty."""
+    bars = [("heal", 100), ("<script>&\"'", 50), ("none", 0)]
+    head, _, data = chart(bars).partition(",")
+    assert head == "data:image/svg+xml;base64"
+    svg = ElementTree.fromstring(base64.b64decode(data))
+    widths = [int(rect.attrib["width"]) for rect in svg.iter("{http://www.w3.org/2000/svg}rect")]
+    assert widths == [640, 380, 190, 0]
+    assert "<script>&\"'" in [text.text for text in svg.iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_a_report_survives_json() -> None:
+    """It is a flow's result."""
+    found = report(entry(), pictures=(("missed", 3),))
+    assert RecoveryReport.model_validate_json(found.model_dump_json()) == found
+
+
+def test_a_line_of_the_full_list_is_plain_json() -> None:
+    """Every field of an entry, so that the list can be read by anything."""
+    assert json.loads(json.dumps(entry().as_json()))["reason"] == "it may pass"
