@@ -114,7 +114,7 @@ def _call(work: Work, item: Item, wanted: Action) -> bool:
         raise
     except Refused as refusal:
         if refusal.code == WRONG_START_TYPE:
-            return _wrong_start_type(item, wanted, refusal)
+            return _wrong_start_type(work, item, wanted, refusal)
         _take_back(work, item)
         raise
     item.did = f"{wanted.verb.value} was accepted"
@@ -134,9 +134,12 @@ def _refused_by_state(work: Work, item: Item, wanted: Action, conflict: Conflict
         return True
     if fresh.status in IN_TRANSITION:
         # Somebody changes it right now, so it was not carried out.
-        item.memory = item.memory.without_last()
+        item.memory, item.acted = item.memory.without_last(), False
         _decide_again(work, item, fresh)
-        return not isinstance(item.decision, Action)
+        if isinstance(item.decision, Action):
+            return False
+        item.state = State.BACKOFF
+        return True
     item.memory = item.memory.judged(REFUSED)  # it counts: whatever refuses it may do so for ever
     said = cause_of(replace(fresh, status="failed", last_failure=str(conflict), stop_reason=""))
     if said.nature is Nature.LASTING:
@@ -149,12 +152,12 @@ def _refused_by_state(work: Work, item: Item, wanted: Action, conflict: Conflict
     return not isinstance(item.decision, Action)
 
 
-def _wrong_start_type(item: Item, wanted: Action, refusal: Refused) -> bool:
+def _wrong_start_type(work: Work, item: Item, wanted: Action, refusal: Refused) -> bool:
     if wanted.verb is Verb.START:
         # Certainly not carried out, and it tells what the dates did not: decide again as for one that ran before.
         item.memory = replace(item.memory.without_last(), start_was_refused=True)
-        item.facts = replace(item.facts, has_run=True)
-        return False
+        judge(work, item)
+        return not isinstance(item.decision, Action)
     item.memory = item.memory.judged(REFUSED)
     item.decision = Escalate(
         rule="refused",

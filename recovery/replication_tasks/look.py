@@ -121,15 +121,16 @@ def judge(work: Work, item: Item) -> None:
         _healthy(work, item, now)
         return
     open_case = item.state is not None or (item.case is not None and item.case.state in OPEN)
-    mended = work.request.cause_is_mended and not item.acted
-    if not open_case or item.memory.incident is None or mended:
+    mended_now = work.request.cause_is_mended and not item.mended
+    if not open_case or item.memory.incident is None or mended_now:
         failed = item.facts.stopped
         late = failed is None or now - failed > EVENT_GRACE
         item.missed = not open_case and work.request.trigger is Trigger.SWEEP and late
         item.memory = item.memory.begun(item.facts, now, work.draw(), missed=item.missed)
-        if mended:
+        if mended_now:
+            item.mended = True
             item.memory = replace(item.memory, restarts=())
-    item.decision = decide(item.facts, item.memory.history(cause_is_mended=mended), work.policy, now)
+    item.decision = decide(item.facts, item.memory.history(cause_is_mended=item.mended), work.policy, now)
     match item.decision:
         case Start() | Resume() | Reload() | ReloadTables():
             item.state = State.SENT

@@ -48,6 +48,7 @@ class Item:
         failure: why something did not go through.
         quiet: nothing is new about it since the last run.
         acted: a restart was asked for in this run.
+        mended: a person says that what the failure names has been mended.
     """
 
     __slots__ = (
@@ -62,6 +63,7 @@ class Item:
         "group",
         "kind",
         "memory",
+        "mended",
         "missed",
         "quiet",
         "recovered_seconds",
@@ -86,6 +88,7 @@ class Item:
         self.failure: RepriseError | None = None
         self.quiet = False
         self.acted = False
+        self.mended = False
 
     def __repr__(self) -> str:
         return f"<{self.facts.name}: {type(self.decision).__name__}>"
