@@ -25,7 +25,6 @@ _HTTP_BEFORE = (
     r"\bgot(?: an?)?|\banswered(?: with)?(?: an?)?|\bfailed(?: with)?(?: an?)?|\bthrew(?: an?)?|\bgave(?: an?)?|\bunexpected|\banswer)"
     r"(?: http)?(?: error)?(?: status)?(?: code)?(?: is| was)?[\"'`]?\s{0,3}(?:=>|[:=\-(\[<,])?\s{0,3}[(\[\"'`]?"
 )
-_HTTP = re.compile(_HTTP_BEFORE + r"([1-5]\d\d)(?![\w]|[.,]\d|-\d)" + _UNITS)
 _REASONS = (
     r"bad request|unauthorized|unauthorised|payment required|forbidden|not found|method not allowed|not acceptable|"
     r"proxy authentication|request time-?out|conflict|gone\b|length required|precondition failed|payload too large|"
@@ -37,23 +36,21 @@ _REASONS = (
     r"web server is down|connection timed out|origin is unreachable|a timeout occurred|ssl handshake failed|invalid ssl|slow ?down|too_many|"
     r"unavailable\b|overloaded"
 )
-_HTTP_REASON = re.compile(r"(?<![\w.\-#$/])([45]\d\d)[\"'`)\]]?\s?[:,\-–]?\s?[(\"'`{\[]?(?:" + _REASONS + ")")
 # A bare code in parentheses, or between separators, right after a failing verb's phrase: "upload failed (503)", "GET /x: 502".
-_HTTP_BARE = re.compile(
+_HTTP_BARE = (
     r"(?:(?:fail(?:ed|ure)?|error|refused|rejected|denied|unavailable|exception|unauthorized|forbidden|limit|gateway|bad|call|request)"
-    r"[^\d\n]{0,12}[(\[]|(?:get|post|put|patch|delete|head) \S{1,200}? (?:->|=>|→|-|:|returned|failed:?|resulted in(?: an?)?)? ?[`'\"(]?|(?:->|=>|→) ?)([45]\d\d)(?![\w]|[.,]\d|-\d)"
-    + _UNITS
+    r"[^\d\n]{0,12}[(\[]|(?:get|post|put|patch|delete|head) \S{1,50}? (?:->|=>|→|-|:|returned|failed:?|resulted in(?: an?)?)? ?[`'\"(]?|(?:->|=>|→) ?)"
 )
-_THREE = re.compile(r"(?<![\w.])[1-5]\d\d(?!\w)")
 
 _GRPC_NAMES = (
     "cancelled|canceled|unknown|invalid_?argument|deadline_?exceeded|not_?found|already_?exists|permission_?denied|"
     "resource_?exhausted|failed_?precondition|aborted|out_?of_?range|unimplemented|internal|unavailable|data_?loss|unauthenticated"
 )
-_GRPC = re.compile(
-    rf"(?:\bcode\s?=\s?|statuscode[.=:\s\"'(]{{1,4}}|status_code\s?=\s?statuscode\.|statusruntimeexception: |statusexception: |"
-    rf"rpcexception: status\(statuscode=\"?|\bgrpc[\w\- ]{{0,20}}[:=(\s\"']{{1,3}}|\"?status\"?: \"?|\"code\": ?\"|code: '?|"
-    rf"\b(?:1[0-6]|[1-9]) (?=[a-z_]{{5,20}}: ))({_GRPC_NAMES})(?![\w])"
+_GRPC_NAME = re.compile(rf"(?:{_GRPC_NAMES})(?![\w])")
+_GRPC_BEFORE = re.compile(
+    r"(?:\bcode\s?=\s?|statuscode[.=:\s\"'(]{1,4}|statusruntimeexception: |statusexception: |"
+    r"rpcexception: status\(statuscode=\"?|\bgrpc[\w\- ]{0,20}[:=(\s\"']{1,3}|\bstatus\"?: \"?|code\": ?\"|code: '?|"
+    r"\b(?:1[0-6]|[1-9]) )$"
 )
 _GRPC_NUMBER = re.compile(
     r"(?:\brpc error:? code\s?=\s?|grpc[-_ ]status(?:[-_ ]code)?[\"']?\s?[:=]\s?[\"']?)(\d{1,2})\b"
@@ -66,7 +63,6 @@ _GRPC_BY_NUMBER = (
 
 _SQLSTATE = re.compile(r"sql[\s_]?state\"?'?\s{0,2}[:=\[(]{0,2}\s{0,2}[\"'(\[]?([0-9a-z]{5})\b")
 _PG_CODE = re.compile(r"\b(?:code|pgcode|error code)\"?'?\s?[:=]\s?[\"']([0-9][0-9a-z]{4})[\"']")
-_PAREN_STATE = re.compile(r"\b(\d{4}) \(([0-9a-z]{5})\)")
 _ORACLE = re.compile(r"\b(ora|tns|pls|sp2|ogg|imp|drg)-(\d{4,5})\b")
 _MSSQL = re.compile(
     r"\bmsg (\d{2,5}), level|error number:? ?(-?\d{1,5})|sql ?server error:? ?(\d{2,5})|\berror: (\d{4,5}), severity|\bnumber:? (-?\d{1,5})[,\s]"
@@ -80,6 +76,7 @@ _DB2 = re.compile(r"\b(sql\d{4,5})[nce]\b|sqlcode[=:\s]{1,3}(-\d{1,5})|sql error
 _SMTP = re.compile(
     r"(?:^|[\s:(\[\"'>=])([245]\d\d)[\s\-]#?([245]\.\d{1,3}\.\d{1,3})\b|\bsmtp[\w\s:]{0,30}?[\s:(\[]([45]\d\d)\b|\b([45]\.\d{1,3}\.\d{1,3})\b"
 )
+_ENHANCED = re.compile(r"[45]\.\d{1,3}\.\d")
 _CURL = re.compile(
     r"\bcurl(?:error|exception)?[:\s]{1,2}(?:error:? )?\(?(\d{1,2})\)?\b|\bcurl error (\d{1,2})\b|curle_(\w+)"
 )
@@ -88,59 +85,63 @@ _ERRNO = re.compile(
 )
 _HRESULT = re.compile(r"\b0x8[0-9a-f]{7}\b")
 _SNOWFLAKE = re.compile(r"\b(?:errorcode\"?: ?\"?|error code:? )?(0000\d\d|000\d{3}|390\d{3}|1001\d\d)\b(?=[ \"(:])")
-_EVENT = re.compile(r"^(?:eventbridge|scheduler|lambda):[\w.]+", re.ASCII)
 
 
-def codes_in(text: str, words: Set[str]) -> Iterator[Code]:
-    """Yield the codes in a text (lower case, single blanks); `words` are its words, to skip what cannot occur."""
-    if _THREE.search(text):
-        yield from _http(text)
-    if "code" in words or "rpc" in words or "grpc" in words or "status" in words or not words.isdisjoint(_GRPC_WORDS):
-        for found in _GRPC.finditer(text):
-            yield "grpc:" + found[1].replace("_", "").replace("canceled", "cancelled"), *found.span()
+def codes_in(text: str, words: Set[str], wanted: Set[str]) -> Iterator[Code]:
+    """Yield the codes in a text (lower case, single blanks).
+
+    Args:
+        text: one error.
+        words: its words: a family of codes is only looked for where its words stand, which is most of the speed.
+        wanted: the codes that any rule asks for; numbers that are none of them are not looked at.
+    """
+    numbers = [word for word in words if word[0] in "0123456789"]
+    lengths = {len(number) for number in numbers}
+    if 3 in lengths:
+        statuses = [number for number in numbers if len(number) == 3 and "http:" + number in wanted]
+        if statuses:
+            yield from _http(text, statuses)
+    if 1 in lengths or 2 in lengths or not words.isdisjoint(_GRPC_CONTEXT):
+        for word in words & _GRPC_NAMED:
+            yield from _grpc(text, word)
+    if numbers and ("rpc" in words or "grpc" in words):
         for found in _GRPC_NUMBER.finditer(text):
             number = int(found[1])
             if 0 < number < len(_GRPC_BY_NUMBER):
                 yield "grpc:" + _GRPC_BY_NUMBER[number], *found.span()
-    if "sqlstate" in words or "state" in words:
+    if "sqlstate" in words or ("state" in words and "sql" in words):
         yield from _all(_SQLSTATE, "sqlstate", text)
-    if "code" in words or "pgcode" in words:
+    if 5 in lengths and ("code" in words or "pgcode" in words):
         yield from _all(_PG_CODE, "sqlstate", text)
     if not words.isdisjoint(_ORACLE_WORDS):
         for found in _ORACLE.finditer(text):
             yield f"{found[1]}:{found[2].zfill(5)}", *found.span()
-    if (
-        "error" in words
-        or "errno" in words
-        or "msg" in words
-        or "nativeerror" in words
-        or "mysql" in words
-        or "number" in words
-    ):
-        yield from _databases(text, words)
-    elif "(" in text:
-        yield from _all(_MYSQL, "mysql", text)
-    if "sqlcode" in words or "sql" in text:
+    if numbers:
+        yield from _databases(text, words, numbers, wanted)
+    if "sqlcode" in words or "sql0" in text or "sql1" in text or "sql3" in text:
         yield from _all(_DB2, "db2", text)
-    if "smtp" in words or "recipient" in words or "mail" in words or "mailbox" in words or "." in text:
+    if (3 in lengths and "smtp" in words) or (("5" in words or "4" in words) and _ENHANCED.search(text)):
         yield from _smtp(text, words)
-    if "curl" in words or "curlexception" in words:
+    if "curl" in words or "curlexception" in words or "curle" in words:
         yield from _all(_CURL, "curl", text)
-    if not words.isdisjoint(_ERRNO_WORDS):
+    if numbers and not words.isdisjoint(_ERRNO_WORDS):
         yield from _all(_ERRNO, "errno", text)
     if "0x8" in text:
         for found in _HRESULT.finditer(text):
             yield f"hresult:{found[0][2:]}", *found.span()
-    if "00" in text:
+    if 6 in lengths:
         yield from _all(_SNOWFLAKE, "snowflake", text)
 
 
-_GRPC_WORDS = frozenset(
-    {"statuscode", "statusruntimeexception", "statusexception", "rpcexception", "unavailable", "deadline"}
+_GRPC_NAMED = frozenset(
+    "cancelled canceled invalidargument invalid deadline deadlineexceeded not notfound already alreadyexists permission permissiondenied "
+    "resource resourceexhausted failed failedprecondition aborted outofrange unimplemented internal unavailable dataloss unauthenticated".split()
 )
+_GRPC_CONTEXT = frozenset("code rpc grpc status statuscode statusruntimeexception statusexception rpcexception".split())
 _ORACLE_WORDS = frozenset({"ora", "tns", "pls", "sp2", "ogg", "imp", "drg"})
 _ERRNO_WORDS = frozenset({"errno", "os", "winerror", "socketerrorcode", "wsa", "socket", "system"})
-_MSSQL_WORDS = frozenset({"sqlserver", "mssql", "sqlclient", "sqlexception", "severity", "tds", "pymssql", "azure"})
+_MICROSOFT = frozenset({"sqlserver", "mssql", "sqlclient", "sqlexception", "severity", "tds", "pymssql", "azure", "msg"})
+_ERROR_WORDS = frozenset({"error", "errno", "nativeerror", "native", "mysql", "mariadb", "pymysql", "mysql2", "err", "sqlstate"})
 
 
 def _all(pattern: re.Pattern[str], family: str, text: str) -> Iterator[Code]:
@@ -150,17 +151,65 @@ def _all(pattern: re.Pattern[str], family: str, text: str) -> Iterator[Code]:
             yield f"{family}:{value}", *found.span()
 
 
-def _http(text: str) -> Iterator[Code]:
-    for pattern in (_HTTP, _HTTP_REASON, _HTTP_BARE):
-        for found in pattern.finditer(text):
-            yield "http:" + found[1], found.start(1), found.end()
+_BEFORE = re.compile(_HTTP_BEFORE + r"$")
+_AFTER = re.compile(r"(?![.,]\d|-\d)" + _UNITS)
+_AFTER_REASON = re.compile(r"[\"'`)\]]?\s?[:,\-–]?\s?[(\"'`{\[]?(?:" + _REASONS + ")")
+_BARE = re.compile(_HTTP_BARE + r"$")
 
 
-def _databases(text: str, words: Set[str]) -> Iterator[Code]:
-    microsoft = not words.isdisjoint(_MSSQL_WORDS) or "sql server" in text or ("msg" in words and "level" in words)
-    if microsoft:
-        yield from _all(_MSSQL, "mssql", text)
-    else:
+def _http(text: str, statuses: list[str]) -> Iterator[Code]:
+    """Statuses, found from the number outwards: what stands before or after it must make it one."""
+    for status in statuses:
+        end = 0
+        for _ in range(_MOST_PLACES):
+            start = text.find(status, end)
+            if start < 0:
+                break
+            end = start + 3
+            if start and (text[start - 1].isalnum() or text[start - 1] in "._"):
+                continue
+            if text[end : end + 1].isalnum() or text[end : end + 1] == "_":
+                continue
+            if _is_status(text, start, end):
+                yield "http:" + status, start, end
+                break
+
+
+def _grpc(text: str, word: str) -> Iterator[Code]:
+    """A status name of gRPC that begins with this word, where such a name stands."""
+    start = -1
+    for _ in range(_MOST_PLACES):
+        start = text.find(word, start + 1)
+        if start < 0:
+            return
+        found = _GRPC_NAME.match(text, start)
+        if found is not None and _GRPC_BEFORE.search(text[max(0, start - 40) : start]):
+            # `14 unavailable` counts only as `14 UNAVAILABLE: ...`, with a colon behind.
+            if text[start - 1 : start] == " " and text[start - 2 : start - 1].isdigit() and text[found.end() : found.end() + 1] != ":":
+                continue
+            yield "grpc:" + found[0].replace("_", "").replace("canceled", "cancelled"), start, found.end()
+            return
+
+
+_MOST_PLACES = 12
+"""Places of one number in a text that are looked at."""
+
+
+def _is_status(text: str, start: int, end: int) -> bool:
+    failing = text[start] in "45"
+    if failing and text[start - 1 : start] not in ("-", "#", "$", "/") and _AFTER_REASON.match(text, end):
+        return True
+    if not _AFTER.match(text, end):
+        return False
+    before = text[max(0, start - 60) : start]
+    return bool(_BEFORE.search(before) or (failing and _BARE.search(before)))
+
+
+def _databases(text: str, words: Set[str], numbers: list[str], wanted: Set[str]) -> Iterator[Code]:
+    if not words.isdisjoint(_MICROSOFT) or ("sql" in words and "server" in words):
+        if any("mssql:" + number in wanted for number in numbers):
+            yield from _all(_MSSQL, "mssql", text)
+    elif any("mysql:" + number in wanted for number in numbers) and (not words.isdisjoint(_ERROR_WORDS) or "(" in text):
         yield from _all(_MYSQL, "mysql", text)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from recovery.failures.codes import codes_in
@@ -11,7 +11,13 @@ from recovery.failures.masks import mask
 from recovery.failures.models import TRANSIENT_KINDS, Diagnosis, Evidence, Kind
 from recovery.failures.payloads import unreadable
 from recovery.failures.reading import Reading, Segment, read
-from recovery.failures.rules import CLASS_ENDS, DEFAULT_RULES, Index, Rule, RuleSet
+from recovery.failures.phrases import Phrase
+from recovery.failures.rules import CLASS_ENDS, DEFAULT_RULES, Index, Rule, RuleSet, rank
+
+_Looked = tuple[int, Rule, str | Phrase | tuple[int, int], str]
+"""Rank of a rule, the rule, what to find (a name's spelling, a phrase, or a place that is found already), the word."""
+
+_SHORTEST_CLASS = 9
 
 QUOTE = 160
 """Characters of the longest quote."""
@@ -45,9 +51,9 @@ def diagnose(evidence: Evidence, rules: RuleSet = DEFAULT_RULES) -> Diagnosis:
     best: Match | None = None
     if rules.own_index is not None:
         # The user's first matching rule decides, whatever the defaults say: that is what the file is for.
-        best = min(_matches(reading, rules.own_index), key=lambda match: match.rule.order, default=None)
+        best = min(_matches(reading, rules.own_index, all_of_them=True), key=lambda m: m.rule.order, default=None)
     if best is None:
-        best = max(_matches(reading, rules.index), key=_rank, default=None)
+        best = max(_matches(reading, rules.index), key=_standing, default=None)
     if best is None:
         return _from_payload(evidence)
     rule = best.rule
@@ -64,45 +70,35 @@ def diagnose(evidence: Evidence, rules: RuleSet = DEFAULT_RULES) -> Diagnosis:
 def explain(evidence: Evidence, rules: RuleSet = DEFAULT_RULES) -> list[Match]:
     """Every rule that matches, the deciding one first."""
     reading = read(evidence.error, evidence.attributes)
-    own = sorted(_matches(reading, rules.own_index), key=lambda match: match.rule.order) if rules.own_index else []
-    defaults = sorted(_matches(reading, rules.index), key=_rank, reverse=True)
-    seen: set[str] = set()
-    return [match for match in [*own, *defaults] if not (match.rule.id in seen or seen.add(match.rule.id))]  # type: ignore[func-returns-value]
+    found: list[Match] = []
+    if rules.own_index is not None:
+        found.extend(sorted(_matches(reading, rules.own_index, all_of_them=True), key=lambda m: m.rule.order))
+    found.extend(sorted(_matches(reading, rules.index, all_of_them=True), key=_standing, reverse=True))
+    return list({match.rule.id: match for match in reversed(found)}.values())[::-1]
 
 
-def _rank(match: Match) -> tuple[int, int]:
+def _standing(match: Match) -> tuple[int, int]:
     return match.score, -match.rule.order
 
 
-def _matches(reading: Reading, index: Index) -> Iterator[Match]:
+def _matches(reading: Reading, index: Index, *, all_of_them: bool = False) -> Iterator[Match]:
+    """The strongest match in each error of the chain, or all of them."""
     fields = reading.fields
-    for code in _attribute_codes(fields):
-        rule = index.codes.get(code)
-        if rule is not None:
-            yield Match(rule, rule.strength, code, 0, len(code))
-    for rule in index.by_field:
-        if any(
-            fields.get(name, "").lower() in values for name, values in rule.fields.items() if name in fields
-        ) and _holds(rule, reading, ""):
-            name = next(n for n, values in rule.fields.items() if fields.get(n, "").lower() in values)
-            yield Match(rule, rule.strength, f"{name}: {fields[name]}", 0, 0)
+    if fields:
+        for code in _attribute_codes(fields):
+            rule = index.codes.get(code)
+            if rule is not None:
+                yield Match(rule, rule.strength, code, 0, len(code))
+        for rule in index.by_field:
+            for name, values in rule.fields.items():
+                if fields.get(name, "").lower() in values and _holds(rule, reading, None):
+                    yield Match(rule, rule.strength, f"{name}: {fields[name]}", 0, 0)
+                    break
     for segment in reading.segments:
-        yield from _in_segment(segment, reading, index)
-
-
-def _place(segment: Segment, word: str, exact: str) -> tuple[int, int] | None:
-    """Where a name stands in an error, in its exact spelling if that is asked for."""
-    if not exact:
-        start = segment.lower.find(word)
-        return start, start + len(word)
-    text = segment.text
-    start = text.find(exact)
-    while start >= 0:
-        end = start + len(exact)
-        if not (start and text[start - 1].isalnum()) and not (end < len(text) and text[end].isalnum()):
-            return start, end
-        start = text.find(exact, end)
-    return None
+        for match in _in_segment(segment, reading, index):
+            yield match
+            if not all_of_them:
+                break
 
 
 def _attribute_codes(fields: Mapping[str, str]) -> Iterator[str]:
@@ -116,56 +112,91 @@ def _attribute_codes(fields: Mapping[str, str]) -> Iterator[str]:
 
 
 def _in_segment(segment: Segment, reading: Reading, index: Index) -> Iterator[Match]:
-    words, lower, bonus = segment.words, segment.lower, segment.bonus
+    """The matches in one error, the strongest first: what speaks less strongly is not even looked for before."""
+    words, lower = segment.words, segment.lower
+    by_word = index.by_word
+    looked: list[_Looked] = []
     for word in words & index.words:
-        for exact, rule in index.names.get(word, ()):
-            span = _place(segment, word, exact)
-            if span is not None and not _is_value(rule, lower, *span) and _holds(rule, reading, lower):
-                yield Match(rule, rule.strength + bonus, segment.text, *span)
-                break
-        for phrase, rule in index.phrases.get(word, ()):
-            if phrase.needs <= words:
-                for start, end in phrase.places(lower):
-                    if not _is_value(rule, lower, start, end) and _holds(rule, reading, lower):
-                        yield Match(rule, rule.strength + bonus, segment.text, start, end)
-                        break
-    for phrase, rule in index.unkeyed:
-        span = phrase.find(lower)
-        if span is not None and not _is_value(rule, lower, *span) and _holds(rule, reading, lower):
-            yield Match(rule, rule.strength + bonus, segment.text, *span)
+        for rank_, rule, what, needs, choices in by_word[word]:
+            if needs <= words and not (choices and any(choice.isdisjoint(words) for choice in choices)):
+                looked.append((rank_, rule, what, word))
+    for rank_, rule, what, _, _ in index.unkeyed:
+        if isinstance(what, Phrase) and what.stem in lower:
+            looked.append((rank_, rule, what, ""))
     if index.unspaced and not lower.isascii():
-        for phrase, rule in index.unspaced:
-            start = lower.find(phrase.literal)
-            if start >= 0 and _holds(rule, reading, lower):
-                yield Match(rule, rule.strength + bonus, segment.text, start, start + len(phrase.literal))
-    if index.codes:
-        for code, start, end in codes_in(lower, words):
-            rule = index.codes.get(code)
-            if rule is not None and not _is_value(rule, lower, start, end) and _holds(rule, reading, lower):
-                yield Match(rule, rule.strength + bonus, segment.text, start, end)
+        looked.extend((item[0], item[1], item[2], "") for item in index.unspaced)
+    # In stages, since most texts are decided before the slower ones: codes cost more than words, names of unknown
+    # classes can only speak as strongly as general words.
+    strongest, strong, weak = [], [], []
+    for item in looked:
+        (strongest if item[0] < index.first_code else strong if item[0] < index.first_class else weak).append(item)
+    yield from _tried(strongest, segment, reading)
+    for code, start, end in codes_in(lower, words, index.codes.keys()) if index.codes else ():
+        coded = index.codes.get(code)
+        if coded is not None:
+            place = rank(coded)
+            (strong if place < index.first_class else weak).append((place, coded, (start, end), ""))
+    yield from _tried(strong, segment, reading)
     if index.class_words:
-        for word in words:
-            if word.endswith(CLASS_ENDS) and len(word) > 9:
-                for part, rule in index.class_words:
-                    if part in word and _holds(rule, reading, lower):
-                        start = lower.find(word)
-                        yield Match(rule, rule.strength + bonus, segment.text, start, start + len(word))
-                        break
+        weak.extend(_unknown_classes(segment, index.class_words))
+    yield from _tried(weak, segment, reading)
 
 
-_OPENING = "\"'`«“‘[<("
+def _tried(looked: list[_Looked], segment: Segment, reading: Reading) -> Iterator[Match]:
+    looked.sort(key=_by_rank)
+    for _, rule, what, word in looked:
+        for start, end in _places(segment, what, word):
+            if not _is_value(rule, segment.lower, start, end) and _holds(rule, reading, segment):
+                yield Match(rule, rule.strength + segment.bonus, segment.text, start, end)
+                break
+
+
+def _by_rank(looked: _Looked) -> int:
+    return looked[0]
+
+
+def _places(segment: Segment, what: str | Phrase | tuple[int, int], word: str) -> Iterable[tuple[int, int]]:
+    """Where a name, a phrase or a code stands in an error."""
+    if isinstance(what, tuple):
+        return (what,)
+    if isinstance(what, Phrase):
+        return what.places(segment.lower)
+    if not what:
+        start = segment.lower.find(word)
+        return ((start, start + len(word)),)
+    return _exact(segment.text, what)
+
+
+def _exact(text: str, name: str) -> Iterator[tuple[int, int]]:
+    start = text.find(name)
+    while start >= 0:
+        end = start + len(name)
+        if not (start and text[start - 1].isalnum()) and not (end < len(text) and text[end].isalnum()):
+            yield start, end
+        start = text.find(name, end)
+
+
+def _unknown_classes(segment: Segment, parts: Iterable[tuple[str, Rule]]) -> Iterator[_Looked]:
+    """What the names of exception classes suggest that no rule knows in full."""
+    for word in segment.words:
+        if word.endswith(CLASS_ENDS) and len(word) > _SHORTEST_CLASS:
+            for part, rule in parts:
+                if part in word:
+                    start = segment.lower.find(word)
+                    yield rank(rule), rule, (start, start + len(word)), ""
+
+
 _QUOTES = "\"'`«»“”‘’"
 _VALUE_BEFORE = re.compile(
-    r"(?:value|field|key|property|parameter|param|phrase|option|word|words|term|text|column|attribute|argument|setting|comment|title|subject|"
-    r"choice|string|note|enum|header|tag|label|named|called|contains|given|got|input|description|body|identifier|variable|element|item|member)"
-    r"s?\W{0,4}$"
+    r"(?:value|field|key|property|parameter|param|phrase|option|word|words|term|text|column|attribute|argument|setting|"
+    r"comment|title|subject|choice|string|note|enum|header|tag|label|named|called|contains|given|got|input|description|"
+    r"body|identifier|variable|element|item|member)s?\W{0,4}$"
 )
 _VALUE_AFTER = re.compile(
-    r"[\"'`»”’\])>]{1,3}\s?:?\s?(?:is not|is required|must|does not match|cannot be|can't be|is invalid|was not|not in\b|isn't|is an? (?:invalid|unknown|required)|"
-    r"is too|is a required|should|has an? invalid|is missing|field|parameter|property|key\b|option|column|has invalid)"
+    r"[\"'`»”’\])>]{1,3}\s?:?\s?(?:is not|is required|must|does not match|cannot be|can't be|is invalid|was not|not in\b|"
+    r"isn't|is an? (?:invalid|unknown|required)|is too|is a required|should|has an? invalid|is missing|field|parameter|"
+    r"property|key\b|option|column|has invalid)"
 )
-
-
 # `timeout: 0`, `connectTimeout=30`: a setting that is shown, not time that ran out.
 _SETTING = re.compile(r"[\"']?\s?(?:=>|[=:])\s?[\"']?(?:\d+(?!\d* ?(?:exceeded|elapsed|expired))|null|none|undefined|infinity|true|false)")
 
@@ -191,10 +222,16 @@ def _is_value(rule: Rule, lower: str, start: int, end: int) -> bool:
     return bool(_VALUE_BEFORE.search(lower, max(0, opening - 30), opening) or _VALUE_AFTER.match(lower, closing))
 
 
-def _holds(rule: Rule, reading: Reading, lower: str) -> bool:
-    if rule.also and not any(phrase.find(reading.context) for phrase in rule.also):
-        return False
-    return not any(phrase.find(lower) for phrase in rule.unless)
+def _holds(rule: Rule, reading: Reading, segment: Segment | None) -> bool:
+    """Whether a rule's conditions hold: what must stand somewhere in the text, and what must not in this error."""
+    if rule.also:
+        context = reading.context
+        if not any(phrase.may_match(context.words) and phrase.find(context.lower) for phrase in rule.also):
+            return False
+    if segment is None or not rule.unless:
+        return True
+    words, lower = segment.words, segment.lower
+    return not any(phrase.may_match(words) and phrase.find(lower) for phrase in rule.unless)
 
 
 def _from_payload(evidence: Evidence) -> Diagnosis:

@@ -16,7 +16,7 @@ The only repetition is bounded, so a phrase costs at most 60 steps for each `*` 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from functools import cached_property
 
 GAP = 60
@@ -42,8 +42,9 @@ class Phrase:
     Attributes:
         source: the phrase as it was written.
         needs: words of which every one must stand in a text that this phrase matches.
-        any_of: when `needs` is empty, words of which at least one must stand there; empty for phrases without a key.
+        choices: sets of words; of each set at least one must stand there.
         literal: text that must occur, for scripts without blanks between words, else "".
+        stem: text that must occur when there is no key, else "".
     """
 
     def __init__(self, source: str) -> None:
@@ -61,7 +62,7 @@ class Phrase:
         self._expression = _expression(pieces)
         self.literal = source.strip().lower() if _UNSPACED.search(source) else ""
         needs: list[str] = []
-        any_of: list[str] = []
+        choices: list[frozenset[str]] = []
         after_number = False
         for piece in pieces:
             # `30ms` is one word of the text: what follows a number is no key.
@@ -72,14 +73,16 @@ class Phrase:
                     if options == [""]:
                         raise PhraseError("has an empty choice")
                     continue
-                if keyed and not any_of and not any("~" in option or "#" in option for option in options):
-                    any_of = [_WORDS.findall(option)[0] for option in options if _WORDS.search(option)]
+                if keyed and not any("~" in option or "#" in option for option in options):
+                    choices.append(frozenset(_WORDS.findall(option)[0] for option in options if _WORDS.search(option)))
             elif keyed and "~" not in piece and "#" not in piece and piece != "*":
                 needs.extend(_WORDS.findall(piece))
-        if not needs and not any_of and not self.literal and not any("~" in piece for piece in pieces):
+        if not needs and not choices and not self.literal and not any("~" in piece for piece in pieces):
             raise PhraseError("needs at least one word")
+        # Without a whole word to look up: the beginning or end of one, which must at least occur.
+        self.stem = "" if self.literal or needs or choices else next(p.strip("~") for p in pieces if "~" in p)
         self.needs = frozenset() if self.literal else frozenset(needs)
-        self.any_of = frozenset() if self.literal or needs else frozenset(any_of)
+        self.choices = () if self.literal else tuple(choices)
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
@@ -87,6 +90,12 @@ class Phrase:
         if self.literal:
             return re.compile(re.escape(self.literal))
         return re.compile(self._expression)
+
+    def may_match(self, words: Set[str]) -> bool:
+        """Whether a text with these words can match at all; quick, and right for nearly all that cannot."""
+        if not self.needs <= words:
+            return False
+        return all(not choice.isdisjoint(words) for choice in self.choices)
 
     def find(self, text: str) -> tuple[int, int] | None:
         """Start and end of the first place in `text` (lower case, single blanks) that matches, at a word's start."""
@@ -126,7 +135,7 @@ def _expression(pieces: list[str]) -> str:
         else:
             out.append(f"(?:{body}{_JOIN})?")
             continue
-        join = _JOIN
+        join = _UNIT if piece == "#" else _JOIN
     return "".join(out) + r"(?![^\W_])"
 
 

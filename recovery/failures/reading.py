@@ -20,6 +20,7 @@ _MAX_CAUSES = 8
 _MAX_DEPTH = 6
 _ROOT = 30
 _WORD = re.compile(r"[^\W_]+")
+_BLANKS = "".join(chr(code) if chr(code).isalnum() else " " for code in range(128))
 
 
 @dataclass(slots=True)
@@ -41,7 +42,9 @@ class Segment:
     def __post_init__(self) -> None:
         self.text = " ".join(self.text.split())
         self.lower = self.text.lower()
-        self.words = frozenset(_WORD.findall(self.lower))
+        lower = self.lower
+        # Three times as fast as the expression, for the text that nearly all failures are made of.
+        self.words = frozenset(lower.translate(_BLANKS).split() if lower.isascii() else _WORD.findall(lower))
 
 
 @dataclass(slots=True)
@@ -50,19 +53,20 @@ class Reading:
 
     Attributes:
         segments: the errors of the chain, as they stand in the text.
-        context: the whole bounded text in lower case with single blanks, stack frames too: tells where an error arose.
+        raw: the bounded text.
+        context: the whole bounded text, stack frames too: tells where an error arose.
         fields: structured facts by lower-case name, from attributes and from the JSON of the text.
     """
 
     segments: list[Segment]
     raw: str = ""
     fields: dict[str, str] = field(default_factory=dict)
-    _context: str | None = None
+    _context: Segment | None = None
 
     @property
-    def context(self) -> str:
+    def context(self) -> Segment:
         if self._context is None:
-            self._context = " ".join(self.raw.split()).lower()
+            self._context = Segment(self.raw)
         return self._context
 
 
@@ -226,34 +230,25 @@ _FRAME = re.compile(
     )[ \t]*(?:\n|$)""",
     re.VERBOSE,
 )
-_INLINE = re.compile(
-    r"""File\ "[^"\n]{0,300}",\ line\ \d{1,7}(?:,\ in\ [^\s\n]{1,100})?
-      | (?<![\w.])at\ (?:async\ |new\ )?[\w$.<>`\[\]@/\-]{1,200}\ ?\([^()\n]{0,250}\)
-      | [\w./\\\-@+~]{1,200}\.rb:\d{1,6}:in\ [`'][^'\n]{0,100}'
-      | (?<=\ )(?:in\ )?/[\w./\-@+]{1,200}\.(?:php|py|go|js|ts|java|cs|rb)(?:\(\d{1,6}\)|:\d{1,6}|\ on\ line\ \d{1,6})(?::\d{1,6})?
-      | \[(?:SQL|parameters):\ [^\n]{0,2000}
-      | \((?:Connection:\ [\w\-]{1,40},\ )?SQL:\ [^\n]{0,2000}
-    """,
-    re.VERBOSE,
+_INDENT = " \t|>"
+_FRAME_STARTS = ("at ", "bei ", "en ", "à ", "в ", "在", "em ", "... ", 'File "', "#", "created by", "goroutine", "---", "^", "~")
+_INLINE: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
+    (('File "',), re.compile(r'File "[^"\n]{0,300}", line \d{1,7}(?:, in [^\s\n]{1,100})?')),
+    (
+        (" at ", "\nat ", "\tat "),
+        re.compile(r"(?<![\w.])at (?:async |new )?[\w$.<>`\[\]@/\-]{1,200} ?\([^()\n]{0,250}\)"),
+    ),
+    ((".rb:",), re.compile(r"[\w./\-@+~]{1,200}\.rb:\d{1,6}:in [`'][^'\n]{0,100}'")),
+    (
+        (".php", ".py", ".go", ".js", ".ts", ".java", ".cs", ".rb"),
+        re.compile(
+            r"(?<= )(?:in )?/[\w./\-@+]{1,200}\.(?:php|py|go|js|ts|java|cs|rb)(?:\(\d{1,6}\)|:\d{1,6}| on line \d{1,6})(?::\d{1,6})?"
+        ),
+    ),
+    (("[SQL: ", "[parameters: "), re.compile(r"\[(?:SQL|parameters): [^\n]{0,2000}")),
+    (("SQL: ",), re.compile(r"\((?:Connection: [\w\-]{1,40}, )?SQL: [^\n]{0,2000}")),
 )
-_HINTS = (
-    "at ",
-    "File ",
-    ".rb:",
-    "#0",
-    "#1",
-    "bei ",
-    "en ",
-    " in ",
-    "[SQL",
-    "SQL:",
-    "goroutine",
-    "[parameters",
-    "... ",
-    "à ",
-    "em ",
-    "^",
-)
+"""Frames and statements inside a line, each with the words without which it need not be looked for."""
 
 
 def _strip_frames(text: str) -> str:
@@ -262,18 +257,22 @@ def _strip_frames(text: str) -> str:
         position = 0
         length = len(text)
         while position < length:
-            found = _FRAME.match(text, position)
-            if found is not None and found.end() > position:
-                position = found.end()
-                continue
             end = text.find("\n", position)
             end = length if end < 0 else end + 1
-            kept.append(text[position:end])
+            line = text[position:end]
+            if line.lstrip(_INDENT).startswith(_FRAME_STARTS) or ".rb:" in line or ".go:" in line or line.endswith(")\n"):
+                found = _FRAME.match(text, position)
+                if found is not None and found.end() > position:
+                    position = found.end()
+                    continue
+            kept.append(line)
             position = end
         text = "".join(kept)
-    for hint in _HINTS:
-        if hint in text:
-            return _INLINE.sub(" ", text)
+    for hints, pattern in _INLINE:
+        for hint in hints:
+            if hint in text:
+                text = pattern.sub(" ", text)
+                break
     return text
 
 
@@ -298,6 +297,11 @@ def _segments(text: str) -> list[Segment]:
         # PHP prints the previous exception, the root, first.
         parts = text.split("\nNext ")[:_MAX_CAUSES]
         return [Segment(parts[0], _ROOT), *(Segment(part) for part in parts[1:])]
+    if not (
+        "aused by" in text or "--->" in text or "nested" in text or "oot cause" in text or "[cause]" in text
+        or "nner" in text or "rapped by" in text or "revious exception" in text
+    ):  # fmt: skip
+        return [Segment(text)]
     parts = _CHAIN.split(text, maxsplit=40)
     if len(parts) == 1:
         return [Segment(text)]

@@ -123,16 +123,20 @@ class RuleSet:
         return next((rule for rule in (*self.own, *self.rules) if rule.id == rule_id), None)
 
 
+Looked = tuple[int, Rule, str | Phrase, frozenset[str], tuple[frozenset[str], ...]]
+"""What a word of the text suggests to look for: rank of the rule (lower speaks more strongly), rule, a name (its exact
+spelling, or "" for any) or a phrase, and the words that a phrase needs and chooses from."""
+
+
 class Index:
     """Rules by the words that can make them match, so that a text is compared with few of them."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.rules = tuple(rules)
-        self.names: dict[str, list[tuple[str, Rule]]] = {}
+        self.by_word: dict[str, list[Looked]] = {}
+        self.unkeyed: list[Looked] = []
+        self.unspaced: list[Looked] = []
         self.codes: dict[str, Rule] = {}
-        self.phrases: dict[str, list[tuple[Phrase, Rule]]] = {}
-        self.unkeyed: list[tuple[Phrase, Rule]] = []
-        self.unspaced: list[tuple[Phrase, Rule]] = []
         self.class_words: list[tuple[str, Rule]] = []
         self.by_field: list[Rule] = []
         phrases: list[tuple[Phrase, Rule]] = []
@@ -143,7 +147,7 @@ class Index:
                     # The name of a class is a name in any spelling. Other names are also ordinary words or settings
                     # (`Throttling`, `connectTimeout`): they count only as they are written.
                     exact = "" if words[0].endswith(CLASS_ENDS) else name
-                    self.names.setdefault(words[0], []).append((exact, rule))
+                    self.by_word.setdefault(words[0], []).append((rank(rule), rule, exact, frozenset(), ()))
                 else:
                     phrases.append((Phrase(" ".join(words)), rule))
             for code in rule.codes:
@@ -152,19 +156,27 @@ class Index:
             phrases.extend((phrase, rule) for phrase in rule.phrases)
             if rule.fields:
                 self.by_field.append(rule)
+        self.first_class = min((rank(rule) for _, rule in self.class_words), default=0)
         common = Counter(word for phrase, _ in phrases for word in phrase.needs)
         for phrase, rule in phrases:
+            looked: Looked = (rank(rule), rule, phrase, phrase.needs, phrase.choices)
             if phrase.literal:
-                self.unspaced.append((phrase, rule))
+                self.unspaced.append(looked)
             elif phrase.needs:
                 rarest = min(phrase.needs, key=lambda word: (common[word], word))
-                self.phrases.setdefault(rarest, []).append((phrase, rule))
-            elif phrase.any_of:
-                for word in phrase.any_of:
-                    self.phrases.setdefault(word, []).append((phrase, rule))
+                self.by_word.setdefault(rarest, []).append(looked)
+            elif phrase.choices:
+                for word in min(phrase.choices, key=len):
+                    self.by_word.setdefault(word, []).append(looked)
             else:
-                self.unkeyed.append((phrase, rule))
-        self.words = frozenset(self.names) | frozenset(self.phrases)
+                self.unkeyed.append(looked)
+        self.words = frozenset(self.by_word)
+        self.first_code = min((rank(rule) for rule in self.codes.values()), default=0)
+
+
+def rank(rule: Rule) -> int:
+    """Place of a rule among the rules of its file: lower speaks more strongly."""
+    return rule.order - rule.strength * _MAX_RULES
 
 
 def load_rules(path: str | Path) -> RuleSet:
