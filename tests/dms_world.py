@@ -198,6 +198,7 @@ class Recovering(World):
             requests=dict,
             request=request,
             draw=lambda: 1.0,
+            clock=lambda: (self.estate.time - START).total_seconds(),
         )
 
     def recover(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from recovery.aws import calling
@@ -275,5 +275,8 @@ def _preparation(settings: str) -> Preparation:
 
 
 def _utc(moment: datetime | None) -> datetime | None:
-    # botocore gives local time, whose offset would change what is kept and compared.
-    return None if moment is None else moment.astimezone(UTC)
+    # botocore gives local time with the noise of a float; what is kept and compared are whole milliseconds in UTC.
+    if moment is None:
+        return None
+    utc = moment.astimezone(UTC)
+    return utc.replace(microsecond=0) + timedelta(milliseconds=round(utc.microsecond / 1000))

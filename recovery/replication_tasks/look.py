@@ -18,8 +18,6 @@ from recovery.replication_tasks.work import Batch, Item, Work
 
 OPEN = frozenset({State.SENT, State.BACKOFF, State.ESCALATED})
 """States of a case whose incident is not over."""
-EVENT_GRACE = timedelta(minutes=2)
-"""An event may take this long. A sweep that finds a failure later than that found it without an event."""
 
 
 def find(work: Work) -> Batch:
@@ -124,7 +122,7 @@ def judge(work: Work, item: Item) -> None:
     mended_now = work.request.cause_is_mended and not item.mended
     if not open_case or item.memory.incident is None or mended_now:
         failed = item.facts.stopped
-        late = failed is None or now - failed > EVENT_GRACE
+        late = failed is None or now - failed > timedelta(seconds=work.policy.event_grace_seconds)
         item.missed = not open_case and work.request.trigger is Trigger.SWEEP and late
         item.memory = item.memory.begun(item.facts, now, work.draw(), missed=item.missed)
         if mended_now:

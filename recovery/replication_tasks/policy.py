@@ -45,7 +45,7 @@ class ReplicationPolicy(BaseModel):
         " loaded again. Nothing named: no target is ever emptied.",
     )
     budget: int = Field(5, ge=1, le=50, description="Restarts of one replication within the window, then a person.")
-    window_seconds: int = Field(21_600, ge=600, le=604_800, description="The window of the budget, in seconds.")
+    window_seconds: int = Field(21_600, ge=60, le=604_800, description="The window of the budget, in seconds.")
     backoff: Backoff = Field(
         default_factory=lambda: Backoff(base_seconds=60, factor=3, cap_seconds=3_600),
         description="Waits between the restarts of one replication.",
@@ -53,7 +53,7 @@ class ReplicationPolicy(BaseModel):
     flaps: int = Field(
         3, ge=1, le=50, description="Restarts in a row that failed again within `flap_seconds`, then a person."
     )
-    flap_seconds: int = Field(300, ge=30, le=3_600, description="A restart that fails again this soon did not help.")
+    flap_seconds: int = Field(300, ge=1, le=3_600, description="A restart that fails again this soon did not help.")
     unsure_restarts: int = Field(
         1,
         ge=0,
@@ -61,23 +61,29 @@ class ReplicationPolicy(BaseModel):
         description="Restarts of one incident whose cause is not known, or is memory, disk or swap pressure.",
     )
     settle_seconds: int = Field(
-        600, ge=60, le=86_400, description="How long a restarted replication must run before it counts as recovered."
+        600, ge=1, le=86_400, description="How long a restarted replication must run before it counts as recovered."
     )
     quiet_seconds: int = Field(
         3_600,
-        ge=60,
+        ge=1,
         le=172_800,
         description="How long a change capture that replicates nothing may run until it is taken for a quiet source,"
         " and a full load that loads nothing for a stalled one.",
     )
     start_limit_seconds: int = Field(
         3_600,
-        ge=300,
+        ge=10,
         le=86_400,
         description="How long starting may take. Setting up a serverless replication takes up to 40 minutes.",
     )
     recycle_seconds: int = Field(
         1_800, ge=60, le=86_400, description="How long DMS may take to start a task again that it recycles itself."
+    )
+    event_grace_seconds: int = Field(
+        120,
+        ge=0,
+        le=3_600,
+        description="How long an event may take. A sweep that finds an older failure found it without an event.",
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import random
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import IO, TYPE_CHECKING, Any
@@ -122,6 +123,7 @@ class Work:
         requests: requests sent so far, by service.
         request: what the run is asked to do.
         draw: a number from 0 to 1, for the jitter of waits.
+        clock: seconds that only grow, for the run's own bounds: `now` jumps when AWS first corrects it.
     """
 
     def __init__(
@@ -135,6 +137,7 @@ class Work:
         requests: Callable[[], Mapping[str, int]],
         request: ReplicationRequest,
         draw: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.dms = dms
         self.ledger = ledger
@@ -146,7 +149,8 @@ class Work:
         self.policy = request.policy
         self.dry_run = request.dry_run
         self.draw = draw
-        self.started = now()
+        self._clock = clock
+        self._began = clock()
         self.tally = Tally()
         self.problems: list[str] = []
         self.warnings: list[str] = []
@@ -162,7 +166,17 @@ class Work:
     @property
     def time_is_up(self) -> bool:
         """Whether no further replication may be begun."""
-        return self.now() - self.started >= timedelta(seconds=self.request.time_limit_seconds)
+        return self.seconds >= self.request.time_limit_seconds
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has taken so far."""
+        return self._clock() - self._began
+
+    @property
+    def started(self) -> datetime:
+        """When the run began, by the time that AWS has told since."""
+        return self.now() - timedelta(seconds=self.seconds)
 
     def note(self, entry: Entry, row: dict[str, Any]) -> None:
         """Count an entry and append it to the full list, which waits in a temporary file."""
@@ -189,7 +203,7 @@ class Work:
             path=PATH,
             run=run,
             started=self.started,
-            seconds=(self.now() - self.started).total_seconds(),
+            seconds=self.seconds,
             dry_run=self.dry_run,
             found=self.tally.found,
             by_kind=dict(self.tally.by_kind),
