@@ -1,0 +1,214 @@
+"""The replication path as Prefect runs it, on the simulated AWS with the strict DMS in it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.objects import Artifact, State
+
+from deployments.local.server import SimulatedAws
+from flows.replication_tasks import recover_replication_tasks
+from recovery.errors import Incomplete
+from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest
+from recovery.report import RecoveryReport
+from tests.dms_world import MAPPINGS
+from tests.unit.replication_tasks.situations import RECOVERABLE, WRONG_PASSWORD
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[SimulatedAws]:
+    with SimulatedAws.start() as aws:
+        yield aws
+
+
+@pytest.fixture
+def aws(running: SimulatedAws, monkeypatch: pytest.MonkeyPatch) -> SimulatedAws:
+    """The simulated AWS, empty but for the estate, a replication instance and two endpoints."""
+    running.reset()
+    running.create_estate()
+    sqs, sns, dms = (running.client(name) for name in ("sqs", "sns", "dms"))
+    queue = sqs.create_queue(QueueName="people")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    topic = running.environment["REPRISE_ALERT_TOPIC_ARN"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    dms.create_replication_instance(ReplicationInstanceIdentifier="r1", ReplicationInstanceClass="dms.t3.medium")
+    for kind in ("source", "target"):
+        dms.create_endpoint(EndpointIdentifier=kind, EndpointType=kind, EngineName="postgres")
+    for name, value in running.environ({}).items():
+        monkeypatch.setenv(name, value)
+    return running
+
+
+def make(aws: SimulatedAws, name: str, migration: str, text: str, stage: str = "cdc", **future: Any) -> str:
+    """A task that fails half a minute into its stage, is started, and has failed."""
+    dms = aws.client("dms")
+    ends = {end["EndpointIdentifier"]: end["EndpointArn"] for end in dms.describe_endpoints()["Endpoints"]}
+    task = dms.create_replication_task(
+        ReplicationTaskIdentifier=name,
+        MigrationType=migration,
+        SourceEndpointArn=ends["source"],
+        TargetEndpointArn=ends["target"],
+        ReplicationInstanceArn=dms.describe_replication_instances()["ReplicationInstances"][0][
+            "ReplicationInstanceArn"
+        ],
+        TableMappings=MAPPINGS,
+    )["ReplicationTask"]
+    fault = {"text": text, "stage": stage, "after_seconds": 20}
+    aws.control("POST", "dms/script", {"replication": name, "future": {"faults": [fault], **future}})
+    aws.clock.advance(5)
+    dms.start_replication_task(
+        ReplicationTaskArn=task["ReplicationTaskArn"], StartReplicationTaskType="start-replication"
+    )
+    aws.clock.advance(200)
+    assert state_of(aws, name)["status"] == "failed"
+    return str(task["ReplicationTaskArn"])
+
+
+def state_of(aws: SimulatedAws, name: str) -> dict[str, Any]:
+    """What the other side of the migration sees."""
+    [state] = [each for each in aws.control("GET", "dms/state")["replications"] if each["name"] == name]
+    return dict(state)
+
+
+def recover(*tasks: str, **request: Any) -> RecoveryReport:
+    """One run of the flow that ends well."""
+    request.setdefault("dry_run", False)
+    report = recover_replication_tasks(ReplicationRequest(tasks=tasks, **request))
+    assert isinstance(report, RecoveryReport)
+    return report
+
+
+def report_of(state: State[Any]) -> RecoveryReport:
+    """The report that a failed run carries."""
+    error = state.result(raise_on_failure=False)
+    assert isinstance(error, Incomplete)
+    assert isinstance(error.report, RecoveryReport)
+    return error.report
+
+
+def alerts(aws: SimulatedAws) -> list[str]:
+    return [json.loads(message["body"])["Subject"] for message in aws.messages("people")]
+
+
+def artifacts(key: str) -> list[str]:
+    """All artifacts of this key, the oldest first."""
+
+    async def read() -> list[Artifact]:
+        async with get_client() as client:
+            return await client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
+
+    return [str(page.data) for page in sorted(asyncio.run(read()), key=lambda page: str(page.created))]
+
+
+def test_resumed_and_proved(aws: SimulatedAws) -> None:
+    """A failed capture is resumed by one run and proved by a later one, with the time that it took."""
+    make(aws, "orders", "cdc", RECOVERABLE)
+    first = recover("orders", trigger="sweep")
+    assert first.by_action == {"resume": 1}
+    assert first.missed_events == 1
+    assert state_of(aws, "orders")["starts"] == ["start-replication", "resume-processing"]
+    aws.clock.advance(900)
+    end = recover("orders", trigger="sweep")
+    assert (end.recovered, end.by_action) == (1, {"recovered": 1})
+    assert end.seconds_to_recover is not None
+    assert 100 < end.seconds_to_recover < 400
+    assert alerts(aws) == []
+    assert recover("orders", trigger="sweep").is_quiet
+    assert aws.request_counts()["dms:StartReplicationTask"] == 2
+
+
+def test_the_report_tells_each_replication(aws: SimulatedAws) -> None:
+    """One artifact has a line for each: what it was, what was decided and why, what happened."""
+    make(aws, "orders", "cdc", RECOVERABLE)
+    make(aws, "billing", "cdc", WRONG_PASSWORD)
+    report = recover("*")
+    assert report.by_action == {"resume": 1, "escalate": 1}
+    [table] = artifacts("replication-tasks-one-by-one")[-1:]
+    rows = {row["replication"]: row for row in json.loads(table)}
+    assert rows["orders"]["happened"] == "resume-processing was accepted"
+    assert rows["billing"]["decided"] == "escalate"
+    assert "test-connection" in rows["billing"]["next step"]
+    assert "10.0.0.7" not in table
+    assert "orders" in artifacts("replication-tasks-groups")[-1]
+    assert report.full_list.startswith("s3://")
+    assert alerts(aws) == [f"DMS billing needs a person: {rows['billing']['why']}"]
+
+
+def test_reload_only_where_it_is_allowed(aws: SimulatedAws) -> None:
+    """A failed full load with change capture is reloaded if it may be; the other one is told, once."""
+    for name in ("catalog", "ledger"):
+        make(aws, name, "full-load-and-cdc", RECOVERABLE, "full-load")
+    policy = ReplicationPolicy(allow_reload=("catalog",))
+    assert recover("*", policy=policy).by_action == {"reload": 1, "escalate": 1}
+    aws.clock.advance(900)
+    assert recover("*", policy=policy, trigger="sweep").recovered == 1
+    assert state_of(aws, "catalog")["emptied"] == 2
+    assert state_of(aws, "ledger")["emptied"] == 1
+    assert state_of(aws, "ledger")["starts"] == ["start-replication"]
+    assert len(alerts(aws)) == 1
+
+
+def test_dry_run_changes_nothing(aws: SimulatedAws) -> None:
+    """What would be done is said; nothing is started, written down or told."""
+    make(aws, "orders", "cdc", RECOVERABLE)
+    make(aws, "billing", "cdc", WRONG_PASSWORD)
+    aws.clear_requests()
+    report = recover("*", dry_run=True)
+    assert report.by_action == {"resume": 1, "escalate": 1}
+    assert set(aws.request_counts()) == {
+        "dms:DescribeReplicationTasks",
+        "dms:DescribeReplications",
+        "dms:DescribeReplicationInstances",
+        "dms:DescribeTableStatistics",
+        "dynamodb:BatchGetItem",
+    }
+
+
+def test_nothing_named_nothing_touched(aws: SimulatedAws) -> None:
+    """A request without tasks acts on nothing, and lists what failed."""
+    make(aws, "orders", "cdc", RECOVERABLE)
+    report = recover()
+    assert report.found == 0
+    assert "orders" in report.warnings[0]
+    assert state_of(aws, "orders")["starts"] == ["start-replication"]
+
+
+def test_missing_permission_fails_the_run(aws: SimulatedAws) -> None:
+    """Without permission the run ends as failed with its report and AWS's words; a later run restarts it."""
+    make(aws, "orders", "cdc", RECOVERABLE)
+    aws.fault("error", service="dms", operation="StartReplicationTask", code="AccessDeniedFault", status=400)
+    state: State[Any] = recover_replication_tasks(ReplicationRequest(tasks=("*",), dry_run=False), return_state=True)
+    aws.lift_faults()
+    assert state.is_failed()
+    report = report_of(state)
+    assert report.unsettled == 1
+    assert "dms:StartReplicationTask" in report.groups[0].reason
+    assert recover("*").by_action == {"resume": 1}
+
+
+def test_throttled_list_is_asked_again(aws: SimulatedAws) -> None:
+    """What throttles the list beyond the SDK's own repetitions passes, and the run completes."""
+    make(aws, "orders", "cdc", RECOVERABLE)
+    aws.fault("error", service="dms", operation="DescribeReplicationTasks", code="ThrottlingException", times=5)
+    assert recover("*").by_action == {"resume": 1}
+
+
+def test_without_an_estate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that does not know where to work says which variable or block to set."""
+    state: State[Any] = recover_replication_tasks(ReplicationRequest(tasks=("*",)), return_state=True)
+    assert state.is_failed()
+    assert "REPRISE_LEDGER_TABLE" in str(state.message)
+
+
+def test_what_fails_meanwhile_is_seen_by_an_events_run(aws: SimulatedAws) -> None:
+    """A run that an event started looks again until it finds nothing new."""
+    make(aws, "orders", "cdc", RECOVERABLE)
+    aws.clear_requests()
+    assert recover("*", trigger="event").by_action == {"resume": 1}
+    assert aws.request_counts()["dms:DescribeReplications"] == 2
