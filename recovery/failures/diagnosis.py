@@ -190,7 +190,7 @@ _QUOTES = "\"'`«»“”‘’"
 _VALUE_BEFORE = re.compile(
     r"(?:value|field|key|property|parameter|param|phrase|option|word|words|term|text|column|attribute|argument|setting|"
     r"comment|title|subject|choice|string|note|enum|header|tag|label|named|called|contains|given|got|input|description|"
-    r"body|identifier|variable|element|item|member)s?\W{0,4}$"
+    r"body|identifier|variable|element|item|member)s?\W{0,4}$|(?:name|method|function|module|symbol|constant|import) $"
 )
 _VALUE_AFTER = re.compile(
     r"[\"'`»”’\])>]{1,3}\s?:?\s?(?:is not|is required|must|does not match|cannot be|can't be|is invalid|was not|not in\b|"
