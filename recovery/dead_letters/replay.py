@@ -74,12 +74,12 @@ def choose(work: Work, request: ReplayRequest) -> Selection:
         found = iter(work.ledger.read_cases(PATH, request.message_ids).values())
     else:
         found = _by_group(work, request.groups)
-    now = work.now()
     chosen: list[Chosen] = []
     for case in found:
         if len(chosen) >= request.limit:
             break
-        if _wanted(case, request, now):
+        # The time only after an answer: before the first one, this machine's clock is all there is.
+        if _wanted(case, request, work.now()):
             chosen.append(Chosen(case))
     return Selection(chosen)
 

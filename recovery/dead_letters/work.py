@@ -56,6 +56,7 @@ class Work:
         archive_keep: timedelta,
         draw: Callable[[], float] = random.random,
         pause: Callable[[float], None] = time.sleep,
+        elapsed: Callable[[], float] = time.monotonic,
         threads: int = THREADS,
     ) -> None:
         self.sqs = sqs
@@ -74,7 +75,8 @@ class Work:
         self.draw = draw
         self.pause = pause
         self.threads = threads
-        self.started = now()
+        self._elapsed = elapsed
+        self._began = elapsed()
         self.tally = Tally()
         self.problems: list[str] = []
         self.warnings: list[str] = []
@@ -105,7 +107,17 @@ class Work:
     @property
     def time_is_up(self) -> bool:
         """Whether nothing new may be taken up."""
-        return self.now() - self.started >= self.time_limit
+        return self.seconds >= self.time_limit.total_seconds()
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has taken. Not by AWS's clock: the first answer may correct that by any amount."""
+        return self._elapsed() - self._began
+
+    @property
+    def started(self) -> datetime:
+        """When the run began, by AWS's clock as it is known by now."""
+        return self.now() - timedelta(seconds=self.seconds)
 
     def each(self, do: Callable[[_T], _R], things: Sequence[_T]) -> list[_R]:
         """Do something with each thing on the run's threads, at most `threads` at once; results in order."""
@@ -152,7 +164,7 @@ class Work:
             path=PATH,
             run=run,
             started=self.started,
-            seconds=(self.now() - self.started).total_seconds(),
+            seconds=self.seconds,
             dry_run=self.dry_run,
             found=self.tally.found,
             by_kind=dict(self.tally.by_kind),
