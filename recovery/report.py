@@ -172,18 +172,19 @@ def table(report: RecoveryReport) -> list[dict[str, Any]]:
     """Rows of the table artifact: one for each group, with sample ids and the next step for a person."""
     return [
         {
-            "source": row.source,
-            "kind": row.kind or "-",
+            # What a person looks for stands to the left: the table is wider than the page.
             "count": row.count,
+            "kind": row.kind,
             "action": row.action if row.settled else f"{row.action} (did not go through)",
-            "why": _cut(row.reason),
-            "error": _cut(row.error) or "-",
-            "rule": row.rule or "-",
-            "group": row.group or "-",
+            "source": row.source,
+            "next step": _cut(row.next_step),
             "samples": ", ".join(row.samples),
-            "next step": _cut(row.next_step) or "-",
+            "group": row.group,
+            "why": _cut(row.reason),
+            "error": _cut(row.error),
+            "rule": row.rule,
         }
-        for row in report.groups[:LISTED]
+        for row in sorted(report.groups, key=_urgency)[:LISTED]
     ]
 
 
@@ -203,17 +204,30 @@ def markdown(report: RecoveryReport, title: str) -> str:
     if report.warnings:
         lines += ["## Mind", "", *(f"- {_cell(warning)}" for warning in report.warnings[:LISTED]), ""]
     if report.groups:
-        lines += ["## Groups of alike failures", "", "| items | kind | action | why | error | next step |"]
-        lines += ["|---:|---|---|---|---|---|"]
-        for row in report.groups[:LISTED]:
-            action = row.action if row.settled else f"{row.action}, did not go through"
-            cells = [_cell(row.kind or "-"), action, _cell(row.reason), _code(row.error), _cell(row.next_step or "-")]
-            lines.append(f"| {row.count} | " + " | ".join(cells) + " |")
+        lines += ["## Groups of alike failures", ""]
+        for row in sorted(report.groups, key=_urgency)[:LISTED]:
+            lines += _group(row)
         if len(report.groups) > LISTED:
-            lines.append(f"\n{len(report.groups) - LISTED} more groups are in the full list.")
-        lines.append("")
+            lines += [f"{len(report.groups) - LISTED} more groups are in the full list.", ""]
     lines += ["## This run", "", *_facts(report)]
     return "\n".join(lines)
+
+
+def _urgency(row: GroupRow) -> tuple[bool, bool]:
+    """What did not go through first, then what waits for a person; among those the largest, as they come."""
+    return (row.settled, not row.next_step)
+
+
+def _group(row: GroupRow) -> list[str]:
+    # Lines, not a table: both of Prefect's user interfaces wrap lines, and neither wraps cells.
+    action = _cell(row.action) if row.settled else f"{_cell(row.action)}, did not go through"
+    lines = [f"### {row.count} {_cell(row.kind or 'not judged')} of {_cell(row.source)}: {action}", ""]
+    lines.append(f"- why: {_cell(row.reason)}")
+    if row.error:
+        lines.append(f"- error: {_code(row.error)}")
+    if row.next_step:
+        lines.append(f"- next step: **{_cell(row.next_step)}**")
+    return [*lines, ""]
 
 
 def headline(report: RecoveryReport) -> str:
@@ -289,4 +303,4 @@ def _cell(text: str) -> str:
 
 def _code(text: str) -> str:
     # A backtick in the text would end the span, and what follows would be read as markdown.
-    return "`" + _flat(text).replace("`", "'") + "`" if text else "-"
+    return "`" + _flat(text).replace("`", "'") + "`"

@@ -154,8 +154,10 @@ def test_the_page_has_a_picture_and_what_to_do() -> None:
         assert said in shown, said
 
 
-def cells(page: str) -> list[str]:
-    return [line for line in page.splitlines() if line.startswith("| ")]
+def groups_of(page: str) -> list[list[str]]:
+    """The lines of each group, its heading first."""
+    section = page.partition("## Groups of alike failures")[2].partition("\n## ")[0]
+    return [block.splitlines() for block in re.split(r"^### ", section, flags=re.MULTILINE)[1:]]
 
 
 HOSTILE = [
@@ -175,29 +177,46 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-@pytest.mark.parametrize("where", ["reason", "error", "next_step"])
-def test_no_text_breaks_out_of_its_cell(text: str, where: str) -> None:
-    """An error is somebody else's text: it starts no template, tag, link, picture or row."""
-    shown = markdown(report(entry(**{where: text})), "Dead letters")
-    rows = cells(shown)
-    assert len(rows) == 2, "the header and one group"
-    row = rows[1]
-    assert len(re.findall(r"(?<!\\)\|", row)) == 7, "six cells"
-    outside = re.sub(r"`[^`]*`", "", row)
-    for opening in ("{{", "}}", "{%", "{#"):
-        assert opening not in row
-    assert not re.search(r"<[a-zA-Z/!]", outside)
-    assert not re.search(r"\]\(", outside)
+@pytest.mark.parametrize("where", ["kind", "source", "reason", "error", "next_step"])
+def test_no_text_breaks_out_of_its_line(text: str, where: str) -> None:
+    """An error is somebody else's text: it starts no template, tag, link, picture, heading or line."""
+    shown = markdown(report(entry(**{"next_step": "wait", where: text})), "Dead letters")
+    [lines] = groups_of(shown)
+    said = [line for line in lines[1:] if line]
+    assert len(said) == (3 if where == "error" else 2), "why, the next step, and the error where there is one"
+    for line in said:
+        assert line.startswith(("- why: ", "- error: ", "- next step: "))
+    for line in lines:
+        outside = re.sub(r"`[^`]*`", "", line)
+        for opening in ("{{", "}}", "{%", "{#"):
+            assert opening not in line
+        assert not re.search(r"<[a-zA-Z/!]", outside)
+        assert not re.search(r"\]\(", outside)
 
 
 @given(st.text(), st.text(), st.text())
 def test_no_text_at_all_breaks_the_page(reason: str, error: str, step: str) -> None:
-    """The same for whatever text, in one row of one table."""
+    """The same for whatever text: one group, and no line but its own."""
     shown = markdown(report(entry(reason=reason, error=error, next_step=step)), "Dead letters")
-    row = cells(shown)[1]
-    assert len(re.findall(r"(?<!\\)\|", row)) == 7
-    assert "{{" not in row
-    assert "}}" not in row
+    [lines] = groups_of(shown)
+    assert len([line for line in lines[1:] if line]) == 1 + bool(error) + bool(step)
+    assert "{{" not in "".join(lines)
+    assert "}}" not in "".join(lines)
+
+
+def test_what_needs_a_person_stands_first() -> None:
+    """What did not go through, then what has a next step, then the rest, the largest of each first."""
+    entries = [entry(f"a-{n}") for n in range(9)]
+    entries += [entry(f"b-{n}", action="alert", group="h", next_step="mend it") for n in range(2)]
+    entries += [entry("c", group="i", settled=False)]
+    found = report(*entries)
+    headings = [lines[0] for lines in groups_of(markdown(found, "Dead letters"))]
+    assert headings == [
+        "1 TIMEOUT of orders-dlq: heal, did not go through",
+        "2 TIMEOUT of orders-dlq: alert",
+        "9 TIMEOUT of orders-dlq: heal",
+    ]
+    assert [row["count"] for row in table(found)] == [1, 2, 9]
 
 
 def test_problems_and_warnings_start_nothing_either() -> None:
@@ -214,7 +233,7 @@ def test_a_page_is_bounded() -> None:
     entries = [entry(f"m-{n}", group=f"g-{n}", reason="x" * 5_000, error="y" * 5_000) for n in range(300)]
     found = report(*entries, problems=tuple("z" * 5_000 for _ in range(300)))
     shown = markdown(found, "Dead letters")
-    assert len(cells(shown)) == LISTED + 1
+    assert len(groups_of(shown)) == LISTED
     assert "250 more groups are in the full list." in shown
     assert len(shown) < 3 * LISTED * (LONGEST_CELL + 100) + 10_000
     rows = table(found)
