@@ -198,7 +198,7 @@ PATTERNS = (
         "dms-pressure",
         Nature.PRESSURE,
         Kind.DEPENDENCY_FAILURE,
-        r"STOPPED_DUE_TO_LOW_(?:MEMORY|DISK)|\bout of memory\b|\b(?:swap|disk usage|memory)\b.{0,30}\blimit\b"
+        r"STOPPED_DUE_TO_LOW_(?:MEMORY|DISK)|\bout of memory\b|\b(?:swap|memory)\b.{0,30}\blimit\b|\bdisk usage\b"
         r"|low (?:on )?(?:memory|disk)|insufficient (?:memory|disk)",
         "the replication instance ran short of memory, disk or swap",
         "use a larger instance class or storage, or fewer and smaller tables at a time, then resume the task",
@@ -208,7 +208,7 @@ PATTERNS = (
         "dms-gave-up",
         Nature.UNSURE,
         Kind.UNKNOWN,
-        r"stopped after \d+ (?:recovery|retry|successive recovery) attempts",
+        r"(?:stopped|suspended) after \d+ (?:\w+ )?(?:recovery|retry) (?:attempts|failures)",
         "DMS gave up after its own recovery attempts",
         "read the task's log; what fails each time is named before the first recovery attempt",
         example="Task 'T1' was stopped after 7 recovery attempts Stop Reason FATAL_ERROR Error Level FATAL",
