@@ -23,7 +23,8 @@ FROM_OTHERS: Final = "back-office-dlq"
 ORDERS: Final = {"orders": (60, 7), "orders.fifo": (8, 39), "invoices": (10, 11), "shipments": (10, 12)}
 """How many orders each queue gets, and their seed."""
 
-SETTLE_SECONDS: Final = 5
+SETTLE_SECONDS: Final = 12
+"""Longer than a healed order takes to fail three times more, so that only what stays away counts as recovered."""
 POLICY: Final[dict[str, Any]] = {
     "log_group": LOG_GROUP,
     # Seconds in the place of minutes and hours, so that a person can watch.

@@ -21,6 +21,7 @@ from types import FrameType
 from rich.markup import escape
 
 from deployments.local.dead_letters_scene import DeadLettersScene
+from deployments.local.dms.scene import ReplicationsScene
 from deployments.local.scenes import DemoFailed, Row, Scene, Stopped, World
 from deployments.local.stage import deploy, world
 from deployments.local.view import View
@@ -31,7 +32,7 @@ LOOK_SECONDS = 1.0
 
 def scenes() -> Sequence[Scene]:
     """What is played, in this order."""
-    return (DeadLettersScene(),)
+    return (DeadLettersScene(), ReplicationsScene())
 
 
 def play(made: World, view: View, played: Sequence[Scene]) -> None:
@@ -104,8 +105,8 @@ def summarise(made: World, view: View, found: Sequence[str]) -> None:
     view.summary()
     view.print(
         "",
-        f"  Prefect    {made.prefect.ui_url}/runs",
-        f"  reports    {made.prefect.ui_url}/artifacts",
+        f"  Prefect    {made.prefect.ui_url}/v2/runs",
+        f"  reports    {made.prefect.ui_url}/v2/artifacts",
         f"  archive    s3://{bucket}/archive/",
         f"  full lists s3://{bucket}/reports/",
         f"  AWS        aws --endpoint-url {made.aws.endpoint} s3 ls --recursive s3://{bucket}",

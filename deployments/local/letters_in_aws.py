@@ -149,14 +149,14 @@ class LettersInAws:
         return [item["sk"]["S"] for item in self._items() if item["pk"]["S"].startswith("flight#")]
 
     def mails(self) -> list[AlertMail]:
-        """Every alert delivered so far."""
+        """Every alert about these dead-letter queues that was delivered so far."""
         sqs = self._aws.client("sqs")
         while got := sqs.receive_message(QueueUrl=self._inbox, MaxNumberOfMessages=10).get("Messages", []):
             for message in got:
                 envelope = json.loads(message["Body"])
                 self._mails.append(AlertMail(envelope["Subject"], envelope["Message"]))
                 sqs.delete_message(QueueUrl=self._inbox, ReceiptHandle=message["ReceiptHandle"])
-        return list(self._mails)
+        return [mail for mail in self._mails if mail.source in self._dead_letters]
 
     def _line(self, key: str, line: int, record: Mapping[str, Any]) -> Archived:
         return Archived(self._key(record["message_id"], record["body"]), key, line, record)

@@ -91,7 +91,7 @@ class Runs:
     def _run(self, raw: Mapping[str, Any], deployment: str) -> Run:
         state = raw.get("state") or {}
         run = Run(raw["id"], deployment, raw["name"], state.get("type", ""), state.get("message") or "", "")
-        return replace(run, url=f"{self._ui}/runs/flow-run/{run.id}")
+        return replace(run, url=f"{self._ui}/v2/runs/flow-run/{run.id}")
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         for attempt in range(1, _TRIES + 1):

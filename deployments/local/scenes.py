@@ -109,13 +109,19 @@ class World:
     stopping: threading.Event = field(default_factory=threading.Event)
     memory: dict[str, Any] = field(default_factory=dict)
 
-    def start(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start `python -m module` in this world; it is stopped with the demo, and logs to a file of its own."""
+    def start(self, module: str, *arguments: str, log: str = "") -> subprocess.Popen[bytes]:
+        """Start `python -m module` in this world; it is stopped with the demo, and logs to a file of its own.
+
+        Args:
+            module: as for `python -m`.
+            arguments: its command line.
+            log: name of the file in the demo's folder; the module's name unless given.
+        """
         process = start_module(
             module,
             arguments,
             environment=self.environment,
-            log=self.folder / f"{module.rsplit('.', 1)[-1]}.log",
+            log=self.folder / (log or f"{module.rsplit('.', 1)[-1]}.log"),
         )
         self.children.callback(stop, process)
         return process

@@ -7,6 +7,8 @@ ends with the block.
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import itertools
 import os
 import shutil
 import subprocess
@@ -36,15 +38,16 @@ def world(say: Callable[[str], None], folder: Path = FOLDER) -> Iterator[World]:
 
     Args:
         say: tells a person what happens, in one line.
-        folder: the demo's own folder; emptied first.
+        folder: the demo's own folder; emptied first. Another demo that still runs there keeps it, and this one takes
+            the next: `demo-2` beside `demo`.
 
     Raises:
         Transient: the Prefect server did not start.
     """
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
     with contextlib.ExitStack() as children:
-        aws = children.enter_context(SimulatedAws.start(AWS_PORT))
+        folder = children.enter_context(_own(folder))
+        with _errors_to(folder / "aws.log"):
+            aws = children.enter_context(SimulatedAws.start(AWS_PORT))
         # The server's start is most of the waiting: the estate is created meanwhile.
         with ThreadPoolExecutor(1) as pool:
             filled = pool.submit(_fill, aws)
@@ -78,8 +81,42 @@ def deploy(made: World) -> None:
     (made.folder / "bootstrap.log").write_text(done.stdout)
     if done.returncode:
         raise DemoFailed(f"bootstrap failed:\n{done.stdout}")
-    made.start("prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", "demo")
+    made.start("prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", "demo", log="worker.log")
     made.say(f"deployments registered, worker started on the pool {POOL!r}")
+
+
+@contextlib.contextmanager
+def _own(folder: Path) -> Iterator[Path]:
+    """The folder, or one beside it, emptied and held by this process until the block ends."""
+    for number in itertools.count(1):
+        mine = folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
+        mine.mkdir(parents=True, exist_ok=True)
+        with (mine / "lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            for old in mine.iterdir():
+                if old.is_dir():
+                    shutil.rmtree(old, ignore_errors=True)
+                elif old.name != "lock":
+                    old.unlink()
+            yield mine
+            return
+
+
+@contextlib.contextmanager
+def _errors_to(log: Path) -> Iterator[None]:
+    """Processes that are started in the block, and share this one's standard error, write it to a file instead: what
+    they say when Ctrl-C reaches them as well would stand between the lines of the view."""
+    with log.open("ab") as file:
+        kept = os.dup(2)
+        try:
+            os.dup2(file.fileno(), 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _with_own_python(environment: Mapping[str, str]) -> dict[str, str]:

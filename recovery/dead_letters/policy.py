@@ -51,71 +51,118 @@ class DeadLetterPolicy(BaseModel):
 
     heal: bool = Field(
         True,
-        description="False for queues whose messages are not safe to process twice: what would be healed is parked"
-        " with an alert instead.",
+        title="Safe to heal",
+        description="Off for queues whose messages are not safe to process twice: what would be healed is parked, with"
+        " an alert.",
     )
-    budget: int = Field(4, ge=1, le=20, description="How often a letter is sent back before it counts as exhausted.")
-    backoff: Backoff = Field(
-        default_factory=lambda: Backoff(),
-        description="Wait before each attempt: about 1 minute, 10 minutes, 1 hour and 6 hours unless changed.",
+    log_group: str | None = Field(
+        None,
+        max_length=512,
+        title="Log group of the consumer",
+        description="CloudWatch log group of the consumer. A plain redrive carries no error: this is where it is read.",
     )
-    actions: dict[Kind, Action] = Field(
-        default_factory=dict, description="Action for a kind of failure, where the default is not wanted."
-    )
-    rule_actions: dict[str, Action] = Field(
-        default_factory=dict, description="Action for letters that a certain rule decided, by rule id."
-    )
-    group_actions: dict[str, Action] = Field(
-        default_factory=dict, description="Action for one group of alike failures, by the group's fingerprint."
+    error_attributes: tuple[str, ...] = Field(
+        (),
+        max_length=10,
+        title="Attributes with the error",
+        description="Names of message attributes in which the consumer wrote its error.",
     )
     destination: QueueName | None = Field(
         None,
+        title="Destination for letters without a source",
         description="Queue (name or URL) for letters that do not say where they came from. Letters that do are sent"
         " back to their own queue.",
     )
+    budget: int = Field(
+        4,
+        ge=1,
+        le=20,
+        title="Budget of attempts",
+        description="How often a letter is sent back before it counts as exhausted.",
+    )
+    backoff: Backoff = Field(
+        default_factory=lambda: Backoff(),
+        title="Backoff",
+        description="Wait before each attempt: about 1 minute, 10 minutes, 1 hour and 6 hours unless changed.",
+    )
+    actions: dict[Kind, Action] = Field(
+        default_factory=dict,
+        title="Actions by kind",
+        description='Where the default is not wanted: {"VALIDATION_ERROR": "alert"}. heal, alert, archive or leave.',
+    )
+    rule_actions: dict[str, Action] = Field(
+        default_factory=dict,
+        title="Actions by rule",
+        description="The same for letters that a certain rule decided, by the rule's id.",
+    )
+    group_actions: dict[str, Action] = Field(
+        default_factory=dict,
+        title="Actions by group",
+        description="The same for one group of alike failures, by its fingerprint as the report shows it.",
+    )
+    without_evidence: WithoutEvidence = Field(
+        WithoutEvidence.LEAVE,
+        title="Letters without evidence",
+        description="What to do with letters about whose failure nothing is known.",
+    )
     max_per_second: float = Field(
-        500, gt=0, le=10_000, description="Most letters a second that may arrive at one destination, on average."
+        500,
+        gt=0,
+        le=10_000,
+        title="Most letters a second",
+        description="Most letters a second that may arrive at one destination, on average.",
     )
     max_age_seconds: int | None = Field(
         None,
         ge=60,
         le=1_209_600,
+        title="Longest age (seconds)",
         description="Letters first sent longer ago than this (seconds) are archived as stale.",
     )
     settle_seconds: int = Field(
-        1800, ge=1, le=1_209_600, description="A letter that stays away this long (seconds) after its send recovered."
+        1800,
+        ge=1,
+        le=1_209_600,
+        title="Settle time (seconds)",
+        description="A letter that stays away this long (seconds) after its send recovered.",
     )
     alert_window_seconds: int = Field(
-        21_600, ge=60, le=604_800, description="One alert for each group of alike failures in this time (seconds)."
+        21_600,
+        ge=60,
+        le=604_800,
+        title="Alert window (seconds)",
+        description="One alert for each group of alike failures in this time (seconds).",
     )
     sweep_seconds: int = Field(
-        300, ge=30, le=86_400, description="Time between runs (seconds): a letter that would expire before is archived."
-    )
-    log_group: str | None = Field(
-        None,
-        max_length=512,
-        description="CloudWatch log group of the consumer. A plain redrive carries no error: this is where it is read.",
-    )
-    error_attributes: tuple[str, ...] = Field(
-        (), max_length=10, description="Names of message attributes in which the consumer wrote its error."
+        300,
+        ge=30,
+        le=86_400,
+        title="Time between runs (seconds)",
+        description="Time between runs (seconds): a letter that would expire before is archived.",
     )
     identity_attribute: str | None = Field(
         None,
         max_length=256,
+        title="Attribute with the business id",
         description="Message attribute with the business id, to count comebacks of letters that a consumer itself"
         " sent to the dead-letter queue.",
     )
     identity_body_path: str | None = Field(
-        None, max_length=256, description="The same, as a dotted path into a JSON body (order.id)."
+        None,
+        max_length=256,
+        title="Path of the business id in the body",
+        description="The same, as a dotted path into a JSON body (order.id).",
     )
     body_schema: dict[str, Any] | None = Field(
-        None, description="JSON Schema of the body, asked only when the error itself tells nothing."
+        None,
+        title="Schema of the body",
+        description="JSON Schema of the body, asked only when the error itself tells nothing.",
     )
     rules_file: str | None = Field(
-        None, max_length=1024, description="A file of your own diagnosis rules, tried before the built-in ones."
-    )
-    without_evidence: WithoutEvidence = Field(
-        WithoutEvidence.LEAVE, description="What to do with letters about whose failure nothing is known."
+        None,
+        max_length=1024,
+        title="File of rules",
+        description="A file of your own diagnosis rules, tried before the built-in ones.",
     )
 
     def action_for(self, kind: Kind, rule: str, group: str, named_by_rule: str = "") -> tuple[Action, str]:
@@ -143,17 +190,31 @@ class DeadLetterRequest(BaseModel):
         description="Names, URLs or globs (orders-*). A glob finds queues that are some queue's dead-letter queue; a"
         " queue named in full is taken as it is.",
     )
-    policy: DeadLetterPolicy = Field(default_factory=lambda: DeadLetterPolicy(), description="How letters are treated.")
-    queue_policies: dict[str, DeadLetterPolicy] = Field(
-        default_factory=dict, description="A policy of their own for queues, by name or glob; the first match counts."
+    dry_run: bool = Field(
+        True, title="Dry run", description="Only look, and report what would be done. Nothing in AWS is changed."
     )
-    limit: int = Field(10_000, ge=1, le=1_000_000, description="Most letters that this run takes up.")
+    limit: int = Field(
+        10_000, ge=1, le=1_000_000, title="Most letters", description="Most letters that this run takes up."
+    )
     time_limit_seconds: int = Field(
-        240, ge=10, le=39_600, description="The run takes up nothing new after this time (seconds)."
+        240,
+        ge=10,
+        le=39_600,
+        title="Time limit (seconds)",
+        description="The run takes up nothing new after this time (seconds).",
     )
-    dry_run: bool = Field(True, description="Only look, and report what would be done. Nothing in AWS is changed.")
+    policy: DeadLetterPolicy = Field(
+        default_factory=lambda: DeadLetterPolicy(), title="Policy", description="How letters are treated."
+    )
+    queue_policies: dict[str, DeadLetterPolicy] = Field(
+        default_factory=dict,
+        title="Policies of single queues",
+        description="A policy of their own for queues, by name or glob; the first match counts.",
+    )
     estate: str | None = Field(
-        None, description="Name of a saved Recovery Estate block; empty: the block named default, else the environment."
+        None,
+        title="Estate",
+        description="Name of a saved Recovery Estate block; empty: the block named default, else the environment.",
     )
 
     @field_validator("queues", mode="before")
@@ -175,24 +236,48 @@ class ReplayRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     queues: tuple[QueueName, ...] = Field(
-        (), max_length=200, description="Dead-letter queues they lay in, names or globs."
+        (), max_length=200, title="Dead-letter queues", description="Dead-letter queues they lay in, names or globs."
     )
-    kinds: tuple[Kind, ...] = Field((), description="Kinds of failure.")
-    groups: tuple[str, ...] = Field((), max_length=200, description="Fingerprints of groups, as the report shows them.")
-    message_ids: tuple[str, ...] = Field((), max_length=1000, description="Message ids, as the report shows them.")
-    first_seen_from: datetime | None = Field(None, description="Only letters first seen at or after this time (UTC).")
-    first_seen_until: datetime | None = Field(None, description="Only letters first seen before this time (UTC).")
+    kinds: tuple[Kind, ...] = Field((), title="Kinds of failure", description="Kinds of failure.")
+    groups: tuple[str, ...] = Field(
+        (), max_length=200, title="Groups", description="Fingerprints of groups, as the report shows them."
+    )
+    message_ids: tuple[str, ...] = Field(
+        (), max_length=1000, title="Message ids", description="Message ids, as the report shows them."
+    )
+    first_seen_from: datetime | None = Field(
+        None, title="First seen from", description="Only letters first seen at or after this time (UTC)."
+    )
+    first_seen_until: datetime | None = Field(
+        None, title="First seen until", description="Only letters first seen before this time (UTC)."
+    )
+    dry_run: bool = Field(True, title="Dry run", description="Only report what would be sent back.")
     destination: QueueName | None = Field(
-        None, description="Queue for letters that do not say where they came from, or came from AWS itself."
+        None,
+        title="Destination for letters without a source",
+        description="Queue for letters that do not say where they came from, or came from AWS itself.",
     )
-    max_per_second: float = Field(100, gt=0, le=10_000, description="Most letters a second sent to one destination.")
-    settle_seconds: int = Field(1800, ge=1, le=1_209_600, description="Away this long (seconds): recovered.")
-    limit: int = Field(1_000, ge=1, le=100_000, description="Most letters that this run sends back.")
+    max_per_second: float = Field(
+        100,
+        gt=0,
+        le=10_000,
+        title="Most letters a second",
+        description="Most letters a second sent to one destination.",
+    )
+    settle_seconds: int = Field(
+        1800, ge=1, le=1_209_600, title="Settle time (seconds)", description="Away this long (seconds): recovered."
+    )
+    limit: int = Field(
+        1_000, ge=1, le=100_000, title="Most letters", description="Most letters that this run sends back."
+    )
     time_limit_seconds: int = Field(
-        240, ge=10, le=39_600, description="The run starts nothing new after this (seconds)."
+        240,
+        ge=10,
+        le=39_600,
+        title="Time limit (seconds)",
+        description="The run starts nothing new after this (seconds).",
     )
-    dry_run: bool = Field(True, description="Only report what would be sent back.")
-    estate: str | None = Field(None, description="Name of a saved Recovery Estate block.")
+    estate: str | None = Field(None, title="Estate", description="Name of a saved Recovery Estate block.")
 
     @property
     def is_empty(self) -> bool:
