@@ -67,7 +67,12 @@ def restart(work: Work, item: Item) -> None:
 
 
 def _has_moved_on(before: Facts, now: Facts) -> bool:
-    return (before.status, before.stopped, before.failure) != (now.status, now.stopped, now.failure)
+    return (before.status, before.stopped, before.failure, before.preparation) != (
+        now.status,
+        now.stopped,
+        now.failure,
+        now.preparation if before.migration.loads else before.preparation,
+    )
 
 
 def _decide_again(work: Work, item: Item, fresh: Facts) -> None:

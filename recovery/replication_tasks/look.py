@@ -80,7 +80,7 @@ def _read_tags(work: Work, items: list[Item]) -> None:
 
 
 def look_closer(work: Work, batch: Batch) -> None:
-    """Table statistics of each, and the state of the replication instances.
+    """Table statistics and settings of each, and the state of the replication instances.
 
     A replication whose statistics cannot be had keeps the reason in `failure`, and is left alone.
 
@@ -94,11 +94,19 @@ def look_closer(work: Work, batch: Batch) -> None:
             left = sum(each.facts.tables is None for each in batch.items)
             work.warnings.append(f"the time limit was reached before {left} replications were looked at")
             return
-        item.facts = replace(item.facts, instance_status=instances.get(item.facts.instance, ""))
         try:
-            item.facts = replace(item.facts, tables=work.dms.tables(item.facts))
+            _look_closer(work, item, instances.get(item.facts.instance, ""))
         except RepriseError as error:
             item.failure = error
+
+
+def _look_closer(work: Work, item: Item, instance_status: str) -> None:
+    facts = item.facts
+    if facts.migration.loads and has_failed(facts):
+        # The list comes without settings, and they tell whether a load empties its target.
+        fresh = work.dms.read(facts)
+        facts = facts if fresh is None else replace(fresh, tags=facts.tags)
+    item.facts = replace(facts, instance_status=instance_status, tables=work.dms.tables(facts))
 
 
 def decide_all(work: Work, batch: Batch) -> None:

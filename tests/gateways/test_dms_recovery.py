@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -163,6 +164,50 @@ def test_a_person_says_that_the_cause_is_mended(world: Recovering) -> None:
     assert world.starts("billing") == ["start-replication", "resume-processing"]
     world.advance(700)
     assert world.recover().recovered == 1
+
+
+@pytest.mark.parametrize("serverless", [False, True], ids=["task", "serverless"])
+@pytest.mark.parametrize("preparation", ["DO_NOTHING", "TRUNCATE_BEFORE_LOAD"])
+def test_what_a_load_does_to_its_target_counts(world: Recovering, preparation: str, serverless: bool) -> None:
+    """A reload over data that nothing removes is left to a person even where reloads are allowed; others are made."""
+    settings = json.dumps({"FullLoadSettings": {"TargetTablePrepMode": preparation}})
+    future = failing(RECOVERABLE, "full-load", after=20)
+    if serverless:
+        arn = world.config("it", "full-load-and-cdc", future, ReplicationSettings=settings)
+    else:
+        arn = world.task("it", "full-load-and-cdc", future, ReplicationTaskSettings=settings)
+    world.start(arn)
+    world.advance(600)
+    assert world.status("it") == "failed"
+    report = world.recover(allow_reload=("it",))
+    assert report.by_action == ({"escalate": 1} if preparation == "DO_NOTHING" else {"reload": 1})
+    assert world.starts("it") == ["start-replication"] + ["reload-target"] * (preparation != "DO_NOTHING")
+
+
+def test_first_start_that_empties_nothing(world: Recovering) -> None:
+    """A first start that drops nothing in its target needs no permission."""
+    settings = json.dumps({"FullLoadSettings": {"TargetTablePrepMode": "DO_NOTHING"}})
+    future = Future(faults=(Fault(RECOVERABLE, "starting", 5),))
+    world.start(world.task("load", "full-load", future, ReplicationTaskSettings=settings))
+    world.advance(60)
+    assert world.recover().by_action == {"start": 1}
+    world.advance(700)
+    assert world.recover().recovered == 1
+
+
+def test_settings_that_change_under_our_hands(world: Recovering) -> None:
+    """A task whose settings no longer empty its target when it is to be reloaded is decided again."""
+    arn = run_until_failed(world, "it", "full-load-and-cdc", failing(RECOVERABLE, "full-load", after=20))
+    request = ReplicationRequest(tasks=("*",), dry_run=False, policy=ReplicationPolicy(allow_reload=("it",)))
+    work = world.work(request)
+    batch = find(work)
+    look_closer(work, batch)
+    decide_all(work, batch)
+    world.dms.replication(arn).settings = json.dumps({"FullLoadSettings": {"TargetTablePrepMode": "DO_NOTHING"}})
+    restart_all(work, batch)
+    work.close()
+    assert batch.items[0].decision.rule == "reload-over-data"
+    assert world.starts("it") == ["start-replication"]
 
 
 def test_lost_position_is_reloaded_or_told(world: Recovering) -> None:
