@@ -254,11 +254,17 @@ class World:
             work.close()
 
     def sweeps(
-        self, hours: float, *, every: float = 10, until: Callable[[], bool] | None = None, **request: Any
+        self,
+        hours: float,
+        *,
+        every: float = 10,
+        until: Callable[[], bool] | None = None,
+        flows: tuple[str, ...] = (),
+        **request: Any,
     ) -> None:
         """Sweep as the deployment does, every ten minutes, until the time has passed or something is reached."""
         for _ in range(round(hours * 60 / every)):
-            self.recover(trigger="sweep", **request)
+            self.recover(*flows, trigger="sweep", **request)
             if until is not None and until():
                 return
             self.advance(minutes=every)

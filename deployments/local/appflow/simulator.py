@@ -52,7 +52,7 @@ class AppFlowSimulator:
         calls_per_second: int | None = None,
     ) -> None:
         self._host = host
-        self._limit = calls_per_second
+        self.calls_per_second = calls_per_second
         self._recent: list[datetime] = []
         self._refusals: list[_Refusal] = []
         self.calls: list[tuple[str, str]] = []
@@ -125,11 +125,11 @@ class AppFlowSimulator:
     # -- inside ----------------------------------------------------------------------------------------------------
 
     def _throttle(self) -> None:
-        if self._limit is None:
+        if self.calls_per_second is None:
             return
         now = self._host.now()
         self._recent = [moment for moment in self._recent if now - moment < timedelta(seconds=1)]
-        if len(self._recent) >= self._limit:
+        if len(self._recent) >= self.calls_per_second:
             raise Fault("ThrottlingException", "Too Many Requests")
         self._recent.append(now)
 
