@@ -21,7 +21,7 @@ from recovery.errors import BadInput
 from recovery.failures.models import Kind
 from recovery.failures.phrases import Phrase, PhraseError
 
-TIERS = {"decisive": 100, "specific": 80, "status": 60, "general": 40, "wrapper": 10}
+TIERS = {"decisive": 100, "specific": 80, "status": 60, "general": 40, "loose": 25, "wrapper": 10}
 """How strongly a match speaks, before the place in the chain of causes is counted (a root cause gains 30)."""
 
 ACTIONS = ("heal", "alert", "archive", "leave")
@@ -140,6 +140,7 @@ class Index:
         self.class_words: list[tuple[str, Rule]] = []
         self.by_field: list[Rule] = []
         phrases: list[tuple[Phrase, Rule]] = []
+        parts: list[tuple[frozenset[str], str, Rule]] = []
         for rule in self.rules:
             for name in rule.names:
                 words = _WORDS.findall(name.lower())
@@ -149,7 +150,7 @@ class Index:
                     exact = "" if words[0].endswith(CLASS_ENDS) else name
                     self.by_word.setdefault(words[0], []).append((rank(rule), rule, exact, frozenset(), ()))
                 else:
-                    phrases.append((Phrase(" ".join(words)), rule))
+                    parts.append((frozenset(words), name, rule))
             for code in rule.codes:
                 self.codes.setdefault(code, rule)
             self.class_words.extend((word, rule) for word in rule.class_words)
@@ -158,6 +159,10 @@ class Index:
                 self.by_field.append(rule)
         self.first_class = min((rank(rule) for _, rule in self.class_words), default=0)
         common = Counter(word for phrase, _ in phrases for word in phrase.needs)
+        common.update(word for needs, _, _ in parts for word in needs)
+        for needs, name, rule in parts:
+            rarest = min(needs, key=lambda word: (common[word], word))
+            self.by_word.setdefault(rarest, []).append((rank(rule), rule, name, needs, ()))
         for phrase, rule in phrases:
             looked: Looked = (rank(rule), rule, phrase, phrase.needs, phrase.choices)
             if phrase.literal:
