@@ -1,0 +1,39 @@
+"""The page of a path says what its rules say, in their order."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from recovery.dead_letters.policy import DEFAULT_ACTIONS, DeadLetterPolicy
+from tests.project.checkout import text
+
+PAGE = text(Path("docs/paths/dead_letters.md"))
+RULES = text(Path("recovery/dead_letters/rules.py"))
+
+
+def test_the_sentences_of_the_dead_letter_page_are_its_rules_in_order() -> None:
+    """Each rule that `decide` goes through has its sentence, under the rule's id and in the order of the code."""
+    rules = re.findall(r"^ +if .*  # ([a-z-]+)$", RULES, re.MULTILINE)
+    sentences = re.findall(r"^\d+\. \*\*([a-z-]+)\*\* ", PAGE, re.MULTILINE)
+    assert len(rules) > 10
+    assert sentences == rules
+
+
+def test_the_dead_letter_page_names_every_field_of_the_policy() -> None:
+    """The page's table has each field once, with its default where that is a plain value."""
+    section = PAGE.split("\n## Policy\n", 1)[1]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in re.findall(r"^\| `.*$", section, re.M)]
+    named = {name: default for names, default, _ in rows for name in re.findall(r"`([a-z_]+)`", names)}
+    assert set(named) == set(DeadLetterPolicy.model_fields)
+    for name, field in DeadLetterPolicy.model_fields.items():
+        if isinstance(field.default, bool | int) and field.default is not None:
+            assert named[name].strip("`") == str(field.default).lower(), name
+
+
+def test_the_dead_letter_page_tells_the_default_action_of_every_kind() -> None:
+    """The table of kinds is the code's."""
+    told = {}
+    for kinds, action in re.findall(r"^\| ((?:`[A-Z_]+`(?:, )?)+) \| (\w+)", PAGE, re.MULTILINE):
+        told |= dict.fromkeys(re.findall(r"[A-Z_]+", kinds), action)
+    assert told == {kind.value: action.value for kind, action in DEFAULT_ACTIONS.items()}
