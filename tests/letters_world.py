@@ -146,7 +146,9 @@ class LettersWorld:
         given = {"MessageBody": '{{"order": {n}}}', **message}
         messages = []
         for n, error in enumerate(errors):
-            built = {name: value.format(n=n) if isinstance(value, str) else value for name, value in given.items()}
+            built: dict[str, Any] = {
+                name: value.format(n=n) if isinstance(value, str) else value for name, value in given.items()
+            }
             attributes = {**built.pop("MessageAttributes", {}), **({ERROR: text(error)} if error else {})}
             if pair.source.endswith(".fifo"):
                 built.setdefault("MessageGroupId", f"g-{n}")

@@ -175,7 +175,7 @@ class Flights:
 
     def settled(self, queue: str, now: datetime, most: int) -> Iterator[Settling]:
         """Closed flights of a queue whose settle time has passed, the oldest first."""
-        for count, record in enumerate(self._ledger.query(_settle_pk(queue), up_to=now.isoformat())):
+        for count, record in enumerate(self._ledger.query(_settle_pk(queue), up_to=f"{now.isoformat()}#~")):
             if count >= most:
                 return
             arrived = datetime.fromisoformat(record.data["arrived"])

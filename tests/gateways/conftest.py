@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +15,12 @@ def simulated_aws() -> Iterator[SimulatedAws]:
     """The simulated AWS in a process of its own, for the whole session."""
     with SimulatedAws.start() as aws:
         yield aws
+
+
+@pytest.fixture
+def sdk_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK repeats its calls at once: its waits are botocore's business."""
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))
 
 
 @pytest.fixture

@@ -1,0 +1,156 @@
+"""One alert for a group and window, whoever sends it and whatever goes wrong in between."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from deployments.local.server import SimulatedAws
+from recovery.alerts import LEASE, Alert, Alerts, Announced
+from recovery.aws import client_config
+from recovery.errors import OutcomeUnknown, Refused, Transient
+from recovery.ledger import Ledger, Record
+
+NOW = datetime(2030, 3, 1, 12, tzinfo=UTC)
+WINDOW = timedelta(hours=6)
+ALERT = Alert("dead_letters", "orders-dlq", "g", "3 letters wait\nfor you", "what to do", 3)
+
+pytestmark = pytest.mark.usefixtures("sdk_does_not_wait")
+
+
+class Desk:
+    """The alert topic with a mailbox behind it, and senders by name."""
+
+    def __init__(self, aws: SimulatedAws) -> None:
+        self.aws = aws
+        aws.create_estate()
+        self.ledger = Ledger(aws.client("dynamodb", config=client_config()), aws.environment["REPRISE_LEDGER_TABLE"])
+        self.topic = aws.environment["REPRISE_ALERT_TOPIC_ARN"]
+        url = aws.client("sqs").create_queue(QueueName="mailbox")["QueueUrl"]
+        found = aws.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
+        aws.client("sns").subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=found["QueueArn"])
+
+    def sender(self, owner: str = "run-1") -> Alerts:
+        sns = self.aws.client("sns", config=client_config(repeat=False))
+        return Alerts(sns, self.topic, self.ledger, owner)
+
+    @property
+    def sent(self) -> list[dict[str, Any]]:
+        return [json.loads(message["body"]) for message in self.aws.messages("mailbox")]
+
+    def fault(self, kind: str, service: str, operation: str, **rule: Any) -> None:
+        self.aws.fault(kind, service=service, operation=operation, **rule)
+
+
+@pytest.fixture
+def desk(aws: SimulatedAws) -> Desk:
+    return Desk(aws)
+
+
+def test_one_message_for_a_group_and_window(desk: Desk) -> None:
+    """Whoever comes second within the window is told that people know; after it, they are told again."""
+    assert desk.sender("a").announce(ALERT, NOW, WINDOW) is Announced.SENT
+    assert desk.sender("b").announce(ALERT, NOW + timedelta(hours=5), WINDOW) is Announced.ALREADY
+    assert len(desk.sent) == 1
+    assert desk.sent[0]["Subject"] == "3 letters wait for you"
+    assert desk.sent[0]["Message"] == "what to do"
+    assert desk.sender("b").announce(ALERT, NOW + WINDOW, WINDOW) is Announced.SENT
+    assert len(desk.sent) == 2
+
+
+def test_groups_queues_and_paths_are_told_apart(desk: Desk) -> None:
+    """Each has a message of its own."""
+    others = [replace(ALERT, group="h"), replace(ALERT, source="other"), replace(ALERT, path="outbox_records")]
+    for alert in (ALERT, *others):
+        assert desk.sender().announce(alert, NOW, WINDOW) is Announced.SENT
+    assert len(desk.sent) == 4
+
+
+def test_two_at_once_send_one(desk: Desk) -> None:
+    """Of many workers that find the same group in the same moment, one sends."""
+    with ThreadPoolExecutor(8) as pool:
+        said = list(pool.map(lambda n: desk.sender(f"run-{n}").announce(ALERT, NOW, WINDOW), range(8)))
+    assert said.count(Announced.SENT) == 1
+    assert set(said) <= {Announced.SENT, Announced.ALREADY, Announced.ELSEWHERE}
+    assert len(desk.sent) == 1
+
+
+def test_an_alert_whose_sender_died_is_sent_by_the_next(desk: Desk) -> None:
+    """While the claim's lease holds nobody else sends it; then the next run does."""
+    claim = {"state": "pending", "owner": "dead", "lease": (NOW + LEASE).isoformat(), "count": 3}
+    desk.ledger.write_record(Record("alert#dead_letters#orders-dlq", "g", claim, 0), NOW + WINDOW)
+    assert desk.sender().announce(ALERT, NOW + LEASE - timedelta(seconds=1), WINDOW) is Announced.ELSEWHERE
+    assert desk.sent == []
+    assert desk.sender().announce(ALERT, NOW + LEASE, WINDOW) is Announced.SENT
+    assert len(desk.sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "error"),
+    [("Throttled", 429, Transient), ("InternalFailure", 500, OutcomeUnknown), ("AuthorizationError", 403, Refused)],
+)
+def test_an_alert_that_was_not_sent_is_sent_at_once_by_the_next_run(
+    desk: Desk, code: str, status: int, error: type[Exception]
+) -> None:
+    """The claim is given back, so nobody waits for its lease; the SDK repeats nothing unseen."""
+    desk.aws.clear_requests()
+    desk.fault("error", "sns", "Publish", code=code, status=status)
+    with pytest.raises(error):
+        desk.sender("a").announce(ALERT, NOW, WINDOW)
+    assert desk.aws.request_counts()["sns:Publish"] == 1
+    assert desk.sender("b").announce(ALERT, NOW, WINDOW) is Announced.SENT
+    assert len(desk.sent) == 1
+
+
+def test_a_topic_that_fails_again_does_not_forget_the_last_alert(desk: Desk) -> None:
+    """A failed second alert leaves the first on record: people were told then, and the window counts from there."""
+    desk.sender().announce(ALERT, NOW, WINDOW)
+    desk.fault("error", "sns", "Publish", code="AuthorizationError", status=403)
+    with pytest.raises(Refused):
+        desk.sender().announce(ALERT, NOW + WINDOW, WINDOW)
+    assert desk.sender().announce(ALERT, NOW + WINDOW - timedelta(seconds=1), WINDOW) is Announced.ALREADY
+    assert desk.sender().announce(ALERT, NOW + WINDOW, WINDOW) is Announced.SENT
+
+
+def test_a_lost_answer_is_the_one_duplicate(desk: Desk) -> None:
+    """The message went out and nobody read that: it is sent once more, and then it is known."""
+    desk.fault("lose_ack", "sns", "Publish")
+    with pytest.raises(OutcomeUnknown):
+        desk.sender().announce(ALERT, NOW, WINDOW)
+    assert desk.sender().announce(ALERT, NOW, WINDOW) is Announced.SENT
+    assert desk.sender().announce(ALERT, NOW, WINDOW) is Announced.ALREADY
+    assert len(desk.sent) == 2
+
+
+def test_a_claim_whose_answer_got_lost_is_ours(desk: Desk) -> None:
+    """The SDK repeats the write, finds its own words there, and the alert goes out once."""
+    desk.fault("lose_ack", "dynamodb", "PutItem")
+    assert desk.sender().announce(ALERT, NOW, WINDOW) is Announced.SENT
+    assert len(desk.sent) == 1
+
+
+def test_nothing_is_published_without_a_claim(desk: Desk) -> None:
+    """A ledger that cannot be written keeps the message back."""
+    desk.fault("error", "dynamodb", "PutItem", code="AccessDeniedException", status=400)
+    with pytest.raises(Refused):
+        desk.sender().announce(ALERT, NOW, WINDOW)
+    assert desk.sent == []
+
+
+def test_a_recovery_is_told_once_and_only_to_those_who_were_alarmed(desk: Desk) -> None:
+    """No alert, no notice; one notice after an alert; and a new failure is an alert again at once."""
+    notice = replace(ALERT, subject="recovered", text="it works again")
+    assert desk.sender().announce_recovery(notice, NOW) is Announced.ALREADY
+    desk.sender().announce(ALERT, NOW, WINDOW)
+    assert desk.sender().is_announced("dead_letters", "orders-dlq", "g")
+    with ThreadPoolExecutor(4) as pool:
+        said = list(pool.map(lambda n: desk.sender(f"r-{n}").announce_recovery(notice, NOW), range(4)))
+    assert said.count(Announced.SENT) == 1
+    assert not desk.sender().is_announced("dead_letters", "orders-dlq", "g")
+    assert [message["Subject"] for message in desk.sent] == ["3 letters wait for you", "recovered"]
+    assert desk.sender().announce(ALERT, NOW + timedelta(minutes=1), WINDOW) is Announced.SENT

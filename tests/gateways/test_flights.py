@@ -1,0 +1,131 @@
+"""Flights in the ledger: what an interrupted run leaves open, and what the next one learns from it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from deployments.local.server import SimulatedAws
+from recovery.aws import client_config
+from recovery.dead_letters.flights import SIZE, Flight, Flights, Passenger
+from recovery.dead_letters.rules import Unconfirmed
+from recovery.ledger import Ledger
+
+NOW = datetime(2030, 3, 1, 12, tzinfo=UTC)
+SETTLE = timedelta(minutes=30)
+NOTHING: tuple[str, ...] = ()
+
+
+def flight(name: str, *passengers: tuple[str, str, int, int], queue: str = "orders-dlq") -> Flight:
+    return Flight(name, queue, tuple(Passenger(*passenger) for passenger in passengers))
+
+
+ONE = flight("f-1", ("m-1", "c-1", 1, 1), ("m-2", "c-2", 2, 1))
+
+
+@pytest.fixture
+def ledger(aws: SimulatedAws) -> Ledger:
+    aws.create_estate()
+    aws.clear_requests()
+    return Ledger(aws.client("dynamodb", config=client_config()), aws.environment["REPRISE_LEDGER_TABLE"])
+
+
+@pytest.fixture
+def flights(ledger: Ledger) -> Flights:
+    return Flights(ledger)
+
+
+def items(aws: SimulatedAws) -> list[dict[str, Any]]:
+    table = aws.environment["REPRISE_LEDGER_TABLE"]
+    return list(aws.client("dynamodb").scan(TableName=table)["Items"])
+
+
+def test_an_open_flight_leaves_its_sends_unconfirmed(flights: Flights) -> None:
+    """The letter itself is known by its id, and a copy of it by its content; other queues know nothing of it."""
+    flights.open([ONE], NOW)
+    opened = flights.open_of("orders-dlq")
+    assert opened.about("m-1", "c-1") == Unconfirmed(1, 1, sent=False, same_letter=True)
+    assert opened.about("copy", "c-2") == Unconfirmed(2, 1, sent=False, same_letter=False)
+    assert opened.about("m-3", "c-3") is None
+    assert flights.open_of("other-dlq").about("m-1", "c-1") is None
+
+
+def test_a_confirmed_flight_was_sent(flights: Flights, ledger: Ledger) -> None:
+    """Then only removing the original is left, and a letter alike is a letter of its own."""
+    flights.open([ONE], NOW)
+    ledger.write_items([flights.confirmation(ONE, ["m-2"], NOTHING, NOW)])
+    opened = flights.open_of("orders-dlq")
+    assert opened.about("m-1", "c-1") == Unconfirmed(1, 1, sent=True, same_letter=True)
+    assert opened.about("copy", "c-1") is None
+    assert opened.about("m-2", "c-2") == Unconfirmed(2, 1, sent=False, same_letter=True)
+    assert opened.about("copy", "c-2") == Unconfirmed(2, 1, sent=False, same_letter=False)
+
+
+def test_a_letter_that_certainly_was_not_sent_leaves_nothing_open(flights: Flights, ledger: Ledger) -> None:
+    """Refused or throttled: it uses up no try, and no copy of it is on its way."""
+    flights.open([ONE], NOW)
+    ledger.write_items([flights.confirmation(ONE, NOTHING, ["m-2"], NOW)])
+    opened = flights.open_of("orders-dlq")
+    assert opened.about("m-2", "c-2") is None
+    assert opened.about("copy", "c-2") is None
+    assert opened.about("m-1", "c-1") == Unconfirmed(1, 1, sent=True, same_letter=True)
+
+
+def test_the_furthest_flight_of_a_letter_counts(flights: Flights, ledger: Ledger) -> None:
+    """After several crashes: the highest attempt and try, and a confirmed send before all."""
+    flights.open(
+        [flight("f-1", ("m-1", "c", 1, 1)), flight("f-2", ("m-1", "c", 1, 2)), flight("f-0", ("m-1", "c", 1, 1))], NOW
+    )
+    assert flights.open_of("orders-dlq").about("m-1", "c") == Unconfirmed(1, 2, sent=False, same_letter=True)
+    ledger.write_items([flights.confirmation(flight("f-1"), NOTHING, NOTHING, NOW)])
+    assert flights.open_of("orders-dlq").about("m-1", "c") == Unconfirmed(1, 1, sent=True, same_letter=True)
+    assert flights.open_of("orders-dlq").about("copy", "c") == Unconfirmed(1, 2, sent=False, same_letter=False)
+
+
+def test_a_closed_flight_is_remembered_until_it_has_settled(flights: Flights, ledger: Ledger) -> None:
+    """Nothing is open any more; its cases are looked at after the settle time, once."""
+    flights.open([ONE], NOW)
+    ledger.write_items([flights.confirmation(ONE, NOTHING, NOTHING, NOW)])
+    arrived = NOW + timedelta(minutes=1)
+    ledger.write_items(flights.closing(ONE, ["n-1", "n-2"], arrived, SETTLE))
+    assert flights.open_of("orders-dlq").about("m-1", "c-1") is None
+    assert list(flights.settled("orders-dlq", arrived + SETTLE - timedelta(seconds=1), 10)) == []
+    [settled] = flights.settled("orders-dlq", arrived + SETTLE, 10)
+    assert (settled.keys, settled.arrived) == (("n-1", "n-2"), arrived)
+    flights.forget("orders-dlq", [settled])
+    assert list(flights.settled("orders-dlq", arrived + SETTLE, 10)) == []
+
+
+def test_a_flight_of_which_nothing_was_sent_leaves_nothing(aws: SimulatedAws, flights: Flights, ledger: Ledger) -> None:
+    """Otherwise every sweep of an outage would leave one."""
+    flights.open([ONE], NOW)
+    ledger.write_items(flights.closing(ONE, [], NOW, SETTLE))
+    assert items(aws) == []
+
+
+def test_settled_flights_come_oldest_first_and_bounded(flights: Flights, ledger: Ledger) -> None:
+    """One run counts at most so many; the rest is left for the next."""
+    for n in (3, 1, 2):
+        ledger.write_items(flights.closing(flight(f"f-{n}"), [f"n-{n}"], NOW + timedelta(hours=n), timedelta(0)))
+    assert [one.keys for one in flights.settled("orders-dlq", NOW + timedelta(days=1), 2)] == [("n-1",), ("n-2",)]
+    assert [one.keys for one in flights.settled("orders-dlq", NOW + timedelta(hours=1), 9)] == [("n-1",)]
+
+
+def test_a_full_flight_is_small_and_expires(aws: SimulatedAws, flights: Flights) -> None:
+    """A hundred letters in about ten kilobytes, kept as long as SQS may keep a copy."""
+    many = [(f"00000000-0000-0000-0000-{n:012d}", f"{n:032d}", 1, 1) for n in range(SIZE)]
+    flights.open([flight("f" * 32, *many)], NOW)
+    [item] = items(aws)
+    assert len(item["data"]["S"]) < 10_240
+    kept = datetime.fromtimestamp(int(item["expires"]["N"]), UTC) - NOW
+    assert timedelta(days=14) < kept < timedelta(days=17)
+
+
+def test_opening_again_changes_nothing(aws: SimulatedAws, flights: Flights) -> None:
+    """A repeated write is the same write: DynamoDB left some over, or the answer was lost."""
+    aws.fault("partial", service="dynamodb", operation="BatchWriteItem", entries=[0])
+    flights.open([ONE], NOW)
+    flights.open([ONE], NOW)
+    assert len(items(aws)) == 1
