@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -42,11 +42,15 @@ class ReplicationGateway:
     Args:
         client: a boto3 DMS client.
         pace: shared by all calls of a run.
+
+    Attributes:
+        unreadable: what was listed but could not be understood (a migration type of tomorrow), by name or ARN.
     """
 
     def __init__(self, client: DatabaseMigrationServiceClient, pace: Pace | None = None) -> None:
         self._client = client
         self.pace = pace or Pace()
+        self.unreadable: list[str] = []
 
     def tasks(self) -> Iterator[Facts]:
         """All replication tasks of the account and region, without settings or table statistics; 100 to a call.
@@ -56,7 +60,7 @@ class ReplicationGateway:
             Refused: they may not be read.
         """
         for page in self._pages("DescribeReplicationTasks", MaxRecords=PAGE, WithoutSettings=True):
-            yield from (_task(raw) for raw in page["ReplicationTasks"])
+            yield from self._understood(page["ReplicationTasks"], _task)
 
     def replications(self) -> Iterator[Facts]:
         """All serverless replications of the account and region, without table statistics.
@@ -66,7 +70,7 @@ class ReplicationGateway:
             Refused: they may not be read.
         """
         for page in self._pages("DescribeReplications", MaxRecords=PAGE):
-            yield from (_replication(raw) for raw in page["Replications"])
+            yield from self._understood(page["Replications"], _replication)
 
     def read(self, facts: Facts) -> Facts | None:
         """The same replication as it is now, with its settings, without table statistics; None when it is gone.
@@ -165,6 +169,18 @@ class ReplicationGateway:
             self._call("ReloadTables", ReplicationTaskArn=facts.arn, TablesToReload=named)
 
     # -- inside --------------------------------------------------------------------------------------------------
+
+    def _understood(
+        self, raws: Iterable[Mapping[str, Any]], read: Callable[[Mapping[str, Any]], Facts]
+    ) -> Iterator[Facts]:
+        for raw in raws:
+            try:
+                yield read(raw)
+            except (KeyError, TypeError, ValueError):
+                name = (
+                    raw.get("ReplicationTaskIdentifier") or raw.get("ReplicationConfigIdentifier") or "without a name"
+                )
+                self.unreadable.append(str(name))
 
     def _one(self, operation: str, field: str, name: str, arn: str) -> Mapping[str, Any] | None:
         try:

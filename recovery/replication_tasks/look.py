@@ -9,6 +9,7 @@ from recovery.cases import State
 from recovery.errors import Refused, RepriseError
 from recovery.failures import fingerprint, normalise
 from recovery.replication_tasks.causes import cause_of
+from recovery.replication_tasks.memory import mark_of
 from recovery.replication_tasks.models import FLAPPED, IN_TRANSITION, PATH, RUNNING, Facts
 from recovery.replication_tasks.policy import Trigger, asks_for_tags, matches
 from recovery.replication_tasks.rules import LOOK_AGAIN, decide
@@ -16,6 +17,8 @@ from recovery.replication_tasks.verdicts import Escalate, Leave, Reload, ReloadT
 from recovery.replication_tasks.verify import Outcome, verify
 from recovery.replication_tasks.work import Batch, Item, Work
 
+GIVES_UP = frozenset({"not-again", "budget", "keeps-coming-back"})
+"""Rules after which only a person, or another failure, begins restarts again."""
 OPEN = frozenset({State.SENT, State.BACKOFF, State.ESCALATED})
 """States of a case whose incident is not over."""
 
@@ -27,6 +30,10 @@ def find(work: Work) -> Batch:
         Transient, Refused: DMS or the ledger could not be asked at all.
     """
     everything = [*work.dms.tasks(), *work.dms.replications()]
+    if work.dms.unreadable:
+        names = ", ".join(sorted(set(work.dms.unreadable)))
+        work.problems.append(f"replications that could not be understood, and were left alone: {names}")
+        work.dms.unreadable.clear()
     cases = work.ledger.read_cases(PATH, [facts.arn for facts in everything])
     wanted = []
     for facts in everything:
@@ -127,16 +134,18 @@ def judge(work: Work, item: Item) -> None:
         _healthy(work, item, now)
         return
     open_case = item.state is not None or (item.case is not None and item.case.state in OPEN)
-    mended_now = work.request.cause_is_mended and not item.mended
-    if not open_case or item.memory.incident is None or mended_now:
+    if work.request.cause_is_mended and not item.mended:
+        item.mended = True
+        item.memory = item.memory.mended(item.facts, now, work.draw())
+    elif not open_case or item.memory.incident is None:
         failed = item.facts.stopped
         late = failed is None or now - failed > timedelta(seconds=work.policy.event_grace_seconds)
         item.missed = not open_case and work.request.trigger is Trigger.SWEEP and late
         item.memory = item.memory.begun(item.facts, now, work.draw(), missed=item.missed)
-        if mended_now:
-            item.mended = True
-            item.memory = replace(item.memory, restarts=())
+    if _was_given_up(item):
+        return
     item.decision = decide(item.facts, item.memory.history(cause_is_mended=item.mended), work.policy, now)
+    item.memory = replace(item.memory, gave_up=mark_of(item.facts) if item.decision.rule in GIVES_UP else "")
     match item.decision:
         case Start() | Resume() | Reload() | ReloadTables():
             item.state = State.SENT
@@ -146,6 +155,17 @@ def judge(work: Work, item: Item) -> None:
             item.state = State.ESCALATED
         case Leave():
             item.state = State.SUPERSEDED if open_case else None
+
+
+def _was_given_up(item: Item) -> bool:
+    """Whether its restarts are used up and it has not failed anew since: then no passing of time begins them again."""
+    given_up = item.memory.gave_up
+    if not given_up or given_up != mark_of(item.facts) or item.case is None or item.case.state is not State.ESCALATED:
+        return False
+    step = "mend what makes it fail, then start it, or run replication-tasks/by-hand with `cause_is_mended`"
+    item.decision = Escalate(rule="given-up", reason=item.case.reason, next_step=step)
+    item.state = State.ESCALATED
+    return True
 
 
 def _is_watched(work: Work, item: Item) -> bool:

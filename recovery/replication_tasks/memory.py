@@ -24,7 +24,8 @@ class Memory:
         mark: what every run calls this incident, even those that know nothing of each other: a moment that DMS tells.
         draw: the jitter of the next wait, from 0 to 1.
         start_was_refused: DMS said that it ran before.
-        told: people were told of this incident.
+        gave_up: the failure (by its moment) at which restarting was given up; "" while it was not.
+        told: the mark of the incident that people were told of, until they are told that it recovered; "" for none.
         missed: no event had told of it when a sweep found it.
         checkpoint: the last one seen; it is lost when the task is deleted.
         seconds_to_recover: of the last incident, once it recovered.
@@ -36,7 +37,8 @@ class Memory:
     mark: str = ""
     draw: float = 1.0
     start_was_refused: bool = False
-    told: bool = False
+    gave_up: str = ""
+    told: str = ""
     missed: bool = False
     checkpoint: str = ""
     seconds_to_recover: float | None = None
@@ -69,18 +71,23 @@ class Memory:
             start_was_refused=self.start_was_refused,
         )
 
-    def begun(self, facts: Facts, now: datetime, draw: float, *, missed: bool) -> Memory:
+    def begun(self, facts: Facts, now: datetime, draw: float, *, missed: bool = False) -> Memory:
         """A new incident. What was done before still counts against the budget."""
         return replace(
             self,
             incident=now,
             failed=facts.stopped if facts.failure and facts.stopped else now,
-            mark=((facts.stopped if facts.failure else facts.started) or now).isoformat(timespec="seconds"),
+            mark=mark_of(facts) or now.isoformat(timespec="seconds"),
             draw=draw,
-            told=False,
             missed=missed,
             seconds_to_recover=None,
+            gave_up="",
         )
+
+    def mended(self, facts: Facts, now: datetime, draw: float) -> Memory:
+        """A person has mended the cause: a new incident even if DMS tells the same failure, and nothing counts."""
+        begun = self.begun(facts, now, draw)
+        return replace(begun, restarts=(), mark=now.isoformat(timespec="seconds"), failed=self.failed or begun.failed)
 
     def restarted(self, restart: Restart, draw: float) -> Memory:
         """One more restart."""
@@ -110,6 +117,7 @@ class Memory:
             "mark": self.mark,
             "draw": self.draw,
             "start_was_refused": self.start_was_refused,
+            "gave_up": self.gave_up,
             "told": self.told,
             "missed": self.missed,
             "checkpoint": self.checkpoint,
@@ -126,11 +134,18 @@ class Memory:
             mark=raw.get("mark", ""),
             draw=raw.get("draw", 1.0),
             start_was_refused=raw.get("start_was_refused", False),
-            told=raw.get("told", False),
+            gave_up=raw.get("gave_up", ""),
+            told=raw.get("told", ""),
             missed=raw.get("missed", False),
             checkpoint=raw.get("checkpoint", ""),
             seconds_to_recover=raw.get("seconds_to_recover"),
         )
+
+
+def mark_of(facts: Facts) -> str:
+    """What tells one failure from the next: the moment that DMS gives for it, "" where it gives none."""
+    moment = facts.stopped if facts.failure else facts.started
+    return moment.isoformat(timespec="seconds") if moment else ""
 
 
 def _restart_json(one: Restart) -> dict[str, Any]:

@@ -169,11 +169,11 @@ def _tell(work: Work, item: Item) -> None:
     now = work.now()
     if item.recovered_seconds is not None and item.memory.told:
         work.alerts.announce_recovery(_recovery(item), now)
-        item.memory = replace(item.memory, told=False)
-    if isinstance(item.decision, Escalate) and not item.memory.told:
+        item.memory = replace(item.memory, told="")
+    if isinstance(item.decision, Escalate) and item.memory.told != item.memory.mark:
         if work.alerts.announce(_escalation(item, item.decision), now, ONCE) is Announced.ELSEWHERE:
             raise Transient("another run is sending this alert right now")
-        item.memory = replace(item.memory, told=True)
+        item.memory = replace(item.memory, told=item.memory.mark)
 
 
 def _escalation(item: Item, decision: Escalate) -> Alert:
@@ -192,7 +192,7 @@ def _escalation(item: Item, decision: Escalate) -> Alert:
         f"ARN: {facts.arn}",
     ]
     subject = f"DMS {facts.name} needs a person: {decision.reason}"
-    return Alert(PATH, source_of(item), _group(item), subject, "\n".join(lines))
+    return Alert(PATH, source_of(item), _group(item, item.memory.mark), subject, "\n".join(lines))
 
 
 def _recovery(item: Item) -> Alert:
@@ -206,11 +206,13 @@ def _recovery(item: Item) -> Alert:
         "What was tried:",
         *(_tried(item.memory) or ["- nothing by Reprise"]),
     ]
-    return Alert(PATH, source_of(item), _group(item), f"DMS {facts.name} has recovered", "\n".join(lines))
+    return Alert(
+        PATH, source_of(item), _group(item, item.memory.told), f"DMS {facts.name} has recovered", "\n".join(lines)
+    )
 
 
-def _group(item: Item) -> str:
-    return f"{item.facts.name}@{item.memory.mark}"
+def _group(item: Item, mark: str) -> str:
+    return f"{item.facts.name}@{mark}"
 
 
 def _tried(memory: Memory) -> list[str]:

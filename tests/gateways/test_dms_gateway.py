@@ -347,6 +347,22 @@ def test_alert_that_cannot_be_sent(world: Recovering) -> None:
     assert world.recover().is_quiet
 
 
+def test_replication_of_tomorrow(world: Recovering) -> None:
+    """A replication that cannot be understood is named as a problem, and the others go on."""
+    failed(world, "orders")
+    failed(world, "strange")
+
+    def rename(parsed: Any, **_: Any) -> None:
+        for task in parsed.get("ReplicationTasks", []):
+            if task["ReplicationTaskIdentifier"] == "strange":
+                task["MigrationType"] = "zero-etl"
+
+    world.client.meta.events.register("after-call.dms.DescribeReplicationTasks", rename)
+    report = world.recover()
+    assert report.by_action == {"resume": 1}
+    assert [line for line in report.problems if line.endswith(": strange")]
+
+
 def test_time_limit_is_kept(world: Recovering) -> None:
     """A run that is out of time begins nothing more, and says what it left."""
     for name in ("a", "b", "c"):

@@ -266,6 +266,47 @@ def test_what_worked_but_came_back_counts(world: Recovering) -> None:
     assert world.case(arn).state is State.ESCALATED
 
 
+def test_given_up_until_a_person_says_otherwise(world: Recovering) -> None:
+    """What was given up is not begun again by the passing of time; a person who mended the cause begins it again."""
+    future = failing(RECOVERABLE, "cdc", after=420, times=3)
+    world.start(world.task("orders", "cdc", future))
+    sweeps(world, 120, budget=2)
+    assert world.starts("orders")[1:] == ["resume-processing"] * 2
+    reports = sweeps(world, 600, budget=2)
+    assert all(report.is_quiet for report in reports)
+    assert world.starts("orders")[1:] == ["resume-processing"] * 2
+    work = world.work(ReplicationRequest(tasks=("orders",), dry_run=False, cause_is_mended=True))
+    assert recover(work, "by hand").by_action == {"resume": 1}
+    work.close()
+    assert sum(report.recovered for report in sweeps(world, 30, budget=2)) == 1
+    subjects = [alert["subject"].partition(":")[0] for alert in world.alerts()]
+    assert subjects == ["DMS orders needs a person", "DMS orders has recovered"]
+
+
+def test_mended_but_not_for_good(world: Recovering) -> None:
+    """When what a person thought mended fails again, they are told again, and once when it has recovered."""
+    arn = run_until_failed(world, "billing", "cdc", failing(WRONG_PASSWORD, times=2))
+    world.recover()
+    for _ in range(2):
+        work = world.work(ReplicationRequest(tasks=("billing",), dry_run=False, cause_is_mended=True))
+        assert recover(work, "by hand").by_action == {"resume": 1}
+        work.close()
+        sweeps(world, 30)
+    subjects = [alert["subject"].partition(":")[0] for alert in world.alerts()]
+    assert subjects == ["DMS billing needs a person"] * 2 + ["DMS billing has recovered"]
+    assert world.case(arn).state is State.RECOVERED
+
+
+def test_escalated_for_want_of_permission_goes_on_with_it(world: Recovering) -> None:
+    """Once the policy allows the reload that was asked for, the next run makes it."""
+    run_until_failed(world, "it", "full-load-and-cdc", failing(RECOVERABLE, "full-load", after=20))
+    assert world.recover().by_action == {"escalate": 1}
+    assert world.recover(allow_reload=("it",)).by_action == {"reload": 1}
+    assert sum(report.recovered for report in sweeps(world, 20, allow_reload=("it",))) == 1
+    subjects = [alert["subject"].partition(":")[0] for alert in world.alerts()]
+    assert subjects == ["DMS it needs a person", "DMS it has recovered"]
+
+
 def test_quiet_source_is_no_failed_recovery(world: Recovering) -> None:
     """A change capture that has nothing to send is recovered after the quiet time, not restarted again."""
     arn = world.task("orders", "cdc", failing(RECOVERABLE, changes_per_second=0))

@@ -204,8 +204,8 @@ def test_every_restart_can_be_judged(found: Facts, verb: Verb, at: object, polic
         assert proof.next_step
 
 
-@given(restarts, st.none() | moments, st.floats(0, 1), st.booleans())
-def test_memory_survives_the_ledger(made: tuple[Restart, ...], incident: object, draw: float, told: bool) -> None:
+@given(restarts, st.none() | moments, st.floats(0, 1), st.text())
+def test_memory_survives_the_ledger(made: tuple[Restart, ...], incident: object, draw: float, told: str) -> None:
     """What is written down is read back as it was."""
     memory = Memory(restarts=made, incident=incident, draw=draw, told=told, checkpoint="c")  # type: ignore[arg-type]
     assert Memory.from_json(memory.as_json()) == memory
