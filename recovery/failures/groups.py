@@ -12,11 +12,17 @@ from recovery.failures.reading import read
 CAP = 300
 """Characters of the longest normalised text."""
 
+# Before secrets are masked: a run of digits inside an id or a date would be taken for one, and tear it apart.
+_WHOLE: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b"), "<id>"),
+    (
+        re.compile(r"\b\d{4}[-/]\d\d[-/]\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z|[+\-]\d\d:?\d\d)?)?"),
+        "<time>",
+    ),
+)
 _VALUES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b[a-z][a-z0-9+.\-]{1,20}://[^\s\"'<>`,;)\]}]{1,500}", re.IGNORECASE), "<url>"),
     (re.compile(r"\barn:aws[\w\-]{0,12}:[\w\-]{0,40}:[\w\-]{0,30}:\d{0,12}:[^\s\"'<>,;)\]}]{1,300}"), "<arn>"),
-    (re.compile(r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b"), "<id>"),
-    (re.compile(r"\b\d{4}[-/]\d\d[-/]\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z|[+\-]\d\d:?\d\d)?)?"), "<time>"),
     (re.compile(r"\b\d\d:\d\d:\d\d(?:[.,]\d{1,9})?\b"), "<time>"),
     (re.compile(r"\[?\b(?:\d{1,3}\.){3}\d{1,3}\]?(?::\d{1,5})?\b"), "<host>"),
     (re.compile(r"\[[0-9a-fA-F:]{2,45}\](?::\d{1,5})?"), "<host>"),
@@ -51,6 +57,8 @@ def normalise(text: str) -> str:
 
 
 def _bare(text: str) -> str:
+    for pattern, replacement in _WHOLE:
+        text = pattern.sub(replacement, text)
     text = mask(text)
     for pattern, replacement in _VALUES:
         text = pattern.sub(replacement, text)
