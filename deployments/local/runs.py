@@ -6,7 +6,7 @@ Prefect itself is not imported: the demo's own process needs no more than these 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 from uuid import uuid4
@@ -52,10 +52,12 @@ class Runs:
     Args:
         api_url: as "http://127.0.0.1:4200/api".
         ui_url: as "http://127.0.0.1:4200".
+        pause: waits the given number of seconds before a request is repeated; tests replace it.
     """
 
-    def __init__(self, api_url: str, ui_url: str) -> None:
+    def __init__(self, api_url: str, ui_url: str, pause: Callable[[float], None] = time.sleep) -> None:
         self._ui = ui_url
+        self._pause = pause
         # trust_env off: a proxy of this machine's has no business with a loopback address.
         self._http = httpx.Client(base_url=api_url, timeout=30, trust_env=False)
 
@@ -106,5 +108,5 @@ class Runs:
                 if answer.status_code not in _BUSY:
                     raise Refused(f"the Prefect server refused {method} {path}: {problem}")
             # SQLite under load answers 503 for a moment.
-            time.sleep(min(4.0, 0.25 * 2**attempt))
+            self._pause(min(4.0, 0.25 * 2**attempt))
         raise Transient(f"the Prefect server did not answer {method} {path}: {problem}")
