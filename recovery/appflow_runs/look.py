@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from recovery.appflow_runs.deactivation import approaching
@@ -41,8 +41,6 @@ from recovery.failures import (
 
 LAG = timedelta(minutes=10)
 """After this time the list of flows and the records of a run agree; before it, a flow is read again."""
-GRACE = timedelta(minutes=3)
-"""An event takes up to this long to start a run; a sweep that is faster has not found what no event announced."""
 FIRST_SIGHT = timedelta(hours=1)
 """An older failure of a flow that was never looked at before is from before our time, and no event was missed."""
 BATCH = 100
@@ -162,15 +160,14 @@ def judge(work: Work, item: Item) -> None:
     noticed = item.memory.noticed
     now = work.now()
     if newest is not None and newest.status is RunStatus.ERROR and newest.id != noticed:
-        age = now - newest.updated
-        known = item.case is not None or age <= FIRST_SIGHT
-        item.missed = work.request.trigger is Cause.SWEEP and known and age > GRACE
+        item.missed = _was_missed(work, item, newest, now)
         noticed = newest.id
     item.memory = replace(
         item.memory,
         history=history,
         coverage=coverage,
         noticed=noticed,
+        missed=item.missed if noticed != item.memory.noticed else item.memory.missed,
         summary=stamp(item),
         read_at=now,
         seconds_to_recover=seconds if seconds is not None else item.memory.seconds_to_recover,
@@ -180,6 +177,17 @@ def judge(work: Work, item: Item) -> None:
     item.gaps = coverage.gaps()
     item.verdict = verdict_on(work, item, facts, history)
     item.deactivation = approaching(facts, item.policy, now)
+
+
+def _was_missed(work: Work, item: Item, failed: Run, now: datetime) -> bool:
+    """Whether a sweep is the first to notice a failure of which an event should have told."""
+    if work.request.trigger is not Cause.SWEEP:
+        return False
+    if failed.id in {attempt.run for attempt in item.memory.history.attempts}:
+        return False  # our own run, whose end is being watched
+    age = now - failed.updated
+    known = item.case is not None or age <= FIRST_SIGHT
+    return known and age > item.policy.event_grace
 
 
 def verdict_on(work: Work, item: Item, facts: FlowFacts, history: History) -> Verdict:

@@ -23,6 +23,7 @@ class Memory:
         coverage: of an incremental scheduled flow.
         told: alert groups that people were told in this incident.
         noticed: id of the latest failed run that was ever noticed.
+        missed: no event had told of it: a sweep found it.
         summary: status and time of the newest run in the list of flows, when its records were last read.
         read_at: when they were.
         seconds_to_recover: of the last incident; None before the first recovery.
@@ -32,6 +33,7 @@ class Memory:
     coverage: Coverage = field(default_factory=Coverage)
     told: tuple[str, ...] = ()
     noticed: str = ""
+    missed: bool = False
     summary: str = ""
     read_at: datetime | None = None
     seconds_to_recover: float | None = None
@@ -47,6 +49,7 @@ class Memory:
             "covered": [[_stamp(window.start), _stamp(window.end)] for window in self.coverage.covered],
             "told": list(self.told),
             "noticed": self.noticed,
+            "missed": self.missed,
             "summary": self.summary,
             "read": _stamp(self.read_at),
             "seconds": self.seconds_to_recover,
@@ -68,6 +71,7 @@ class Memory:
             ),
             told=tuple(raw.get("told", ())),
             noticed=str(raw.get("noticed", "")),
+            missed=bool(raw.get("missed", False)),
             summary=str(raw.get("summary", "")),
             read_at=_time(raw.get("read")),
             seconds_to_recover=raw.get("seconds"),

@@ -76,6 +76,9 @@ class AppFlowPolicy(BaseModel):
         description="Warn when AppFlow may switch the schedule off within this time, in seconds.",
     )
 
+    event_grace_seconds: int = Field(
+        180, ge=0, le=86_400, description="How long an event may take; a sweep that is slower has found a missed one."
+    )
     rules_file: str | None = Field(
         None, max_length=1024, description="A file of your own diagnosis rules, tried before the built-in ones."
     )
@@ -84,6 +87,11 @@ class AppFlowPolicy(BaseModel):
     def near(self) -> timedelta:
         """`near_schedule_seconds` as a duration."""
         return timedelta(seconds=self.near_schedule_seconds)
+
+    @property
+    def event_grace(self) -> timedelta:
+        """`event_grace_seconds` as a duration."""
+        return timedelta(seconds=self.event_grace_seconds)
 
     @property
     def settle(self) -> timedelta:

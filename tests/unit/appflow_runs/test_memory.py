@@ -134,6 +134,7 @@ _attempts = st.builds(
         coverage=st.builds(Coverage, asked=st.none() | _windows, covered=st.lists(_windows, max_size=3).map(tuple)),
         told=st.lists(st.text(max_size=5), max_size=2).map(tuple),
         noticed=st.text(max_size=5),
+        missed=st.booleans(),
         summary=st.text(max_size=5),
         read_at=st.none() | _moments,
         seconds_to_recover=st.none() | st.floats(0, 1e6),
