@@ -17,7 +17,7 @@ from recovery.errors import BadInput
 from recovery.failures.diagnosis import diagnose, explain
 from recovery.failures.groups import fingerprint, normalise
 from recovery.failures.models import Evidence
-from recovery.failures.rules import DEFAULT_RULES, RuleSet, load_rules
+from recovery.failures.rulesets import DEFAULT_RULES, RuleSet, load_rules
 
 
 def main(argv: list[str] | None = None, lines: Iterable[str] | None = None, out: TextIO | None = None) -> int:

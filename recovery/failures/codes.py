@@ -65,12 +65,11 @@ _SQLSTATE = re.compile(r"sql[\s_]?state\"?'?\s{0,2}[:=\[(]{0,2}\s{0,2}[\"'(\[]?(
 _PG_CODE = re.compile(r"\b(?:code|pgcode|error code)\"?'?\s?[:=]\s?[\"']([0-9][0-9a-z]{4})[\"']")
 _ORACLE = re.compile(r"\b(ora|tns|pls|sp2|ogg|imp|drg)-(\d{4,5})\b")
 _MSSQL = re.compile(
-    r"\bmsg (\d{2,5}), level|error number:? ?(-?\d{1,5})|sql ?server error:? ?(\d{2,5})|\berror: (\d{4,5}), severity|\bnumber:? (-?\d{1,5})[,\s]"
-    r"{1,2}(?:state|severity)|sqlexception[^\n]{0,40}?\berror (\d{2,5})\b|native ?error\"?:? ?=?\s{0,2}(-?\d{2,5})|\bmssql[^\n]{0,20}? (\d{3,5})\b"
+    r"(?:\bmsg |error number:? ?|sql ?server error:? ?|\berror:? |\bnumber:? |native ?error\"?:? ?=?\s{0,2}|\bmssql[^\n]{0,20}? |\()$"
 )
 _MYSQL = re.compile(
-    r"\berror:? ?#?(\d{4})\b(?! ?,? ?(?:rows|severity))|\((\d{4}), ?[\"']|\[(\d{4})\]|errno\"?'?:? ?=?(\d{4})\b|native ?error\"?:? ?=?\s{0,2}(\d{4})\b|"
-    r"\berror code:? ?(\d{4})\b|\bmysql[^\n]{0,30}? (\d{4}):|\berr(?:or)?[ _]?no:? (\d{4})\b|^(\d{4}) \([0-9a-z]{5}\)|\b(\d{4}) \([0-9a-z]{5}\):"
+    r"(?:\berror:? ?#?|\(|\[|err(?:or)?[ _]?no\"?'?:? ?=?|native ?error\"?:? ?=?\s{0,2}|\berror code:? ?|\bmysql[^\n]{0,20}? |violation: |"
+    r"truncated: |not found: |denied: |general error: |format: |failure: )$"
 )
 _DB2 = re.compile(r"\b(sql\d{4,5})[nce]\b|sqlcode[=:\s]{1,3}(-\d{1,5})|sql error: sqlcode=(-\d{1,5})")
 _SMTP = re.compile(
@@ -96,6 +95,8 @@ def codes_in(text: str, words: Set[str], wanted: Set[str]) -> Iterator[Code]:
         wanted: the codes that any rule asks for; numbers that are none of them are not looked at.
     """
     numbers = [word for word in words if word[0] in "0123456789"]
+    if not numbers and words.isdisjoint(_CODE_WORDS):
+        return
     lengths = {len(number) for number in numbers}
     if 3 in lengths:
         statuses = [number for number in numbers if len(number) == 3 and "http:" + number in wanted]
@@ -120,7 +121,9 @@ def codes_in(text: str, words: Set[str], wanted: Set[str]) -> Iterator[Code]:
         yield from _databases(text, words, numbers, wanted)
     if "sqlcode" in words or "sql0" in text or "sql1" in text or "sql3" in text:
         yield from _all(_DB2, "db2", text)
-    if (3 in lengths and "smtp" in words) or (("5" in words or "4" in words) and _ENHANCED.search(text)):
+    if (3 in lengths and "smtp" in words) or (
+        ("5" in words and "5." in text or "4" in words and "4." in text) and _ENHANCED.search(text)
+    ):
         yield from _smtp(text, words)
     if "curl" in words or "curlexception" in words or "curle" in words:
         yield from _all(_CURL, "curl", text)
@@ -140,8 +143,8 @@ _GRPC_NAMED = frozenset(
 _GRPC_CONTEXT = frozenset("code rpc grpc status statuscode statusruntimeexception statusexception rpcexception".split())
 _ORACLE_WORDS = frozenset({"ora", "tns", "pls", "sp2", "ogg", "imp", "drg"})
 _ERRNO_WORDS = frozenset({"errno", "os", "winerror", "socketerrorcode", "wsa", "socket", "system"})
+_CODE_WORDS = _GRPC_CONTEXT | _ORACLE_WORDS | {"curl", "curle", "sqlcode", "sqlstate"}
 _MICROSOFT = frozenset({"sqlserver", "mssql", "sqlclient", "sqlexception", "severity", "tds", "pymssql", "azure", "msg"})
-_ERROR_WORDS = frozenset({"error", "errno", "nativeerror", "native", "mysql", "mariadb", "pymysql", "mysql2", "err", "sqlstate"})
 
 
 def _all(pattern: re.Pattern[str], family: str, text: str) -> Iterator[Code]:
@@ -206,11 +209,32 @@ def _is_status(text: str, start: int, end: int) -> bool:
 
 
 def _databases(text: str, words: Set[str], numbers: list[str], wanted: Set[str]) -> Iterator[Code]:
+    """Numbers of MySQL and of SQL Server: the same number means another thing in the other."""
     if not words.isdisjoint(_MICROSOFT) or ("sql" in words and "server" in words):
-        if any("mssql:" + number in wanted for number in numbers):
-            yield from _all(_MSSQL, "mssql", text)
-    elif any("mysql:" + number in wanted for number in numbers) and (not words.isdisjoint(_ERROR_WORDS) or "(" in text):
-        yield from _all(_MYSQL, "mysql", text)
+        family, before = "mssql", _MSSQL
+    else:
+        family, before = "mysql", _MYSQL
+    for number in numbers:
+        if f"{family}:{number}" not in wanted or (family == "mysql" and len(number) != 4):
+            continue
+        end = 0
+        for _ in range(_MOST_PLACES):
+            start = text.find(number, end)
+            if start < 0:
+                break
+            end = start + len(number)
+            if text[end : end + 1].isalnum() or (start and text[start - 1].isalnum()):
+                continue
+            follows = text[end : end + 2]
+            # (1045, "Access denied ..."), [2002], (18456): brackets must close right behind, or a quoted text must follow.
+            opening = text[start - 1 : start]
+            if opening == "(" and not follows.startswith((", ", ",'", ',"', ")")):
+                continue
+            if opening == "[" and not follows.startswith("]"):
+                continue
+            if (start == 0 and follows == " (") or before.search(text[max(0, start - 32) : start]):
+                yield f"{family}:{number}", start, end
+                break
 
 
 def _smtp(text: str, words: Set[str]) -> Iterator[Code]:

@@ -7,17 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from recovery.failures.codes import codes_in
+from recovery.failures.index import Index, Looked, rank
 from recovery.failures.masks import mask
 from recovery.failures.models import TRANSIENT_KINDS, Diagnosis, Evidence, Kind
 from recovery.failures.payloads import unreadable
 from recovery.failures.reading import Reading, Segment, read
 from recovery.failures.phrases import Phrase
-from recovery.failures.rules import CLASS_ENDS, DEFAULT_RULES, Index, Rule, RuleSet, rank
-
-_Looked = tuple[int, Rule, str | Phrase | tuple[int, int], str]
-"""Rank of a rule, the rule, what to find (a name's spelling, a phrase, or a place that is found already), the word."""
-
-_SHORTEST_CLASS = 9
+from recovery.failures.rules import Rule
+from recovery.failures.rulesets import DEFAULT_RULES, RuleSet
 
 QUOTE = 160
 """Characters of the longest quote."""
@@ -114,36 +111,30 @@ def _attribute_codes(fields: Mapping[str, str]) -> Iterator[str]:
 def _in_segment(segment: Segment, reading: Reading, index: Index) -> Iterator[Match]:
     """The matches in one error, the strongest first: what speaks less strongly is not even looked for before."""
     words, lower = segment.words, segment.lower
-    by_word = index.by_word
-    looked: list[_Looked] = []
-    for word in words & index.words:
-        for rank_, rule, what, needs, choices in by_word[word]:
-            if needs <= words and not (choices and any(choice.isdisjoint(words) for choice in choices)):
-                looked.append((rank_, rule, what, word))
-    for rank_, rule, what, _, _ in index.unkeyed:
-        if isinstance(what, Phrase) and what.stem in lower:
-            looked.append((rank_, rule, what, ""))
-    if index.unspaced and not lower.isascii():
-        looked.extend((item[0], item[1], item[2], "") for item in index.unspaced)
-    # In stages, since most texts are decided before the slower ones: codes cost more than words, names of unknown
-    # classes can only speak as strongly as general words.
-    strongest, strong, weak = [], [], []
-    for item in looked:
-        (strongest if item[0] < index.first_code else strong if item[0] < index.first_class else weak).append(item)
-    yield from _tried(strongest, segment, reading)
-    for code, start, end in codes_in(lower, words, index.codes.keys()) if index.codes else ():
-        coded = index.codes.get(code)
-        if coded is not None:
-            place = rank(coded)
-            (strong if place < index.first_class else weak).append((place, coded, (start, end), ""))
-    yield from _tried(strong, segment, reading)
-    if index.class_words:
-        weak.extend(_unknown_classes(segment, index.class_words))
-    yield from _tried(weak, segment, reading)
-
-
-def _tried(looked: list[_Looked], segment: Segment, reading: Reading) -> Iterator[Match]:
+    # In stages, since most texts are decided before the slower ones: codes cost more than words, and general words and
+    # the names of unknown classes are only asked when nothing precise was said.
+    looked = index.strong.suggested_by(words, lower)
     looked.sort(key=_by_rank)
+    coded = 0
+    while coded < len(looked) and looked[coded][0] < index.first_code:
+        coded += 1
+    yield from _tried(looked[:coded], segment, reading)
+    looked = looked[coded:]
+    weaker: list[Looked] = []
+    for code, start, end in codes_in(lower, words, index.codes.keys()) if index.codes else ():
+        rule = index.codes.get(code)
+        if rule is not None:
+            place = rank(rule)
+            (looked if place < index.first_class else weaker).append((place, rule, (start, end), ""))
+    looked.sort(key=_by_rank)
+    yield from _tried(looked, segment, reading)
+    weaker.extend(index.weak.suggested_by(words, lower))
+    weaker.extend(index.unknown_classes(words, lower))
+    weaker.sort(key=_by_rank)
+    yield from _tried(weaker, segment, reading)
+
+
+def _tried(looked: list[Looked], segment: Segment, reading: Reading) -> Iterator[Match]:
     for _, rule, what, word in looked:
         for start, end in _places(segment, what, word):
             if not _is_value(rule, segment.lower, start, end) and _holds(rule, reading, segment):
@@ -151,7 +142,7 @@ def _tried(looked: list[_Looked], segment: Segment, reading: Reading) -> Iterato
                 break
 
 
-def _by_rank(looked: _Looked) -> int:
+def _by_rank(looked: Looked) -> int:
     return looked[0]
 
 
@@ -174,16 +165,6 @@ def _exact(text: str, name: str) -> Iterator[tuple[int, int]]:
         if not (start and text[start - 1].isalnum()) and not (end < len(text) and text[end].isalnum()):
             yield start, end
         start = text.find(name, end)
-
-
-def _unknown_classes(segment: Segment, parts: Iterable[tuple[str, Rule]]) -> Iterator[_Looked]:
-    """What the names of exception classes suggest that no rule knows in full."""
-    for word in segment.words:
-        if word.endswith(CLASS_ENDS) and len(word) > _SHORTEST_CLASS:
-            for part, rule in parts:
-                if part in word:
-                    start = segment.lower.find(word)
-                    yield rank(rule), rule, (start, start + len(word)), ""
 
 
 _QUOTES = "\"'`«»“”‘’"

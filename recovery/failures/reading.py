@@ -235,7 +235,7 @@ _FRAME_STARTS = ("at ", "bei ", "en ", "à ", "в ", "在", "em ", "... ", 'File
 _INLINE: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
     (('File "',), re.compile(r'File "[^"\n]{0,300}", line \d{1,7}(?:, in [^\s\n]{1,100})?')),
     (
-        (" at ", "\nat ", "\tat "),
+        (".java:", ".js:", ".ts:", ".kt:", ".scala:", ".mjs:", ".cs:", "Native Method", "<anonymous>", "Unknown Source"),
         re.compile(r"(?<![\w.])at (?:async |new )?[\w$.<>`\[\]@/\-]{1,200} ?\([^()\n]{0,250}\)"),
     ),
     ((".rb:",), re.compile(r"[\w./\-@+~]{1,200}\.rb:\d{1,6}:in [`'][^'\n]{0,100}'")),
@@ -252,7 +252,11 @@ _INLINE: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
 
 
 def _strip_frames(text: str) -> str:
-    if "\n" in text:
+    if "\n" in text and (
+        "\n " in text or "\n\t" in text or ".rb:" in text or ".go:" in text or "\nat " in text or "\n#" in text
+        or "\nFile " in text or "\ngoroutine" in text or ")\n" in text or "\n|" in text or text[:1].isspace()
+        or text.startswith(("at ", "#", "File "))
+    ):  # fmt: skip
         kept: list[str] = []
         position = 0
         length = len(text)
@@ -260,7 +264,11 @@ def _strip_frames(text: str) -> str:
             end = text.find("\n", position)
             end = length if end < 0 else end + 1
             line = text[position:end]
-            if line.lstrip(_INDENT).startswith(_FRAME_STARTS) or ".rb:" in line or ".go:" in line or line.endswith(")\n"):
+            start = line.lstrip(_INDENT)
+            if start.startswith("at ") and ("(" in start or "." in start or "/" in start) and start[3:8] != "line ":
+                position = end
+                continue
+            if start.startswith(_FRAME_STARTS) or ".rb:" in line or ".go:" in line or line.endswith(")\n"):
                 found = _FRAME.match(text, position)
                 if found is not None and found.end() > position:
                     position = found.end()

@@ -1,0 +1,130 @@
+"""Rules by the words that can make them match, so that a text is compared with few of them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Set
+
+from recovery.failures.phrases import Phrase
+from recovery.failures.rules import Rule
+
+CLASS_ENDS = ("exception", "error", "fault", "failure")
+"""How the names of exception classes end, in lower case."""
+
+Looked = tuple[int, Rule, str | Phrase | tuple[int, int], str]
+"""Rank of a rule (lower speaks more strongly), the rule, what to find, and the word that suggests it. What to find is
+a name (its exact spelling, or "" for any), a phrase, or a place that is found already."""
+
+_Kept = tuple[int, Rule, str | Phrase, frozenset[str], tuple[frozenset[str], ...]]
+_WORDS = re.compile(r"[^\W_]+")
+_SPAN = 10_000
+
+
+def rank(rule: Rule) -> int:
+    """Place of a rule among the rules of its file: lower speaks more strongly."""
+    return rule.order - rule.strength * _SPAN
+
+
+class Shelf:
+    """Names and phrases, by the rarest word that a text must hold for them to match."""
+
+    def __init__(self) -> None:
+        self._by_word: dict[str, list[_Kept]] = {}
+        self._words: frozenset[str] = frozenset()
+        self._unkeyed: list[tuple[int, Rule, Phrase]] = []
+        self._unspaced: list[Looked] = []
+
+    def fill(self, names: Iterable[tuple[str, Rule]], phrases: Iterable[tuple[Phrase, Rule]]) -> None:
+        """Put names and phrases where their words are looked up."""
+        phrases = list(phrases)
+        parts: list[tuple[frozenset[str], str, Rule]] = []
+        for name, rule in names:
+            words = _WORDS.findall(name.lower())
+            if len(words) == 1:
+                # The name of a class is a name in any spelling. Other names are also ordinary words or settings
+                # (`Throttling`, `connectTimeout`): they count only as they are written.
+                exact = "" if words[0].endswith(CLASS_ENDS) else name
+                self._by_word.setdefault(words[0], []).append((rank(rule), rule, exact, frozenset(), ()))
+            else:
+                parts.append((frozenset(words), name, rule))
+        common = Counter(word for phrase, _ in phrases for word in phrase.needs)
+        common.update(word for needs, _, _ in parts for word in needs)
+        for needs, name, rule in parts:
+            rarest = min(needs, key=lambda word: (common[word], word))
+            self._by_word.setdefault(rarest, []).append((rank(rule), rule, name, needs, ()))
+        for phrase, rule in phrases:
+            if phrase.literal:
+                self._unspaced.append((rank(rule), rule, phrase, ""))
+            elif phrase.needs or phrase.choices:
+                keys = [min(phrase.needs, key=lambda word: (common[word], word))] if phrase.needs else min(phrase.choices, key=len)
+                for word in keys:
+                    self._by_word.setdefault(word, []).append((rank(rule), rule, phrase, phrase.needs, phrase.choices))
+            else:
+                self._unkeyed.append((rank(rule), rule, phrase))
+        self._words = frozenset(self._by_word)
+
+    def suggested_by(self, words: frozenset[str], lower: str) -> list[Looked]:
+        """What a text may match, by its words alone, in no order."""
+        found: list[Looked] = []
+        by_word = self._by_word
+        for word in words & self._words:
+            for rank_, rule, what, needs, choices in by_word[word]:
+                if needs <= words:
+                    for choice in choices:
+                        if choice.isdisjoint(words):
+                            break
+                    else:
+                        found.append((rank_, rule, what, word))
+        for rank_, rule, phrase in self._unkeyed:
+            if phrase.stem in lower:
+                found.append((rank_, rule, phrase, ""))
+        if self._unspaced and not lower.isascii():
+            found.extend(self._unspaced)
+        return found
+
+
+class Index:
+    """The rules of one file, in two shelves: most texts are decided before general words need be looked at.
+
+    Attributes:
+        strong, weak: rules that outrank the names of unknown classes, and the others.
+        codes: rules by `family:value`.
+        first_code: the strongest rank among them.
+        by_field: rules that ask for attributes.
+    """
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self.rules = tuple(rules)
+        self.codes: dict[str, Rule] = {}
+        for rule in self.rules:
+            for code in rule.codes:
+                self.codes.setdefault(code, rule)
+        self.first_code = min((rank(rule) for rule in self.codes.values()), default=0)
+        self.by_field = [rule for rule in self.rules if rule.fields]
+        self._class_words = [(word, rule) for rule in self.rules for word in rule.class_words]
+        self.first_class = min((rank(rule) for _, rule in self._class_words), default=0)
+        self.strong = Shelf()
+        self.weak = Shelf()
+        for shelf, chosen in (
+            (self.strong, [rule for rule in self.rules if rank(rule) < self.first_class]),
+            (self.weak, [rule for rule in self.rules if rank(rule) >= self.first_class]),
+        ):
+            shelf.fill(
+                [(name, rule) for rule in chosen for name in rule.names],
+                [(phrase, rule) for rule in chosen for phrase in rule.phrases],
+            )
+
+    def unknown_classes(self, words: Set[str], lower: str) -> Iterator[Looked]:
+        """What the names of exception classes suggest that no rule knows in full."""
+        if not self._class_words:
+            return
+        for word in words:
+            if word.endswith(CLASS_ENDS) and len(word) > _SHORTEST_CLASS:
+                for part, rule in self._class_words:
+                    if part in word:
+                        start = lower.find(word)
+                        yield rank(rule), rule, (start, start + len(word)), ""
+
+
+_SHORTEST_CLASS = 9

@@ -1,0 +1,160 @@
+"""Reading rule files: what they may say, and what is wrong with one that cannot be used."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from recovery.errors import BadInput
+from recovery.failures.models import Kind
+from recovery.failures.phrases import Phrase, PhraseError
+from recovery.failures.rules import ACTIONS, TIERS, Rule
+
+VERSION = 1
+"""Version of the format of rule files."""
+
+_FIELDS = frozenset(
+    "id kind tier names codes phrases class_words fields and unless why example counter action".split()
+)
+_ID = re.compile(r"[a-z0-9][a-z0-9._\-]{0,79}")
+_CODE = re.compile(r"[a-z0-9]+:[\w.\-]+")
+_LETTER = re.compile(r"[^\W_]")
+_BY_LINE = ("phrases", "and", "unless")
+_MAX_RULES = 2_000
+
+def parse_rules(text: str, source: str, *, own: bool = False) -> tuple[Rule, ...]:
+    """Check the text of a rule file and turn it into rules.
+
+    Args:
+        text: YAML or JSON.
+        source: name of the file, for messages.
+        own: whether it is a user's file: only there may a rule name an action.
+
+    Raises:
+        BadInput: with the rule's id and the field.
+    """
+    try:
+        document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 (both are safe loaders)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise BadInput(f"{source}: is neither YAML nor JSON ({_first_line(error)})") from error
+    if not isinstance(document, dict):
+        raise BadInput(f"{source}: expected a mapping with `version` and `rules`")
+    if document.get("version") != VERSION:
+        raise BadInput(f"{source}: version: expected {VERSION}, got {document.get('version')!r}")
+    if extra := sorted(str(key) for key in set(document) - {"version", "rules", "about"}):
+        raise BadInput(f"{source}: {extra[0]}: unknown field")
+    entries = document.get("rules")
+    if not isinstance(entries, list) or not entries:
+        raise BadInput(f"{source}: rules: expected a list of at least one rule")
+    if len(entries) > _MAX_RULES:
+        raise BadInput(f"{source}: rules: more than {_MAX_RULES}")
+    rules: list[Rule] = []
+    seen: set[str] = set()
+    for order, entry in enumerate(entries):
+        rule = _rule(entry, order, source, own)
+        if rule.id in seen:
+            raise BadInput(f"{source}: rule {rule.id}: id: stands twice")
+        seen.add(rule.id)
+        rules.append(rule)
+    return tuple(rules)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _rule(entry: Any, order: int, source: str, own: bool) -> Rule:
+    if not isinstance(entry, dict):
+        raise BadInput(f"{source}: rule number {order + 1}: expected a mapping")
+    rule_id = entry.get("id")
+    if not isinstance(rule_id, str) or not _ID.fullmatch(rule_id):
+        raise BadInput(
+            f"{source}: rule number {order + 1}: id: expected lower-case letters, digits, '.', '-', '_', at most 80"
+        )
+    where = f"{source}: rule {rule_id}"
+    if extra := sorted(str(key) for key in set(entry) - _FIELDS):
+        raise BadInput(f"{where}: {extra[0]}: unknown field")
+    kind = entry.get("kind")
+    if not isinstance(kind, str) or kind not in Kind.__members__ or kind == Kind.UNKNOWN:
+        raise BadInput(f"{where}: kind: expected one of {', '.join(k for k in Kind if k is not Kind.UNKNOWN)}")
+    tier = entry.get("tier", "decisive" if own else None)
+    if not isinstance(tier, str) or tier not in TIERS:
+        raise BadInput(f"{where}: tier: expected one of {', '.join(TIERS)}")
+    for name in ("why", "example", "counter"):
+        if not isinstance(entry.get(name), str) or not entry[name].strip():
+            raise BadInput(f"{where}: {name}: expected a text")
+    action = entry.get("action", "")
+    if action not in ("", *ACTIONS):
+        raise BadInput(f"{where}: action: expected one of {', '.join(ACTIONS)}")
+    if action and not own:
+        raise BadInput(f"{where}: action: only a user's own rule names an action")
+    names = _texts(entry, "names", where)
+    for name in names:
+        if not _LETTER.search(name):
+            raise BadInput(f"{where}: names: {name!r} has no letter or digit")
+    codes = _texts(entry, "codes", where)
+    for code in codes:
+        if not _CODE.fullmatch(code):
+            raise BadInput(f"{where}: codes: {code!r} is not family:value in lower case, as http:503")
+    rule = Rule(
+        id=rule_id,
+        kind=Kind(kind),
+        tier=tier,
+        why=" ".join(entry["why"].split()),
+        example=entry["example"],
+        counter=entry["counter"],
+        order=order,
+        names=names,
+        codes=codes,
+        phrases=_phrases(entry, "phrases", where),
+        class_words=tuple(word.lower() for word in _texts(entry, "class_words", where)),
+        fields=_named_fields(entry, where),
+        also=_phrases(entry, "and", where),
+        unless=_phrases(entry, "unless", where),
+        action=action,
+    )
+    if not (rule.names or rule.codes or rule.phrases or rule.class_words or rule.fields):
+        raise BadInput(f"{where}: phrases: a rule needs names, codes, phrases, class_words or fields")
+    return rule
+
+
+def _texts(entry: Mapping[str, Any], name: str, where: str) -> tuple[str, ...]:
+    value = entry.get(name, [])
+    if isinstance(value, str):
+        # A text lists phrases by line and everything else by word: rule files stay free of quotation marks.
+        value = [line.strip() for line in value.splitlines() if line.strip()] if name in _BY_LINE else value.split()
+    if not isinstance(value, list) or not all(isinstance(item, str) and item.strip() for item in value):
+        raise BadInput(f"{where}: {name}: expected a list of texts")
+    return tuple(value)
+
+
+def _phrases(entry: Mapping[str, Any], name: str, where: str) -> tuple[Phrase, ...]:
+    out: list[Phrase] = []
+    for text in _texts(entry, name, where):
+        try:
+            out.append(Phrase(text))
+        except PhraseError as error:
+            raise BadInput(f"{where}: {name}: {text!r} {error}") from error
+    return tuple(out)
+
+
+def _named_fields(entry: Mapping[str, Any], where: str) -> Mapping[str, frozenset[str]]:
+    value = entry.get("fields", {})
+    if not isinstance(value, dict):
+        raise BadInput(f"{where}: fields: expected a mapping of names to lists of values")
+    out: dict[str, frozenset[str]] = {}
+    for name, values in value.items():
+        listed = [values] if isinstance(values, str | int) else values
+        if (
+            not isinstance(name, str)
+            or not isinstance(listed, list)
+            or not all(isinstance(item, str | int) for item in listed)
+        ):
+            raise BadInput(f"{where}: fields: {name}: expected a list of values")
+        out[name.lower()] = frozenset(str(item).lower() for item in listed)
+    return out
+
+
