@@ -73,9 +73,11 @@ def _policies(request: DeadLetterRequest | ReplayRequest) -> Sequence[DeadLetter
 
 
 def subject(request: DeadLetterRequest) -> str:
-    """What a run is about, for its name."""
-    named = list(request.queues[:3]) + (["..."] if len(request.queues) > 3 else [])
-    return ", ".join(name_of(name) for name in named) or "no queue named"
+    """What a run is about, for its name; short, so that the counts behind it are seen."""
+    if not request.queues:
+        return "no queue named"
+    more = len(request.queues) - 1
+    return name_of(request.queues[0]) + (f" and {more} more" if more else "")
 
 
 def run_name() -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolUpdate
@@ -22,13 +24,10 @@ NAMED = {
 def test_the_work_pool_is_made_and_kept_up_to_date() -> None:
     """The second time its job template is replaced; a pause and a limit that a person has set stay."""
     assert make_work_pool() == "created"
+    old = deepcopy(ProcessWorker.get_default_base_job_template())
+    old["variables"]["properties"]["command"]["default"] = "python -m prefect.engine.of.last.year"
     with get_client(sync_client=True) as client:
-        client.update_work_pool(
-            POOL,
-            WorkPoolUpdate(
-                is_paused=True, concurrency_limit=3, base_job_template={"job_configuration": {}, "variables": {}}
-            ),
-        )
+        client.update_work_pool(POOL, WorkPoolUpdate(is_paused=True, concurrency_limit=3, base_job_template=old))
         assert make_work_pool() == "up to date"
         pool = client.read_work_pool(POOL)
     assert pool.type == "process"
