@@ -33,19 +33,25 @@ def cases(item: Item, batch: Batch, now: datetime, archive_keep: timedelta) -> I
     if isinstance(verdict, Heal) and item.new_id:
         key = new_key(item)
         sent = _case(item, batch, key, State.SENT, now + verdict.delay, now + KEEP_SENT)
-        yield _with(sent, attempts=verdict.attempt, tries=verdict.tries, reason=verdict.reason, detail=_history(item))
+        yield _with(
+            sent, attempts=verdict.attempt, tries=verdict.tries, reason=verdict.reason, detail=_history(item, key)
+        )
         if item.history is not None and key != item.key:
             yield _with(item.history, state=State.SUPERSEDED, changed=now, detail={"next": key})
     elif isinstance(verdict, Hide):
         waiting = _case(item, batch, item.key, State.BACKOFF, now, now + KEEP_SENT)
         yield _with(
-            waiting, attempts=verdict.attempt - 1, due=verdict.due, reason=verdict.reason, detail=_history(item)
+            waiting,
+            attempts=verdict.attempt - 1,
+            due=verdict.due,
+            reason=verdict.reason,
+            detail=_history(item, item.key),
         )
     elif isinstance(verdict, Archive | Alert) and item.pointer is not None:
         # A business id may stand on many letters, but each archived letter needs a case of its own.
         archived = _case(item, batch, item.letter.message_id, verdict.state, now, now + archive_keep)
         detail = {
-            **_history(item),
+            **_history(item, item.letter.message_id),
             "archive": item.pointer.as_json(),
             "id": item.letter.message_id,
             "origin": item.letter.origin.value,
@@ -219,9 +225,9 @@ def _attempts(item: Item) -> int:
     return item.history.attempts if item.history else 0
 
 
-def _history(item: Item) -> dict[str, Any]:
-    """Earlier ids of the same letter, so that its story can be told under any of them; bounded by the budget."""
-    if item.history is None:
-        return {}
-    earlier = [*item.history.detail.get("earlier", []), item.history.key]
-    return {"earlier": list(dict.fromkeys(earlier))[-20:]}
+def _history(item: Item, key: str) -> dict[str, Any]:
+    """Earlier ids of the same letter, so that its story can be told from any of them; bounded."""
+    history = item.history
+    before = [*history.detail.get("earlier", []), history.key] if history is not None else []
+    earlier = [known for known in dict.fromkeys([*before, item.letter.message_id]) if known != key]
+    return {"earlier": earlier[-20:]} if earlier else {}

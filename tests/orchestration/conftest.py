@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
+from prefect import Task
 from prefect.settings import (
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
     PREFECT_SERVER_REGISTER_BLOCKS_ON_START,
     temporary_settings,
 )
 from prefect.testing.utilities import prefect_test_harness
+
+from deployments.local.server import SimulatedAws
+from recovery.dead_letters import judge
+from tasks import dead_letters as dead_letter_tasks
+from tests.letters_world import LettersWorld
 
 _SETTINGS = {
     # Block types register themselves when they are saved; registering Prefect's own forty takes two seconds.
@@ -29,3 +36,24 @@ def prefect_harness() -> Iterator[None]:
     """
     with temporary_settings(_SETTINGS), prefect_test_harness(server_startup_timeout=120):
         yield
+
+
+@pytest.fixture(scope="session")
+def letters_aws() -> Iterator[SimulatedAws]:
+    """The simulated AWS of the dead-letter tests, in a process of its own."""
+    with SimulatedAws.start() as aws:
+        yield aws
+
+
+@pytest.fixture
+def world(letters_aws: SimulatedAws, monkeypatch: pytest.MonkeyPatch) -> LettersWorld:
+    """Empty queues and an empty estate, which this process's environment names; nobody waits between repetitions."""
+    made = LettersWorld(letters_aws)
+    for name, value in letters_aws.environ({}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(judge, "POLL_SECONDS", 0)
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))
+    for task in vars(dead_letter_tasks).values():
+        if isinstance(task, Task) and task.retries:
+            monkeypatch.setattr(task, "retry_delay_seconds", 0.01)
+    return made

@@ -66,6 +66,16 @@ def test_a_letter_sent_by_a_consumer_keeps_its_key() -> None:
     assert cases["orders-dlq:id:7"].attempts == 2
 
 
+def test_the_first_id_is_not_forgotten() -> None:
+    """The id in the consumer's own log is the first one: the new case names it."""
+    item, batch = one(HEAL)
+    item.new_id = "n-1"
+    assert written(item, batch)["n-1"].detail == {"earlier": ["m-1"]}
+    kept, batch = one(KEPT, case(detail={"earlier": ["m-0"]}))
+    kept.pointer = Pointer("k", 0)
+    assert written(kept, batch)["m-1"].detail["earlier"] == ["m-0"]
+
+
 def test_a_letter_that_was_not_sent_gets_no_case() -> None:
     """Neither one whose send was not answered, nor one that failed in any way."""
     assert written(*one(HEAL)) == {}
