@@ -1,0 +1,323 @@
+"""The outbox table: the DynamoDB calls of this path, and nothing else. Its topic stands in `topic.py`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from recovery.aws import calling
+from recovery.errors import BadInput, Refused, Transient
+from recovery.outbox_records.changes import Change, is_done, statement
+from recovery.outbox_records.models import Item, row_id
+from recovery.outbox_records.policy import OutboxRequest
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+READ_BATCH = 100  # BatchGetItem
+WRITE_BATCH = 25  # BatchExecuteStatement
+_ROUNDS = 6  # resubmissions with doubling waits: about three seconds in all
+
+ACTIONS = {
+    "describe": ("dynamodb:DescribeTable",),
+    "due": ("dynamodb:Query",),
+    "group": ("dynamodb:Query",),
+    "read": ("dynamodb:BatchGetItem",),
+    "change": ("dynamodb:PartiQLUpdate",),
+    "scan": ("dynamodb:Scan",),
+}
+"""IAM actions of each method; the shipped policy is exactly the sum of these tables."""
+
+# A statement that failed with one of these was not carried out, or may be repeated because its condition guards it.
+_AGAIN = frozenset(
+    {
+        "ThrottlingError",
+        "ProvisionedThroughputExceeded",
+        "RequestLimitExceeded",
+        "TransactionConflict",
+        "InternalServerError",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What became of a conditional change.
+
+    Attributes:
+        done: whether the row now is as wanted.
+        item: when a condition refused it: the row as it is; None where it is gone.
+        problem: when it could not be carried out at all: code and text.
+    """
+
+    done: bool
+    item: Item | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of keys (or items) and where the next one begins; None at the end.
+
+    Attributes:
+        read: rows that DynamoDB looked at.
+        units: read units consumed.
+    """
+
+    items: Sequence[Item]
+    next: Item | None
+    read: int
+    units: float
+
+
+class OutboxTable:
+    """Reads and changes the outbox table.
+
+    Args:
+        client: a boto3 DynamoDB client.
+        request: names of the table, its attributes and its indexes.
+        pause: waits the given number of seconds between resubmissions; tests replace it.
+    """
+
+    def __init__(
+        self, client: DynamoDBClient, request: OutboxRequest, pause: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._client = client
+        self._request = request
+        self._pause = pause
+        self.name = request.table
+        self.key_names: tuple[str, ...] = ()
+        self.arn = ""
+
+    def describe(self) -> None:
+        """Learn the table's key, and check that what the request names exists.
+
+        Raises:
+            BadInput: the table, its key or an index is not as the request says.
+            Transient, Refused: it could not be described.
+        """
+        try:
+            with calling("dynamodb:DescribeTable"):
+                table: Any = self._client.describe_table(TableName=self.name)["Table"]
+        except Refused as error:
+            if error.code == "ResourceNotFoundException":
+                raise BadInput(f"table: there is no table {self.name!r} in this account and region") from error
+            raise
+        self.arn = table["TableArn"]
+        self.key_names = _key_names(table["KeySchema"])
+        names = self._request.names
+        for field, wanted, position in (("names.key", names.key, 0), ("names.sort_key", names.sort_key, 1)):
+            actual = self.key_names[position] if len(self.key_names) > position else ""
+            if wanted and wanted != actual:
+                raise BadInput(f"{field}: the table's key is {', '.join(self.key_names)}, not {wanted!r}")
+        types = {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]}
+        self._check_index(table, types, "index", self._request.index, (names.line, "S"), (names.next_attempt, "N"))
+        if self._request.is_fifo:
+            if not names.group or not names.sequence:
+                raise BadInput("names: a FIFO topic needs names.group and names.sequence, to keep the order of groups")
+            self._check_index(
+                table, types, "group_index", self._request.group_index, (names.group_line, "S"), (names.sequence, "")
+            )
+
+    def _check_index(
+        self, table: Any, types: Mapping[str, str], field: str, name: str, *wanted: tuple[str, str]
+    ) -> None:
+        found = next((each for each in table.get("GlobalSecondaryIndexes", []) if each["IndexName"] == name), None)
+        keys = " and ".join(f"{attribute} ({kind or 'S or N'})" for attribute, kind in wanted)
+        remedy = f"add a global secondary index {name!r} keyed by {keys}; deployments/cloudformation/outbox.yaml has it"
+        if found is None:
+            raise BadInput(f"{field}: the table {self.name!r} has no index {name!r}: {remedy}")
+        schema = _key_names(found["KeySchema"])
+        fits = schema == tuple(attribute for attribute, _ in wanted) and all(
+            kind in ("", types.get(attribute)) for attribute, kind in wanted
+        )
+        if not fits:
+            raise BadInput(f"{field}: the index {name!r} has another key ({', '.join(schema)}): {remedy}")
+        if found.get("IndexStatus", "ACTIVE") not in ("ACTIVE", "UPDATING"):
+            raise Transient(f"the index {name!r} is still being built; the next run may find it ready")
+
+    def identity(self, item: Item) -> str:
+        """The id of a row, from any item that holds its key."""
+        return row_id(item, self.key_names)
+
+    def key_of(self, item: Item) -> Item:
+        """The table's key within an item."""
+        return {name: item[name] for name in self.key_names}
+
+    def due(
+        self, line: str, until: datetime | None, most: int, start: Item | None, after: datetime | None = None
+    ) -> Page:
+        """Keys of one partition of the index, the earliest first.
+
+        The index lags a little behind (eventual consistency), so nothing is decided from it.
+
+        Args:
+            line: the partition.
+            until: due at this time or earlier; None for all.
+            most: at most so many.
+            start: where the page before ended.
+            after: instead of `until`: due later than this.
+        """
+        names = self._request.names
+        condition, values = "#line = :line", {":line": {"S": line}}
+        attributes = {"#line": names.line}
+        moment = after or until
+        if moment:
+            condition += " AND #due > :due" if after else " AND #due <= :due"
+            attributes["#due"] = names.next_attempt
+            values[":due"] = {"N": f"{moment.timestamp():.3f}"}
+        return self._query(self._request.index, condition, attributes, values, most, start)
+
+    def group(self, group: str, most: int, start: Item | None = None) -> Page:
+        """Keys of a group's unfinished (and held) rows, in the order of the sequence."""
+        values = {":group": {"S": group}}
+        attributes = {"#group": self._request.names.group_line}
+        return self._query(self._request.group_index, "#group = :group", attributes, values, most, start)
+
+    def _query(
+        self, index: str, condition: str, names: Mapping[str, str], values: Mapping[str, Any], most: int, start: Any
+    ) -> Page:
+        request: dict[str, Any] = {
+            "TableName": self.name,
+            "IndexName": index,
+            "KeyConditionExpression": condition,
+            "ExpressionAttributeNames": dict(names),
+            "ExpressionAttributeValues": dict(values),
+            "Limit": most,
+            "ReturnConsumedCapacity": "TOTAL",
+        }
+        if start:
+            request["ExclusiveStartKey"] = start
+        with calling("dynamodb:Query"):
+            answer: Any = self._client.query(**request)
+        return _page([self.key_of(item) for item in answer["Items"]], answer)
+
+    def read(self, keys: Sequence[Item]) -> list[Item]:
+        """Rows by key, by consistent reads, at most 100; in no order. A row that is gone is missing.
+
+        Raises:
+            Transient: DynamoDB left keys unread after the resubmissions.
+        """
+        asked: list[Any] = [dict(key) for key in keys]
+        found: list[Item] = []
+        for attempt in range(_ROUNDS):
+            if not asked:
+                return found
+            with calling("dynamodb:BatchGetItem"):
+                answer: Any = self._client.batch_get_item(
+                    RequestItems={self.name: {"Keys": asked, "ConsistentRead": True}}
+                )
+            found += answer["Responses"].get(self.name, [])
+            asked = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
+            if asked:
+                self._pause(0.05 * 2**attempt)
+        if asked:
+            raise Transient("dynamodb:BatchGetItem left keys unread", operation="dynamodb:BatchGetItem")
+        return found
+
+    def change(self, changes: Sequence[Change]) -> list[Changed]:
+        """Carry out conditional changes, 25 a call, each with a condition of its own; results in order.
+
+        A change that was refused because our own first request had already made it counts as done.
+
+        Raises:
+            Transient, Refused: a call could not be made at all. Making all of them again is safe.
+        """
+        results: list[Changed] = []
+        for start in range(0, len(changes), WRITE_BATCH):
+            results += self._change(changes[start : start + WRITE_BATCH])
+        return results
+
+    def _change(self, changes: Sequence[Change]) -> list[Changed]:
+        results: dict[int, Changed] = {}
+        pending = list(range(len(changes)))
+        for attempt in range(_ROUNDS):
+            with calling("dynamodb:BatchExecuteStatement"):
+                answer: Any = self._client.batch_execute_statement(
+                    Statements=[statement(self.name, changes[index]) for index in pending]  # type: ignore[misc]
+                )
+            again: list[int] = []
+            for index, response in zip(pending, answer["Responses"], strict=True):
+                error = response.get("Error")
+                if error and error["Code"] in _AGAIN and attempt < _ROUNDS - 1:
+                    again.append(index)
+                else:
+                    results[index] = _changed(changes[index], error)
+            pending = again
+            if not pending:
+                break
+            self._pause(0.05 * 2**attempt)
+        return [results[index] for index in range(len(changes))]
+
+    def scan(self, segment: int, segments: int, start: Item | None, lines: Sequence[str]) -> Page:
+        """A page of rows that may be lost: they hold a message, are not Successful, and stand in none of the lines.
+
+        An item without the message's attribute is not taken for an outbox row: a table may hold other things.
+
+        Args:
+            segment, segments: which part of the table.
+            start: where the page before ended.
+            lines: the partitions of the index that are read.
+        """
+        names = self._request.names
+        values: dict[str, Any] = {f":l{n}": {"S": line} for n, line in enumerate(lines)}
+        values[":done"] = {"S": "Successful"}
+        attributes = {"#line": names.line, "#due": names.next_attempt, "#status": names.status}
+        wanted = dict.fromkeys(
+            (*self.key_names, names.status, names.line, names.next_attempt, names.claim, names.attempts, names.seen)
+        )
+        wanted |= dict.fromkeys(filter(None, (names.created, names.group)))
+        projection = []
+        for n, name in enumerate(wanted):
+            attributes[f"#p{n}"] = name
+            projection.append(f"#p{n}")
+        attributes["#message"] = names.message
+        request: dict[str, Any] = {
+            "TableName": self.name,
+            "Segment": segment,
+            "TotalSegments": segments,
+            "ProjectionExpression": ", ".join(projection),
+            "FilterExpression": "attribute_exists(#message) AND (attribute_not_exists(#status) OR #status <> :done)"
+            " AND (attribute_not_exists(#line) OR attribute_not_exists(#due)"
+            f" OR NOT #line IN ({', '.join(name for name in values if name != ':done')}))",
+            "ExpressionAttributeNames": attributes,
+            "ExpressionAttributeValues": values,
+            "ReturnConsumedCapacity": "TOTAL",
+        }
+        if start:
+            request["ExclusiveStartKey"] = start
+        with calling("dynamodb:Scan"):
+            answer: Any = self._client.scan(**request)
+        return _page(answer["Items"], answer)
+
+
+def pages(first: Page, following: Callable[[Item], Page]) -> Iterator[Page]:
+    """All pages from the first on."""
+    page = first
+    while True:
+        yield page
+        if page.next is None:
+            return
+        page = following(page.next)
+
+
+def _key_names(schema: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
+    ordered = sorted(schema, key=lambda each: each["KeyType"] != "HASH")
+    return tuple(each["AttributeName"] for each in ordered)
+
+
+def _page(items: Sequence[Item], answer: Any) -> Page:
+    units = float(answer.get("ConsumedCapacity", {}).get("CapacityUnits", 0.0))
+    return Page(items, answer.get("LastEvaluatedKey"), int(answer.get("ScannedCount", len(items))), units)
+
+
+def _changed(change: Change, error: Any) -> Changed:
+    if not error:
+        return Changed(True)
+    if error["Code"] != "ConditionalCheckFailed":
+        return Changed(False, problem=f"{error['Code']}: {error.get('Message', '')}")
+    item: Item | None = error.get("Item")
+    return Changed(item is not None and is_done(change, item), item=item)

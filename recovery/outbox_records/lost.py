@@ -1,0 +1,246 @@
+"""Searching for rows that nobody put in line: a scan in segments, rate-limited, that a later run takes up again."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from recovery.errors import Conflict, RepriseError
+from recovery.ledger import Record
+from recovery.outbox_records import changes
+from recovery.outbox_records.changes import Change
+from recovery.outbox_records.gateway import WRITE_BATCH, Page, pages
+from recovery.outbox_records.models import (
+    EXHAUSTED_LINE,
+    OPEN_LINE,
+    UNFINISHED,
+    Item,
+    Row,
+    lines,
+    number,
+    read_row,
+    written_at,
+)
+from recovery.outbox_records.reading import read_candidates
+from recovery.outbox_records.rules import Lost, judge_lost
+from recovery.outbox_records.work import Work
+from recovery.report import Entry
+
+PAGES_A_STEP = 8
+"""Pages of each segment (1 MB each) between two notes of how far the search has come."""
+_KEEP = timedelta(days=30)
+_END = "end"
+
+
+class Search:
+    """A search of the whole table, over as many runs as it takes.
+
+    Attributes:
+        began: when its first run began.
+        progress: by segment: the key at which it goes on, None at the beginning, or "end".
+        found: rows that it has put in line so far.
+        scanned: rows that DynamoDB looked at in this run.
+    """
+
+    def __init__(self, record: Record, began: datetime, progress: dict[int, Any], found: int) -> None:
+        self.record = record
+        self.began = began
+        self.progress = progress
+        self.found = found
+        self.scanned = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every segment was read to its end."""
+        return all(each == _END for each in self.progress.values())
+
+
+def begin(work: Work) -> Search:
+    """The search that an earlier run has left unfinished, else a new one.
+
+    Raises:
+        Transient, Refused: the ledger could not be read.
+    """
+    record = work.ledger.read_record(f"search#outbox_records#{work.table.name}", "state")
+    data = record.data
+    segments = work.policy.scan_segments
+    if data.get("progress") and data.get("segments") == segments:
+        progress = {int(segment): _decoded(each) for segment, each in data["progress"].items()}
+        search = Search(record, datetime.fromisoformat(data["began"]), progress, int(data["found"]))
+        if not search.is_over:
+            work.facts.append(f"the search goes on where an earlier run ended; begun {search.began:%Y-%m-%d %H:%M} UTC")
+            return search
+    return Search(record, work.started, dict.fromkeys(range(segments)), 0)
+
+
+def search_on(work: Work, search: Search) -> int:
+    """Read some pages of every segment, put lost rows in line, and note how far it came; rows put in line.
+
+    Raises:
+        Transient, Refused: some pages were not read; the search goes on there next time.
+    """
+    open_segments = [segment for segment, each in search.progress.items() if each != _END]
+    results = work.each(lambda segment: _search_segment(work, search, segment), open_segments)
+    found = sum(count for count, _ in results)
+    search.found += found
+    work.lost += found
+    _save(work, search)
+    for _, error in results:
+        if error is not None:
+            raise error
+    return found
+
+
+def _search_segment(work: Work, search: Search, segment: int) -> tuple[int, RepriseError | None]:
+    found = 0
+    for _ in range(PAGES_A_STEP):
+        start = search.progress[segment]
+        if start == _END or work.time_is_up:
+            break
+        try:
+            page = work.table.scan(segment, work.policy.scan_segments, start, _read_lines(work))
+            work.pace_scan.take(max(page.units, 0.5))
+            found += _put_in_line(work, [read_row(item, work.names, work.table.key_names) for item in page.items])
+        except RepriseError as error:
+            return found, error
+        search.scanned += page.read
+        search.progress[segment] = _END if page.next is None else page.next
+    return found, None
+
+
+def _read_lines(work: Work) -> list[str]:
+    return [*lines(work.request.shards, OPEN_LINE), *lines(work.request.shards, EXHAUSTED_LINE)]
+
+
+def _put_in_line(work: Work, rows: list[Row]) -> int:
+    now = work.now()
+    wanted: list[tuple[Row, Change | None, str, str]] = []
+    for row in rows:
+        written = written_at(row.item.get(work.names.created)) if work.names.created else None
+        seen = number(row.item.get(work.names.seen))
+        match judge_lost(row, written, seen, work.policy, now):
+            case Lost.ENLIST:
+                wanted.append((row, _enlistment(work, row, now), "enlist", "it stood in no line that is read"))
+            case Lost.NOTICE:
+                wanted.append((row, changes.noticed(row, work.names, now), "notice", _NOTICED))
+            case Lost.LEAVE if not row.known:
+                work.note([_entry(work, row, "leave", "its status is none of ours, so it is left alone", settled=True)])
+    if work.dry_run:
+        work.note(_entry(work, row, action, reason, settled=True) for row, _, action, reason in wanted)
+        return 0
+    found = 0
+    for start in range(0, len(wanted), WRITE_BATCH):
+        part = wanted[start : start + WRITE_BATCH]
+        results = work.table.change([change for _, change, _, _ in part if change is not None])
+        for (row, _, action, reason), result in zip(part, results, strict=True):
+            if result.done or result.problem:
+                found += result.done and action == "enlist"
+                work.note([_entry(work, row, action, result.problem or reason, settled=result.done)])
+    return found
+
+
+_NOTICED = "it has no status and no usable time: the next search that still finds it so puts it in line"
+
+
+def _enlistment(work: Work, row: Row, now: datetime) -> Change:
+    if row.line or row.due is not None:
+        return changes.realigned(row, work.names, work.request.shards, now)
+    return changes.enlisted(
+        row.key,
+        work.names,
+        identity=row.row_id,
+        shards=work.request.shards,
+        due=now,
+        group=row.text(work.names.group),
+        status=row.item.get(work.names.status),
+    )
+
+
+def find_far_ahead(work: Work) -> int:
+    """Rows due so far ahead that a clock must have been wrong are due now; how many.
+
+    Raises:
+        Transient, Refused: the table could not be read or written.
+    """
+    horizon = work.now() + timedelta(seconds=work.policy.horizon_seconds)
+    found = 0
+    for line in lines(work.request.shards):
+
+        def following(start: Item | None, line: str = line) -> Page:
+            return work.table.due(line, None, 100, start, after=horizon)
+
+        for page in pages(following(None), following):
+            rows = [each.row for each in read_candidates(work, page.items)]
+            far = [row for row in rows if row.known and row.status in UNFINISHED and _is_beyond(row, horizon)]
+            reason = "its next attempt was further away than any backoff: a clock was wrong, and it is due now"
+            results = (
+                []
+                if work.dry_run
+                else work.table.change(
+                    [changes.realigned(row, work.names, work.request.shards, work.now()) for row in far]
+                )
+            )
+            work.note(
+                _entry(work, row, "enlist", reason, settled=work.dry_run or results[n].done)
+                for n, row in enumerate(far)
+            )
+            found += sum(result.done for result in results)
+    work.lost += found
+    return found
+
+
+def _is_beyond(row: Row, horizon: datetime) -> bool:
+    return row.due is not None and row.due > horizon.timestamp()
+
+
+def _entry(work: Work, row: Row, action: str, reason: str, *, settled: bool) -> Entry:
+    return Entry(
+        key=row.row_id,
+        source=work.table.name,
+        action=action,
+        reason=reason,
+        rule="lost",
+        attempt=row.attempts,
+        budget=work.policy.budget,
+        settled=settled,
+    )
+
+
+# -- how far it came ---------------------------------------------------------------------------------------------
+
+
+def _save(work: Work, search: Search) -> None:
+    if work.dry_run:
+        return
+    data = {
+        "began": search.began.isoformat(),
+        "segments": work.policy.scan_segments,
+        "progress": {str(segment): _encoded(each) for segment, each in search.progress.items()},
+        "found": search.found,
+    }
+    record = search.record
+    try:
+        search.record = work.ledger.write_record(Record(record.pk, record.sk, data, record.version), work.now() + _KEEP)
+    except Conflict:
+        # Another search of the same table is under way. Both are right; the later one notes how far it came.
+        search.record = work.ledger.read_record(record.pk, record.sk)
+
+
+def _encoded(key: Any) -> Any:
+    if not isinstance(key, Mapping):
+        return key
+    return {
+        name: {kind: base64.b64encode(bytes(raw)).decode() if kind == "B" else raw for kind, raw in value.items()}
+        for name, value in key.items()
+    }
+
+
+def _decoded(key: Any) -> Any:
+    if not isinstance(key, Mapping):
+        return key
+    return {
+        name: {kind: base64.b64decode(raw) if kind == "B" else raw for kind, raw in value.items()}
+        for name, value in key.items()
+    }

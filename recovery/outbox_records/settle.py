@@ -1,0 +1,215 @@
+"""Writing down what became of rows: marks, exhausted rows with their alerts, and what somebody else had finished."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import timedelta
+
+from recovery.alerts import Alert, Announced
+from recovery.errors import RepriseError
+from recovery.outbox_records import changes
+from recovery.outbox_records.gateway import WRITE_BATCH, Changed
+from recovery.outbox_records.models import Fault, Held, NotSent, Outcome, Sent
+from recovery.outbox_records.policy import ExhaustedHead
+from recovery.outbox_records.rules import Action, Verdict, after_failure
+from recovery.outbox_records.work import PATH, Candidate, Round, Work
+
+
+def resolve(work: Work, candidate: Candidate, outcome: Outcome) -> None:
+    """Decide what follows from a publish, and prepare the change that says so."""
+    row, names, now = candidate.row, work.names, work.now()
+    candidate.outcome = outcome
+    if isinstance(outcome, Sent):
+        candidate.change = changes.delivered(row, names, candidate.token, outcome.message_id, now, work.keep)
+        return
+    if isinstance(outcome, Held):
+        candidate.verdict = Verdict(Action.WAIT, "held", outcome.reason)
+        candidate.change = changes.released(row, names, candidate.token)
+        return
+    verdict = candidate.verdict = after_failure(row, outcome, work.policy, now, work.draw())
+    if verdict.action is not Action.EXHAUST:
+        counts = outcome.fault is not Fault.TOPIC
+        candidate.change = changes.failed(
+            row,
+            names,
+            candidate.token,
+            error=verdict.error,
+            kind=verdict.kind,
+            due=verdict.due or now,
+            attempts=row.attempts + (1 if counts else 0),
+        )
+
+
+def resolve_stopped(work: Work, candidate: Candidate, failure: NotSent) -> None:
+    """Not tried, because its topic takes nothing: the row shows the topic's error, and its attempts stay."""
+    resolve(work, candidate, NotSent(Fault.TOPIC, failure.code, failure.text))
+
+
+def prepare(work: Work, candidate: Candidate) -> None:
+    """The change of a row that is not published: tidied, listed, or put into its group's index."""
+    row, names = candidate.row, work.names
+    if candidate.verdict.action is Action.TIDY:
+        candidate.change = changes.tidied(row, names, work.now(), work.keep)
+    elif candidate.verdict.action is Action.LIST:
+        candidate.change = changes.listed(row, names)
+    elif candidate.verdict.action is Action.GROUP:
+        candidate.change = changes.grouped(row, names, row.text(names.group))
+
+
+def write(work: Work, candidates: Sequence[Candidate]) -> None:
+    """Write the prepared changes, on the run's threads. Writing them again is safe.
+
+    Raises:
+        Transient, Refused: some were not written; they are not settled.
+    """
+    waiting = [each for each in candidates if each.change is not None and not each.settled]
+    batches = [waiting[start : start + WRITE_BATCH] for start in range(0, len(waiting), WRITE_BATCH)]
+    failures = [error for error in work.each(lambda batch: _try_write(work, batch), batches) if error]
+    if failures:
+        raise failures[0]
+
+
+def _try_write(work: Work, batch: Sequence[Candidate]) -> RepriseError | None:
+    try:
+        write_batch(work, batch)
+    except RepriseError as error:
+        return error
+    return None
+
+
+def write_batch(work: Work, batch: Sequence[Candidate]) -> None:
+    """Write the changes of at most 25 rows by one call.
+
+    Raises:
+        Transient, Refused: the call could not be made.
+    """
+    ready = [each for each in batch if each.change is not None]
+    try:
+        results = work.table.change([each.change for each in ready if each.change is not None])
+    except RepriseError as error:
+        for each in ready:
+            each.trouble = _not_written(each, str(error))
+        raise
+    for candidate, result in zip(ready, results, strict=True):
+        _take_result(candidate, result)
+
+
+def _take_result(candidate: Candidate, result: Changed) -> None:
+    if result.problem:
+        candidate.trouble = _not_written(candidate, result.problem)
+        return
+    candidate.settled = True
+    candidate.trouble = ""
+    if result.done:
+        return
+    verdict = candidate.verdict
+    sent = isinstance(candidate.outcome, Sent)
+    if result.item is None:
+        what = "it was published, and deleted while in flight" if sent else "it was deleted while in flight"
+        candidate.verdict = Verdict(verdict.action if sent else Action.PASS, "deleted", what)
+    elif sent:
+        candidate.verdict = Verdict(
+            Action.DELIVER,
+            "changed-in-flight",
+            "it was published, but changed while in flight, so its status was not written",
+            next_step="do not write a row that is InFlight; what it holds now goes out as a row of its own",
+        )
+    else:
+        candidate.verdict = Verdict(
+            Action.PASS, "changed", "somebody changed it meanwhile; the next pass decides again"
+        )
+
+
+def _not_written(candidate: Candidate, problem: str) -> str:
+    if isinstance(candidate.outcome, Sent):
+        return (
+            f"it was published, but its status could not be written ({problem}); when its lease ends it is published"
+            " a second time, with the same row id"
+        )
+    return f"its status could not be written ({problem}); it falls due again by itself"
+
+
+# -- exhausted rows ----------------------------------------------------------------------------------------------
+
+
+def exhaust(work: Work, round_: Round) -> None:
+    """Announce the groups of exhausted rows, then mark the rows. Where a group could not be announced, its rows stay
+    due, so that no run forgets to tell.
+
+    Raises:
+        Transient, Refused: some marks could not be written.
+    """
+    by_group: dict[str, list[Candidate]] = defaultdict(list)
+    for candidate in round_.of(Action.EXHAUST):
+        if candidate.change is None:
+            by_group[candidate.verdict.group].append(candidate)
+    for group, candidates in by_group.items():
+        trouble = _announce(work, group, candidates)
+        for candidate in candidates:
+            _prepare_exhausted(work, candidate, trouble)
+    write(work, [each for each in round_.candidates if each.change is not None and not each.settled])
+
+
+def _prepare_exhausted(work: Work, candidate: Candidate, trouble: str) -> None:
+    row, verdict, now = candidate.row, candidate.verdict, work.now()
+    attempts = row.attempts + (1 if candidate.token else 0)
+    if not trouble:
+        candidate.change = changes.exhausted(
+            row,
+            work.names,
+            candidate.token,
+            error=verdict.error,
+            kind=verdict.kind,
+            attempts=attempts,
+            now=now,
+            leave_group=work.policy.exhausted_head is ExhaustedHead.SKIP,
+        )
+        return
+    due = now + work.policy.backoff.delay(max(1, attempts), work.draw())
+    candidate.change = changes.failed(
+        row, work.names, candidate.token, error=verdict.error, kind=verdict.kind, due=due, attempts=attempts
+    )
+    candidate.verdict = Verdict(
+        Action.RETRY,
+        verdict.rule,
+        f"it would be exhausted ({verdict.reason}), but {trouble}; it stays due until people are told",
+        kind=verdict.kind,
+        group=verdict.group,
+        error=verdict.error,
+        due=due,
+    )
+
+
+def _announce(work: Work, group: str, candidates: Sequence[Candidate]) -> str:
+    """Tell people about a group of exhausted rows; "" when they are told, else why not."""
+    if group in work.announced:
+        return ""
+    verdict = candidates[0].verdict
+    holding = [each for each in candidates if each.group] and work.policy.exhausted_head is ExhaustedHead.HOLD
+    lines = [
+        f"{len(candidates)} or more rows of the outbox table {work.table.name} are Exhausted: not published any more.",
+        f"Why: {verdict.reason}",
+        f"Kind: {verdict.kind or '-'}. Error: {verdict.error or '-'}",
+        f"Rows: {', '.join(each.row.row_id for each in candidates[:5])}",
+        f"What to do: {verdict.next_step or '-'}.",
+    ]
+    if holding:
+        lines.append("The rows behind them in their FIFO groups wait (exhausted_head=hold).")
+    alert = Alert(
+        path=PATH,
+        source=work.table.name,
+        group=group,
+        subject=f"Outbox {work.table.name}: exhausted rows ({verdict.kind or 'unknown'})",
+        text="\n".join(lines),
+        count=len(candidates),
+    )
+    try:
+        told = work.alerts.announce(alert, work.now(), timedelta(seconds=work.policy.alert_window_seconds))
+    except RepriseError as error:
+        work.complain(f"the alert about exhausted rows could not be sent: {error}")
+        return "the alert could not be sent"
+    if told is Announced.ELSEWHERE:
+        return "another worker is telling people right now"
+    work.announced.add(group)
+    return ""

@@ -1,0 +1,188 @@
+"""The table's stream: new rows without a status are put in line as soon as they are written. Plain functions.
+
+A reader keeps its positions in memory and begins at the end of the stream: `find_lost` finds what no reader saw. At
+most two readers should share a shard (AWS throttles a third), so whoever calls this holds a lease on the stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from recovery.aws import calling
+from recovery.errors import RepriseError
+from recovery.outbox_records import changes
+from recovery.outbox_records.gateway import OutboxTable
+from recovery.outbox_records.models import lines, number, row_id
+from recovery.outbox_records.policy import OutboxRequest
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodbstreams import DynamoDBStreamsClient
+
+ACTIONS = {
+    "follow": ("dynamodb:DescribeStream", "dynamodb:GetShardIterator"),
+    "read": ("dynamodb:GetRecords", "dynamodb:GetShardIterator"),
+    "enlist": ("dynamodb:PartiQLUpdate",),
+    "earliest_due": ("dynamodb:BatchGetItem", "dynamodb:Query"),
+}
+"""IAM actions of each function; the shipped policy is exactly the sum of these tables."""
+
+Record = Mapping[str, Any]
+_LOST_PLACE = frozenset({"ExpiredIteratorException", "TrimmedDataAccessException"})
+
+
+@dataclass(slots=True)
+class Positions:
+    """Where a reader stands in a stream.
+
+    Attributes:
+        arn: the stream.
+        iterators: of the shards being read, by shard.
+        last: the last sequence number read, by shard, from which a lost iterator is made anew.
+        done: shards that were read to their end; their children are read after them.
+    """
+
+    arn: str
+    iterators: dict[str, str] = field(default_factory=dict)
+    last: dict[str, str] = field(default_factory=dict)
+    done: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Enlisted:
+    """What became of a batch of stream records.
+
+    Attributes:
+        inserted: INSERTs of rows, whoever put them in line: reason enough to ring.
+        put_in_line: those that had no status and were put in line now.
+        others: INSERTs that are not outbox rows (no message attribute).
+    """
+
+    inserted: int
+    put_in_line: int
+    others: int
+
+
+def follow(client: DynamoDBStreamsClient, positions: Positions) -> None:
+    """Find shards that are not read yet. A new reader begins at the end; a shard whose parent it has read, at its
+    beginning. Call it at the start, whenever a shard ends, and every minute or so.
+
+    Raises:
+        Transient, Refused: the stream could not be described.
+    """
+    shards: list[Any] = []
+    start: dict[str, str] = {}
+    while True:
+        with calling("dynamodb:DescribeStream"):
+            described: Any = client.describe_stream(StreamArn=positions.arn, **start)["StreamDescription"]  # type: ignore[arg-type]
+        shards += described["Shards"]
+        if "LastEvaluatedShardId" not in described:
+            break
+        start = {"ExclusiveStartShardId": described["LastEvaluatedShardId"]}
+    is_new = not positions.iterators and not positions.done
+    present = {shard["ShardId"] for shard in shards}
+    positions.done &= present  # a shard is listed for a day; what is gone need not be remembered
+    for shard in shards:
+        name, parent = shard["ShardId"], shard.get("ParentShardId", "")
+        if name in positions.iterators or name in positions.done:
+            continue
+        if is_new and "EndingSequenceNumber" in shard["SequenceNumberRange"]:
+            positions.done.add(name)  # closed before we came
+        elif parent in present and parent not in positions.done:
+            continue  # the parent's records come first
+        else:
+            positions.iterators[name] = _iterator(client, positions, name, "LATEST" if is_new else "TRIM_HORIZON")
+
+
+def read(client: DynamoDBStreamsClient, positions: Positions, most: int = 1_000) -> list[Record]:
+    """The next records of every shard that is being read, and where to go on. An iterator that was lost is made anew.
+
+    Raises:
+        Transient, Refused: some shards could not be read; the positions say how far it came.
+    """
+    found: list[Record] = []
+    for shard in list(positions.iterators):
+        try:
+            with calling("dynamodb:GetRecords"):
+                answer: Any = client.get_records(ShardIterator=positions.iterators[shard], Limit=most)
+        except RepriseError as error:
+            if error.code not in _LOST_PLACE:
+                raise
+            trimmed = error.code.startswith("Trimmed") or shard not in positions.last
+            kind = "TRIM_HORIZON" if trimmed else "AFTER_SEQUENCE_NUMBER"
+            positions.iterators[shard] = _iterator(client, positions, shard, kind)
+            continue
+        found += answer["Records"]
+        if answer["Records"]:
+            positions.last[shard] = answer["Records"][-1]["dynamodb"]["SequenceNumber"]
+        following = answer.get("NextShardIterator")
+        if following:
+            positions.iterators[shard] = following
+        else:
+            del positions.iterators[shard]
+            positions.last.pop(shard, None)
+            positions.done.add(shard)
+    return found
+
+
+def _iterator(client: DynamoDBStreamsClient, positions: Positions, shard: str, kind: str) -> str:
+    place: Any = {"ShardIteratorType": kind}
+    if kind == "AFTER_SEQUENCE_NUMBER":
+        place["SequenceNumber"] = positions.last[shard]
+    with calling("dynamodb:GetShardIterator"):
+        return client.get_shard_iterator(StreamArn=positions.arn, ShardId=shard, **place)["ShardIterator"]
+
+
+def enlist(table: OutboxTable, request: OutboxRequest, records: Sequence[Record], now: datetime) -> Enlisted:
+    """Put new rows without a status in line, by a condition that no status stands there yet. Repeating it is safe.
+
+    Args:
+        table: described already.
+        request: names, shards, and the grace of a service that publishes by itself: it delays the first attempt.
+        records: stream records as GetRecords gives them, with their new images.
+        now: aware, UTC.
+
+    Raises:
+        Transient, Refused: some rows were not put in line; `find_lost` finds them.
+    """
+    names = request.names
+    inserted = others = 0
+    wanted: dict[str, changes.Change] = {}
+    for record in records:
+        if record.get("eventName") != "INSERT":
+            continue
+        image = record["dynamodb"].get("NewImage", {})
+        if names.message not in image:
+            others += 1
+            continue
+        inserted += 1
+        if names.status in image:
+            continue
+        key = record["dynamodb"]["Keys"]
+        identity = row_id(key, table.key_names)
+        group = image.get(names.group, {}) if names.group else {}
+        wanted[identity] = changes.enlisted(
+            table.key_of(key),
+            names,
+            identity=identity,
+            shards=request.shards,
+            due=now + timedelta(seconds=request.policy.grace_seconds),
+            group=str(group["S"]) if "S" in group else "",
+        )
+    results = table.change(list(wanted.values()))
+    return Enlisted(inserted, sum(result.done for result in results), others)
+
+
+def earliest_due(table: OutboxTable, request: OutboxRequest) -> datetime | None:
+    """When the next row falls due (or its lease ends); None when nothing is unfinished.
+
+    Raises:
+        Transient, Refused: the index could not be read.
+    """
+    keys = [key for line in lines(request.shards) for key in table.due(line, None, 1, None).items]
+    if not keys:
+        return None
+    moments = [number(item.get(request.names.next_attempt)) for item in table.read(keys)]
+    return min((datetime.fromtimestamp(each, UTC) for each in moments if each is not None), default=None)

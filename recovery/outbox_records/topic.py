@@ -1,0 +1,121 @@
+"""The outbox's topic, and the numbers and alarms of CloudWatch: gateways of this path beside its table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from recovery.aws import calling, is_throttle
+from recovery.errors import OutcomeUnknown, RepriseError
+from recovery.outbox_records.message import Message
+from recovery.outbox_records.models import Fault, NotSent, Outcome, Sent
+from recovery.outbox_records.rules import blame_call, blame_entry
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_sns import SNSClient
+
+_THROTTLE_ROUNDS = 4
+
+ACTIONS = {
+    "publish": ("sns:Publish",),
+    "is_alarmed": ("cloudwatch:DescribeAlarms",),
+    "put_metrics": ("cloudwatch:PutMetricData",),
+}
+"""IAM actions of each method; the shipped policy is exactly the sum of these tables."""
+
+
+class Topic:
+    """Publishes to the outbox's topic.
+
+    Args:
+        client: a boto3 SNS client whose own retries are off, so that nobody repeats a publish unseen.
+        arn: the topic.
+        pause: waits the given number of seconds after a throttle; tests replace it.
+    """
+
+    def __init__(self, client: SNSClient, arn: str, pause: Callable[[float], None] = time.sleep) -> None:
+        self._client = client
+        self.arn = arn
+        self._pause = pause
+
+    def publish(self, messages: Sequence[Message]) -> list[Outcome]:
+        """Publish up to ten messages of at most the topic's bytes in all; what became of each, in order.
+
+        What certainly was not carried out because of a throttle is repeated after a pause, a few times. A batch that
+        is refused for what stands in one of its messages is split, so that the others go out.
+        """
+        outcomes: dict[int, Outcome] = {}
+        pending = list(range(len(messages)))
+        for attempt in range(_THROTTLE_ROUNDS):
+            found = self._publish([messages[index] for index in pending])
+            outcomes |= dict(zip(pending, found, strict=True))
+            pending = [index for index in pending if _is_throttled(outcomes[index])]
+            if not pending or attempt == _THROTTLE_ROUNDS - 1:
+                break
+            self._pause(0.25 * 2**attempt)
+        return [outcomes[index] for index in range(len(messages))]
+
+    def _publish(self, messages: Sequence[Message]) -> list[Outcome]:
+        entries: Any = [message.entry(str(number)) for number, message in enumerate(messages)]
+        try:
+            with calling("sns:PublishBatch"):
+                answer = self._client.publish_batch(TopicArn=self.arn, PublishBatchRequestEntries=entries)
+        except RepriseError as error:
+            fault = blame_call(error.code, str(error), unread=isinstance(error, OutcomeUnknown), entries=len(messages))
+            if fault is None:
+                return [outcome for message in messages for outcome in self._publish([message])]
+            return [NotSent(fault, error.code, _without_operation(error))] * len(messages)
+        results: dict[str, Outcome] = {each["Id"]: Sent(each["MessageId"]) for each in answer.get("Successful", [])}
+        for failed in answer.get("Failed", []):
+            code, text = str(failed.get("Code", "")), str(failed.get("Message", ""))
+            results[str(failed["Id"])] = NotSent(blame_entry(code, text), code, f"{code}: {text}")
+        silent = NotSent(Fault.UNKNOWN, "", "the answer does not say what became of this message")
+        return [results.get(str(number), silent) for number in range(len(messages))]
+
+
+class Watch:
+    """CloudWatch: the alarm that opens the circuit, and the numbers of a run.
+
+    Args:
+        client: a boto3 CloudWatch client.
+        namespace: of the metrics; "" publishes none.
+    """
+
+    def __init__(self, client: CloudWatchClient, namespace: str) -> None:
+        self._client = client
+        self._namespace = namespace
+
+    def is_alarmed(self, alarm: str) -> bool | None:
+        """Whether an alarm is in ALARM; None where there is no such alarm."""
+        with calling("cloudwatch:DescribeAlarms"):
+            answer: Any = self._client.describe_alarms(AlarmNames=[alarm], AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+        found = [*answer.get("MetricAlarms", []), *answer.get("CompositeAlarms", [])]
+        return found[0]["StateValue"] == "ALARM" if found else None
+
+    def put_metrics(self, table: str, values: Mapping[str, tuple[float, str]], now: datetime) -> None:
+        """Publish numbers of a table, each with its CloudWatch unit. Not repeated when the answer is lost."""
+        if not self._namespace or not values:
+            return
+        data: list[Any] = [
+            {
+                "MetricName": name,
+                "Dimensions": [{"Name": "Table", "Value": table}],
+                "Timestamp": now,
+                "Value": value,
+                "Unit": unit,
+            }
+            for name, (value, unit) in values.items()
+        ]
+        with calling("cloudwatch:PutMetricData"):
+            self._client.put_metric_data(Namespace=self._namespace, MetricData=data)
+
+
+def _is_throttled(outcome: Outcome) -> bool:
+    return isinstance(outcome, NotSent) and is_throttle(outcome.code)
+
+
+def _without_operation(error: RepriseError) -> str:
+    return str(error).removeprefix(f"{error.operation}: ")
