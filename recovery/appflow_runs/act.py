@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from recovery.appflow_runs.look import diagnosed, rules_of, verdict_on
+from recovery.appflow_runs.causes import diagnosed
+from recovery.appflow_runs.look import rules_of, verdict_on
 from recovery.appflow_runs.models import Attempt, History, Means
 from recovery.appflow_runs.records import save
 from recovery.appflow_runs.rules import LOOK_AGAIN

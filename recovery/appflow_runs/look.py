@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from recovery.appflow_runs.causes import diagnosed
 from recovery.appflow_runs.deactivation import approaching
 from recovery.appflow_runs.gateway import Summary
 from recovery.appflow_runs.memory import Memory, up_to_date
@@ -16,7 +17,6 @@ from recovery.appflow_runs.models import (
     TWIN_PREFIX,
     FlowFacts,
     History,
-    Means,
     Run,
     RunStatus,
     Trigger,
@@ -30,13 +30,9 @@ from recovery.errors import BadInput, Refused, RepriseError, Transient
 from recovery.failures import (
     DEFAULT_RULES,
     Diagnosis,
-    Evidence,
     Kind,
     RuleSet,
-    diagnose,
-    fingerprint,
     load_rules,
-    normalise,
 )
 
 LAG = timedelta(minutes=10)
@@ -215,27 +211,6 @@ def _needs_description(item: Item, facts: FlowFacts) -> bool:
         return True
     newest = facts.runs[0]
     return newest.status is RunStatus.ERROR or bool(newest.failed_records)
-
-
-def diagnosed(facts: FlowFacts, history: History, rules: RuleSet) -> tuple[FlowFacts, str]:
-    """The facts with the diagnosis of the latest failure, be it the flow's own or its twin's, and its group."""
-    newest = facts.runs[0] if facts.runs else None
-    last = history.last
-    if newest is None or newest.status is not RunStatus.ERROR:
-        return facts, ""
-    twin = facts.twin_runs[0] if facts.twin_runs else None
-    if twin is not None and twin.status is RunStatus.ERROR:
-        diagnosis, error = diagnose_run(twin, rules)
-    elif last and last.means is Means.TWIN and last.failed_run == newest.id and last.diagnosis is not None:
-        diagnosis, error = last.diagnosis, last.error
-    else:
-        diagnosis, error = diagnose_run(newest, rules)
-    return replace(facts, diagnosis=diagnosis, error=error), fingerprint(diagnosis.kind, error)
-
-
-def diagnose_run(run: Run, rules: RuleSet) -> tuple[Diagnosis, str]:
-    """Why a run failed, and its normalised error text."""
-    return diagnose(Evidence(error=run.message, source="appflow"), rules), normalise(run.message)
 
 
 def rules_of(policy: AppFlowPolicy) -> RuleSet:

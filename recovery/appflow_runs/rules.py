@@ -46,7 +46,7 @@ _CAUSES = {
     Kind.AUTH_FAILURE: "renew the credentials or permissions of its connector profile",
     Kind.VALIDATION_ERROR: "correct the flow's fields, mapping or limits",
     Kind.BAD_PAYLOAD: "correct the data in the source, or the flow's mapping",
-    Kind.CODE_BUG: "report the connector's error to its maker",
+    Kind.CODE_BUG: "correct the flow's mapping or filters, or report the connector's error to its maker",
 }
 
 

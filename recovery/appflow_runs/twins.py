@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from recovery.appflow_runs.causes import diagnose_run
 from recovery.appflow_runs.gateway import LEDGER_TAG, TWIN_TAG, Summary, plain
-from recovery.appflow_runs.look import diagnose_run, rules_of
+from recovery.appflow_runs.look import rules_of
 from recovery.appflow_runs.memory import Memory
 from recovery.appflow_runs.models import PATH, Attempt, Means, Run, RunStatus
 from recovery.appflow_runs.records import save

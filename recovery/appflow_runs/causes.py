@@ -1,0 +1,41 @@
+"""Why a run failed: the shared diagnosis, and what AppFlow means by words that mean something else elsewhere. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from recovery.appflow_runs.models import FlowFacts, History, Means, Run, RunStatus
+from recovery.failures import Diagnosis, Evidence, Kind, RuleSet, diagnose, fingerprint, normalise
+
+# A quota of AppFlow or of the source (runs a month, records a run, storage) stays used up until a person raises it or
+# frees it; one that is counted by the minute is a throttle like any other.
+_QUOTA = re.compile(r"\bquota|service\s?quota|quotaexceeded", re.IGNORECASE)
+_BY_TIME = re.compile(
+    r"\bper[ _-]?(?:\d+[ _-]?)?(?:second|minute|hour|user)|\brate\b|\b429\b|too many requests", re.IGNORECASE
+)
+
+
+def diagnose_run(run: Run, rules: RuleSet) -> tuple[Diagnosis, str]:
+    """Why a run failed, and its normalised error text."""
+    found = diagnose(Evidence(error=run.message, source="appflow"), rules)
+    if found.kind is Kind.THROTTLED and _QUOTA.search(run.message) and not _BY_TIME.search(run.message):
+        reason = "A quota is used up, and waiting does not bring it back."
+        found = replace(found, kind=Kind.VALIDATION_ERROR, transient=False, rule="appflow.quota", reason=reason)
+    return found, normalise(run.message)
+
+
+def diagnosed(facts: FlowFacts, history: History, rules: RuleSet) -> tuple[FlowFacts, str]:
+    """The facts with the diagnosis of the latest failure, be it the flow's own or its twin's, and its group."""
+    newest = facts.runs[0] if facts.runs else None
+    last = history.last
+    if newest is None or newest.status is not RunStatus.ERROR:
+        return facts, ""
+    twin = facts.twin_runs[0] if facts.twin_runs else None
+    if twin is not None and twin.status is RunStatus.ERROR:
+        diagnosis, error = diagnose_run(twin, rules)
+    elif last and last.means is Means.TWIN and last.failed_run == newest.id and last.diagnosis is not None:
+        diagnosis, error = last.diagnosis, last.error
+    else:
+        diagnosis, error = diagnose_run(newest, rules)
+    return replace(facts, diagnosis=diagnosis, error=error), fingerprint(diagnosis.kind, error)
