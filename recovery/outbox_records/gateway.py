@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from recovery.aws import calling
 from recovery.errors import BadInput, Refused, Transient
 from recovery.outbox_records.changes import Change, is_done, statement
-from recovery.outbox_records.models import Item, row_id
+from recovery.outbox_records.models import Item, number, row_id
 from recovery.outbox_records.policy import OutboxRequest
 
 if TYPE_CHECKING:
@@ -65,12 +65,14 @@ class Page:
     Attributes:
         read: rows that DynamoDB looked at.
         units: read units consumed.
+        first_due: of an index page: the sort key of its first row.
     """
 
     items: Sequence[Item]
     next: Item | None
     read: int
     units: float
+    first_due: float | None = None
 
 
 class OutboxTable:
@@ -193,7 +195,9 @@ class OutboxTable:
             request["ExclusiveStartKey"] = start
         with calling("dynamodb:Query"):
             answer: Any = self._client.query(**request)
-        return _page([self.key_of(item) for item in answer["Items"]], answer)
+        first = answer["Items"][:1]
+        due = number(first[0].get(self._request.names.next_attempt)) if first else None
+        return _page([self.key_of(item) for item in answer["Items"]], answer, due)
 
     def read(self, keys: Sequence[Item]) -> list[Item]:
         """Rows by key, by consistent reads, at most 100; in no order. A row that is gone is missing.
@@ -309,9 +313,9 @@ def _key_names(schema: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
     return tuple(each["AttributeName"] for each in ordered)
 
 
-def _page(items: Sequence[Item], answer: Any) -> Page:
+def _page(items: Sequence[Item], answer: Any, first_due: float | None = None) -> Page:
     units = float(answer.get("ConsumedCapacity", {}).get("CapacityUnits", 0.0))
-    return Page(items, answer.get("LastEvaluatedKey"), int(answer.get("ScannedCount", len(items))), units)
+    return Page(items, answer.get("LastEvaluatedKey"), int(answer.get("ScannedCount", len(items))), units, first_due)
 
 
 def _changed(change: Change, error: Any) -> Changed:

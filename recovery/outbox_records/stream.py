@@ -15,7 +15,7 @@ from recovery.aws import calling
 from recovery.errors import RepriseError
 from recovery.outbox_records import changes
 from recovery.outbox_records.gateway import OutboxTable
-from recovery.outbox_records.models import lines, number, row_id
+from recovery.outbox_records.models import lines, row_id
 from recovery.outbox_records.policy import OutboxRequest
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ ACTIONS = {
     "follow": ("dynamodb:DescribeStream", "dynamodb:GetShardIterator"),
     "read": ("dynamodb:GetRecords", "dynamodb:GetShardIterator"),
     "enlist": ("dynamodb:PartiQLUpdate",),
-    "earliest_due": ("dynamodb:BatchGetItem", "dynamodb:Query"),
+    "earliest_due": ("dynamodb:Query",),
 }
 """IAM actions of each function; the shipped policy is exactly the sum of these tables."""
 
@@ -176,13 +176,12 @@ def enlist(table: OutboxTable, request: OutboxRequest, records: Sequence[Record]
 
 
 def earliest_due(table: OutboxTable, request: OutboxRequest) -> datetime | None:
-    """When the next row falls due (or its lease ends); None when nothing is unfinished.
+    """When the next row falls due (or its lease ends), as the index has it; None when nothing is unfinished.
 
     Raises:
         Transient, Refused: the index could not be read.
     """
-    keys = [key for line in lines(request.shards) for key in table.due(line, None, 1, None).items]
-    if not keys:
-        return None
-    moments = [number(item.get(request.names.next_attempt)) for item in table.read(keys)]
-    return min((datetime.fromtimestamp(each, UTC) for each in moments if each is not None), default=None)
+    moments = [table.due(line, None, 1, None).first_due for line in lines(request.shards)]
+    # A clock far in the future is no time; `find_lost` mends such a row.
+    known = [each for each in moments if each is not None and each < 1e11]
+    return datetime.fromtimestamp(min(known), UTC) if known else None

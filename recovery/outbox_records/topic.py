@@ -102,7 +102,7 @@ class Watch:
         data: list[Any] = [
             {
                 "MetricName": name,
-                "Dimensions": [{"Name": "Table", "Value": table}],
+                "Dimensions": [{"Name": "Path", "Value": "outbox_records"}, {"Name": "Source", "Value": table}],
                 "Timestamp": now,
                 "Value": value,
                 "Unit": unit,

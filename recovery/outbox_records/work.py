@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from recovery.archive import encode
 from recovery.aws import THREADS
+from recovery.errors import RepriseError
 from recovery.outbox_records.changes import Change
 from recovery.outbox_records.circuit import Circuit
 from recovery.outbox_records.due import DueKeys
@@ -275,6 +276,23 @@ class Round:
     def to_send(self) -> int:
         """Rows to be published."""
         return len(self.of(Action.DELIVER))
+
+    @property
+    def to_mark(self) -> int:
+        """Rows whose mark is still to be written."""
+        prepared = sum(each.change is not None and not each.settled for each in self.candidates)
+        return prepared + len([each for each in self.of(Action.TIDY, Action.LIST, Action.GROUP) if not each.change])
+
+    @property
+    def to_exhaust(self) -> int:
+        """Rows that are not published any more."""
+        return len(self.of(Action.EXHAUST))
+
+    def give_up(self, error: RepriseError) -> None:
+        """A step could not be done: what it left unsettled says so, where nothing better is known yet."""
+        for each in self.candidates:
+            if not each.settled and not each.trouble:
+                each.trouble = f"it stays as it is, and falls due again by itself: {error}"
 
     def __repr__(self) -> str:
         return f"Round({self.count} rows)"
