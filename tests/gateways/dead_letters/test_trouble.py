@@ -1,0 +1,405 @@
+"""When AWS does a part of what it was asked, refuses, or answers too late: letters stay, and the next run goes on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from recovery.cases import State
+from recovery.dead_letters import judge, run, sending, settle
+from recovery.dead_letters.batch import Batch
+from recovery.dead_letters.policy import DeadLetterPolicy
+from recovery.dead_letters.work import Work
+from recovery.errors import Transient
+from recovery.report import RecoveryReport
+from tests.letters_world import AUTH, ERROR, INVALID, POLICY, TIMEOUT, LettersWorld, Pair, text
+
+
+def fault(world: LettersWorld, service: str, operation: str, kind: str = "error", **rule: Any) -> None:
+    world.aws.fault(kind, service=service, operation=operation, **rule)
+
+
+def denied(world: LettersWorld, service: str, operation: str, **rule: Any) -> None:
+    code = {"dynamodb": "AccessDeniedException", "sns": "AuthorizationError"}.get(service, "AccessDenied")
+    fault(
+        world, service, operation, code="AccessDeniedException" if service == "dynamodb" else code, status=403, **rule
+    )
+
+
+def judged(world: LettersWorld, work: Work, pair: Pair, policy: DeadLetterPolicy = POLICY) -> Batch:
+    """The first half of a round."""
+    [queue] = run.find_queues(work, world.request(pair.dead, policy=policy))
+    batch = judge.receive(work, queue, policy)
+    judge.look_up(work, batch)
+    judge.diagnose_letters(work, batch)
+    judge.decide_letters(work, batch)
+    return batch
+
+
+# -- sends ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [403, 500], ids=["throttled", "inner error"])
+@pytest.mark.parametrize("executed", [False, True], ids=["not stored", "stored"])
+def test_a_part_of_a_send_fails(world: LettersWorld, status: int, executed: bool) -> None:
+    """What was not sent stays and is sent by the next run; a copy more only where SQS did what it said it did not."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT] * 5)
+    code = "RequestThrottled" if status == 403 else "InternalError"
+    fault(world, "sqs", "SendMessageBatch", "partial", entries=[1, 3], code=code, status=status, executed=executed)
+    report = world.recover(pair.dead)
+    assert (report.by_action, report.unsettled) == ({"heal": 3}, 2)
+    assert world.visible(pair.dead) == 2
+    report = world.recover(pair.dead)
+    assert (report.by_action, report.unsettled) == ({"heal": 2}, 0)
+    copies = Counter(world.bodies(pair.source))
+    assert len(copies) == 5
+    assert sum(copies.values()) == (7 if executed else 5)
+    assert {case.attempts for case in world.cases(pair.dead).values()} == {1}
+    assert {case.tries for case in world.cases(pair.dead).values()} == ({1, 2} if status == 500 else {1})
+
+
+def test_an_outage_of_the_destination_uses_nothing_up(world: LettersWorld) -> None:
+    """Throttled or refused sends, sweep after sweep: no letter is archived, no try used, no flight left behind."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT] * 3)
+    rules: list[dict[str, Any]] = [
+        {"code": "RequestThrottled", "status": 403},
+        {"code": "AccessDenied", "status": 403},
+        {"code": "AWS.SimpleQueueService.NonExistentQueue", "status": 400},
+        {"code": "KmsAccessDenied", "status": 400},
+    ]
+    for rule in rules:
+        for _ in range(2):
+            fault(world, "sqs", "SendMessageBatch", **rule, times=None)
+            report = world.recover(pair.dead)
+            world.aws.lift_faults()
+            assert report.unsettled == 3
+            assert world.open_flights(pair.dead) == 0
+    assert world.cases(pair.dead) == {}
+    assert world.archived(pair.dead) == []
+    assert world.recover(pair.dead).by_action == {"heal": 3}
+    assert {(case.attempts, case.tries) for case in world.cases(pair.dead).values()} == {(1, 1)}
+
+
+def test_a_missing_permission_to_send_is_one_line(world: LettersWorld) -> None:
+    """Not one for each letter or batch; it names the queue and what AWS said."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT] * 25)
+    denied(world, "sqs", "SendMessageBatch", times=None)
+    report = world.recover(pair.dead)
+    [line] = report.problems
+    assert line.startswith(f"queue {pair.source}: nothing can be sent to it: sqs:SendMessage: AccessDenied")
+    assert report.failed
+
+
+def test_answers_that_are_never_read_end_with_a_person(world: LettersWorld) -> None:
+    """Three sends of one attempt without an answer: the letter is kept, a person checks, and no fourth copy is sent."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT])
+    for expected in ({}, {}, {}, {"alert": 1}):
+        fault(world, "sqs", "SendMessageBatch", "lose_ack")
+        assert world.recover(pair.dead).by_action == expected
+        world.aws.lift_faults()
+    assert len(world.bodies(pair.source)) == 3
+    [case] = [case for case in world.cases(pair.dead).values() if case.state is State.EXHAUSTED]
+    assert "never confirmed" in case.reason
+    assert len(world.alerts(pair.dead)) == 1
+
+
+def test_a_copy_of_an_unconfirmed_send_has_used_its_attempt(world: LettersWorld) -> None:
+    """The copy whose answer was lost comes back with an id that nobody knows: its content does."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT])
+    fault(world, "sqs", "SendMessageBatch", "lose_ack")
+    world.recover(pair.dead)
+    [copy] = world.ids(pair.source)
+    world.aws.clock.advance(61)
+    world.fail(pair.source)
+    world.recover(pair.dead)
+    assert sorted(case.attempts for case in world.cases(pair.dead).values()) == [1, 2]
+    assert copy not in world.ids(pair.dead)
+
+
+def test_a_letter_that_its_queue_will_never_take_is_parked(world: LettersWorld) -> None:
+    """Its size was lowered since: a person is told, the letter is kept, and the others are sent."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT], MessageBody="x" * 2000)
+    world.die(pair, [TIMEOUT], MessageBody="small")
+    world.sqs.set_queue_attributes(QueueUrl=world.url(pair.source), Attributes={"MaximumMessageSize": "1024"})
+    report = world.recover(pair.dead)
+    assert (report.by_action, report.failed) == ({"heal": 1, "alert": 1}, False)
+    assert world.bodies(pair.source) == ["small"]
+    [record] = world.archived(pair.dead)
+    assert len(record["body"]) == 2000
+    assert "refuses it" in world.alerts(pair.dead)[0]
+    assert world.bodies(pair.dead) == []
+    assert world.open_flights(pair.dead) == 0
+
+
+def test_fifo_a_letter_that_was_not_sent_holds_its_group_back(world: LettersWorld) -> None:
+    """The rest of its group stays in order; other groups go on; the next run sends them, in order."""
+    pair = world.pair(fifo=True)
+    at_once = DeadLetterPolicy(
+        error_attributes=(ERROR,), backoff=POLICY.backoff.model_copy(update={"base_seconds": 1.0})
+    )
+    world.die(pair, [TIMEOUT] * 3, MessageBody="a{n}", MessageGroupId="a")
+    world.die(pair, [TIMEOUT] * 3, MessageBody="b{n}", MessageGroupId="b")
+    fault(world, "sqs", "SendMessageBatch", "partial", entries=[0], code="RequestThrottled", status=403)
+    report = world.recover(pair.dead, policy=at_once)
+    assert report.unsettled == 3
+    assert world.bodies(pair.source) == ["b0", "b1", "b2"]
+    world.recover(pair.dead, policy=at_once)
+    assert world.bodies(pair.source) == ["b0", "b1", "b2", "a0", "a1", "a2"]
+
+
+# -- ledger --------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_sent_that_is_not_written_ahead(world: LettersWorld) -> None:
+    """A ledger that cannot be written: letters stay, and no copy of them goes anywhere."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT, AUTH, INVALID])
+    denied(world, "dynamodb", "BatchWriteItem", times=None)
+    report = world.recover(pair.dead)
+    world.aws.lift_faults()
+    assert report.unsettled == 3
+    assert world.bodies(pair.source) == []
+    assert world.alerts() == []
+    assert world.visible(pair.dead) == 3
+    assert world.recover(pair.dead).by_action == {"heal": 1, "alert": 1, "archive": 1}
+
+
+def test_a_ledger_that_cannot_be_read_stops_the_round(world: LettersWorld) -> None:
+    """Without history nobody knows the attempt: nothing is done, and the letters are visible again."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT])
+    denied(world, "dynamodb", "BatchGetItem", times=None)
+    assert world.recover(pair.dead).unsettled == 1
+    world.aws.lift_faults()
+    assert world.visible(pair.dead) == 1
+    denied(world, "dynamodb", "Query", times=None)
+    report = world.recover(pair.dead)
+    assert report.problems == (f"queue {pair.dead}: permission dynamodb:Query is missing for this role",)
+    world.aws.lift_faults()
+
+
+@pytest.mark.parametrize("after", [1, 2], ids=["the cases", "the confirmation"])
+def test_what_was_sent_and_not_recorded_is_sent_once_more(world: LettersWorld, after: int) -> None:
+    """The ledger fails after the sends: nothing is removed, and the next run repeats the same attempt."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT])
+    denied(world, "dynamodb", "BatchWriteItem", after=after, times=None)
+    assert world.recover(pair.dead).unsettled == 1
+    world.aws.lift_faults()
+    assert len(world.bodies(pair.source)) == len(world.bodies(pair.dead)) == 1
+    assert world.recover(pair.dead).by_action == {"heal": 1}
+    assert len(world.bodies(pair.source)) == 2
+    assert {case.attempts for case in world.cases(pair.dead).values()} == {1}
+
+
+def test_unprocessed_items_and_keys_are_submitted_again(world: LettersWorld) -> None:
+    """DynamoDB does a part: the rest is repeated, and the report knows nothing of it."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT] * 12 + [AUTH] * 3)
+    fault(world, "dynamodb", "BatchWriteItem", "partial", entries=[0, 2], times=4)
+    fault(world, "dynamodb", "BatchGetItem", "partial", entries=[0, 5, 14], times=2)
+    report = world.recover(pair.dead)
+    assert (report.by_action, report.failed) == ({"heal": 12, "alert": 3}, False)
+    assert world.states(pair.dead) == {"sent": 12, "parked": 3}
+    assert world.open_flights(pair.dead) == 0
+
+
+# -- archive and alerts --------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_removed_that_is_not_archived(world: LettersWorld) -> None:
+    """S3 refuses: what was to be kept stays in its queue and nobody is told; what is healed goes on."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT, AUTH, INVALID])
+    denied(world, "s3", "PutObject", times=None)
+    report = world.recover(pair.dead)
+    world.aws.lift_faults()
+    assert (report.by_action, report.unsettled) == ({"heal": 1}, 2)
+    assert "could not be stored" in report.warnings[-1]
+    assert world.alerts() == []
+    assert world.visible(pair.dead) == 2
+    assert world.recover(pair.dead).by_action == {"alert": 1, "archive": 1}
+
+
+def test_letters_whose_alert_is_refused_stay(world: LettersWorld) -> None:
+    """Archived, recorded, and not removed until a person was told: by the next run, in one message, archived once."""
+    pair = world.pair()
+    world.die(pair, [AUTH, AUTH, INVALID])
+    denied(world, "sns", "Publish", times=None)
+    report = world.recover(pair.dead)
+    assert (report.by_action, report.unsettled) == ({"archive": 1}, 2)
+    assert world.visible(pair.dead) == 2
+    world.aws.lift_faults()
+    assert world.recover(pair.dead).by_action == {"finish": 2}
+    assert world.bodies(pair.dead) == []
+    [alert] = world.alerts(pair.dead)
+    assert alert.startswith("2 letter(s)")
+    assert len(world.archived(pair.dead)) == 3
+
+
+def test_an_alert_that_another_run_is_sending_is_waited_for(world: LettersWorld) -> None:
+    """Two runs with letters of one group at once: one message, and nobody removes letters before it is out."""
+    pair = world.pair()
+    world.die(pair, [AUTH] * 60)
+    with ThreadPoolExecutor(2) as pool:
+        reports: list[RecoveryReport] = list(pool.map(lambda _: world.recover(pair.dead, threads=2), range(2)))
+    world.aws.clock.advance(400)
+    world.recover(pair.dead)
+    assert sum(report.found for report in reports) >= 60
+    assert len(world.alerts(pair.dead)) == 1
+    assert len({record["message_id"] for record in world.archived(pair.dead)}) == 60
+    assert world.bodies(pair.dead) == []
+
+
+def test_a_throttled_alert_can_be_repeated(world: LettersWorld) -> None:
+    """The step says so itself, and letters of other groups are not touched by it."""
+    pair = world.pair()
+    world.die(pair, [AUTH, TIMEOUT])
+    with world.at_work(world.request(pair.dead)) as work:
+        batch = judged(world, work, pair)
+        settle.archive_letters(work, batch)
+        sending.write_ahead(work, batch)
+        sending.send_letters(work, batch)
+        settle.record_cases(work, batch)
+        fault(world, "sns", "Publish", code="Throttled", status=429)
+        with pytest.raises(Transient):
+            settle.announce_groups(work, batch)
+        assert [item.failure for item in batch.items] == [None, None]
+        settle.announce_groups(work, batch)
+        settle.remove_letters(work, batch)
+    assert len(world.alerts(pair.dead)) == 1
+    assert world.bodies(pair.dead) == []
+
+
+# -- removing and leases -------------------------------------------------------------------------------------------
+
+
+def test_a_part_of_a_delete_fails(world: LettersWorld) -> None:
+    """What is sent and recorded and still there is only removed by the next run: no second send."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT] * 3)
+    fault(world, "sqs", "DeleteMessageBatch", "partial", entries=[0, 2], code="InternalError", status=500)
+    report = world.recover(pair.dead)
+    assert report.unsettled == 2
+    report = world.recover(pair.dead)
+    assert (report.by_action, report.unsettled) == ({"finish": 2}, 0)
+    assert len(world.bodies(pair.source)) == 3
+    assert world.bodies(pair.dead) == []
+
+
+def test_nothing_is_sent_when_the_lease_is_about_to_end(world: LettersWorld) -> None:
+    """A run that was held up between deciding and sending leaves its letters to the run that holds them now."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT, INVALID])
+    with world.at_work(world.request(pair.dead)) as work:
+        batch = judged(world, work, pair)
+        sending.write_ahead(work, batch)
+        world.aws.clock.advance(work.lease.total_seconds() - 20)
+        work.ledger.read_cases("dead_letters", ["anything"])  # an answer tells the time
+        sending.send_letters(work, batch)
+        settle.archive_letters(work, batch)
+        settle.record_cases(work, batch)
+        settle.remove_letters(work, batch)
+    assert world.bodies(pair.source) == []
+    assert world.archived(pair.dead) == []
+    assert len(world.bodies(pair.dead)) == 2
+    assert world.open_flights(pair.dead) == 0
+    assert all(item.failure is not None for item in batch.items)
+
+
+def test_a_late_delete_is_not_believed(world: LettersWorld) -> None:
+    """SQS accepts an old receipt and removes nothing: the flight stays open, so that nobody sends the letter again."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT])
+    with world.at_work(world.request(pair.dead)) as late:
+        batch = judged(world, late, pair)
+        sending.write_ahead(late, batch)
+        sending.send_letters(late, batch)
+        settle.record_cases(late, batch)
+        world.aws.clock.advance(late.lease.total_seconds() + 1)
+        with world.at_work(world.request(pair.dead)) as other:
+            theirs = judged(world, other, pair)
+            assert [item.verdict.action for item in theirs.items] == ["finish"]
+            settle.remove_letters(late, batch)
+            settle.hold(late, batch)
+            settle.release(late)
+            assert world.visible(pair.dead) == 0, "the other run still holds it"
+            settle.remove_letters(other, theirs)
+    assert world.bodies(pair.dead) == []
+    assert len(world.bodies(pair.source)) == 1
+
+
+def test_two_runs_over_one_queue_send_no_letter_twice(world: LettersWorld) -> None:
+    """Each letter is in one run's hands at a time."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT] * 120)
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: world.recover(pair.dead, threads=3), range(3)))
+    assert max(Counter(world.bodies(pair.source)).values()) == 1
+    assert len(world.bodies(pair.source)) == 120
+    assert world.bodies(pair.dead) == []
+
+
+def test_a_queue_that_hands_out_nothing_ends_the_drain(world: LettersWorld) -> None:
+    """SQS counts messages and gives none (120,000 in flight): a bounded number of polls, and a warning."""
+    pair = world.pair()
+    client = world.clients[0]
+
+    def count_seven(parsed: dict[str, Any], **_: Any) -> None:
+        parsed["Attributes"]["ApproximateNumberOfMessages"] = "7"
+
+    client.meta.events.register("after-call.sqs.GetQueueAttributes", count_seven)
+    world.aws.clear_requests()
+    report = world.recover(pair.dead)
+    client.meta.events.unregister("after-call.sqs.GetQueueAttributes", count_seven)
+    assert world.aws.request_counts()["sqs:ReceiveMessage"] == judge.EMPTY_POLLS
+    assert "counts about 7 messages but hands out none" in report.warnings[0]
+    assert not report.failed
+
+
+# -- other steps ---------------------------------------------------------------------------------------------------
+
+
+def test_letters_of_other_targets_are_kept_and_told_once(world: LettersWorld) -> None:
+    """Transient, but Lambda's, EventBridge's or the Scheduler's: archived as waiting, never sent to a queue."""
+    pair = world.pair()
+    letters = [
+        {"RequestID": text("r"), "ErrorCode": text("200"), "ErrorMessage": text("Task timed out after 3.00 seconds")},
+        {
+            "RULE_ARN": text("r"),
+            "TARGET_ARN": text("t"),
+            "ERROR_CODE": text("THROTTLING"),
+            "ERROR_MESSAGE": text("slow"),
+        },
+        {"SCHEDULE_ARN": text("s"), "TARGET_ARN": text("t"), "ERROR_CODE": text("TIMEOUT")},
+    ]
+    world.send(pair.dead, [{"MessageBody": "{}", "MessageAttributes": attributes} for attributes in letters])
+    with_destination = POLICY.model_copy(update={"destination": pair.source})
+    report = world.recover(pair.dead, policy=with_destination)
+    assert report.by_action == {"alert": 3}
+    assert world.bodies(pair.source) == world.bodies(pair.dead) == []
+    assert world.states(pair.dead) == {"waiting": 3}
+    assert 1 <= len(world.alerts(pair.dead)) <= 3
+
+
+def test_a_queue_that_cannot_be_received_from_is_one_line(world: LettersWorld) -> None:
+    """Run after run, until it can be had again; its letters are visible for the next."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT] * 3)
+    for _ in range(3):
+        fault(world, "sqs", "ReceiveMessage", code="RequestThrottled", status=403, times=None)
+        report = world.recover(pair.dead)
+        world.aws.lift_faults()
+        assert report.problems == (
+            f"queue {pair.dead}: could not be read now (RequestThrottled); the next run tries again",
+        )
+    assert world.visible(pair.dead) == 3
