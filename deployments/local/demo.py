@@ -87,15 +87,17 @@ def perform(view: View, *, once: bool) -> int:
         with world(view.say) as made:
             try:
                 play(made, view, played)
+                view.show(rows_of(made, played))
                 found = differences(made, played)
             except (DemoFailed, RepriseError) as error:
                 found = [str(error)]
-            view.show(rows_of(made, played))
             picture.close()
             summarise(made, view, found)
             if not once:
                 view.print("Everything keeps running for a look around. Ctrl-C ends it.")
-                threading.Event().wait()
+                with contextlib.suppress(KeyboardInterrupt):
+                    threading.Event().wait()
+                view.print("Stopping ...")
     return 1 if found else 0
 
 
@@ -138,13 +140,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--once", action="store_true", help="end by itself; exit status 0 only if AWS is as it should be"
     )
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
+    # Both, since a shell that starts this in the background has it ignore Ctrl-C, and its children as well.
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, _interrupt)
     view = View()
     try:
         return perform(view, once=options.once)
     except KeyboardInterrupt:
-        view.print("Stopped; nothing is left running.")
-        return 130 if options.once else 0
+        view.print("Stopped before its end; nothing is left running.")
+        return 130
     except (RepriseError, DemoFailed, Stopped) as error:
         view.print("[bold red]The demo could not be played:[/]", escape(str(error)))
         return 1

@@ -87,6 +87,8 @@ class SimulatedAws:
             [sys.executable, "-m", "deployments.local.process", str(port)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            # Ctrl-C reaches the parent alone, which ends first what still talks to this.
+            start_new_session=True,
         )
         assert process.stdin is not None
         assert process.stdout is not None
