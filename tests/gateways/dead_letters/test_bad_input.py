@@ -191,8 +191,8 @@ def test_a_wrong_rules_file_is_refused(tmp_path: Any) -> None:
 
 _NAMES = (
     "requestContext responseContext responsePayload condition functionArn Type Message TopicArn MessageAttributes"
-    " Records eventSource detail source detail-type Event context partnerResourceArn KinesisBatchInfo errorMessage errorType"
-    " stackTrace s3BucketName s3Key cause"
+    " Records eventSource detail source detail-type Event context partnerResourceArn KinesisBatchInfo"
+    " errorMessage errorType stackTrace s3BucketName s3Key cause"
 )
 names = st.sampled_from(_NAMES.split()) | st.text(max_size=8)
 json_values = st.recursive(
