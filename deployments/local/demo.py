@@ -20,6 +20,7 @@ from types import FrameType
 
 from rich.markup import escape
 
+from deployments.local.appflow.scene import AppFlowScene
 from deployments.local.dead_letters_scene import DeadLettersScene
 from deployments.local.dms.scene import ReplicationsScene
 from deployments.local.scenes import DemoFailed, Row, Scene, Stopped, World
@@ -32,7 +33,7 @@ LOOK_SECONDS = 1.0
 
 def scenes() -> Sequence[Scene]:
     """What is played, in this order."""
-    return (DeadLettersScene(), ReplicationsScene())
+    return (DeadLettersScene(), ReplicationsScene(), AppFlowScene())
 
 
 def play(made: World, view: View, played: Sequence[Scene]) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import yaml
+
 from recovery.dead_letters.policy import DEFAULT_ACTIONS, DeadLetterPolicy
 from tests.project.checkout import text
 
 PAGE = text(Path("docs/paths/dead_letters.md"))
+OPERATIONS = text(Path("docs/operations.md"))
 RULES = text(Path("recovery/dead_letters/rules.py"))
 
 
@@ -33,7 +36,26 @@ def test_the_dead_letter_page_names_every_field_of_the_policy() -> None:
 
 def test_the_dead_letter_page_tells_the_default_action_of_every_kind() -> None:
     """The table of kinds is the code's."""
-    told = {}
+    told: dict[str, str] = {}
     for kinds, action in re.findall(r"^\| ((?:`[A-Z_]+`(?:, )?)+) \| (\w+)", PAGE, re.MULTILINE):
         told |= dict.fromkeys(re.findall(r"[A-Z_]+", kinds), action)
     assert told == {kind.value: action.value for kind, action in DEFAULT_ACTIONS.items()}
+
+
+def test_the_operations_page_tells_every_deployment() -> None:
+    """Its table has each deployment of `prefect.yaml` with its interval, its `dry_run`, and what a second run does."""
+    configured = yaml.safe_load(text(Path("prefect.yaml")))["deployments"]
+    rows = re.findall(r"^\| `([a-z-]+/[a-z-]+)` \| ([^|]+) \| (\w+)[^|]* \| ([^|]+) \|$", OPERATIONS, re.MULTILINE)
+    told = {name: (when, dry, busy) for name, when, dry, busy in rows}
+    expected = {}
+    for deployment in configured:
+        path = deployment["entrypoint"].split(".")[1].replace("_", "-")
+        expected[f"{path}/{deployment['name']}"] = deployment
+    assert set(told) == set(expected)
+    for name, deployment in expected.items():
+        when, dry, busy = told[name]
+        for schedule in deployment.get("schedules", []):
+            assert f"every {schedule['interval'] // 60} minutes" in when, name
+        assert dry == str(deployment["parameters"]["request"]["dry_run"]).lower(), name
+        waits = deployment["concurrency_limit"]["collision_strategy"] == "ENQUEUE"
+        assert ("waits" in busy) == waits, name
