@@ -19,8 +19,12 @@ from rich.text import Text
 
 from deployments.local.scenes import Row
 
-STORY_LINES = 12
-_BAR = 24
+STORY_LINES = 20
+"""Most lines of the story that are kept for the picture."""
+STORY_AT_LEAST = 5
+"""Lines of it that are shown on the smallest screen; scenes that are settled are folded to one line for that."""
+_FRAME = 3
+_BAR = 20
 
 
 class View:
@@ -76,13 +80,31 @@ class View:
     def _picture(self) -> RenderableType:
         with self._lock:
             rows, story = dict(self._rows), list(self._story)
-        lines = Text("\n").join(Text.assemble((f"{moment:6.1f} s  ", "dim"), text) for moment, text in story)
-        return Group(*tables(rows), Panel(lines, title="what happens", title_align="left", border_style="dim"))
+        height = self._console.size.height
+        folded = set()
+        if _lines(rows) + STORY_AT_LEAST + _FRAME > height:
+            folded = {title for title, states in rows.items() if all(row.settled for row in states)}
+        shown = {title: states for title, states in rows.items() if title not in folded}
+        room = height - _lines(shown) - len(folded) - _FRAME
+        lines = Text("\n").join(
+            Text.assemble((f"{moment:6.1f} s  ", "dim"), text) for moment, text in story[-max(STORY_AT_LEAST, room) :]
+        )
+        # A line of the story is a line of the screen: what is too long is cut, and stands in the Prefect UI.
+        lines.no_wrap, lines.overflow = True, "ellipsis"
+        return Group(
+            *(Text(heading(title, rows[title]), style="bold green") for title in sorted(folded)),
+            *tables(shown),
+            Panel(lines, title="what happens", title_align="left", border_style="dim"),
+        )
 
 
 def tables(rows: Mapping[str, Sequence[Row]]) -> list[RenderableType]:
     """One table for each scene: a bar for each state, as long as its share."""
     return [_table(title, states) for title, states in rows.items()]
+
+
+def _lines(rows: Mapping[str, Sequence[Row]]) -> int:
+    return sum(len(states) + 1 for states in rows.values())
 
 
 def heading(title: str, states: Sequence[Row]) -> str:
@@ -105,7 +127,7 @@ def _table(title: str, states: Sequence[Row]) -> Table:
         padding=(0, 1),
     )
     table.add_column("items", justify="right", min_width=5)
-    table.add_column("state", min_width=56)
+    table.add_column("state", min_width=48)
     table.add_column("share", min_width=_BAR)
     for row in states:
         style = "green" if row.settled else "yellow"

@@ -53,6 +53,24 @@ def test_on_a_terminal_the_picture_is_live() -> None:
     assert "Letters: 2 of 3 settled" in text
 
 
+def test_a_small_screen_folds_what_is_settled() -> None:
+    """The picture fits the screen: settled scenes become one line, and the last lines of the story stay."""
+    out = io.StringIO()
+    view = View(Console(file=out, force_terminal=True, width=100, height=16, highlight=False))
+    for number in range(30):
+        view.say(f"line {number} " + "x" * 200)
+    done = [Row(f"archived {number}", 1, True) for number in range(9)]
+    view.show({"Letters": done, "Tasks": [Row("waiting", 1, False), Row("recovered", 1, True)]})
+    console = Console(file=out, width=100, height=16, record=True)
+    console.print(view._picture())
+    text = console.export_text()
+    assert len(text.splitlines()) <= 16
+    assert "Letters: 9 of 9 settled" in text
+    assert "archived 3" not in text
+    assert "waiting" in text
+    assert "line 29" in text
+
+
 # -- its folder ----------------------------------------------------------------------------------------------------
 
 
