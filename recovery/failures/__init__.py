@@ -11,8 +11,9 @@ from recovery.failures.log_lines import evidence_from_logs
 from recovery.failures.masks import mask
 from recovery.failures.models import TRANSIENT_KINDS, Diagnosis, Evidence, Kind
 from recovery.failures.origins import BodyShape, Origin, body_shape, recognise
+from recovery.failures.own_rules import load_rules
 from recovery.failures.rules import Rule
-from recovery.failures.rulesets import DEFAULT_RULES, RuleSet, load_rules
+from recovery.failures.rulesets import DEFAULT_RULES, RuleSet
 from recovery.failures.schemas import violates_schema
 
 __all__ = [

@@ -1,6 +1,7 @@
 """Diagnose JSON lines: `python -m recovery.failures [--rules FILE] [--explain] [--summary] < in.jsonl > out.jsonl`.
 
-In, a line each: {"id", "error", "body", "attributes"}, all but the error optional. Out: {"id", "kind", "rule", "reason"}.
+In, a line each: {"id", "error", "body", "attributes"}, all but the error optional.
+Out, a line each: {"id", "kind", "rule", "reason"}.
 Lines that cannot be read are reported on standard error with their numbers; the rest goes on, and the exit code is 1.
 """
 
@@ -17,7 +18,8 @@ from recovery.errors import BadInput
 from recovery.failures.diagnosis import diagnose, explain
 from recovery.failures.groups import fingerprint, normalise
 from recovery.failures.models import Evidence
-from recovery.failures.rulesets import DEFAULT_RULES, RuleSet, load_rules
+from recovery.failures.own_rules import load_rules
+from recovery.failures.rulesets import DEFAULT_RULES, RuleSet
 
 
 def main(argv: list[str] | None = None, lines: Iterable[str] | None = None, out: TextIO | None = None) -> int:

@@ -13,38 +13,51 @@ Code = tuple[str, int, int]
 """`family:value`, and where it stands in the text (start, end)."""
 
 _UNITS = (
-    r"(?!\s?(?:rows?|records?|items?|messages?|bytes?|ms\b|milliseconds?|s\b|secs?\b|seconds?|minutes?|mins?\b|hours?|days?|[km]i?b\b|"
-    r"chars|characters|lines?\b|entries|files?|objects?|events?|documents?|docs\b|times|attempts?|retries|users?|orders?|"
+    r"(?!\s?(?:rows?|records?|items?|messages?|bytes?|ms\b|milliseconds?|s\b|secs?\b|seconds?|minutes?|"
+    r"mins?\b|hours?|days?|[km]i?b\b|"
+    r"chars|characters|lines?\b|entries|files?|objects?|events?|documents?|docs\b|times|attempts?|retries|"
+    r"users?|orders?|"
     r"columns?|pages?|units?|requests? (?:processed|sent)|%|of\b|/))"
 )
 _HTTP_BEFORE = (
     r"(?:\bhttp(?:/\d(?:\.\d)?)?|https?[\s_-]?(?:status|error|code|response|exception|failure)(?:[\s_-]?code)?|"
-    r"\bstatus(?:[\s_-]?code)?(?: of)?|statuscode|status_code|status-code|httpcode|\bresponse(?:[\s_-]?(?:code|status(?:[\s_-]?code)?))?(?: (?:was|of))?|"
+    r"\bstatus(?:[\s_-]?code)?(?: of)?|statuscode|status_code|status-code|httpcode|"
+    r"\bresponse(?:[\s_-]?(?:code|status(?:[\s_-]?code)?))?(?: (?:was|of))?|"
     r"responsecode|errorcode|error(?:[\s_-]?code)?|\bcode|exception|failure|"
-    r"\breturn(?:ed|s)?(?: with)?(?: an?)?|\brespond(?:ed|s)?(?: with)?(?: an?)?|\brepl(?:ied|y)(?: with)?(?: an?)?|\breceived(?: an?)?|"
-    r"\bgot(?: an?)?|\banswered(?: with)?(?: an?)?|\bfailed(?: with)?(?: an?)?|\bthrew(?: an?)?|\bgave(?: an?)?|\bunexpected|\banswer)"
+    r"\breturn(?:ed|s)?(?: with)?(?: an?)?|\brespond(?:ed|s)?(?: with)?(?: an?)?|\brepl(?:ied|"
+    r"y)(?: with)?(?: an?)?|\breceived(?: an?)?|"
+    r"\bgot(?: an?)?|\banswered(?: with)?(?: an?)?|\bfailed(?: with)?(?: an?)?|\bthrew(?: an?)?|"
+    r"\bgave(?: an?)?|\bunexpected|\banswer)"
     r"(?: http)?(?: error)?(?: status)?(?: code)?(?: is| was)?[\"'`]?\s{0,3}(?:=>|[:=\-(\[<,])?\s{0,3}[(\[\"'`]?"
 )
 _REASONS = (
     r"bad request|unauthorized|unauthorised|payment required|forbidden|not found|method not allowed|not acceptable|"
     r"proxy authentication|request time-?out|conflict|gone\b|length required|precondition failed|payload too large|"
-    r"request entity too large|content too large|uri too long|request-uri too|unsupported media type|range not satisfiable|expectation failed|"
-    r"i'?m a teapot|misdirected|unprocessable|locked\b|failed dependency|too early|upgrade required|precondition required|"
-    r"too many requests|request header|unavailable for legal|client closed|internal server error|internal error|internal_server_error|"
-    r"not implemented|bad gateway|service (?:temporarily )?unavailable|service is unavailable|gateway time-?out|http version|variant also|"
+    r"request entity too large|content too large|uri too long|request-uri too|unsupported media type|"
+    r"range not satisfiable|expectation failed|"
+    r"i'?m a teapot|misdirected|unprocessable|locked\b|failed dependency|too early|upgrade required|"
+    r"precondition required|"
+    r"too many requests|request header|unavailable for legal|client closed|internal server error|"
+    r"internal error|internal_server_error|"
+    r"not implemented|bad gateway|service (?:temporarily )?unavailable|service is unavailable|"
+    r"gateway time-?out|http version|variant also|"
     r"insufficient storage|loop detected|bandwidth limit|network authentication|client error|server error|error\b|"
-    r"web server is down|connection timed out|origin is unreachable|a timeout occurred|ssl handshake failed|invalid ssl|slow ?down|too_many|"
+    r"web server is down|connection timed out|origin is unreachable|a timeout occurred|"
+    r"ssl handshake failed|invalid ssl|slow ?down|too_many|"
     r"unavailable\b|overloaded"
 )
-# A bare code in parentheses, or between separators, right after a failing verb's phrase: "upload failed (503)", "GET /x: 502".
+# A bare code in parentheses, or right behind the words of a failure or a request: "upload failed (503)", "GET /x: 502".
 _HTTP_BARE = (
-    r"(?:(?:fail(?:ed|ure)?|error|refused|rejected|denied|unavailable|exception|unauthorized|forbidden|limit|gateway|bad|call|request)"
-    r"[^\d\n]{0,12}[(\[]|(?:get|post|put|patch|delete|head) \S{1,50}? (?:->|=>|→|-|:|returned|failed:?|resulted in(?: an?)?)? ?[`'\"(]?|(?:->|=>|→) ?)"
+    r"(?:(?:fail(?:ed|ure)?|error|refused|rejected|denied|unavailable|exception|unauthorized|forbidden|"
+    r"limit|gateway|bad|call|request)"
+    r"[^\d\n]{0,12}[(\[]|(?:get|post|put|patch|delete|head) \S{1,50}? (?:->|=>|→|-|:|returned|failed:?|"
+    r"resulted in(?: an?)?)? ?[`'\"(]?|(?:->|=>|→) ?)"
 )
 
 _GRPC_NAMES = (
     "cancelled|canceled|unknown|invalid_?argument|deadline_?exceeded|not_?found|already_?exists|permission_?denied|"
-    "resource_?exhausted|failed_?precondition|aborted|out_?of_?range|unimplemented|internal|unavailable|data_?loss|unauthenticated"
+    "resource_?exhausted|failed_?precondition|aborted|out_?of_?range|unimplemented|internal|unavailable|"
+    "data_?loss|unauthenticated"
 )
 _GRPC_NAME = re.compile(rf"(?:{_GRPC_NAMES})(?![\w])")
 _GRPC_BEFORE = re.compile(
@@ -65,19 +78,22 @@ _SQLSTATE = re.compile(r"sql[\s_]?state\"?'?\s{0,2}[:=\[(]{0,2}\s{0,2}[\"'(\[]?(
 _PG_CODE = re.compile(r"\b(?:code|pgcode|error code)\"?'?\s?[:=]\s?[\"']([0-9][0-9a-z]{4})[\"']")
 _ORACLE = re.compile(r"\b(ora|tns|pls|sp2|ogg|imp|drg)-(\d{4,5})\b")
 _MSSQL = re.compile(
-    r"(?:\bmsg |error number:? ?|sql ?server error:? ?|\berror:? |\bnumber:? |native ?error\"?:? ?=?\s{0,2}|\bmssql[^\n]{0,20}? |\()$"
+    r"(?:\bmsg |error number:? ?|sql ?server error:? ?|\berror:? |\bnumber:? |"
+    r"native ?error\"?:? ?=?\s{0,2}|\bmssql[^\n]{0,20}? |\()$"
 )
 _MYSQL = re.compile(
-    r"(?:\berror:? ?#?|\(|\[|err(?:or)?[ _]?no\"?'?:? ?=?|native ?error\"?:? ?=?\s{0,2}|\berror code:? ?|\bmysql[^\n]{0,20}? |violation: |"
+    r"(?:\berror:? ?#?|\(|\[|err(?:or)?[ _]?no\"?'?:? ?=?|native ?error\"?:? ?=?\s{0,2}|\berror code:? ?|"
+    r"\bmysql[^\n]{0,20}? |violation: |"
     r"truncated: |not found: |denied: |general error: |format: |failure: )$"
 )
 _DB2 = re.compile(r"\b(sql\d{4,5})[nce]\b|sqlcode[=:\s]{1,3}(-\d{1,5})|sql error: sqlcode=(-\d{1,5})")
 _SMTP = re.compile(
-    r"(?:^|[\s:(\[\"'>=])([245]\d\d)[\s\-]#?([245]\.\d{1,3}\.\d{1,3})\b|\bsmtp[\w\s:]{0,30}?[\s:(\[]([45]\d\d)\b|\b([45]\.\d{1,3}\.\d{1,3})\b"
+    r"(?:^|[\s:(\[\"'>=])([245]\d\d)[\s\-]#?([245]\.\d{1,3}\.\d{1,3})\b|"
+    r"\bsmtp[\w\s:]{0,30}?[\s:(\[]([45]\d\d)\b|\b([45]\.\d{1,3}\.\d{1,3})\b"
 )
 _ENHANCED = re.compile(r"[45]\.\d{1,3}\.\d")
 _CURL = re.compile(
-    r"\bcurl(?:error|exception)?[:\s]{1,2}(?:error:? )?\(?(\d{1,2})\)?\b|\bcurl error (\d{1,2})\b|curle_(\w+)"
+    r"\bcurl(?:error|exception)?[:\s]{1,2}(?:error:? )?\(?(\d{1,2})\)?\b|\bcurl error (\d{1,2})\b|curle_(\w{1,40})"
 )
 _ERRNO = re.compile(
     r"\b(?:errno|os error|winerror|socketerrorcode|wsa error|socket error|system error)\W{0,4}(-?\d{1,5})\b"
@@ -122,7 +138,7 @@ def codes_in(text: str, words: Set[str], wanted: Set[str]) -> Iterator[Code]:
     if "sqlcode" in words or "sql0" in text or "sql1" in text or "sql3" in text:
         yield from _all(_DB2, "db2", text)
     if (3 in lengths and "smtp" in words) or (
-        ("5" in words and "5." in text or "4" in words and "4." in text) and _ENHANCED.search(text)
+        (("5" in words and "5." in text) or ("4" in words and "4." in text)) and _ENHANCED.search(text)
     ):
         yield from _smtp(text, words)
     if "curl" in words or "curlexception" in words or "curle" in words:
@@ -137,14 +153,41 @@ def codes_in(text: str, words: Set[str], wanted: Set[str]) -> Iterator[Code]:
 
 
 _GRPC_NAMED = frozenset(
-    "cancelled canceled invalidargument invalid deadline deadlineexceeded not notfound already alreadyexists permission permissiondenied "
-    "resource resourceexhausted failed failedprecondition aborted outofrange unimplemented internal unavailable dataloss unauthenticated".split()
+    [
+        "cancelled",
+        "canceled",
+        "invalidargument",
+        "invalid",
+        "deadline",
+        "deadlineexceeded",
+        "not",
+        "notfound",
+        "already",
+        "alreadyexists",
+        "permission",
+        "permissiondenied",
+        "resource",
+        "resourceexhausted",
+        "failed",
+        "failedprecondition",
+        "aborted",
+        "outofrange",
+        "unimplemented",
+        "internal",
+        "unavailable",
+        "dataloss",
+        "unauthenticated",
+    ]
 )
-_GRPC_CONTEXT = frozenset("code rpc grpc status statuscode statusruntimeexception statusexception rpcexception".split())
+_GRPC_CONTEXT = frozenset(
+    ["code", "rpc", "grpc", "status", "statuscode", "statusruntimeexception", "statusexception", "rpcexception"]
+)
 _ORACLE_WORDS = frozenset({"ora", "tns", "pls", "sp2", "ogg", "imp", "drg"})
 _ERRNO_WORDS = frozenset({"errno", "os", "winerror", "socketerrorcode", "wsa", "socket", "system"})
 _CODE_WORDS = _GRPC_CONTEXT | _ORACLE_WORDS | {"curl", "curle", "sqlcode", "sqlstate"}
-_MICROSOFT = frozenset({"sqlserver", "mssql", "sqlclient", "sqlexception", "severity", "tds", "pymssql", "azure", "msg"})
+_MICROSOFT = frozenset(
+    {"sqlserver", "mssql", "sqlclient", "sqlexception", "severity", "tds", "pymssql", "azure", "msg"}
+)
 
 
 def _all(pattern: re.Pattern[str], family: str, text: str) -> Iterator[Code]:
@@ -188,7 +231,11 @@ def _grpc(text: str, word: str) -> Iterator[Code]:
         found = _GRPC_NAME.match(text, start)
         if found is not None and _GRPC_BEFORE.search(text[max(0, start - 40) : start]):
             # `14 unavailable` counts only as `14 UNAVAILABLE: ...`, with a colon behind.
-            if text[start - 1 : start] == " " and text[start - 2 : start - 1].isdigit() and text[found.end() : found.end() + 1] != ":":
+            if (
+                text[start - 1 : start] == " "
+                and text[start - 2 : start - 1].isdigit()
+                and text[found.end() : found.end() + 1] != ":"
+            ):
                 continue
             yield "grpc:" + found[0].replace("_", "").replace("canceled", "cancelled"), start, found.end()
             return
@@ -226,7 +273,7 @@ def _databases(text: str, words: Set[str], numbers: list[str], wanted: Set[str])
             if text[end : end + 1].isalnum() or (start and text[start - 1].isalnum()):
                 continue
             follows = text[end : end + 2]
-            # (1045, "Access denied ..."), [2002], (18456): brackets must close right behind, or a quoted text must follow.
+            # (1045, "Access denied ..."), [2002], (18456): the bracket closes right behind, or a text follows.
             opening = text[start - 1 : start]
             if opening == "(" and not follows.startswith((", ", ",'", ',"', ")")):
                 continue

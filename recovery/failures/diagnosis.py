@@ -11,8 +11,8 @@ from recovery.failures.index import Index, Looked, rank
 from recovery.failures.masks import mask
 from recovery.failures.models import TRANSIENT_KINDS, Diagnosis, Evidence, Kind
 from recovery.failures.payloads import unreadable
-from recovery.failures.reading import Reading, Segment, read
 from recovery.failures.phrases import Phrase
+from recovery.failures.reading import Reading, Segment, read
 from recovery.failures.rules import Rule
 from recovery.failures.rulesets import DEFAULT_RULES, RuleSet
 
@@ -26,7 +26,7 @@ class Match:
 
     Attributes:
         rule: the rule.
-        score: its strength and the place of the error in the chain of causes: the highest decides, then the rules' order.
+        score: its strength and its place in the chain of causes: the highest decides, then the rules' order.
         text: the error that it matched in.
         start, end: where in that error; 0, 0 for a field.
     """
@@ -71,7 +71,10 @@ def explain(evidence: Evidence, rules: RuleSet = DEFAULT_RULES) -> list[Match]:
     if rules.own_index is not None:
         found.extend(sorted(_matches(reading, rules.own_index, all_of_them=True), key=lambda m: m.rule.order))
     found.extend(sorted(_matches(reading, rules.index, all_of_them=True), key=_standing, reverse=True))
-    return list({match.rule.id: match for match in reversed(found)}.values())[::-1]
+    strongest: dict[str, Match] = {}
+    for match in found:
+        strongest.setdefault(match.rule.id, match)
+    return list(strongest.values())
 
 
 def _standing(match: Match) -> tuple[int, int]:
@@ -174,16 +177,20 @@ _VALUE_BEFORE = re.compile(
     r"body|identifier|variable|element|item|member)s?\W{0,4}$|(?:name|method|function|module|symbol|constant|import) $"
 )
 _VALUE_AFTER = re.compile(
-    r"[\"'`»”’\])>]{1,3}\s?:?\s?(?:is not|is required|must|does not match|cannot be|can't be|is invalid|was not|not in\b|"
+    r"[\"'`»”’\])>]{1,3}\s?:?\s?(?:is not|is required|must|does not match|cannot be|can't be|is invalid|"
+    r"was not|not in\b|"
     r"isn't|is an? (?:invalid|unknown|required)|is too|is a required|should|has an? invalid|is missing|field|parameter|"
     r"property|key\b|option|column|has invalid)"
 )
 # `timeout: 0`, `connectTimeout=30`: a setting that is shown, not time that ran out.
-_SETTING = re.compile(r"[\"']?\s?(?:=>|[=:])\s?[\"']?(?:\d+(?!\d* ?(?:exceeded|elapsed|expired))|null|none|undefined|infinity|true|false)")
+_SETTING = re.compile(
+    r"[\"']?\s?(?:=>|[=:])\s?[\"']?(?:\d{1,15}(?!\d{0,15} ?(?:exceeded|elapsed|expired))|null|none|"
+    r"undefined|infinity|true|false)"
+)
 
 
 def _is_value(rule: Rule, lower: str, start: int, end: int) -> bool:
-    """Whether the words stand in quotation marks as somebody's value (`'timeout' is not a valid choice`), not as the error."""
+    """Whether the words stand in quotation marks as somebody's value: `'timeout' is not a valid choice`."""
     if rule.kind is Kind.VALIDATION_ERROR or rule.kind is Kind.BAD_PAYLOAD:
         return False
     if rule.kind is Kind.TIMEOUT and _SETTING.match(lower, end):

@@ -14,6 +14,7 @@ CAP = 300
 
 # Before secrets are masked: a run of digits inside an id or a date would be taken for one, and tear it apart.
 _WHOLE: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"\barn:aws[\w\-]{0,12}:[\w\-]{0,40}:[\w\-]{0,30}:\d{0,12}:[^\s\"'<>,;)\]}]{1,300}"), "<arn>"),
     (re.compile(r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b"), "<id>"),
     (
         re.compile(r"\b\d{4}[-/]\d\d[-/]\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z|[+\-]\d\d:?\d\d)?)?"),
@@ -22,27 +23,54 @@ _WHOLE: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 _VALUES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b[a-z][a-z0-9+.\-]{1,20}://[^\s\"'<>`,;)\]}]{1,500}", re.IGNORECASE), "<url>"),
-    (re.compile(r"\barn:aws[\w\-]{0,12}:[\w\-]{0,40}:[\w\-]{0,30}:\d{0,12}:[^\s\"'<>,;)\]}]{1,300}"), "<arn>"),
     (re.compile(r"\b\d\d:\d\d:\d\d(?:[.,]\d{1,9})?\b"), "<time>"),
     (re.compile(r"\[?\b(?:\d{1,3}\.){3}\d{1,3}\]?(?::\d{1,5})?\b"), "<host>"),
-    (re.compile(r"\[[0-9a-fA-F:]{2,45}\](?::\d{1,5})?"), "<host>"),
-    (re.compile(r"\b(?:[a-z0-9](?:[a-z0-9\-]{0,61}[a-z0-9])?\.){1,6}(?:com|net|org|io|local|internal|cloud|dev|amazonaws|svc|lan|corp|eu|de|uk|fr|co|app|example|test|cluster)\b(?:\.[a-z]{2,8}){0,2}(?::\d{1,5})?", re.IGNORECASE), "<host>"),
+    (re.compile(r"\[(?=[0-9a-fA-F]{0,4}:[0-9a-fA-F]{0,4}:)[0-9a-fA-F:]{2,45}\](?::\d{1,5})?"), "<host>"),
+    (
+        re.compile(
+            r"\b(?:[a-z0-9](?:[a-z0-9\-]{0,61}[a-z0-9])?\.){1,6}"
+            r"(?:com|net|org|io|local|internal|cloud|dev|amazonaws|svc|lan|corp|eu|de|uk|fr|co|app|example|test|cluster)\b"
+            r"(?:\.[a-z]{2,8}){0,2}(?::\d{1,5})?",
+            re.IGNORECASE,
+        ),
+        "<host>",
+    ),
     (re.compile(r"\b(?:ip-[\d\-]{7,20}|localhost)(?::\d{1,5})?\b", re.IGNORECASE), "<host>"),
     (re.compile(r"(?:[A-Za-z]:\\|(?<![\w<])/)(?:[\w.\-@+~ ]{1,80}[\\/]){1,20}[\w.\-@+~]{1,80}"), "<path>"),
     (re.compile(r"\b0x[0-9a-fA-F]{1,16}\b"), "<n>"),
     (re.compile(r"\*\*\*"), "<id>"),
+    (re.compile(r"\b[a-z][a-z0-9\-]{0,60}-[0-9a-f]{6,10}-[0-9a-z]{5}\b"), "<host>"),
     (re.compile(r"\b(?=\w{0,60}\d)[0-9a-fA-F]{8,64}\b"), "<id>"),
     (re.compile(r"\b[A-Za-z]{1,12}(?:[_\-][A-Za-z]{1,12}){0,3}[_\-](?=[\w\-]{0,40}\d)[\w\-]{3,60}\b"), "<id>"),
     (re.compile(r"\b(?=\w{0,60}\d)(?=\w{0,60}[A-Za-z])\w{10,80}\b"), "<id>"),
 )  # fmt: skip
 # Numbers that name a cause keep their value: the group of a 503 is not that of a 404.
 _KEEP = re.compile(
-    r"(?i)((?:status(?: ?code)?|http(?:/\d\.\d)?|error(?: ?code)?|code|sql ?state|errno|ora-|returned|msg|native ?error|response code)[\"']?\s{0,2}[:=(\[\-]{0,2}\s{0,2}[\"']?)([\dA-Z]{3,5})(?!\w)"
+    r"(?i)((?:status(?: ?code)?|http(?:/\d\.\d)?|error(?: ?code)?|code|sql ?state|errno|ora-|returned|msg|"
+    r"native ?error|response code)[\"']?\s{0,2}[:=(\[\-]{0,2}\s{0,2}[\"']?)([\dA-Z]{3,5})(?!\w)"
 )
 _NUMBER = re.compile(
-    r"(?<![\w<§])[-+]?\d[\d.,]*(?:e[-+]?\d{1,4})?(?=(?:ms|s|kb|mb|gb|b|m|h|%|k)?\b)|\d+", re.IGNORECASE
+    r"(?<![\w<§])[-+]?\d[\d.,]{0,40}(?:e[-+]?\d{1,4})?(?=(?:ms|s|kb|mb|gb|b|m|h|%|k)?\b)|\d{1,60}", re.IGNORECASE
 )
-_QUOTED = re.compile(r"([\"'`«“‘])[^\"'`«»“”‘’\n]{1,200}([\"'`»”’])")
+_QUOTED = re.compile(r"([\"'`«“‘])([^\"'`«»“”‘’\n]{1,200})([\"'`»”’])")
+# A quoted name of code (`KeyError: 'Records'`) tells causes apart; a quoted sentence or number is somebody's value,
+# unless it stands behind a key that holds the error's own words.
+_NAME = re.compile(r"[A-Za-z_$][A-Za-z_$.:\-]{0,39}")
+_SAYS = re.compile(
+    r"(?:error|message|msg|reason|cause|description|desc|detail|details|type|title|status|fault|"
+    r"faultstring|summary)\"?'?\s?(?:=>|[:=])\s?$",
+    re.IGNORECASE,
+)
+
+
+_PRIVATE = 0xE000
+_MOST_KEPT = 1_000
+_KEPT = re.compile("§([\ue000-\ue3e7])")
+# What a logger writes before a message: the same failure read from a log and from an attribute is one group.
+_WRITER = re.compile(
+    r"^(?:(?:<time>|<id>|<n>|[\[\]()|,;.:\-]|(?:DEBUG|INFO|WARN|WARNING|ERROR|FATAL|CRITICAL|SEVERE)\b:?|"
+    r"RequestId:)\s{0,2}){1,12}(?=\S)"
+)
 
 
 def normalise(text: str) -> str:
@@ -62,17 +90,24 @@ def _bare(text: str) -> str:
     text = mask(text)
     for pattern, replacement in _VALUES:
         text = pattern.sub(replacement, text)
-    text = _QUOTED.sub(r"\1…\2", text)
+    text = _QUOTED.sub(_unquoted, text)
     kept: list[str] = []
 
     def keep(found: re.Match[str]) -> str:
         kept.append(found[2])
-        return f"{found[1]}§{chr(0xE000 + len(kept) - 1)}"
+        return f"{found[1]}§{chr(_PRIVATE + len(kept) - 1)}" if len(kept) < _MOST_KEPT else found[0]
 
-    text = _KEEP.sub(keep, text[:4_000])
+    text = _KEEP.sub(keep, text[:4_000].replace("§", " "))
     text = _NUMBER.sub("<n>", text)
-    text = re.sub("§([\ue000-\uf8ff])", lambda found: kept[ord(found[1]) - 0xE000], text)
-    return " ".join(text.split())
+    text = _KEPT.sub(lambda found: kept[ord(found[1]) - _PRIVATE], text)
+    return _WRITER.sub("", " ".join(text.split()))
+
+
+def _unquoted(found: re.Match[str]) -> str:
+    said = found[2]
+    if _NAME.fullmatch(said) or _SAYS.search(found.string, max(0, found.start() - 24), found.start()):
+        return found[0]
+    return f"{found[1]}…{found[3]}"
 
 
 def fingerprint(diagnosis: Diagnosis | Kind | str, error_text: str) -> str:

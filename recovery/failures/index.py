@@ -57,7 +57,11 @@ class Shelf:
             if phrase.literal:
                 self._unspaced.append((rank(rule), rule, phrase, ""))
             elif phrase.needs or phrase.choices:
-                keys = [min(phrase.needs, key=lambda word: (common[word], word))] if phrase.needs else min(phrase.choices, key=len)
+                keys = (
+                    [min(phrase.needs, key=lambda word: (common[word], word))]
+                    if phrase.needs
+                    else min(phrase.choices, key=len)
+                )
                 for word in keys:
                     self._by_word.setdefault(word, []).append((rank(rule), rule, phrase, phrase.needs, phrase.choices))
             else:

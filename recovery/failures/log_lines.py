@@ -21,10 +21,12 @@ _REQUEST = re.compile(
 _START = re.compile(rf"^START RequestId: ({_UUID})")
 _END = re.compile(rf"^END RequestId: ({_UUID})")
 _REPORT = re.compile(rf"^REPORT RequestId: ({_UUID})")
-_STATUS = re.compile(r"\bStatus: (timeout|error)\b(?:[^\n]{0,80}?Error Type: ([\w.]+))?")
+_STATUS = re.compile(r"\bStatus: (timeout|error)\b(?:[^\n]{0,80}?Error Type: ([\w.]{1,120}))?")
 _FAILED = re.compile(
-    r"\b(?:ERROR|FATAL|CRITICAL|SEVERE|Traceback|panic:|Exception|Unhandled|Task timed out|Runtime exited|errorMessage|errorType|Caused by)\b"
-    r"|(?:[\w.$]{1,120}(?:Error|Exception|Fault|Timeout))\b[:\s]|\b(?:failed|failure)\b|timed out|[\"']level[\"']\s?:\s?[\"'](?:error|fatal|critical)",
+    r"\b(?:ERROR|FATAL|CRITICAL|SEVERE|Traceback|panic:|Exception|Unhandled|Task timed out|Runtime exited|"
+    r"errorMessage|errorType|Caused by)\b"
+    r"|(?:[\w.$]{1,120}(?:Error|Exception|Fault|Timeout))\b|\b(?:failed|failure)\b|timed out|"
+    r"[\"']level[\"']\s?:\s?[\"'](?:error|fatal|critical)",
 )
 _NOISE = re.compile(r"^(?:INIT_START|EXTENSION|TELEMETRY|LOGS|XRAY|START|END|REPORT)\b")
 _CONTINUES = re.compile(r"^(?:\s|Caused by|\.\.\. \d|at |Traceback|File \"|During handling|The above exception|[}\])])")
@@ -148,10 +150,9 @@ def _failure_in(events: Sequence[_Event], message_id: str) -> tuple[str, int, in
     others = [e for e in telling if message_id not in e.text and not _names_another(e.text, message_id)]
     chosen = mine or others
     for event in events:
-        if report := _REPORT.match(event.text):
-            if state := _STATUS.search(event.text, report.end()):
-                status = "Task timed out" if state[1] == "timeout" else (state[2] or "")
-                status_event = event
+        if (report := _REPORT.match(event.text)) and (state := _STATUS.search(event.text, report.end())):
+            status = "Task timed out" if state[1] == "timeout" else (state[2] or "")
+            status_event = event
     if chosen:
         first = chosen[-1]
         place = next(n for n, e in enumerate(events) if e is first)

@@ -1,4 +1,4 @@
-"""Who put a message into a dead-letter queue, told from what the message carries (AWS developer guides of each service)."""
+"""Who put a message into a dead-letter queue, told from what it carries (source: each service's developer guide)."""
 
 from __future__ import annotations
 

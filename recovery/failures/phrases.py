@@ -27,7 +27,7 @@ _MAX_LENGTH = 600
 _JOIN = r"[\W_]{1,3}"
 _UNIT = r"[\W_]{0,3}"
 _WORDS = re.compile(r"[^\W_]+")
-_PIECES = re.compile(r"\[[^\[\]]*\]|[^\s\[\]]+")
+_PIECES = re.compile(r"\[[^\[\]]{0,600}\]|[^\s\[\]]{1,600}")
 # Scripts that put no blanks between words: the word index cannot see inside them.
 _UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 

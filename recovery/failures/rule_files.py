@@ -17,13 +17,14 @@ VERSION = 1
 """Version of the format of rule files."""
 
 _FIELDS = frozenset(
-    "id kind tier names codes phrases class_words fields and unless why example counter action".split()
+    "id kind tier names codes phrases class_words fields and unless why example counter action".split()  # noqa: SIM905
 )
 _ID = re.compile(r"[a-z0-9][a-z0-9._\-]{0,79}")
 _CODE = re.compile(r"[a-z0-9]+:[\w.\-]+")
 _LETTER = re.compile(r"[^\W_]")
 _BY_LINE = ("phrases", "and", "unless")
 _MAX_RULES = 2_000
+
 
 def parse_rules(text: str, source: str, *, own: bool = False) -> tuple[Rule, ...]:
     """Check the text of a rule file and turn it into rules.
@@ -156,5 +157,3 @@ def _named_fields(entry: Mapping[str, Any], where: str) -> Mapping[str, frozense
             raise BadInput(f"{where}: fields: {name}: expected a list of values")
         out[name.lower()] = frozenset(str(item).lower() for item in listed)
     return out
-
-

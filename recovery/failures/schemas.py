@@ -20,7 +20,7 @@ def check_schema(schema: Mapping[str, Any]) -> None:
 
     validator = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
     try:
-        validator.check_schema(schema)
+        validator.check_schema(dict(schema))
     except jsonschema.SchemaError as error:
         place = "/".join(str(part) for part in error.absolute_path) or "(root)"
         raise BadInput(f"schema: {place}: {error.message}") from error

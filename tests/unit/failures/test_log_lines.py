@@ -1,0 +1,169 @@
+"""Evidence from log events: which lines belong to a message, and which of them tell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recovery.failures import Kind, diagnose, evidence_from_logs
+
+R1 = "11111111-1111-4111-8111-111111111111"
+R2 = "22222222-2222-4222-8222-222222222222"
+M1 = "aaaaaaaa-1111-4111-8111-aaaaaaaaaaaa"
+M2 = "bbbbbbbb-2222-4222-8222-bbbbbbbbbbbb"
+
+
+def events(*lines: str, stream: str = "s", start: int = 1_000) -> list[dict[str, Any]]:
+    return [{"message": line, "timestamp": start + n, "logStreamName": stream} for n, line in enumerate(lines)]
+
+
+def test_lines_between_start_and_end_belong_to_the_request() -> None:
+    """An error line without any id counts when its request worked on the message."""
+    told = evidence_from_logs(
+        events(
+            f"START RequestId: {R1} Version: $LATEST",
+            f"working on {M1}",
+            "[ERROR] ConnectionError: Connection refused",
+            f"END RequestId: {R1}",
+            f"REPORT RequestId: {R1} Duration: 3 ms",
+        ),
+        [M1],
+    )
+    assert diagnose(told[M1]).kind is Kind.DEPENDENCY_FAILURE
+    assert told[M1].source == "logs"
+
+
+def test_another_requests_error_is_not_taken() -> None:
+    """Two requests of one stream one after another."""
+    told = evidence_from_logs(
+        events(
+            f"START RequestId: {R1}",
+            f"working on {M1}",
+            "[ERROR] KeyError: 'Records'",
+            f"END RequestId: {R1}",
+            f"START RequestId: {R2}",
+            f"working on {M2}",
+            "[ERROR] ReadTimeout: timed out",
+            f"END RequestId: {R2}",
+        ),
+        [M1, M2],
+    )
+    assert diagnose(told[M1]).kind is Kind.CODE_BUG
+    assert diagnose(told[M2]).kind is Kind.TIMEOUT
+
+
+def test_a_trace_over_many_events_is_put_together() -> None:
+    """Frames and causes follow their error line as events of their own; the cause decides."""
+    told = evidence_from_logs(
+        events(
+            f"START RequestId: {R1}",
+            f"working on {M1}",
+            "com.acme.OrderException: failed",
+            "\tat com.acme.A.b(A.java:1)",
+            "Caused by: java.net.SocketTimeoutException: Read timed out",
+            "\tat com.acme.C.d(C.java:1)",
+            "next line of something else",
+            f"END RequestId: {R1}",
+        ),
+        [M1],
+    )
+    assert "Caused by" in told[M1].error
+    assert "something else" not in told[M1].error
+    assert diagnose(told[M1]).kind is Kind.TIMEOUT
+
+
+def test_a_report_that_says_timeout_is_evidence() -> None:
+    """A function that is killed writes nothing itself."""
+    told = evidence_from_logs(
+        events(
+            f"START RequestId: {R1}",
+            f"working on {M1}",
+            f"END RequestId: {R1}",
+            f"REPORT RequestId: {R1} Duration: 3000.00 ms Status: timeout",
+        ),
+        [M1],
+    )
+    assert diagnose(told[M1]).kind is Kind.TIMEOUT
+
+
+def test_json_lines_are_read_for_what_they_say_of_the_error() -> None:
+    """Structured loggers put class, message and trace into fields."""
+    told = evidence_from_logs(
+        events(
+            '{"level":"INFO","message":"start","message_id":"' + M1 + '","function_request_id":"' + R1 + '"}',
+            '{"level":"ERROR","message":"handler failed","exception_name":"ConditionalCheckFailedException",'
+            '"function_request_id":"' + R1 + '","message_id":"' + M1 + '"}',
+        ),
+        [M1],
+    )
+    assert diagnose(told[M1]).kind is Kind.VALIDATION_ERROR
+
+
+def test_the_last_of_several_failures_counts() -> None:
+    """First throttled, then refused for good: the second is why it is dead."""
+    first = events(f"START RequestId: {R1}", f"working on {M1}", "ERROR Rate exceeded", f"END RequestId: {R1}")
+    second = events(
+        f"START RequestId: {R2}",
+        f"working on {M1}",
+        "ERROR duplicate key value violates unique constraint",
+        f"END RequestId: {R2}",
+        start=9_000,
+        stream="t",
+    )
+    for order in (first + second, second + first):
+        assert diagnose(evidence_from_logs(order, [M1])[M1]).kind is Kind.VALIDATION_ERROR
+
+
+def test_in_a_batch_each_message_has_its_own_error() -> None:
+    """Several messages in one invocation: a line that names another message is not this one's."""
+    told = evidence_from_logs(
+        events(
+            f"START RequestId: {R1}",
+            f"working on {M1}",
+            f"working on {M2}",
+            f"ERROR message_id={M1} failed: Connection refused",
+            f"ERROR message_id={M2} failed: ValidationError: qty is required",
+            f"END RequestId: {R1}",
+        ),
+        [M1, M2],
+    )
+    assert diagnose(told[M1]).kind is Kind.DEPENDENCY_FAILURE
+    assert diagnose(told[M2]).kind is Kind.VALIDATION_ERROR
+
+
+def test_without_requests_the_lines_after_the_id_count() -> None:
+    """A container writes no START and END: the lines that follow, until another message's begin."""
+    told = evidence_from_logs(
+        events(
+            f"received {M1}",
+            "java.net.UnknownHostException: pricing",
+            "\tat com.acme.A.b(A.java:1)",
+            f"received {M2}",
+            "java.lang.NullPointerException",
+        ),
+        [M1, M2],
+    )
+    assert diagnose(told[M1]).kind is Kind.DEPENDENCY_FAILURE
+    assert diagnose(told[M2]).kind is Kind.CODE_BUG
+
+
+def test_a_message_that_went_well_or_is_not_named_has_no_evidence() -> None:
+    """Silence is not evidence."""
+    told = evidence_from_logs(
+        events(f"START RequestId: {R1}", f"working on {M1}", "stored", f"END RequestId: {R1}"), [M1, M2]
+    )
+    assert told == {}
+    assert evidence_from_logs([], [M1]) == {}
+
+
+def test_request_ids_in_the_line_count_when_start_is_missing() -> None:
+    """A page may begin in the middle; Lambda's own loggers write the id into each line."""
+    told = evidence_from_logs(
+        [
+            {"message": f"2024-01-01T00:00:00Z\t{R1}\tINFO\tworking on {M1}", "timestamp": 1, "logStreamName": "s"},
+            {"message": f"2024-01-01T00:00:00Z\t{R2}\tERROR\tKeyError: 'x'", "timestamp": 2, "logStreamName": "s"},
+            {"message": f"2024-01-01T00:00:01Z\t{R1}\tERROR\tRead timed out", "timestamp": 3, "logStreamName": "s"},
+        ],
+        [M1],
+    )
+    assert diagnose(told[M1]).kind is Kind.TIMEOUT
+    assert told[M1].error.startswith("ERROR Read timed out")
