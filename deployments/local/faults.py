@@ -122,7 +122,8 @@ def error_answer(rule: Fault, service: str, headers: Mapping[str, str]) -> Simul
         body = _cbor({"__type": rule.code, "message": rule.message})
         cbor = {"Content-Type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}
         return SimulatedResponse(rule.status, {**cbor, "x-amzn-query-error": f"{rule.code};Sender"}, body)
-    if "x-amz-target" in headers or "json" in headers.get("content-type", ""):
+    # The content type of an S3 object is its own, not the protocol's.
+    if service != "s3" and ("x-amz-target" in headers or "json" in headers.get("content-type", "")):
         answer = SimulatedResponse.error(rule.code, rule.message, status=rule.status)
         if service == "sqs":
             answer.headers["x-amzn-query-error"] = f"{rule.code};{'Sender' if rule.status < 500 else 'Receiver'}"

@@ -1,0 +1,74 @@
+"""What a thousand healed letters cost: requests and write units are what AWS bills, so they have a budget."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+
+from recovery.dead_letters.policy import DeadLetterPolicy
+from tests.letters_world import AUTH, ERROR, TIMEOUT, LettersWorld
+
+LETTERS = 1_000
+POLICY = DeadLetterPolicy.model_validate(
+    {"error_attributes": [ERROR], "max_per_second": 10_000, "backoff": {"base_seconds": 1, "cap_seconds": 1}}
+)
+
+
+class WriteUnits:
+    """Write request units of what a client writes: one for each started KB of an item, twice where it is indexed.
+
+    Source: DynamoDB developer guide, read and write request units. A delete is counted as one KB: the items that the
+    path deletes in numbers are smaller, and flights are larger but few.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self.total = 0
+        client.meta.events.register("provide-client-params.dynamodb", self._count)
+
+    def _count(self, params: dict[str, Any], **_: Any) -> None:
+        for requests in params.get("RequestItems", {}).values():
+            for request in requests if isinstance(requests, list) else ():
+                item = request.get("PutRequest", {}).get("Item", {})
+                size = sum(len(name) + len(json.dumps(value)) for name, value in item.items())
+                self.total += max(1, math.ceil(size / 1024)) * (2 if "wait" in item else 1)
+        if "Item" in params:
+            self.total += 1
+
+
+def test_a_thousand_healed_letters(world: LettersWorld) -> None:
+    """At most 400 requests and 2,000 write units; a comeback also marks the case that it had before."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT] * LETTERS, MessageBody='{{"order": {n}, "note": "' + "x" * 300 + '"}}')
+    for coming, requests, write_units in (("first", 400, 2_000), ("second", 420, 3_100)):
+        connection = world.connection()
+        units = WriteUnits(connection.client("dynamodb"))
+        report = world.recover(pair.dead, policy=POLICY, connection=connection, threads=16)
+        assert report.by_action == {"heal": LETTERS}, coming
+        assert sum(report.requests.values()) <= requests, (coming, report.requests)
+        assert LETTERS <= units.total <= write_units, coming
+        world.aws.clock.advance(2)
+        world.fail(pair.source)
+
+
+def test_the_report_tells_what_was_really_sent(world: LettersWorld) -> None:
+    """The counts are those of the requests that arrived."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT] * 30 + [AUTH] * 5)
+    connection = world.connection()
+    world.aws.clear_requests()
+    report = world.recover(pair.dead, connection=connection)
+    arrived = world.aws.request_counts()
+    for service in ("sqs", "dynamodb", "sns"):
+        assert report.requests[service] == sum(n for name, n in arrived.items() if name.startswith(f"{service}:"))
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_sweep_that_finds_little_costs_little(world: LettersWorld, count: int) -> None:
+    """An empty queue every five minutes, all year."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT] * count)
+    report = world.recover(pair.dead, connection=world.connection())
+    assert sum(report.requests.values()) <= (7 if count == 0 else 19), report.requests
