@@ -28,7 +28,8 @@ def carry_out(
     state: Any = step(work, batch, return_state=True)
     if state.is_completed():
         return
-    error = state.data
+    # Not `state.data`: Prefect wraps the error in a record of its own.
+    error = state.result(raise_on_failure=False)
     if not isinstance(error, RepriseError):
         state.result()
         raise RuntimeError(f"{step.name} ended as {state.name}")

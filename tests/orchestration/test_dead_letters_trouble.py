@@ -40,6 +40,36 @@ def test_a_partial_failure_is_reported_first_and_then_fails_the_run(world: Lette
     assert len(world.bodies(pair.source)) == 2
 
 
+@pytest.mark.parametrize(
+    ("service", "operation", "code", "status", "expected"),
+    [
+        ("s3", "PutObject", "AccessDenied", 403, {"heal": 1}),
+        ("sns", "Publish", "AuthorizationError", 403, {"heal": 1, "archive": 1}),
+        ("sns", "Publish", "Throttled", 429, {"heal": 1, "archive": 1}),
+        ("dynamodb", "BatchWriteItem", "AccessDeniedException", 400, {}),
+        ("dynamodb", "BatchGetItem", "AccessDeniedException", 400, {}),
+        ("sqs", "SendMessageBatch", "RequestThrottled", 403, {"alert": 1, "archive": 1}),
+        ("sqs", "DeleteMessageBatch", "RequestThrottled", 403, {}),
+    ],
+)
+def test_a_step_that_fails_stops_its_letters_and_not_the_run(
+    world: LettersWorld, service: str, operation: str, code: str, status: int, expected: dict[str, int]
+) -> None:
+    """Its letters are in the report, in their queue and visible; the others go on; the next run completes it all."""
+    pair, other = world.pair(), world.pair("other")
+    world.die(pair, [TIMEOUT, AUTH, INVALID])
+    world.aws.fault("error", service=service, operation=operation, code=code, status=status, times=None)
+    report = incomplete(run(world, pair.dead, other.dead))
+    world.aws.lift_faults()
+    assert (report.found, report.by_action, report.unsettled) == (3, expected, 3 - sum(expected.values()))
+    assert world.visible(pair.dead) == report.unsettled
+    recover(world, pair.dead)
+    assert world.bodies(pair.dead) == []
+    assert len({record["message_id"] for record in world.archived(pair.dead)}) == 2
+    assert len(world.alerts(pair.dead)) == 1
+    assert len(set(world.bodies(pair.source))) == 1
+
+
 def test_retry_of_a_failed_run_does_the_work_of_now(world: LettersWorld) -> None:
     """Retry pressed in the UI: the same run goes again from the queue as it is, and ends well."""
     pair = world.pair()
