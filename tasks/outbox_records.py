@@ -206,7 +206,8 @@ def attempt(run_step: Callable[[], Any], name: str, failed: Callable[[RepriseErr
     state = run_step()
     if state.is_completed():
         return
-    error = state.data
+    # Not `state.data`: Prefect wraps the error in a record of its own.
+    error = state.result(raise_on_failure=False)
     if not isinstance(error, RepriseError):
         state.result()
         raise RuntimeError(f"{name} ended as {state.name}")
