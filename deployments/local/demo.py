@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -23,9 +24,11 @@ from rich.markup import escape
 from deployments.local.appflow.scene import AppFlowScene
 from deployments.local.dead_letters_scene import DeadLettersScene
 from deployments.local.dms.scene import ReplicationsScene
+from deployments.local.guard import SIMULATED_CREDENTIALS
 from deployments.local.scenes import DemoFailed, Row, Scene, Stopped, World
 from deployments.local.stage import deploy, world
 from deployments.local.view import View
+from deployments.processes import LOOPBACK
 from recovery.errors import RepriseError
 
 LOOK_SECONDS = 1.0
@@ -128,6 +131,16 @@ def _over(driven: Sequence[Future[None]]) -> bool:
     return not running or any(future.exception() is not None for future in ended)
 
 
+def _stay_here() -> None:
+    """A person's own profiles, endpoints and estate have no business here, not even when they cannot be read; and no
+    proxy knows this machine's own addresses."""
+    for name in [name for name in os.environ if name.startswith(("AWS_", "REPRISE_"))]:
+        del os.environ[name]
+    os.environ.update(SIMULATED_CREDENTIALS)
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = ",".join(filter(None, [os.environ.get(name), LOOPBACK, "localhost"]))
+
+
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
@@ -144,6 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Both, since a shell that starts this in the background has it ignore Ctrl-C, and its children as well.
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, _interrupt)
+    _stay_here()
     view = View()
     try:
         return perform(view, once=options.once)
