@@ -36,10 +36,10 @@ class OutboxWorld:
         self.sns = aws.client("sns")
         self._listen("people", aws.environment["REPRISE_ALERT_TOPIC_ARN"])
         self.seconds_ahead = 0.0
+        if ordered or not topic:  # the emulator's CloudFormation makes no FIFO topics
+            self.sns.delete_topic(TopicArn=self.topic_arn)
         if topic:
             self.subscribe()
-        else:
-            self.sns.delete_topic(TopicArn=self.topic_arn)
 
     def subscribe(self) -> None:
         """Let the subscriber's queue listen; the topic is made anew where it was missing."""

@@ -18,6 +18,7 @@ from recovery.outbox_records.models import (
     Row,
     Status,
     Value,
+    at_once,
     line_of,
     seconds,
 )
@@ -208,27 +209,27 @@ def enlisted(
     Args:
         key: the row's typed key.
         identity: the row's id, which chooses the partition.
-        due: when it may go out: now, or after the grace of a service that publishes by itself.
+        due: when it may go out: now, or after the grace of a service that publishes by itself; rounded down.
         group: its FIFO group, if any.
         status: the status that it has (an unfinished one without index keys); None: it has none.
     """
     sets: dict[str, Value] = {
         names.status: status if status and status.get("S") == Status.FAILURE else {"S": Status.PENDING},
         names.line: {"S": line_of(identity, shards)},
-        names.next_attempt: seconds(due),
+        names.next_attempt: at_once(due),
     }
     if group:
         sets[names.group_line] = {"S": group}
     return Change(key, sets, (), {names.status: status, names.line: None})
 
 
-def realigned(row: Row, names: RowNames, shards: int, due: datetime) -> Change:
+def realigned(row: Row, names: RowNames, shards: int, now: datetime) -> Change:
     """In a line that nobody reads, or due so far ahead that a clock must have been wrong: due now, where we read."""
     status = row.status if row.status in (Status.PENDING, Status.FAILURE) else Status.PENDING
     sets: dict[str, Value] = {
         names.status: {"S": status},
         names.line: {"S": line_of(row.row_id, shards)},
-        names.next_attempt: seconds(due),
+        names.next_attempt: at_once(now),
     }
     expects = {**as_read(row, names), names.line: row.item.get(names.line)}
     return Change(row.key, sets, _present(row, names.claim), expects)
@@ -236,7 +237,7 @@ def realigned(row: Row, names: RowNames, shards: int, due: datetime) -> Change:
 
 def noticed(row: Row, names: RowNames, now: datetime) -> Change:
     """Seen by a first search, without time and status."""
-    return Change(row.key, {names.seen: seconds(now)}, (), {names.status: None, names.seen: None})
+    return Change(row.key, {names.seen: at_once(now)}, (), {names.status: None, names.seen: None})
 
 
 def revived(row: Row, names: RowNames, now: datetime) -> Change:
@@ -245,7 +246,7 @@ def revived(row: Row, names: RowNames, now: datetime) -> Change:
         names.status: {"S": Status.PENDING},
         names.attempts: {"N": "0"},
         names.line: {"S": f"{OPEN_LINE}#{row.shard}"},
-        names.next_attempt: seconds(now),
+        names.next_attempt: at_once(now),
     }
     group = row.text(names.group)
     if group:

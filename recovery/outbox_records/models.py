@@ -121,6 +121,11 @@ def seconds(moment: datetime) -> Value:
     return {"N": str(-int(-moment.timestamp() // 1))}
 
 
+def at_once(now: datetime) -> Value:
+    """This moment as the index keeps it: whole seconds since 1970, rounded down so that it has come."""
+    return {"N": str(int(now.timestamp()))}
+
+
 def written_at(value: Value | None) -> datetime | None:
     """When a row was written: ISO 8601, or seconds or milliseconds since 1970. None for anything else."""
     try:

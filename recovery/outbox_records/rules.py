@@ -186,7 +186,7 @@ def after_failure(row: Row, failure: NotSent, policy: OutboxPolicy, now: datetim
             kind=diagnosis.kind,
             group=fingerprint(diagnosis.kind, failure.text),
             error=error,
-            due=now,
+            due=now.replace(microsecond=0),
             next_step="mend the topic; a later run probes it and lets everything go",
         )
     group = fingerprint(diagnosis.kind, failure.text)

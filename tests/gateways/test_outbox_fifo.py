@@ -1,0 +1,255 @@
+"""FIFO topics: each group keeps the order of its sequence, and nothing passes a row that stays behind."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from deployments.local.server import SimulatedAws
+from recovery.errors import BadInput
+from recovery.outbox_records import deliver
+from recovery.outbox_records.models import Fault, NotSent
+from tests.outbox_world import NO_PAUSE, OutboxWorld, play
+
+SKIP = NO_PAUSE.model_copy(update={"exhausted_head": "skip"})
+
+
+@pytest.fixture
+def world(aws: SimulatedAws) -> OutboxWorld:
+    aws.create_estate()
+    return OutboxWorld(aws, ordered=True)
+
+
+def by_group(world: OutboxWorld) -> dict[str, list[str]]:
+    """What arrived, by group, in the order of the queue."""
+    found: dict[str, list[str]] = {}
+    for text in world.delivered_texts():
+        found.setdefault(text.partition("-")[0], []).append(text)
+    return found
+
+
+def test_groups_keep_their_order(world: OutboxWorld) -> None:
+    """Rows written in any order, in any partition, with any due times, arrive in the order of their sequence."""
+    chance = random.Random(7)
+    rows = [(group, n) for group in "abcd" for n in range(40)]
+    chance.shuffle(rows)
+    for group, n in rows:
+        world.ordered_row(f"{group}-{n}", group, n, shard=chance.randrange(8), due=chance.randrange(1, 1_000))
+    world.run()
+    assert by_group(world) == {group: [f"{group}-{n}" for n in range(40)] for group in "abcd"}
+    assert set(world.statuses().values()) == {"Successful"}
+    assert not any("outbox_group" in row for row in world.rows().values())
+
+
+def test_one_entry_of_a_group_in_a_batch(world: OutboxWorld) -> None:
+    """A batch fails per entry and order would break: no PublishBatch holds two messages of one group."""
+    for group in "abc":
+        for n in range(5):
+            world.ordered_row(f"{group}-{n}", group, n)
+    work = world.work()
+    batches: list[list[str]] = []
+    publish = work.topic.publish
+
+    def watched(messages: Any) -> Any:
+        batches.append([message.group for message in messages])
+        return publish(messages)
+
+    work.topic.publish = watched  # type: ignore[method-assign]
+    play(work)
+    work.close()
+    assert len(batches) == 5
+    assert all(len(set(batch)) == len(batch) == 3 for batch in batches)
+
+
+def test_a_failed_head_holds_its_group_back(world: OutboxWorld) -> None:
+    """The rows behind it keep their state and attempts; the other groups go out; later all follow in order."""
+    for group in "ab":
+        for n in range(3):
+            world.ordered_row(f"{group}-{n}", group, n)
+    work = world.work(threads=1)
+    fail_once(work, "a-1")
+    play(work)
+    work.close()
+    assert by_group(world) == {"a": ["a-0"], "b": ["b-0", "b-1", "b-2"]}
+    assert world.row("a-1")["status"] == "Failure"
+    assert (world.row("a-2")["status"], world.row("a-2")["outbox_attempts"]) == ("Pending", "0")
+    world.run()
+    assert by_group(world)["a"] == ["a-0"], "a row passed one that waits out its backoff"
+    world.later(31)
+    world.run()
+    assert by_group(world)["a"] == ["a-0", "a-1", "a-2"]
+
+
+def fail_once(work: Any, text: str, error: str = "InternalError: Internal error") -> None:
+    """Let one publish of a message fail without being carried out."""
+    publish = work.topic._publish
+    done: list[str] = []
+
+    def failing(messages: Any) -> Any:
+        bad = [message for message in messages if message.body == text and not done]
+        if not bad:
+            return publish(messages)
+        done.append(text)
+        good = iter(publish([message for message in messages if message not in bad]) if len(messages) > 1 else [])
+        failed = NotSent(Fault.ROW, error.partition(":")[0], error)
+        return [failed if message in bad else next(good) for message in messages]
+
+    work.topic._publish = failing
+
+
+def test_an_exhausted_head_holds_its_group_until_a_person_decides(world: OutboxWorld) -> None:
+    """hold: people are told, the group waits, and goes on in order after the head was revived or removed."""
+    for group in "ab":
+        for n in range(3):
+            world.ordered_row(f"{group}-{n}", group, n)
+    world.ordered_row("a-0", "a", 0, message="x" * 300_000)
+    report = world.run()
+    assert by_group(world) == {"b": ["b-0", "b-1", "b-2"]}
+    assert world.row("a-0")["status"] == "Exhausted"
+    assert world.row("a-0")["outbox_group"] == "a"
+    assert len(world.told()) == 1
+    assert report.by_action == {"deliver": 3, "exhaust": 1, "wait": 2}
+    world.dynamodb.delete_item(TableName="orders-outbox", Key={"id": {"S": "a-0"}})
+    world.run()
+    assert by_group(world)["a"] == ["a-1", "a-2"]
+
+
+def test_a_revived_head_goes_first(world: OutboxWorld) -> None:
+    """A held head that was mended and revived goes out before the rows that waited for it."""
+    for n in range(3):
+        world.ordered_row(f"a-{n}", "a", n)
+    world.ordered_row("a-0", "a", 0, message="x" * 300_000)
+    world.run()
+    world.dynamodb.update_item(
+        TableName="orders-outbox",
+        Key={"id": {"S": "a-0"}},
+        UpdateExpression="SET message = :m",
+        ExpressionAttributeValues={":m": {"S": "a-0"}},
+    )
+    assert world.run(mode="revive").by_action == {"revive": 1}
+    world.run()
+    assert by_group(world)["a"] == ["a-0", "a-1", "a-2"]
+
+
+def test_skip_passes_over_an_exhausted_head(world: OutboxWorld) -> None:
+    """skip: the rows behind go out in order, whether the head was exhausted now or by an earlier run that held."""
+    for n in range(3):
+        world.ordered_row(f"a-{n}", "a", n)
+    world.ordered_row("a-1", "a", 1, message="x" * 300_000)
+    world.run(policy=SKIP)
+    assert by_group(world) == {"a": ["a-0", "a-2"]}
+    world.ordered_row("b-0", "b", 0, message="x" * 300_000)
+    world.ordered_row("b-1", "b", 1)
+    world.run()
+    assert "b" not in by_group(world)
+    world.run(policy=SKIP)
+    assert by_group(world)["b"] == ["b-1"]
+
+
+def test_a_message_refused_for_good_obeys_the_policy_too(world: OutboxWorld) -> None:
+    """Refused by SNS itself in the middle of a chain: hold stops the chain there, skip goes on."""
+    for group in "ab":
+        for n in range(3):
+            world.ordered_row(f"{group}-{n}", group, n)
+    work = world.work(threads=1)
+    fail_once(work, "a-1", "InvalidParameter: Invalid parameter: Message too long")
+    play(work)
+    work.close()
+    assert world.row("a-1")["status"] == "Exhausted"
+    assert by_group(world)["a"] == ["a-0"]
+    work = world.work(threads=1, policy=SKIP)
+    play(work)
+    work.close()
+    assert by_group(world)["a"] == ["a-0", "a-2"]
+
+
+def test_the_same_row_has_the_same_deduplication_id(world: OutboxWorld) -> None:
+    """An answer that was lost is sent again with the same id, so the topic delivers one message."""
+    world.ordered_row("a-0", "a", 0)
+    world.aws.fault("lose_ack", service="sns", operation="PublishBatch", times=1)
+    world.run()
+    assert world.row("a-0")["status"] == "Failure"
+    world.later(31)
+    world.run()
+    assert world.row("a-0")["status"] == "Successful"
+    assert world.delivered_texts() == ["a-0"]
+
+
+def test_a_deduplication_id_of_the_row_is_used(world: OutboxWorld) -> None:
+    """Two rows with one id of their own are one message."""
+    world.ordered_row("a-0", "a", 0, deduplication="same")
+    world.ordered_row("a-1", "a", 1, deduplication="same")
+    world.run()
+    assert world.delivered_texts() == ["a-0"]
+
+
+def test_rows_that_have_no_place_in_the_order(world: OutboxWorld) -> None:
+    """Without a group or a sequence a row is exhausted; one that is not in its group's index yet enters it."""
+    world.pending("nowhere", sequence=1)
+    world.pending("no-sequence", group="a", outbox_group="a")
+    world.pending("not-indexed", "a-7", group="a", sequence=7)
+    world.ordered_row("a-8", "a", 8)
+    world.run()
+    assert world.statuses() == {
+        "nowhere": "Exhausted",
+        "no-sequence": "Exhausted",
+        "not-indexed": "Successful",
+        "a-8": "Successful",
+    }
+
+
+def test_a_worker_gives_back_what_it_claimed_behind_another(world: OutboxWorld) -> None:
+    """Another worker has the head: what was claimed behind it is given back as it was, and not sent."""
+    for n in range(3):
+        world.ordered_row(f"a-{n}", "a", n)
+    first, second = world.work(), world.work()
+    first.table.describe()
+    second.table.describe()
+    ours, theirs = deliver.find_due(first), deliver.find_due(second)
+    theirs.candidates = theirs.candidates[:1]
+    deliver.claim(second, theirs)
+    deliver.claim(first, ours)
+    deliver.send(first, ours)
+    assert world.delivered_texts() == []
+    assert {world.row(f"a-{n}")["status"] for n in (1, 2)} == {"Pending"}
+    deliver.send(second, theirs)
+    assert world.delivered_texts() == ["a-0"]
+    for work in (first, second):
+        work.close()
+
+
+def test_an_ordered_outbox_needs_its_names_and_its_index(world: OutboxWorld) -> None:
+    """Without group, sequence or the group index the request is refused in one line."""
+    for names, index, text in (
+        ({"sequence": "sequence"}, "outbox-groups", "needs names.group and names.sequence"),
+        ({"group": "group", "sequence": "sequence"}, "missing", "no index 'missing'"),
+        ({"group": "group", "sequence": "other"}, "outbox-groups", "another key"),
+    ):
+        with pytest.raises(BadInput, match=text):
+            world.run(names=names, group_index=index)
+
+
+def test_young_rows_wait_for_the_index(world: OutboxWorld) -> None:
+    """A row younger than the settle time is not taken up: what is before it may not be in the index yet."""
+    now = int(world.work().now().timestamp())
+    world.ordered_row("a-0", "a", 0, due=now)
+    settling = NO_PAUSE.model_copy(update={"fifo_settle_seconds": 30})
+    assert world.run(policy=settling).found == 0
+    world.later(31)
+    assert world.run(policy=settling).by_action == {"deliver": 1}
+
+
+def test_a_probe_of_an_ordered_topic_is_one_row(world: OutboxWorld) -> None:
+    """An open circuit is probed with the head of one group; then everything follows in order."""
+    for group in "ab":
+        for n in range(3):
+            world.ordered_row(f"{group}-{n}", group, n)
+    world.sns.delete_topic(TopicArn=world.topic_arn)
+    world.run()
+    assert {row["outbox_attempts"] for row in world.rows().values()} <= {"0"}
+    world.subscribe()
+    world.later(61)
+    world.run()
+    assert by_group(world) == {group: [f"{group}-{n}" for n in range(3)] for group in "ab"}

@@ -1,0 +1,214 @@
+"""The table's stream: new rows are put in line by the reader itself, once, and shards are followed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore.stub import Stubber
+
+from deployments.local.server import SimulatedAws
+from recovery.outbox_records import stream
+from recovery.outbox_records.stream import Positions
+from tests.outbox_world import NO_PAUSE, TABLE, OutboxWorld
+
+
+@pytest.fixture
+def world(aws: SimulatedAws) -> OutboxWorld:
+    aws.create_estate()
+    return OutboxWorld(aws)
+
+
+def reader(world: OutboxWorld) -> tuple[Any, Positions]:
+    client = world.aws.client("dynamodbstreams")
+    arn = world.dynamodb.describe_table(TableName=TABLE)["Table"]["LatestStreamArn"]
+    positions = Positions(arn)
+    stream.follow(client, positions)
+    return client, positions
+
+
+def test_a_new_row_is_put_in_line_and_delivered(world: OutboxWorld) -> None:
+    """A row with nothing but its key and its message is served: the reader writes Pending and the index keys."""
+    world.put({"id": "before", "message": "not seen by a new reader"})
+    client, positions = reader(world)
+    world.put({"id": "a", "message": "hello"})
+    work = world.work()
+    work.table.describe()
+    records = stream.read(client, positions)
+    enlisted = stream.enlist(work.table, work.request, records, work.now())
+    assert (enlisted.inserted, enlisted.put_in_line) == (1, 1)
+    assert world.row("a")["status"] == "Pending"
+    assert "status" not in world.row("before")
+    assert stream.earliest_due(work.table, work.request) is not None
+    work.close()
+    world.later(1)
+    world.run()
+    assert world.delivered_texts() == ["hello"]
+
+
+def test_reading_the_same_records_again_changes_nothing(world: OutboxWorld) -> None:
+    """The condition lets a row into the line once: a finished row is not put in line a second time."""
+    client, positions = reader(world)
+    world.put({"id": "a", "message": "hello"})
+    work = world.work()
+    work.table.describe()
+    records = stream.read(client, positions)
+    stream.enlist(work.table, work.request, records, work.now())
+    world.later(1)
+    world.run()
+    again = stream.enlist(work.table, work.request, records, work.now())
+    assert again.put_in_line == 0
+    assert world.row("a")["status"] == "Successful"
+    assert stream.earliest_due(work.table, work.request) is None
+    work.close()
+
+
+def test_rows_of_the_template_and_other_items(world: OutboxWorld) -> None:
+    """A row that came with a status only rings; changes, removals and items without a message are not ours."""
+    client, positions = reader(world)
+    world.pending("ready")
+    world.put({"id": "customer", "name": "somebody"})
+    world.put({"id": "ready", "message": "changed", "status": "Pending"})
+    world.dynamodb.delete_item(TableName=TABLE, Key={"id": {"S": "customer"}})
+    work = world.work()
+    work.table.describe()
+    enlisted = stream.enlist(work.table, work.request, stream.read(client, positions), work.now())
+    work.close()
+    assert (enlisted.inserted, enlisted.put_in_line, enlisted.others) == (1, 0, 1)
+
+
+def test_a_grace_delays_the_first_attempt(world: OutboxWorld) -> None:
+    """A service that publishes by itself has its time; when it has finished the row, nothing is published."""
+    client, positions = reader(world)
+    world.put({"id": "theirs", "message": "m"})
+    world.put({"id": "forgotten", "message": "forgotten"})
+    policy = NO_PAUSE.model_copy(update={"grace_seconds": 60})
+    work = world.work(policy=policy)
+    work.table.describe()
+    stream.enlist(work.table, work.request, stream.read(client, positions), work.now())
+    work.close()
+    assert world.run(policy=policy).found == 0
+    world.dynamodb.update_item(
+        TableName=TABLE,
+        Key={"id": {"S": "theirs"}},
+        UpdateExpression="SET #s = :s",
+        ExpressionAttributeNames={"#s": "status"},
+        ExpressionAttributeValues={":s": {"S": "Successful"}},
+    )
+    world.later(61)
+    assert world.run(policy=policy).by_action == {"deliver": 1, "tidy": 1}
+    assert world.delivered_texts() == ["forgotten"]
+
+
+def test_a_row_of_a_fifo_topic_enters_its_group(aws: SimulatedAws) -> None:
+    """The reader copies the group, so that the group's index shows the row."""
+    aws.create_estate()
+    world = OutboxWorld(aws, ordered=True)
+    client, positions = reader(world)
+    for n in (1, 0):
+        world.put({"id": f"a-{n}", "message": f"a-{n}", "group": "a", "sequence": n})
+    work = world.work()
+    work.table.describe()
+    assert stream.enlist(work.table, work.request, stream.read(client, positions), work.now()).put_in_line == 2
+    work.close()
+    world.later(1)
+    world.run()
+    assert world.delivered_texts() == ["a-0", "a-1"]
+
+
+ARN = "arn:aws:dynamodb:us-east-1:000000000000:table/t/stream/2026-01-01T00:00:00.000"
+
+
+def described(*shards: tuple[str, str, bool], **more: Any) -> dict[str, Any]:
+    """A stream's description: shards as (id, parent, closed)."""
+    listed = []
+    for name, parent, closed in shards:
+        shard: dict[str, Any] = {"ShardId": name, "SequenceNumberRange": {"StartingSequenceNumber": "1" * 21}}
+        if parent:
+            shard["ParentShardId"] = parent
+        if closed:
+            shard["SequenceNumberRange"]["EndingSequenceNumber"] = "2" * 21
+        listed.append(shard)
+    return {"StreamDescription": {"StreamArn": ARN, "Shards": listed, **more}}
+
+
+def shard(number: int) -> str:
+    return f"shardId-{number:020d}"
+
+
+def test_children_are_read_after_their_parents(aws: SimulatedAws) -> None:
+    """A new reader begins at the end of open shards; a child waits for its parent, and is read from its beginning."""
+    client = aws.client("dynamodbstreams")
+    positions = Positions(ARN)
+    old, parent, child, orphan = map(shard, range(4))
+    with Stubber(client) as stub:
+        stub.add_response(
+            "describe_stream",
+            described((old, "", True), (parent, old, False), LastEvaluatedShardId=parent),
+            {"StreamArn": ARN},
+        )
+        stub.add_response(
+            "describe_stream",
+            described((child, parent, False), (orphan, shard(9), False)),
+            {"StreamArn": ARN, "ExclusiveStartShardId": parent},
+        )
+        for name in (parent, orphan):
+            stub.add_response(
+                "get_shard_iterator",
+                {"ShardIterator": f"at-{name}"},
+                {"StreamArn": ARN, "ShardId": name, "ShardIteratorType": "LATEST"},
+            )
+        stream.follow(client, positions)
+        assert set(positions.iterators) == {parent, orphan}
+        assert positions.done == {old}
+
+        stub.add_response("get_records", {"Records": []}, {"ShardIterator": f"at-{parent}", "Limit": 1_000})
+        stub.add_response(
+            "get_records",
+            {"Records": [], "NextShardIterator": "next"},
+            {"ShardIterator": f"at-{orphan}", "Limit": 1_000},
+        )
+        assert stream.read(client, positions) == []
+        assert parent in positions.done
+
+        stub.add_response(
+            "describe_stream",
+            described((parent, old, True), (child, parent, False), (orphan, shard(9), False)),
+            {"StreamArn": ARN},
+        )
+        stub.add_response(
+            "get_shard_iterator",
+            {"ShardIterator": "child"},
+            {"StreamArn": ARN, "ShardId": child, "ShardIteratorType": "TRIM_HORIZON"},
+        )
+        stream.follow(client, positions)
+        assert positions.iterators == {orphan: "next", child: "child"}
+        assert positions.done == {parent}
+        stub.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize(
+    ("code", "last", "expected"),
+    [
+        (
+            "ExpiredIteratorException",
+            "5" * 21,
+            {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": "5" * 21},
+        ),
+        ("ExpiredIteratorException", "", {"ShardIteratorType": "TRIM_HORIZON"}),
+        ("TrimmedDataAccessException", "5" * 21, {"ShardIteratorType": "TRIM_HORIZON"}),
+    ],
+)
+def test_a_lost_place_is_found_again(aws: SimulatedAws, code: str, last: str, expected: dict[str, str]) -> None:
+    """An expired iterator goes on after the last record; trimmed records are given up to the search for lost rows."""
+    client = aws.client("dynamodbstreams")
+    name = shard(1)
+    positions = Positions(ARN, {name: "old"}, {name: last} if last else {})
+    with Stubber(client) as stub:
+        stub.add_client_error("get_records", code)
+        stub.add_response(
+            "get_shard_iterator", {"ShardIterator": "new"}, {"StreamArn": ARN, "ShardId": name, **expected}
+        )
+        assert stream.read(client, positions) == []
+        assert positions.iterators == {name: "new"}
+        stub.assert_no_pending_responses()
