@@ -20,7 +20,7 @@ QUOTE = 160
 """Characters of the longest quote."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Match:
     """A rule that matched.
 
@@ -138,9 +138,12 @@ def _in_segment(segment: Segment, reading: Reading, index: Index) -> Iterator[Ma
 
 
 def _tried(looked: list[Looked], segment: Segment, reading: Reading) -> Iterator[Match]:
+    lower = segment.lower
     for _, rule, what, word in looked:
+        if isinstance(what, Phrase) and what.pattern.search(lower) is None:
+            continue
         for start, end in _places(segment, what, word):
-            if not _is_value(rule, segment.lower, start, end) and _holds(rule, reading, segment):
+            if not _is_value(rule, lower, start, end) and _holds(rule, reading, segment):
                 yield Match(rule, rule.strength + segment.bonus, segment.text, start, end)
                 break
 
@@ -171,6 +174,9 @@ def _exact(text: str, name: str) -> Iterator[tuple[int, int]]:
 
 
 _QUOTES = "\"'`«»“”‘’"
+_QUOTE_SIGN = re.compile(f"[{_QUOTES}]")
+_REACH = 60
+"""Characters before and behind words in which quotation marks around them are looked for."""
 _VALUE_BEFORE = re.compile(
     r"(?:value|field|key|property|parameter|param|phrase|option|word|words|term|text|column|attribute|argument|setting|"
     r"comment|title|subject|choice|string|note|enum|header|tag|label|named|called|contains|given|got|input|description|"
@@ -195,8 +201,11 @@ def _is_value(rule: Rule, lower: str, start: int, end: int) -> bool:
         return False
     if rule.kind is Kind.TIMEOUT and _SETTING.match(lower, end):
         return True
+    near = lower[max(0, start - _REACH) : start]
+    if not _QUOTE_SIGN.search(near):
+        return False
     opening = -1
-    for place in range(start - 1, max(-1, start - 60), -1):
+    for place in range(start - 1, start - len(near) - 1, -1):
         if lower[place] in _QUOTES and (place == 0 or not lower[place - 1].isalnum()):
             opening = place
             break
@@ -204,7 +213,7 @@ def _is_value(rule: Rule, lower: str, start: int, end: int) -> bool:
             return False
     if opening < 0:
         return False
-    closing = next((place for place in range(end, min(len(lower), end + 60)) if lower[place] in _QUOTES), -1)
+    closing = next((place for place in range(end, min(len(lower), end + _REACH)) if lower[place] in _QUOTES), -1)
     if closing < 0:
         return False
     return bool(_VALUE_BEFORE.search(lower, max(0, opening - 30), opening) or _VALUE_AFTER.match(lower, closing))

@@ -4,41 +4,27 @@ from __future__ import annotations
 
 import re
 
-# One stack frame, or a place in a file, in the languages people run. Alternatives begin with different literals.
+# One stack frame, or a place in a file, that does not begin with a plain "at" or "File": in German, Spanish, French,
+# Portuguese, Russian and Chinese .NET, Java's ellipsis, Ruby, PHP, Go, and the marks under a line of source.
 _FRAME = re.compile(
-    r"""[ \t|>]{0,60}(?:
-        (?:at|bei|en|à|в|在|em)\ (?:async\ |new\ |Object\.|[\w$.<>`\[\]@/\-]{1,200}[.:/])[^\n]{0,400}
-      | at\ [^\n]{0,200}(?:\([^\n]{0,200}\)|:\d{1,6}(?::\d{1,6})?)
+    r"""(?:
+        (?:bei|en|à|в|在|em)\ (?:async\ |[\w$.<>`\[\]@/\-]{1,200}[.:/])[^\n]{0,2000}
       | \.{3}\ \d{1,5}\ (?:more|common\ frames)[^\n]{0,60}
-      | File\ "[^"\n]{0,300}",\ line\ \d{1,7}[^\n]{0,200}
-        (?:\n[ \t|]{4,40}(?![\w.]{1,80}(?:Error|Exception)\b)[^\n]{0,300})?
-      | (?:from\ )?[\w./\\\-@+~<>\ ()]{1,200}\.rb:\d{1,6}:in\ [^\n]{0,200}
-      | \#\d{1,4}\ (?:/|\{main\}|\[internal|[A-Za-z]:\\|\d|0x|thrown)[^\n]{0,400}
-      | (?:created\ by\ |goroutine\ \d)[^\n]{0,200}
-      | (?:[\w./*()\-]{1,200}\([0-9a-fx, .]{0,120}\)\n)?[ \t]{1,40}/[^\n]{1,200}\.go:\d{1,6}[^\n]{0,40}
-      | ---\ (?:End\ of|Ende\ der)[^\n]{0,120}
-      | [\^~]{1,200}
-    )[ \t]{0,40}(?:\n|$)""",
+      | (?:from\ )?[\w./\\\-@+~<>\ ()]{1,200}\.rb:\d{1,6}:in\ [^\n]{0,2000}
+      | \#\d{1,4}\ (?:/|\{main\}|\[internal|[A-Za-z]:\\|\d|0x|thrown)[^\n]{0,2000}
+      | (?:created\ by\ |goroutine\ \d)[^\n]{0,2000}
+      | /[^\n]{1,1000}\.go:\d{1,6}[^\n]{0,40}
+      | ---\ (?:End\ of|Ende\ der)[^\n]{0,200}
+      | [\^~]{1,2000}
+    )\s{0,40}""",
     re.VERBOSE,
 )
+_GO_FUNCTION = re.compile(r"[\w./*()\-\[\]{}]{1,200}\([0-9a-fx, .?{}]{0,200}\)")
+_RAISED = re.compile(r"[\w.]{1,120}(?:Error|Exception|Warning|Exit|Interrupt)\b")
 _INDENT = " \t|>"
-_FRAME_STARTS = (
-    "at ",
-    "bei ",
-    "en ",
-    "à ",
-    "в ",
-    "在",
-    "em ",
-    "... ",
-    'File "',
-    "#",
-    "created by",
-    "goroutine",
-    "---",
-    "^",
-    "~",
-)
+_STARTS = ("bei ", "en ", "à ", "в ", "在", "em ", "... ", "#", "created by", "goroutine", "---", "^", "~")
+
+
 _INLINE: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
     (('File "',), re.compile(r'File "[^"\n]{0,300}", line \d{1,7}(?:, in [^\s\n]{1,100})?')),
     (
@@ -58,7 +44,7 @@ _INLINE: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
     ),
     ((".rb:",), re.compile(r"[\w./\-@+~]{1,200}\.rb:\d{1,6}:in [`'][^'\n]{0,100}'")),
     (
-        (".php", ".py", ".go", ".js", ".ts", ".java", ".cs", ".rb"),
+        (".php(", ".php:", ".php on", ".py:", ".go:", ".js:", ".ts:", ".java:", ".cs:", ".rb:"),
         re.compile(
             r"(?<= )(?:in )?/[\w./\-@+]{1,200}\.(?:php|py|go|js|ts|java|cs|rb)(?:\(\d{1,6}\)|:\d{1,6}|"
             r" on line \d{1,6})(?::\d{1,6})?"
@@ -71,33 +57,35 @@ _INLINE: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
 
 
 def strip_frames(text: str) -> str:
-    if "\n" in text and (
-        "\n " in text or "\n\t" in text or ".rb:" in text or ".go:" in text or "\nat " in text or "\n#" in text
-        or "\nFile " in text or "\ngoroutine" in text or ")\n" in text or "\n|" in text or text[:1].isspace()
-        or text.startswith(("at ", "#", "File "))
-    ):  # fmt: skip
-        kept: list[str] = []
-        position = 0
-        length = len(text)
-        while position < length:
-            end = text.find("\n", position)
-            end = length if end < 0 else end + 1
-            line = text[position:end]
-            start = line.lstrip(_INDENT)
-            if start.startswith("at ") and ("(" in start or "." in start or "/" in start) and start[3:8] != "line ":
-                position = end
-                continue
-            if start.startswith(_FRAME_STARTS) or ".rb:" in line or ".go:" in line or line.endswith(")\n"):
-                found = _FRAME.match(text, position)
-                if found is not None and found.end() > position:
-                    position = found.end()
-                    continue
-            kept.append(line)
-            position = end
-        text = "".join(kept)
+    """The text without its stack frames and without the statements that were being run."""
+    if "\n" in text:
+        text = "\n".join(_kept(text.split("\n")))
     for hints, pattern in _INLINE:
         for hint in hints:
             if hint in text:
                 text = pattern.sub(" ", text)
                 break
     return text
+
+
+def _kept(lines: list[str]) -> list[str]:
+    kept: list[str] = []
+    source = False
+    for line in lines:
+        start = line.lstrip(_INDENT)
+        if source:
+            # The line of source that Python prints under a frame; an exception's own line is not indented so far.
+            source = False
+            if line[:4].isspace() and len(line) > 4 and not _RAISED.match(start):
+                continue
+        if start.startswith("at ") and ("(" in start or "." in start or "/" in start) and start[3:8] != "line ":
+            continue
+        if start.startswith('File "') and '", line ' in start:
+            source = True
+            continue
+        if (start.startswith(_STARTS) or ".rb:" in line or ".go:" in line) and _FRAME.fullmatch(start):
+            if ".go:" in line and kept and _GO_FUNCTION.fullmatch(kept[-1]):
+                kept.pop()
+            continue
+        kept.append(line)
+    return kept

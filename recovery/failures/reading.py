@@ -17,6 +17,7 @@ HEAD = 6_000
 TAIL = 6_000
 """Characters that are read of a long text: the error stands at its head, its root cause at its tail."""
 
+_OPENS = frozenset('{["\t\r\n ')
 _MAX_CAUSES = 8
 _ROOT = 30
 _WORD = re.compile(r"[^\W_]+")
@@ -92,17 +93,19 @@ def read(error: str, attributes: Mapping[str, str]) -> Reading:
     raw = bounded(error)
     fields: dict[str, str] = {}
     text = _ANSI.sub("", raw) if "\x1b" in raw else raw
-    text = unfold(text.lstrip(), fields) or text
+    if text[:1] in _OPENS:
+        text = unfold(text.lstrip(), fields) or text
     if "\\" in text:
         text = unescape(text)
     segments = [segment for segment in _segments(text) if segment.text]
-    said = {segment.lower for segment in segments}
-    for name, value in attributes.items():
-        fields[name.lower()] = value[:HEAD]
-        if _TELLING.search(name):
-            cut = bounded(value)
-            if " ".join(cut.split()).lower() not in said:
-                segments.extend(_attribute(name, cut))
+    if attributes:
+        said = {segment.lower for segment in segments}
+        for name, value in attributes.items():
+            fields[name.lower()] = value[:HEAD]
+            if _TELLING.search(name):
+                cut = bounded(value)
+                if " ".join(cut.split()).lower() not in said:
+                    segments.extend(_attribute(name, cut))
     return Reading(segments=segments, raw=raw, fields=fields)
 
 
