@@ -225,6 +225,9 @@ def _group(row: GroupRow) -> list[str]:
     lines.append(f"- why: {_cell(row.reason)}")
     if row.error:
         lines.append(f"- error: {_code(row.error)}")
+    if row.group:  # what a replay or a policy names
+        samples = "".join(f", for example {_code(sample)}" for sample in row.samples[:1])
+        lines.append(f"- group: {_code(row.group)}{samples}")
     if row.next_step:
         lines.append(f"- next step: **{_cell(row.next_step)}**")
     return [*lines, ""]

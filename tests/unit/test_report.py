@@ -148,6 +148,7 @@ def test_the_page_has_a_picture_and_what_to_do() -> None:
         "- mind",
         "renew the key",
         "`401 <host>`",
+        "- group: `h`, for example `b`",
         "AWS requests: 4 (s3 1, sqs 3)",
         "`s3://b/k`",
     ):
@@ -177,15 +178,17 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-@pytest.mark.parametrize("where", ["kind", "source", "reason", "error", "next_step"])
+@pytest.mark.parametrize("where", ["kind", "source", "reason", "error", "group", "next_step"])
 def test_no_text_breaks_out_of_its_line(text: str, where: str) -> None:
     """An error is somebody else's text: it starts no template, tag, link, picture, heading or line."""
     shown = markdown(report(entry(**{"next_step": "wait", where: text})), "Dead letters")
     [lines] = groups_of(shown)
     said = [line for line in lines[1:] if line]
-    assert len(said) == (3 if where == "error" else 2), "why, the next step, and the error where there is one"
+    assert len(said) == (4 if where == "error" else 3), (
+        "why, the group, the next step, and the error where there is one"
+    )
     for line in said:
-        assert line.startswith(("- why: ", "- error: ", "- next step: "))
+        assert line.startswith(("- why: ", "- error: ", "- group: ", "- next step: "))
     for line in lines:
         outside = re.sub(r"`[^`]*`", "", line)
         for opening in ("{{", "}}", "{%", "{#"):
@@ -199,7 +202,7 @@ def test_no_text_at_all_breaks_the_page(reason: str, error: str, step: str) -> N
     """The same for whatever text: one group, and no line but its own."""
     shown = markdown(report(entry(reason=reason, error=error, next_step=step)), "Dead letters")
     [lines] = groups_of(shown)
-    assert len([line for line in lines[1:] if line]) == 1 + bool(error) + bool(step)
+    assert len([line for line in lines[1:] if line]) == 2 + bool(error) + bool(step)
     assert "{{" not in "".join(lines)
     assert "}}" not in "".join(lines)
 
