@@ -1,12 +1,18 @@
-"""CloudWatch Logs, as evidence of why a message failed. Bounded: in pages, in time, and in the filter's length."""
+"""CloudWatch Logs, as evidence of why a message failed. Bounded: in pages, in queries, in time, and in lengths.
+
+One look-up serves a batch. First the lines that name the messages: with FilterLogEvents while its filter can hold the
+ids, else with Logs Insights. Then the streams that those lines stand in, around them: the line that tells the error
+often names no message, only its request, or nothing at all.
+"""
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
 
 from recovery.aws import calling
 from recovery.errors import Refused, Transient
@@ -17,12 +23,31 @@ if TYPE_CHECKING:
 
 FILTER_LENGTH = 1024
 """Characters of a filter pattern. Source: FilterLogEvents, `filterPattern`."""
+QUERY_LENGTH = 10_000
+"""Characters of a query. Source: StartQuery, `queryString`."""
+QUERY_ROWS = 10_000
+"""Rows of a query's answer. Source: StartQuery, `limit`."""
+FILTERS = 4
+"""Filter patterns (about 25 ids each) in one look-up; more ids are asked for with Logs Insights."""
+QUERIES = 8
+"""Queries in one look-up."""
+STREAMS = 100
+"""Names of streams in one request. Source: FilterLogEvents, `logStreamNames`."""
 PAGES = 20
-"""Pages read for one pattern; a page that is empty still counts, since FilterLogEvents may return many of those."""
+"""Pages read for one request; a page that is empty still counts, since FilterLogEvents may return many of those."""
 SECONDS = 30.0
 """Time for one look-up."""
+POLL_SECONDS = 0.5
+"""Between two looks at a running query."""
+AFTER_MILLISECONDS = 900_000
+"""How long after a line that names a message its stream is read: the longest that a Lambda function may run."""
 
-ACTIONS = {"evidence": ("logs:FilterLogEvents",)}
+ACTIONS = {"evidence": ("logs:FilterLogEvents", "logs:StartQuery", "logs:GetQueryResults", "logs:StopQuery")}
+
+_TERM = re.compile(r"[\w\-]{1,128}")
+
+Event = Mapping[str, Any]
+"""As FilterLogEvents returns it: `message`, `timestamp` (milliseconds), `logStreamName`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +56,7 @@ class Found:
 
     Attributes:
         evidence: by message id.
-        problem: why the rest could not be told, or "" when the log was read to its end.
+        problem: why the rest could not be told, or "" when the log was read to its end and names every message.
     """
 
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
@@ -44,49 +69,176 @@ class Logs:
     Args:
         client: a boto3 CloudWatch Logs client.
         elapsed: a clock in seconds that only moves forward, for the bound in time.
+        pause: waits for seconds, between two looks at a running query.
     """
 
-    def __init__(self, client: CloudWatchLogsClient, elapsed: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        client: CloudWatchLogsClient,
+        elapsed: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._client = client
         self._elapsed = elapsed
+        self._pause = pause
 
     def evidence(self, group: str, message_ids: Sequence[str], since: datetime, until: datetime) -> Found:
-        """What the log says of these messages.
+        """What the log says of these messages. Never raises: what could not be read is said in `problem`.
 
         Args:
             group: name of the log group.
             message_ids: SQS message ids.
             since, until: when they were being worked on.
         """
-        began = self._elapsed()
-        events: list[Mapping[str, Any]] = []
+        look = _LookUp(self._client, self._elapsed, self._pause, group, _milliseconds(since), _milliseconds(until) + 1)
         problem = ""
         try:
-            for pattern in patterns(message_ids):
-                if self._elapsed() - began > SECONDS:
-                    problem = f"log group {group}: reading it took longer than {SECONDS:.0f} s"
-                    break
-                events += self._events(group, pattern, since, until)
+            look.naming(message_ids)
+            look.around()
         except Refused as error:
             return Found({}, _refused(group, error))
         except Transient as error:
             problem = f"log group {group}: could not be read now ({error.code or 'no answer'})"
-        return Found(evidence_from_logs(events, message_ids), problem)
+        found = evidence_from_logs(look.events, message_ids)
+        return Found(found, problem or look.cut or look.unnamed(message_ids))
 
-    def _events(self, group: str, pattern: str, since: datetime, until: datetime) -> Iterator[Mapping[str, Any]]:
-        request: dict[str, Any] = {
-            "logGroupName": group,
-            "filterPattern": pattern,
-            "startTime": int(since.timestamp() * 1000),
-            "endTime": int(until.timestamp() * 1000) + 1,
-        }
+
+class _LookUp:
+    """One look-up: what it has read so far, and what bounded it."""
+
+    def __init__(
+        self,
+        client: CloudWatchLogsClient,
+        elapsed: Callable[[], float],
+        pause: Callable[[float], None],
+        group: str,
+        start: int,
+        end: int,
+    ) -> None:
+        self._client = client
+        self._elapsed = elapsed
+        self._pause = pause
+        self._group = group
+        self._start = start
+        self._end = end
+        self._began = elapsed()
+        self._events: dict[tuple[str, int, str], Event] = {}
+        self.cut = ""
+
+    @property
+    def events(self) -> list[Event]:
+        """What was read, each line once."""
+        return list(self._events.values())
+
+    def naming(self, message_ids: Sequence[str]) -> None:
+        """Read the lines that name the messages.
+
+        Raises:
+            Refused: the log group does not exist, or may not be read.
+            Transient: it could not be read now.
+        """
+        made = patterns(message_ids)
+        if len(made) > FILTERS:
+            try:
+                self._query(message_ids)
+                return
+            except (Refused, Transient):
+                # No permission for queries, or too many of them at once: many filters answer as well, only slower.
+                pass
+        for pattern in made:
+            if self._is_over():
+                return
+            self._read(self._start, self._end, filterPattern=pattern)
+
+    def around(self) -> None:
+        """Read the streams of those lines, from the first of them to the longest that its work may last.
+
+        Raises:
+            Refused, Transient: as above.
+        """
+        spans: dict[str, tuple[int, int]] = {}
+        for event in self._events.values():
+            stamp = int(event.get("timestamp", 0))
+            first, last = spans.get(str(event.get("logStreamName", "")), (stamp, stamp))
+            spans[str(event.get("logStreamName", ""))] = (min(first, stamp), max(last, stamp))
+        spans.pop("", None)
+        names = sorted(spans, key=lambda name: spans[name])
+        for place in range(0, len(names), STREAMS):
+            if self._is_over():
+                return
+            some = names[place : place + STREAMS]
+            start = min(spans[name][0] for name in some)
+            end = max(spans[name][1] for name in some) + AFTER_MILLISECONDS
+            self._read(start, min(end, self._end), logStreamNames=some)
+
+    def unnamed(self, message_ids: Sequence[str]) -> str:
+        """Which messages no line names, in words; "" when there are none."""
+        text = "\n".join(str(event.get("message", "")) for event in self.events)
+        missing = sum(message_id not in text for message_id in message_ids)
+        if not missing:
+            return ""
+        return (
+            f"log group {self._group}: no line names {missing} of {len(message_ids)} messages; lines may be late,"
+            " or the consumer does not write message ids"
+        )
+
+    def _read(self, start: int, end: int, **what: Any) -> None:
+        request: dict[str, Any] = {"logGroupName": self._group, "startTime": start, "endTime": end, **what}
         for _ in range(PAGES):
             with calling("logs:FilterLogEvents"):
                 answer = self._client.filter_log_events(**request)
-            yield from answer.get("events", [])
+            self._keep(answer.get("events", []))
             if "nextToken" not in answer:
                 return
+            if self._is_over():
+                return
             request["nextToken"] = answer["nextToken"]
+        self.cut = f"log group {self._group}: holds more lines than are read for one batch"
+
+    def _query(self, message_ids: Sequence[str]) -> None:
+        for number, text in enumerate(queries(message_ids)):
+            if number == QUERIES:
+                self.cut = f"log group {self._group}: more messages than {QUERIES} queries can ask for"
+                return
+            if self._is_over():
+                return
+            with calling("logs:StartQuery"):
+                started = self._client.start_query(
+                    logGroupName=self._group,
+                    startTime=self._start // 1000,
+                    endTime=-(-self._end // 1000),
+                    queryString=text,
+                    limit=QUERY_ROWS,
+                )
+            self._keep(self._rows(started["queryId"]))
+
+    def _rows(self, query: str) -> Iterable[Event]:
+        while True:
+            with calling("logs:GetQueryResults"):
+                answer = self._client.get_query_results(queryId=query)
+            status = answer.get("status", "Unknown")
+            if status == "Complete":
+                return [_event(cast("Any", row)) for row in answer.get("results", [])]
+            if status not in ("Scheduled", "Running"):
+                raise Transient(f"the query ended as {status}", code=str(status), operation="logs:GetQueryResults")
+            if self._is_over():
+                with calling("logs:StopQuery"):
+                    self._client.stop_query(queryId=query)
+                return [_event(cast("Any", row)) for row in answer.get("results", [])]
+            self._pause(POLL_SECONDS)
+
+    def _is_over(self) -> bool:
+        if self._elapsed() - self._began > SECONDS:
+            self.cut = f"log group {self._group}: reading it took longer than {SECONDS:.0f} s"
+            return True
+        return False
+
+    def _keep(self, events: Iterable[Any]) -> None:
+        for event in events:
+            key = (str(event.get("logStreamName", "")), int(event.get("timestamp", 0)), str(event.get("message", "")))
+            # A line that is read again, with its stream, takes its place there: lines of one instant keep their order.
+            self._events.pop(key, None)
+            self._events[key] = event
 
 
 def patterns(terms: Sequence[str]) -> list[str]:
@@ -99,6 +251,41 @@ def patterns(terms: Sequence[str]) -> list[str]:
         else:
             made.append(piece)
     return made
+
+
+def queries(terms: Sequence[str]) -> list[str]:
+    """Queries of Logs Insights for lines with any of the terms; terms that are no ids are left out."""
+    head, tail = "fields @timestamp, @message, @logStream | filter @message like /", "/ | sort @timestamp asc"
+    room = QUERY_LENGTH - len(head) - len(tail)
+    made: list[str] = []
+    for term in dict.fromkeys(terms):
+        if not _TERM.fullmatch(term):
+            continue
+        if made and len(made[-1]) + 1 + len(term) <= room:
+            made[-1] += "|" + term
+        else:
+            made.append(term)
+    return [head + names + tail for names in made]
+
+
+def _event(row: Iterable[Mapping[str, Any]]) -> Event:
+    values = {cell.get("field", ""): cell.get("value", "") for cell in row}
+    return {
+        "message": values.get("@message", ""),
+        "logStreamName": values.get("@logStream", ""),
+        "timestamp": _stamp(values.get("@timestamp", "")),
+    }
+
+
+def _stamp(text: str) -> int:
+    try:
+        return _milliseconds(datetime.strptime(text, "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC))
+    except ValueError:
+        return 0
+
+
+def _milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
 
 
 def _refused(group: str, error: Refused) -> str:

@@ -129,6 +129,8 @@ NOT_BY_RESOURCE = {
     "dms:DescribeReplications",
     "dms:DescribeTableStatistics",
     "dms:ListTagsForResource",
+    "logs:GetQueryResults",
+    "logs:StopQuery",
     "sqs:ListQueues",
 }
 """Actions that AWS cannot bound by a resource, or that look at things whose names nobody knows beforehand."""
