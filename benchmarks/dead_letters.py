@@ -113,7 +113,6 @@ def plain(units: WriteUnits) -> Callable[[SimulatedAws], None]:
 def drain(work: Work) -> None:
     """One run of the path's steps over its queues."""
     for queue in begin.find_queues(work, REQUEST):
-        outlook.count_recovered(work, queue)
         while work.room and not work.time_is_up:
             batch = judge.receive(work, queue, REQUEST.policy)
             if not batch.items:
@@ -126,6 +125,7 @@ def drain(work: Work) -> None:
             settle.record_cases(work, batch)
             settle.remove_letters(work, batch)
             settle.hold(work, batch)
+        outlook.count_recovered(work, queue)
     settle.release(work)
 
 

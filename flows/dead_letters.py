@@ -6,12 +6,13 @@ recover_dead_letters(DeadLetterRequest(queues=["orders-dlq"], dry_run=False))
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from prefect import flow
 from prefect.client.schemas.objects import State
 
 from recovery.dead_letters.batch import Batch
-from recovery.dead_letters.letters import Queue
-from recovery.dead_letters.policy import DeadLetterPolicy, DeadLetterRequest, ReplayRequest
+from recovery.dead_letters.policy import DeadLetterRequest, ReplayRequest
 from recovery.dead_letters.work import Work
 from recovery.errors import RepriseError
 from recovery.report import RecoveryReport
@@ -34,30 +35,36 @@ def recover_dead_letters(
     """
     try:
         with do.at_work(request) as work:
-            for queue in do.find_queues(work, request):
-                try:
-                    drain(work, queue, request.policy_for(queue.name))
-                except RepriseError as error:
-                    do.note_problem(work, queue, error)
+            queues = do.find_queues(work, request)
+            drain(work, [do.Turn(work, queue, request.policy_for(queue.name)) for queue in queues])
+            for queue in queues:
+                do.count_recovered(work, queue)
             do.release_letters(work)
             return outcome(do.publish_report(work, do.subject(request), "dead-letters", "Dead letters"))
     except RepriseError as error:
         return refused(error)
 
 
-def drain(work: Work, queue: Queue, policy: DeadLetterPolicy) -> None:
-    """Take up letters round by round until the queue is empty or the run's bounds are reached."""
-    do.count_recovered(work, queue)
-    progress = do.Progress(work, queue)
-    while work.room and not work.time_is_up:
-        batch = do.receive_letters(work, queue, policy)
-        if not batch.items:
-            return
-        judge(work, batch)
-        if not work.dry_run:
-            settle(work, batch)
-        do.hold(work, batch)
-        progress.add(batch.count)
+def drain(work: Work, turns: Sequence[do.Turn]) -> None:
+    """Take up letters, one round of each queue in turn, until all are empty or the run's bounds are reached."""
+    while turns:
+        turns = [turn for turn in turns if take_up(work, turn)]
+
+
+def take_up(work: Work, turn: do.Turn) -> bool:
+    """One round of a queue; whether there may be more."""
+    try:
+        batch = do.receive_letters(work, turn.queue, turn.policy)
+        if batch.items:
+            judge(work, batch)
+            if not work.dry_run:
+                settle(work, batch)
+            do.hold(work, batch)
+            turn.done(batch.count)
+        return bool(batch.items)
+    except RepriseError as error:
+        do.note_problem(work, turn.queue, error)
+        return False
 
 
 def judge(work: Work, batch: Batch) -> None:

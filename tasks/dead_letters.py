@@ -101,9 +101,17 @@ def find_queues(work: Work, request: DeadLetterRequest) -> Sequence[Queue]:
 
 
 @task(name="count recovered", task_run_name="count recovered letters of {queue.name}", **REPEATABLE)
-def count_recovered(work: Work, queue: Queue) -> int:
+def count_recovered_letters(work: Work, queue: Queue) -> int:
     """How many letters of earlier runs have stayed away for the settle time."""
     return outlook.count_recovered(work, queue)
+
+
+def count_recovered(work: Work, queue: Queue) -> None:
+    """Count them; what came back and was taken up by this run has a case that says so. A failure is only a warning."""
+    try:
+        count_recovered_letters(work, queue)
+    except RepriseError as error:
+        work.warnings.append(f"queue {queue.name}: what has recovered could not be counted: {error}")
 
 
 @task(name="receive letters", task_run_name="receive from {queue.name}", **REPEATABLE)
@@ -227,23 +235,23 @@ def publish_report(work: Work, subject: str, key: str, title: str) -> RecoveryRe
     return report
 
 
-class Progress:
-    """A progress bar on the run's page, for drains of more than one round."""
+class Turn:
+    """A queue, its policy, and how far its letters are; drains of more than one round have a bar on the run's page."""
 
-    def __init__(self, work: Work, queue: Queue) -> None:
-        self._work = work
-        self._expected = max(1, min(queue.visible, work.room))
+    def __init__(self, work: Work, queue: Queue, policy: DeadLetterPolicy) -> None:
+        self.queue = queue
+        self.policy = policy
+        self._expected = max(1, min(queue.visible, work.limit))
         self._done = 0
-        self._name = queue.name
         self._bar: object = None
 
-    def add(self, count: int) -> None:
+    def done(self, count: int) -> None:
         """So many more letters are done."""
         self._done += count
         share = min(100.0, 100.0 * self._done / self._expected)
         if self._bar is None:
             if self._done >= self._expected:
                 return  # one round did it: a bar would only be in the way
-            self._bar = create_progress_artifact(share, description=f"letters of {self._name}")
+            self._bar = create_progress_artifact(share, description=f"letters of {self.queue.name}")
         else:
             update_progress_artifact(artifact_id=self._bar, progress=share)  # type: ignore[arg-type]

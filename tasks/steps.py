@@ -33,4 +33,10 @@ def carry_out(
     if not isinstance(error, RepriseError):
         state.result()
         raise RuntimeError(f"{step.name} ended as {state.name}")
+    give_up(work, batch, error, concerns)
+
+
+def give_up(work: Work, batch: Batch, error: RepriseError, concerns: Sequence[Item] | None = None) -> None:
+    """A step could not be done for letters: they stay, and what a person must change is one line in the report."""
     batch.give_up(error, concerns)
+    work.note_refusal(batch.queue, error)

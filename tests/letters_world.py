@@ -25,11 +25,13 @@ from deployments.local.server import REGION, SimulatedAws
 from recovery.cases import Case, from_json
 from recovery.dead_letters import judge, replay, run, settle
 from recovery.dead_letters.batch import Batch, Item
+from recovery.dead_letters.letters import Queue
 from recovery.dead_letters.policy import DeadLetterPolicy, DeadLetterRequest, ReplayRequest
 from recovery.dead_letters.work import Work
 from recovery.errors import RepriseError
 from recovery.report import RecoveryReport
 from tasks import dead_letters as tasks
+from tasks.steps import give_up
 
 ERROR = "error"
 """The attribute in which the consumer of these tests writes why it failed."""
@@ -306,19 +308,21 @@ class _Plain:
         thing = getattr(tasks, name)
         return thing.fn if isinstance(thing, Task) else thing
 
-    class Progress:
-        def __init__(self, *_: object) -> None:
+    class Turn(tasks.Turn):
+        def done(self, count: int) -> None:
             pass
 
-        def add(self, count: int) -> None:
-            pass
+    @staticmethod
+    def count_recovered(work: Work, queue: Queue) -> None:
+        with mock.patch.object(tasks, "count_recovered_letters", tasks.count_recovered_letters.fn):
+            tasks.count_recovered(work, queue)
 
 
 def _carry_out(step: Any, work: Work, batch: Batch, concerns: Sequence[Item] | None = None) -> None:
     try:
         step(work, batch)
     except RepriseError as error:
-        batch.give_up(error, concerns)
+        give_up(work, batch, error, concerns)
 
 
 @contextlib.contextmanager
@@ -335,10 +339,9 @@ def plain_story() -> Iterator[None]:
 def drive(work: Work, request: DeadLetterRequest) -> RecoveryReport:
     """What the flow does, on tools that are open already."""
     with plain_story():
-        for queue in run.find_queues(work, request):
-            try:
-                story.drain(work, queue, request.policy_for(queue.name))
-            except RepriseError as error:
-                tasks.note_problem(work, queue, error)
+        queues = run.find_queues(work, request)
+        story.drain(work, [_Plain.Turn(work, queue, request.policy_for(queue.name)) for queue in queues])
+        for queue in queues:
+            _Plain.count_recovered(work, queue)
         settle.release(work)
         return run.finish(work, "test")

@@ -19,13 +19,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from recovery.dead_letters.letters import Letter, Queue
 from recovery.dead_letters.rules import Unconfirmed
+from recovery.failures import Origin
 from recovery.ledger import Item, Ledger, Record, delete, put, record_item
 
 SIZE = 100
 """Letters in one flight: about 10 KB, and one read of the ledger finds all their cases."""
 KEEP = timedelta(days=16)
 """SQS keeps a message 14 days at most; a copy of an unconfirmed send may come back until then."""
+SENDS = timedelta(hours=1)
+"""From the opening of a flight to its last send, the repetitions of throttled ones included."""
+CLOCKS = timedelta(minutes=2)
+"""How far apart a flight's time and SQS's may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +60,52 @@ class Flight:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """A copy that may be on its way, because its send was not confirmed.
+
+    Attributes:
+        attempt: which attempt it was.
+        opened: when its flight was opened; the send came right after.
+    """
+
+    attempt: Unconfirmed
+    opened: datetime
+
+    def may_be(self, letter: Letter, *, fifo: bool) -> bool:
+        """Whether a letter with the same content may be this copy: it was sent when the copy was.
+
+        Otherwise a queue whose messages all say the same would lose an attempt of each. A redrive on a standard queue
+        keeps the time of the send; on FIFO, and when a consumer sends to the dead-letter queue itself, it is later.
+        """
+        if letter.sent_at < self.opened - CLOCKS:
+            return False
+        kept = letter.origin is Origin.SQS_REDRIVE and not fifo
+        return not kept or letter.sent_at <= self.opened + SENDS
+
+
+@dataclass(frozen=True, slots=True)
 class Open:
     """What open flights say about letters.
 
     Attributes:
+        fifo: whether it is a FIFO queue.
         by_letter: by message id of the original.
         by_content: by content hash, only sends that are unconfirmed.
     """
 
+    fifo: bool
     by_letter: Mapping[str, Unconfirmed]
-    by_content: Mapping[str, Unconfirmed]
+    by_content: Mapping[str, Sequence[Copy]]
 
-    def about(self, message_id: str, content: str) -> Unconfirmed | None:
-        """What is open about a letter that has this id and content."""
-        return self.by_letter.get(message_id) or self.by_content.get(content)
+    def about(self, letter: Letter, content: str) -> Unconfirmed | None:
+        """What is open about a letter that has this content."""
+        if letter.message_id in self.by_letter:
+            return self.by_letter[letter.message_id]
+        found: Unconfirmed | None = None
+        for copy in self.by_content.get(content, ()):
+            if copy.may_be(letter, fifo=self.fifo):
+                found = _further(found, copy.attempt)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +142,10 @@ class Flights:
                         Record(
                             _pk(flight.queue),
                             f"open#{flight.id}",
-                            {"letters": [[p.message_id, p.content, p.attempt, p.tries] for p in flight.passengers]},
+                            {
+                                "at": now.isoformat(),
+                                "letters": [[p.message_id, p.content, p.attempt, p.tries] for p in flight.passengers],
+                            },
                             0,
                         ),
                         now + KEEP,
@@ -114,20 +155,22 @@ class Flights:
             ]
         )
 
-    def open_of(self, queue: str) -> Open:
+    def open_of(self, queue: Queue) -> Open:
         """What is open of a queue's flights (of interrupted runs, and of those under way right now)."""
+        times: dict[str, datetime] = {}
         opened: dict[str, list[Passenger]] = {}
         unsaid: dict[str, frozenset[str]] = {}
         unsent: dict[str, frozenset[str]] = {}
-        for record in self._ledger.query(_pk(queue)):
+        for record in self._ledger.query(_pk(queue.name)):
             what, flight = record.sk.split("#", 1)
             if what == "open":
+                times[flight] = datetime.fromisoformat(record.data["at"])
                 opened[flight] = [Passenger(*letter) for letter in record.data["letters"]]
             else:
                 unsaid[flight] = frozenset(record.data["not"])
                 unsent[flight] = frozenset(record.data["unsent"])
         by_letter: dict[str, Unconfirmed] = {}
-        by_content: dict[str, Unconfirmed] = {}
+        by_content: dict[str, list[Copy]] = {}
         for flight, passengers in opened.items():
             for p in passengers:
                 if p.message_id in unsent.get(flight, ()):
@@ -137,8 +180,8 @@ class Flights:
                 by_letter[p.message_id] = _further(by_letter.get(p.message_id), own)
                 if not sent:
                     copy = Unconfirmed(p.attempt, p.tries, False, same_letter=False)
-                    by_content[p.content] = _further(by_content.get(p.content), copy)
-        return Open(by_letter, by_content)
+                    by_content.setdefault(p.content, []).append(Copy(copy, times[flight]))
+        return Open(queue.fifo, by_letter, by_content)
 
     def confirmation(self, flight: Flight, unconfirmed: Sequence[str], unsent: Sequence[str], now: datetime) -> Item:
         """The write that says that the cases of a flight stand in the ledger, and for which originals that is not so.

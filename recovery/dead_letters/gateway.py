@@ -225,7 +225,7 @@ def queue_problem(name: str, error: RepriseError) -> str:
     """One clear line about a queue that cannot be worked on, with the permission or setting that is missing."""
     if is_missing(error):
         return f"queue {name}: does not exist in this account and region"
-    if isinstance(error, Refused) and "denied" in error.code.lower():
+    if isinstance(error, Refused) and ("denied" in error.code.lower() or error.code.startswith("AuthorizationError")):
         return f"queue {name}: permission {error.operation} is missing for this role"
     if isinstance(error, Transient):
         return f"queue {name}: could not be read now ({error.code or 'no answer'}); the next run tries again"

@@ -100,10 +100,10 @@ def look_up(work: Work, batch: Batch) -> None:
     cases: dict[str, Case] = {}
     for found in work.each(lambda part: work.ledger.read_cases(PATH, part), parts):
         cases.update(found)
-    opened = work.flights.open_of(batch.queue.name)
+    opened = work.flights.open_of(batch.queue)
     for item in batch.items:
         item.history = cases.get(item.key)
-        item.unconfirmed = opened.about(item.letter.message_id, item.content)
+        item.unconfirmed = opened.about(item.letter, item.content)
         if item.history is not None and item.unconfirmed is not None and not item.unconfirmed.same_letter:
             item.unconfirmed = None  # a letter with a case of its own needs nobody else's
 
@@ -144,7 +144,7 @@ def decide_letters(work: Work, batch: Batch) -> None:
     blocked: set[str] = set()
     for item in order:
         if item.failure is not None:
-            item.verdict = Leave("the queue it came from may not be looked up")
+            item.verdict = Leave("it could not be judged")
             blocked.add(item.letter.group_id)
             continue
         if batch.queue.fifo and item.letter.group_id in blocked:

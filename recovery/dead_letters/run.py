@@ -35,7 +35,9 @@ def find_queues(work: Work, request: DeadLetterRequest) -> Sequence[Queue]:
             work.warnings.append(
                 f"queue {queue.name}: has a dead-letter queue of its own, so even this look counts as a receive there"
             )
-    return queues
+    # Not always the same one first: with more letters than a run takes up, the last would never have its turn.
+    first = int(work.draw() * len(queues))
+    return queues[first:] + queues[:first]
 
 
 def store_list(work: Work, run: str) -> str:

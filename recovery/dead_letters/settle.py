@@ -36,6 +36,7 @@ def archive_letters(work: Work, batch: Batch) -> None:
     waiting = batch.to_archive()
     for item in waiting:
         _copy_payload(work, item)
+    waiting = [item for item in waiting if item.failure is None]
     lines = [encode(records.archive_record(item, batch, work.now())) for item in waiting]
     start = 0
     for bundle in bundles(lines):
@@ -92,6 +93,7 @@ def announce_groups(work: Work, batch: Batch) -> None:
                 throttled = error
             else:
                 batch.give_up(error, items)
+                work.note_refusal(batch.queue, error)
             continue
         if said is Announced.ELSEWHERE:
             batch.give_up(
@@ -214,3 +216,5 @@ def _copy_payload(work: Work, item: Item) -> None:
         warning = f"payload s3://{bucket}/...: could not be copied into the archive ({error.code})"
         if warning not in work.warnings:
             work.warnings.append(warning)
+    except Transient as error:
+        item.failure = error  # this one waits for the next run; the others need not

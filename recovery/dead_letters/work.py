@@ -18,9 +18,9 @@ from typing import IO, TYPE_CHECKING, TypeVar
 from recovery.archive import encode
 from recovery.aws import THREADS
 from recovery.dead_letters.flights import Flights
-from recovery.dead_letters.gateway import is_missing
+from recovery.dead_letters.gateway import is_missing, queue_problem
 from recovery.dead_letters.letters import Queue
-from recovery.errors import Refused
+from recovery.errors import Refused, RepriseError
 from recovery.report import Entry, RecoveryReport, Tally
 
 if TYPE_CHECKING:
@@ -139,6 +139,12 @@ class Work:
                     raise
                 self._urls[name] = ""
         return self._urls[name]
+
+    def note_refusal(self, queue: Queue, error: RepriseError) -> None:
+        """What AWS will refuse again until a person changes something is one line for each queue, not one a letter."""
+        line = queue_problem(queue.name, error)
+        if isinstance(error, Refused) and line not in self.problems:
+            self.problems.append(line)
 
     def note(self, entries: Iterator[Entry]) -> None:
         """Count entries and append them to the full list, which waits in a temporary file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,8 +11,11 @@ import pytest
 from deployments.local.server import SimulatedAws
 from recovery.aws import client_config
 from recovery.dead_letters.flights import SIZE, Flight, Flights, Passenger
+from recovery.dead_letters.letters import Letter
 from recovery.dead_letters.rules import Unconfirmed
+from recovery.failures import Origin
 from recovery.ledger import Ledger
+from tests.unit.dead_letters.samples import fifo_queue, letter, queue
 
 NOW = datetime(2030, 3, 1, 12, tzinfo=UTC)
 SETTLE = timedelta(minutes=30)
@@ -37,6 +41,15 @@ def flights(ledger: Ledger) -> Flights:
     return Flights(ledger)
 
 
+def named(message_id: str, **changes: Any) -> Letter:
+    """A letter that was sent when the flights of these tests were opened."""
+    return replace(letter(message_id=message_id, **changes), system=sent_at(NOW))
+
+
+def sent_at(moment: datetime) -> dict[str, str]:
+    return {"SentTimestamp": str(int(moment.timestamp() * 1000))}
+
+
 def items(aws: SimulatedAws) -> list[dict[str, Any]]:
     table = aws.environment["REPRISE_LEDGER_TABLE"]
     return list(aws.client("dynamodb").scan(TableName=table)["Items"])
@@ -45,32 +58,50 @@ def items(aws: SimulatedAws) -> list[dict[str, Any]]:
 def test_an_open_flight_leaves_its_sends_unconfirmed(flights: Flights) -> None:
     """The letter itself is known by its id, and a copy of it by its content; other queues know nothing of it."""
     flights.open([ONE], NOW)
-    opened = flights.open_of("orders-dlq")
-    assert opened.about("m-1", "c-1") == Unconfirmed(1, 1, sent=False, same_letter=True)
-    assert opened.about("copy", "c-2") == Unconfirmed(2, 1, sent=False, same_letter=False)
-    assert opened.about("m-3", "c-3") is None
-    assert flights.open_of("other-dlq").about("m-1", "c-1") is None
+    opened = flights.open_of(queue())
+    assert opened.about(named("m-1"), "c-1") == Unconfirmed(1, 1, sent=False, same_letter=True)
+    assert opened.about(named("copy"), "c-2") == Unconfirmed(2, 1, sent=False, same_letter=False)
+    assert opened.about(named("m-3"), "c-3") is None
+    assert flights.open_of(queue(name="other-dlq")).about(named("m-1"), "c-1") is None
+
+
+def test_a_copy_was_sent_when_its_flight_was_open(flights: Flights) -> None:
+    """Where all messages say the same, those sent at another time have lost no attempt."""
+    flights.open([ONE], NOW)
+    copy = Unconfirmed(1, 1, sent=False, same_letter=False)
+
+    def about(seconds: float, *, fifo: bool = False, origin: Origin = Origin.SQS_REDRIVE) -> Unconfirmed | None:
+        lies_in = replace(fifo_queue() if fifo else queue(), name="orders-dlq")
+        sent = replace(named("copy", origin=origin), system=sent_at(NOW + timedelta(seconds=seconds)))
+        return flights.open_of(lies_in).about(sent, "c-1")
+
+    assert about(-121) is None
+    assert about(-119) == about(0) == about(3600) == copy
+    assert about(3601) is None
+    # The time of a move, or of a consumer's own send, is later than that of the send that failed.
+    assert about(90_000, fifo=True) == about(90_000, origin=Origin.UNKNOWN) == copy
+    assert about(-121, fifo=True) is None
 
 
 def test_a_confirmed_flight_was_sent(flights: Flights, ledger: Ledger) -> None:
     """Then only removing the original is left, and a letter alike is a letter of its own."""
     flights.open([ONE], NOW)
     ledger.write_items([flights.confirmation(ONE, ["m-2"], NOTHING, NOW)])
-    opened = flights.open_of("orders-dlq")
-    assert opened.about("m-1", "c-1") == Unconfirmed(1, 1, sent=True, same_letter=True)
-    assert opened.about("copy", "c-1") is None
-    assert opened.about("m-2", "c-2") == Unconfirmed(2, 1, sent=False, same_letter=True)
-    assert opened.about("copy", "c-2") == Unconfirmed(2, 1, sent=False, same_letter=False)
+    opened = flights.open_of(queue())
+    assert opened.about(named("m-1"), "c-1") == Unconfirmed(1, 1, sent=True, same_letter=True)
+    assert opened.about(named("copy"), "c-1") is None
+    assert opened.about(named("m-2"), "c-2") == Unconfirmed(2, 1, sent=False, same_letter=True)
+    assert opened.about(named("copy"), "c-2") == Unconfirmed(2, 1, sent=False, same_letter=False)
 
 
 def test_a_letter_that_certainly_was_not_sent_leaves_nothing_open(flights: Flights, ledger: Ledger) -> None:
     """Refused or throttled: it uses up no try, and no copy of it is on its way."""
     flights.open([ONE], NOW)
     ledger.write_items([flights.confirmation(ONE, NOTHING, ["m-2"], NOW)])
-    opened = flights.open_of("orders-dlq")
-    assert opened.about("m-2", "c-2") is None
-    assert opened.about("copy", "c-2") is None
-    assert opened.about("m-1", "c-1") == Unconfirmed(1, 1, sent=True, same_letter=True)
+    opened = flights.open_of(queue())
+    assert opened.about(named("m-2"), "c-2") is None
+    assert opened.about(named("copy"), "c-2") is None
+    assert opened.about(named("m-1"), "c-1") == Unconfirmed(1, 1, sent=True, same_letter=True)
 
 
 def test_the_furthest_flight_of_a_letter_counts(flights: Flights, ledger: Ledger) -> None:
@@ -78,10 +109,10 @@ def test_the_furthest_flight_of_a_letter_counts(flights: Flights, ledger: Ledger
     flights.open(
         [flight("f-1", ("m-1", "c", 1, 1)), flight("f-2", ("m-1", "c", 1, 2)), flight("f-0", ("m-1", "c", 1, 1))], NOW
     )
-    assert flights.open_of("orders-dlq").about("m-1", "c") == Unconfirmed(1, 2, sent=False, same_letter=True)
+    assert flights.open_of(queue()).about(named("m-1"), "c") == Unconfirmed(1, 2, sent=False, same_letter=True)
     ledger.write_items([flights.confirmation(flight("f-1"), NOTHING, NOTHING, NOW)])
-    assert flights.open_of("orders-dlq").about("m-1", "c") == Unconfirmed(1, 1, sent=True, same_letter=True)
-    assert flights.open_of("orders-dlq").about("copy", "c") == Unconfirmed(1, 2, sent=False, same_letter=False)
+    assert flights.open_of(queue()).about(named("m-1"), "c") == Unconfirmed(1, 1, sent=True, same_letter=True)
+    assert flights.open_of(queue()).about(named("copy"), "c") == Unconfirmed(1, 2, sent=False, same_letter=False)
 
 
 def test_a_closed_flight_is_remembered_until_it_has_settled(flights: Flights, ledger: Ledger) -> None:
@@ -90,7 +121,7 @@ def test_a_closed_flight_is_remembered_until_it_has_settled(flights: Flights, le
     ledger.write_items([flights.confirmation(ONE, NOTHING, NOTHING, NOW)])
     arrived = NOW + timedelta(minutes=1)
     ledger.write_items(flights.closing(ONE, ["n-1", "n-2"], arrived, SETTLE))
-    assert flights.open_of("orders-dlq").about("m-1", "c-1") is None
+    assert flights.open_of(queue()).about(named("m-1"), "c-1") is None
     assert list(flights.settled("orders-dlq", arrived + SETTLE - timedelta(seconds=1), 10)) == []
     [settled] = flights.settled("orders-dlq", arrived + SETTLE, 10)
     assert (settled.keys, settled.arrived) == (("n-1", "n-2"), arrived)

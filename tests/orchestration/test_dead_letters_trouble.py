@@ -63,6 +63,8 @@ def test_a_step_that_fails_stops_its_letters_and_not_the_run(
     world.aws.lift_faults()
     assert (report.found, report.by_action, report.unsettled) == (3, expected, 3 - sum(expected.values()))
     assert world.visible(pair.dead) == report.unsettled
+    refused = [] if "Throttled" in code else [f"queue {pair.dead}: permission {service}"]
+    assert [":".join(line.split(":")[:2]) for line in report.problems] == refused
     recover(world, pair.dead)
     assert world.bodies(pair.dead) == []
     assert len({record["message_id"] for record in world.archived(pair.dead)}) == 2
@@ -170,7 +172,8 @@ def test_a_table_that_is_not_there(world: LettersWorld, monkeypatch: pytest.Monk
     world.die(pair, [TIMEOUT])
     monkeypatch.setenv("REPRISE_LEDGER_TABLE", "wrong")
     report = incomplete(run(world, pair.dead))
-    assert "ResourceNotFoundException" in report.problems[0]
+    [line] = report.problems
+    assert line.startswith(f"queue {pair.dead}: dynamodb:BatchGetItem: ResourceNotFoundException")
     assert world.visible(pair.dead) == 1
 
 

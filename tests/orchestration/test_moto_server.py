@@ -170,7 +170,7 @@ def test_the_path_end_to_end(moto: Moto) -> None:
     [row] = [row for row in second.groups if row.action == "heal"]
     assert "attempt 2 of 4" in row.reason
 
-    request = ReplayRequest(kinds=("AUTH_FAILURE",), destination="orders", dry_run=False)  # type: ignore[arg-type]
+    request = ReplayRequest(kinds=("AUTH_FAILURE",), destination="orders", dry_run=False)
     replayed = replay_archived_letters(request)
     assert isinstance(replayed, RecoveryReport)
     assert replayed.by_action == {"replay": 1}
