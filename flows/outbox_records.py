@@ -35,9 +35,10 @@ def recover_outbox_records(
     """
     try:
         with do.at_work(request) as work:
-            do.look_at_table(work)
-            with do.reporting(work):
-                _MODES[request.mode](work)
+            if request.table:
+                do.look_at_table(work)
+                with do.reporting(work):
+                    _MODES[request.mode](work)
             return outcome(do.publish_report(work))
     except RepriseError as error:
         return refused(error)

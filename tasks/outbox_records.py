@@ -52,7 +52,7 @@ def at_work(request: OutboxRequest) -> Iterator[Work]:
     """Open a run's tools.
 
     Raises:
-        BadInput: nothing says where to work, nothing is named, or the topic is somewhere else.
+        BadInput: nothing says where to work, a table has no topic, or the topic is somewhere else.
     """
     connection = connect(request.estate)
     run.check(request, connection.client("dynamodb").meta.region_name)

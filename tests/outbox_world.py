@@ -177,6 +177,8 @@ class OutboxWorld:
 def play(work: Work) -> None:
     """The steps of `flows.outbox_records`, without Prefect."""
     run.check(work.request, "us-east-1")
+    if not work.request.table:
+        return
     work.table.describe()
     if work.request.mode is Mode.FIND_LOST:
         lost.find_far_ahead(work)
