@@ -79,7 +79,7 @@ A file that is wrong is refused with the rule's id and the field.
 
 ## How good it is
 
-The labelled development texts are one check. The other is {count} texts of our own (`tests/unit/failures/cases`), written in four sets one after another, each **before** its first run, from what is known of each ecosystem; texts that were wrong led to rules, so all pass now. The first runs are the honest figures:
+The labelled development texts are one check. The other is {count} texts of our own (`tests/unit/failures/cases`), written in six sets one after another, each **before** its first run, from what is known of each ecosystem; texts that were wrong led to rules, so all pass now. The first runs are the honest figures:
 
 | set | texts | right on the first run | harmful |
 |---|---|---|---|
@@ -87,8 +87,10 @@ The labelled development texts are one check. The other is {count} texts of our 
 | second: brokers, warehouses, SaaS interfaces, languages, misleading words | 177 | 79.1 % | 1.7 % |
 | third: log-like texts of the main ecosystems | 207 | 91.8 % | 0.5 % |
 | fourth: what tempts a rule to call a lasting failure transient, and the rest | 164 | 89.6 % | 1.2 % |
+| fifth: the main ecosystems again, in the mix of the development texts | 201 | 94.5 % | 0.5 % |
+| sixth: cut off, nested and misleading texts, rarer libraries | 133 | 88.7 % | 0.8 % |
 
-*Harmful* is a lasting failure that is called transient. What was missed was nearly always called `UNKNOWN`.
+*Harmful* is a lasting failure that is called transient. What was missed was nearly always called `UNKNOWN`. So expect a new, ordinary failure to be told in nine cases of ten, and write a rule for those that are not.
 
 ## The rules
 
@@ -113,7 +115,7 @@ def render() -> str:
                 ]
             ),
             actions=", ".join(f"`{action}`" for action in ACTIONS),
-            count="1,241",
+            count="1,575",
             summary=_summary(rules),
         )
     ]
