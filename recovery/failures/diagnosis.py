@@ -221,14 +221,17 @@ def _is_value(rule: Rule, lower: str, start: int, end: int) -> bool:
 
 def _holds(rule: Rule, reading: Reading, segment: Segment | None) -> bool:
     """Whether a rule's conditions hold: what must stand somewhere in the text, and what must not in this error."""
-    if rule.also:
-        context = reading.context
-        if not any(phrase.may_match(context.words) and phrase.find(context.lower) for phrase in rule.also):
-            return False
-    if segment is None or not rule.unless:
-        return True
-    words, lower = segment.words, segment.lower
-    return not any(phrase.may_match(words) and phrase.find(lower) for phrase in rule.unless)
+    if rule.also and not _any_stands(rule.also, reading.context):
+        return False
+    return not (segment is not None and rule.unless and _any_stands(rule.unless, segment))
+
+
+def _any_stands(phrases: Iterable[Phrase], segment: Segment) -> bool:
+    words = segment.words
+    for phrase in phrases:
+        if phrase.needs <= words and phrase.may_match(words) and phrase.find(segment.lower) is not None:
+            return True
+    return False
 
 
 def _from_payload(evidence: Evidence) -> Diagnosis:

@@ -22,12 +22,15 @@ _FRAME = re.compile(
 _GO_FUNCTION = re.compile(r"[\w./*()\-\[\]{}]{1,200}\([0-9a-fx, .?{}]{0,200}\)")
 _RAISED = re.compile(r"[\w.]{1,120}(?:Error|Exception|Warning|Exit|Interrupt)\b")
 _INDENT = " \t|>"
+_FIRSTS = frozenset("aFbeàв在.#cg-^~/f")
+"""First letters of the lines that may be frames, but for those of Ruby."""
 _STARTS = ("bei ", "en ", "à ", "в ", "在", "em ", "... ", "#", "created by", "goroutine", "---", "^", "~")
 
 
-_INLINE: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
-    (('File "',), re.compile(r'File "[^"\n]{0,300}", line \d{1,7}(?:, in [^\s\n]{1,100})?')),
+_INLINE: tuple[tuple[str, tuple[str, ...], re.Pattern[str]], ...] = (
+    ('File "', ('File "',), re.compile(r'File "[^"\n]{0,300}", line \d{1,7}(?:, in [^\s\n]{1,100})?')),
     (
+        "at ",
         (
             ".java:",
             ".js:",
@@ -42,29 +45,31 @@ _INLINE: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
         ),
         re.compile(r"(?<![\w.])at (?:async |new )?[\w$.<>`\[\]@/\-]{1,200} ?\([^()\n]{0,250}\)"),
     ),
-    ((".rb:",), re.compile(r"[\w./\-@+~]{1,200}\.rb:\d{1,6}:in [`'][^'\n]{0,100}'")),
+    (".rb:", (".rb:",), re.compile(r"[\w./\-@+~]{1,200}\.rb:\d{1,6}:in [`'][^'\n]{0,100}'")),
     (
+        "/",
         (".php(", ".php:", ".php on", ".py:", ".go:", ".js:", ".ts:", ".java:", ".cs:", ".rb:"),
         re.compile(
-            r"(?<= )(?:in )?/[\w./\-@+]{1,200}\.(?:php|py|go|js|ts|java|cs|rb)(?:\(\d{1,6}\)|:\d{1,6}|"
-            r" on line \d{1,6})(?::\d{1,6})?"
+            r"(?<= )(?:in )?/[\w./\-@+]{1,200}\.(?:php|py|go|js|ts|java|cs|rb)"
+            r"(?:\(\d{1,6}\)|:\d{1,6}| on line \d{1,6})(?::\d{1,6})?"
         ),
     ),
-    (("[SQL: ", "[parameters: "), re.compile(r"\[(?:SQL|parameters): [^\n]{0,2000}")),
-    (("SQL: ",), re.compile(r"\((?:Connection: [\w\-]{1,40}, )?SQL: [^\n]{0,2000}")),
+    ("[", ("[SQL: ", "[parameters: "), re.compile(r"\[(?:SQL|parameters): [^\n]{0,2000}")),
+    ("SQL: ", ("SQL: ",), re.compile(r"\((?:Connection: [\w\-]{1,40}, )?SQL: [^\n]{0,2000}")),
 )
-"""Frames and statements inside a line, each with the words without which it need not be looked for."""
+"""Frames and statements inside a line, each with what must stand in a text that has one, and of what one must."""
 
 
 def strip_frames(text: str) -> str:
     """The text without its stack frames and without the statements that were being run."""
     if "\n" in text:
         text = "\n".join(_kept(text.split("\n")))
-    for hints, pattern in _INLINE:
-        for hint in hints:
-            if hint in text:
-                text = pattern.sub(" ", text)
-                break
+    for needed, hints, pattern in _INLINE:
+        if needed in text:
+            for hint in hints:
+                if hint in text:
+                    text = pattern.sub(" ", text)
+                    break
     return text
 
 
@@ -73,6 +78,9 @@ def _kept(lines: list[str]) -> list[str]:
     source = False
     for line in lines:
         start = line.lstrip(_INDENT)
+        if start[:1] not in _FIRSTS and not source and ".rb:" not in line:
+            kept.append(line)
+            continue
         if source:
             # The line of source that Python prints under a frame; an exception's own line is not indented so far.
             source = False
