@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -241,7 +242,7 @@ def test_an_insert_calls_the_deployment() -> None:
                         )
                         if runs.json():
                             return list(runs.json())
-                        await asyncio.sleep(0.05)
+                        await asyncio.to_thread(threading.Event().wait, 0.05)  # the server acts in its own time
                 return []
             finally:
                 await client.delete_automation(made)
