@@ -130,17 +130,8 @@ class OutboxWorld:
         return OutboxRequest(**(basis | more))
 
     def connection(self) -> Connection:
-        """A connection as a run has one; its clock is ahead by what `later` said."""
-        session = boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name="us-east-1")
-        environment = self.aws.environment
-        return Connection(
-            session=session,
-            client_settings={"endpoint_url": self.aws.endpoint, "region_name": "us-east-1"},
-            ledger_table=environment["REPRISE_LEDGER_TABLE"],
-            archive_bucket=environment["REPRISE_ARCHIVE_BUCKET"],
-            alert_topic_arn=environment["REPRISE_ALERT_TOPIC_ARN"],
-            metrics_namespace="Reprise",
-        )
+        """A connection as a run has one."""
+        return connection_to(self.aws)
 
     def work(self, connection: Connection | None = None, *, threads: int = 4, **request: Any) -> Work:
         """A run's tools. Nothing waits."""
@@ -172,6 +163,19 @@ class OutboxWorld:
             return run.finish(work, "test")
         finally:
             work.close()
+
+
+def connection_to(aws: SimulatedAws) -> Connection:
+    """A connection to the simulated AWS and its estate, without the process's environment."""
+    session = boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name="us-east-1")
+    return Connection(
+        session=session,
+        client_settings={"endpoint_url": aws.endpoint, "region_name": "us-east-1"},
+        ledger_table=aws.environment["REPRISE_LEDGER_TABLE"],
+        archive_bucket=aws.environment["REPRISE_ARCHIVE_BUCKET"],
+        alert_topic_arn=aws.environment["REPRISE_ALERT_TOPIC_ARN"],
+        metrics_namespace="Reprise",
+    )
 
 
 def play(work: Work) -> None:

@@ -17,7 +17,7 @@ from recovery.outbox_records.rules import Action, Verdict
 from recovery.outbox_records.settle import prepare, resolve, resolve_stopped, write, write_batch
 from recovery.outbox_records.work import ROUND_BYTES, Candidate, Round, Work, entry_of
 
-CHUNK = 100
+CHUNK = 50
 """Rows that one thread publishes and marks: with marks of 25, at most 34 published rows of a thread are unmarked."""
 
 

@@ -1,0 +1,98 @@
+"""The scene of the demo, played without Prefect: it ends as it says, and its check notices what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from deployments.local import outbox_scene
+from deployments.local.outbox_scene import BARE, IN_LINE, POISON, OutboxScene
+from deployments.local.scenes import World
+from deployments.local.server import SimulatedAws
+from recovery.outbox_records import run
+from recovery.outbox_records.policy import OutboxRequest
+from tasks.outbox_records import work_of
+from tests.outbox_world import connection_to, play
+
+
+class Played:
+    """A world whose deployments are the path's own steps."""
+
+    def __init__(self, aws: SimulatedAws) -> None:
+        self.aws = aws
+        self.said: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.said.append(line)
+
+    def pause(self, seconds: float) -> None:
+        """Nothing here needs time."""
+
+    def run(self, deployment: str, request: Mapping[str, Any]) -> Any:
+        work = work_of(connection_to(self.aws), OutboxRequest.model_validate(request), threads=4, pause=lambda _: None)
+        try:
+            play(work)
+            report = run.finish(work, deployment)
+        finally:
+            work.close()
+        return SimpleNamespace(
+            deployment=deployment, name=str(report.by_action), state="FAILED" if report.failed else "COMPLETED"
+        )
+
+
+@pytest.fixture
+def played(aws: SimulatedAws) -> World:
+    aws.create_estate()
+    return cast(World, Played(aws))
+
+
+def test_the_scene_ends_as_it_says(played: World) -> None:
+    """Before: everything waits. After: every row was received once, the poison row is told of, and the check agrees."""
+    scene = OutboxScene()
+    scene.prepare(played)
+    before = {row.state: row.count for row in scene.settled(played)}
+    assert before == {"waiting to be published": len(IN_LINE) + 1, "not in line yet": len(BARE)}
+    scene.drive(played)
+    after = {row.state: row.count for row in scene.settled(played)}
+    assert after == {outbox_scene.RECEIVED: len(IN_LINE) + len(BARE), outbox_scene.TOLD: 1}
+    assert scene.check(played) == []
+
+
+@pytest.mark.parametrize(
+    ("identity", "change", "words"),
+    [
+        ("order-3", {"status": {"S": "Failure"}}, "order-3: it is Failure"),
+        ("order-4", {"outbox_attempts": {"N": "2"}}, "order-4: it took 2 attempts"),
+        (POISON, {"status": {"S": "Successful"}}, "too-large: it is Successful"),
+    ],
+)
+def test_the_check_notices_each_way_to_be_wrong(
+    played: World, identity: str, change: dict[str, Any], words: str
+) -> None:
+    """A row in another state, an attempt too many, a message received twice, an alert too many."""
+    scene = OutboxScene()
+    scene.prepare(played)
+    scene.drive(played)
+    dynamodb = played.aws.client("dynamodb")
+    [(name, value)] = change.items()
+    dynamodb.update_item(
+        TableName=outbox_scene.TABLE,
+        Key={"id": {"S": identity}},
+        UpdateExpression="SET #n = :v",
+        ExpressionAttributeNames={"#n": name},
+        ExpressionAttributeValues={":v": value},
+    )
+    sns = played.aws.client("sns")
+    row_id = {"outbox_row_id": {"DataType": "String", "StringValue": "order-1"}}
+    topic = next(t["TopicArn"] for t in sns.list_topics()["Topics"] if t["TopicArn"].endswith(outbox_scene.TOPIC))
+    sns.publish(TopicArn=topic, Message="again", MessageAttributes=row_id)
+    alerts = played.aws.environment["REPRISE_ALERT_TOPIC_ARN"]
+    sns.publish(TopicArn=alerts, Subject=f"Outbox {outbox_scene.TABLE}: exhausted rows", Message="again")
+    wrong = scene.check(played)
+    assert len(wrong) == 3
+    assert any(line.startswith(words) for line in wrong)
+    assert any("order-1: the subscriber received it 2 times" in line for line in wrong)
+    assert any("2 alerts say" in line for line in wrong)
