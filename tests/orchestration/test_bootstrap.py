@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from copy import deepcopy
 
 import pytest
@@ -19,6 +21,14 @@ NAMED = {
     "REPRISE_ALERT_TOPIC_ARN": "arn:aws:sns:eu-central-1:111122223333:reprise-alerts",
     "REPRISE_ARCHIVE_DAYS": "90",
 }
+
+
+@pytest.fixture(autouse=True)
+def _leaves_no_estate() -> Iterator[None]:
+    """A saved estate named default would take the place of the variables in every later test of this server."""
+    yield
+    with contextlib.suppress(ValueError):
+        RecoveryEstate.delete(ESTATE)
 
 
 def test_the_work_pool_is_made_and_kept_up_to_date() -> None:
