@@ -54,9 +54,7 @@ class Memory:
         return tuple(one for one in self.restarts if self.incident is not None and one.at >= self.incident)
 
     def history(self, *, cause_is_mended: bool = False) -> History:
-        """What decides; a mended cause makes everything count anew."""
-        if cause_is_mended:
-            return History(start_was_refused=self.start_was_refused, cause_is_mended=True, draw=self.draw)
+        """What decides. A mended cause made everything count anew (`mended`); what was done since counts."""
         came_back = 0
         for restart in reversed(self.restarts):
             if restart.outcome != FLAPPED:
@@ -69,6 +67,7 @@ class Memory:
             tried=len(self.tried),
             draw=self.draw,
             start_was_refused=self.start_was_refused,
+            cause_is_mended=cause_is_mended,
         )
 
     def begun(self, facts: Facts, now: datetime, draw: float, *, missed: bool = False) -> Memory:

@@ -197,8 +197,8 @@ class Facts:
         """The text of the present failure, or "". DMS keeps the last message after a restart: it counts only now."""
         if self.status == FAILED:
             return self.last_failure or self.stop_reason
-        if self.status == STOPPED and (self.stop_code in IN_ERROR_STOP or "Last Error" in self.stop_reason):
-            return self.stop_reason
+        if self.status == STOPPED and self.stop_code not in ON_PURPOSE:
+            return self.stop_reason if self.stop_code in IN_ERROR_STOP or "Last Error" in self.stop_reason else ""
         if self.status == DEPROVISIONED and self.stop_code not in ON_PURPOSE:
             return self.last_failure
         return ""

@@ -168,7 +168,9 @@ def _failed(facts: Facts, history: History, policy: ReplicationPolicy, now: date
     refused = _not_permitted(wanted, facts, policy)
     if refused is not None:
         return refused
-    return _bounded(wanted, facts, history, policy, now, rest=cause.nature is not Nature.PASSING)
+    # The next sweep would not know any more that a person has mended it: a rest would lose that.
+    rested = cause.nature is Nature.PASSING or history.cause_is_mended
+    return _bounded(wanted, facts, history, policy, now, rest=not rested)
 
 
 def _instance(facts: Facts, now: datetime) -> Decision | None:

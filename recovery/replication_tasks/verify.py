@@ -9,6 +9,7 @@ from enum import StrEnum
 from recovery.replication_tasks.commands import by_hand, command, stop_command
 from recovery.replication_tasks.models import (
     COMPLETED,
+    FAILED,
     IN_TRANSITION,
     RUNNING,
     STOPPED,
@@ -61,7 +62,7 @@ def verify(facts: Facts, restart: Restart, policy: ReplicationPolicy, now: datet
     """
     if facts.status in IN_TRANSITION:
         return _starting(facts, restart, policy, now)
-    if facts.failure:
+    if facts.failure or facts.status == FAILED:  # DMS may give no text
         return _failed_again(facts, restart, policy)
     if facts.status == RUNNING:
         return _runs(facts, restart, policy, now)
