@@ -36,6 +36,8 @@ SETTINGS = (
         "REPRISE_ARCHIVE_DAYS", "days that the bucket keeps an archived item (the template's RetentionDays)", "400"
     ),
     Setting("REPRISE_LOG_LEVEL", "level of the line logged for each action and group", "INFO"),
+    Setting("REPRISE_EVENTS_QUEUE_URL", "URL of the events queue, for the relay (only it needs one)"),
+    Setting("REPRISE_EVENTS_PARKED_QUEUE_URL", "URL of its dead-letter queue, for the relay (only it needs one)"),
 )
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")

@@ -1,0 +1,34 @@
+"""The relay's health endpoint: GET /health answers 200 with its counts, or 503 when its loop stands still."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import asdict
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from deployments.relay.service import Relay
+
+
+def serve(relay: Relay, host: str, port: int) -> ThreadingHTTPServer:
+    """Serve health on a thread of its own; port 0 asks the system for a free one."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path.split("?")[0] != "/health":
+                self.send_error(404)
+                return
+            healthy = relay.is_healthy
+            body = json.dumps({"healthy": healthy, **asdict(relay.counts)}).encode()
+            self.send_response(200 if healthy else 503)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Health checks come every few seconds and say nothing."""
+
+    server = ThreadingHTTPServer((host, port), Handler)
+    threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
+    return server

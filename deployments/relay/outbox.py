@@ -1,0 +1,135 @@
+"""The outbox's doorbells: rows that a service has just written, and the row that falls due next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from recovery.aws import calling
+from recovery.errors import BadInput, Conflict
+from recovery.events.hints import OUTBOX_DUE, OUTBOX_INSERTED, Hint, hint
+from recovery.ledger import Ledger, Record
+from recovery.outbox_records import stream
+from recovery.outbox_records.gateway import OutboxTable
+from recovery.outbox_records.policy import OutboxRequest
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodbstreams import DynamoDBStreamsClient
+
+READ_EVERY = timedelta(seconds=1)
+FOLLOW_EVERY = timedelta(minutes=1)
+DUE_EVERY = timedelta(seconds=5)
+LEASE = timedelta(seconds=60)
+"""A shard serves two readers at most, and the user may have one: of several relays one reads, by this lease."""
+
+
+class OutboxDoorbell:
+    """Reads one table's stream, puts new rows in line, and rings.
+
+    Args:
+        dynamodb, streams: boto3 clients.
+        ledger: where the lease on the stream stands.
+        request: names of the table and its attributes, as the deployments have them.
+        owner: names this relay in the lease.
+    """
+
+    def __init__(
+        self,
+        dynamodb: DynamoDBClient,
+        streams: DynamoDBStreamsClient,
+        ledger: Ledger,
+        request: OutboxRequest,
+        owner: str,
+    ) -> None:
+        self._dynamodb = dynamodb
+        self._streams = streams
+        self._ledger = ledger
+        self._request = request
+        self._owner = owner
+        self._table = OutboxTable(dynamodb, request)
+        self._positions: stream.Positions | None = None
+        self._leased_until: datetime | None = None
+        self._followed: datetime | None = None
+        self._read: datetime | None = None
+        self._asked: datetime | None = None
+        self._rung_due: datetime | None = None
+
+    def listen(self, now: datetime) -> Sequence[Hint]:
+        """The rings of this table now.
+
+        Raises:
+            Transient, Refused: the table or its stream could not be read.
+        """
+        if self._positions is None:
+            self._begin()
+        rung = list(self._stream_rings(now)) if self._holds_lease(now) else []
+        if self._asked is None or now - self._asked >= DUE_EVERY:
+            self._asked = now
+            rung += self._due_rings(now)
+        return rung
+
+    def _begin(self) -> None:
+        self._table.describe()
+        with calling("dynamodb:DescribeTable"):
+            table = self._dynamodb.describe_table(TableName=self._request.table)["Table"]
+        if "LatestStreamArn" not in table:
+            raise BadInput(f"table {self._request.table}: has no stream; switch one on with NEW_IMAGE")
+        self._positions = stream.Positions(table["LatestStreamArn"])
+
+    def _stream_rings(self, now: datetime) -> Sequence[Hint]:
+        assert self._positions is not None
+        if self._read is not None and now - self._read < READ_EVERY:
+            return ()
+        self._read = now
+        if self._followed is None or now - self._followed >= FOLLOW_EVERY:
+            stream.follow(self._streams, self._positions)
+            self._followed = now
+        ended = len(self._positions.done)
+        records = stream.read(self._streams, self._positions)
+        if len(self._positions.done) > ended:
+            self._followed = None  # a shard ended: its children are looked for in the next round
+        if not records:
+            return ()
+        enlisted = stream.enlist(self._table, self._request, records, now)
+        if not enlisted.inserted:
+            return ()
+        newest = records[-1]["dynamodb"]["SequenceNumber"]
+        return (
+            hint(OUTBOX_INSERTED, self._request.table, newest, now, table=self._request.table, rows=enlisted.inserted),
+        )
+
+    def _due_rings(self, now: datetime) -> Sequence[Hint]:
+        due = stream.earliest_due(self._table, self._request)
+        if due is None or due > now:
+            self._rung_due = None
+            return ()
+        if self._rung_due == due:
+            return ()  # a run was called for this row; if it could not be sent, its due time moves on
+        self._rung_due = due
+        return (hint(OUTBOX_DUE, self._request.table, due.isoformat(), now, table=self._request.table),)
+
+    def _holds_lease(self, now: datetime) -> bool:
+        """Whether this relay is the one that reads the stream; renewed when half of its time is over."""
+        if self._leased_until is not None and self._leased_until - now > LEASE / 2:
+            return True
+        assert self._positions is not None
+        record = self._ledger.read_record("relay#stream", self._positions.arn)
+        taken = record.data.get("owner") not in (None, self._owner)
+        if taken and datetime.fromisoformat(record.data["until"]) > now:
+            self._leased_until = None
+            return False
+        until = now + LEASE
+        data = {"owner": self._owner, "until": until.isoformat()}
+        try:
+            self._ledger.write_record(Record(record.pk, record.sk, data, record.version), now + timedelta(days=1))
+        except Conflict:
+            self._leased_until = None
+            return False
+        if self._leased_until is None:
+            # A reader that takes over begins at the end of the stream: what lies between is found by find-lost.
+            self._positions = stream.Positions(self._positions.arn)
+            self._followed = None
+        self._leased_until = until
+        return True

@@ -1,0 +1,213 @@
+"""From what lies in the events queue to what Prefect is told: one translation for every shape that arrives. Pure.
+
+A hint says that something may have failed, and where. It carries what helps a person, and nothing that a run needs:
+the run asks AWS. Names and resource ids are stable; deployments trigger on them:
+
+    reprise.dms.task.failed       reprise.dms.<task or replication>
+    reprise.dms.task.stopped      reprise.dms.<task or replication>
+    reprise.appflow.run.failed    reprise.appflow.<flow>
+    reprise.alarm.changed         reprise.alarm.<alarm>
+    reprise.queue.dead-letters    reprise.queue.<queue>
+    reprise.outbox.inserted       reprise.outbox.<table>
+    reprise.outbox.due            reprise.outbox.<table>
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid5
+
+from recovery.errors import BadInput
+from recovery.events import alarms, appflow, dms
+from recovery.failures import normalise
+
+TASK_FAILED = "reprise.dms.task.failed"
+TASK_STOPPED = "reprise.dms.task.stopped"
+RUN_FAILED = "reprise.appflow.run.failed"
+ALARM_CHANGED = "reprise.alarm.changed"
+DEAD_LETTERS = "reprise.queue.dead-letters"
+OUTBOX_INSERTED = "reprise.outbox.inserted"
+OUTBOX_DUE = "reprise.outbox.due"
+
+_IDS = UUID("6d2f7c0e-5f5e-5d0a-9d3a-2f1f6f0c7b11")
+"""Namespace of the ids: the same AWS event always makes the same Prefect event, so that a repeated post is dropped."""
+_VALUE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """One Prefect event.
+
+    Attributes:
+        id: derived from AWS's own id.
+        event: its name.
+        resource: what it is about.
+        occurred: when it happened, aware, UTC.
+        payload: short strings and numbers for people.
+    """
+
+    id: UUID
+    event: str
+    resource: str
+    occurred: datetime
+    payload: Mapping[str, str | int] = field(default_factory=dict)
+
+    def as_event(self) -> dict[str, Any]:
+        """The body of one event for Prefect's `POST /events`."""
+        return {
+            "id": str(self.id),
+            "occurred": self.occurred.isoformat(),
+            "event": self.event,
+            "resource": {"prefect.resource.id": self.resource, "prefect.resource.name": self.resource.split(".", 2)[2]},
+            "payload": {name: _plain(value) for name, value in self.payload.items()},
+        }
+
+
+def translate(body: str, message_id: str, now: datetime) -> list[Hint]:
+    """The hints in one message of the events queue; none when it speaks of nothing that failed.
+
+    Args:
+        body: of the SQS message: an EventBridge event, an SNS envelope around one of the shapes below, the shapes
+            themselves, or the `Records` of a Lambda event.
+        message_id: SQS's, from which an id is made where the event has none of its own.
+        now: the time of the hint where the event names none.
+
+    Raises:
+        BadInput: it cannot be read; the message says what was expected. Such a message is parked, not dropped.
+    """
+    try:
+        hints = _translated(_document(body), message_id, now)
+        # What JSON can spell but no HTTP body can carry (half a surrogate pair) must be found here.
+        json.dumps([hint.as_event() for hint in hints], ensure_ascii=False).encode()
+    except (OverflowError, RecursionError, TypeError, UnicodeError) as error:
+        raise BadInput(f"body: expected an event's values ({type(error).__name__})") from None
+    return hints
+
+
+def _translated(document: Mapping[str, Any], message_id: str, now: datetime) -> list[Hint]:
+    records = document.get("Records")
+    if isinstance(records, list):
+        inside = [record["Sns"] for record in records if isinstance(record, Mapping) and "Sns" in record]
+        return [
+            hint
+            for index, envelope in enumerate(inside)
+            if isinstance(envelope, Mapping)
+            for hint in _translated(envelope, f"{message_id}:{index}", now)
+        ]
+    envelope = _unwrapped(document)
+    if envelope is not None:
+        inner, own_id = envelope
+        return _hints(inner, own_id or message_id, now)
+    return _hints(document, message_id, now)
+
+
+def hint(event: str, name: str, key: str, now: datetime, **payload: str | int) -> Hint:
+    """A hint of the relay's own making (a doorbell); `key` makes its id."""
+    kind = {DEAD_LETTERS: "queue", OUTBOX_INSERTED: "outbox", OUTBOX_DUE: "outbox"}[event]
+    return Hint(uuid5(_IDS, f"{event}:{name}:{key}"), event, f"reprise.{kind}.{name}", now, payload)
+
+
+def _hints(document: Mapping[str, Any], message_id: str, now: datetime) -> list[Hint]:
+    told = dms.read(document)
+    if told:
+        return [_of_dms(event, message_id, index, now) for index, event in enumerate(told) if _matters(event)]
+    flow = appflow.read(document)
+    if flow is not None:
+        return [_of_appflow(flow, message_id, now)] if flow.is_failure and not flow.is_twin else []
+    alarm = alarms.read(document)
+    if alarm is not None:
+        return [_of_alarm(alarm, message_id, now)] if alarm.rings and not alarm.muted else []
+    if "detail-type" in document or "eventSource" in document or "Records" in document:
+        return []  # an event of something else: a rule may be wider than it need be
+    raise BadInput("body: expected an EventBridge event, or an SNS notification of DMS or of a CloudWatch alarm")
+
+
+def _matters(event: dms.DmsEvent) -> bool:
+    return event.is_failure or event.is_stop
+
+
+def _of_dms(event: dms.DmsEvent, message_id: str, index: int, now: datetime) -> Hint:
+    name = event.name or event.arn.rsplit(":", 1)[-1]
+    return Hint(
+        id=_id(event.id, f"{message_id}:{index}"),
+        event=TASK_FAILED if event.is_failure else TASK_STOPPED,
+        resource=f"reprise.dms.{name}",
+        occurred=_utc(event.time, now),
+        payload={
+            "task": name,
+            "arn": event.arn,
+            "type": event.type,
+            "serverless": int(event.serverless),
+            "message": normalise(event.message),
+        },
+    )
+
+
+def _of_appflow(event: appflow.AppFlowEvent, message_id: str, now: datetime) -> Hint:
+    return Hint(
+        id=_id(event.id, message_id),
+        event=RUN_FAILED,
+        resource=f"reprise.appflow.{event.flow}",
+        occurred=_utc(event.time, now),
+        payload={
+            "flow": event.flow,
+            "run": event.run,
+            "status": event.status,
+            "trigger": event.trigger,
+            "what": event.detail_type,
+        },
+    )
+
+
+def _of_alarm(event: alarms.AlarmEvent, message_id: str, now: datetime) -> Hint:
+    return Hint(
+        id=_id(event.id, f"{event.arn or event.name}:{event.time.isoformat()}" if event.time else message_id),
+        event=ALARM_CHANGED,
+        resource=f"reprise.alarm.{event.name}",
+        occurred=_utc(event.time, now),
+        payload={
+            "alarm": event.name,
+            "state": event.state,
+            "before": event.before,
+            "queue": event.dimensions.get("QueueName", ""),
+        },
+    )
+
+
+def _document(body: str) -> Mapping[str, Any]:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        raise BadInput("body: expected JSON") from None
+    if not isinstance(document, Mapping):
+        raise BadInput("body: expected a JSON object")
+    return document
+
+
+def _unwrapped(document: Mapping[str, Any]) -> tuple[Mapping[str, Any], str] | None:
+    """What an SNS envelope holds, and the envelope's own id."""
+    if document.get("Type") != "Notification" or not isinstance(document.get("Message"), str):
+        return None
+    return _document(document["Message"]), str(document.get("MessageId", ""))
+
+
+def _id(own: str, otherwise: str) -> UUID:
+    try:
+        return UUID(own)
+    except ValueError:
+        return uuid5(_IDS, own or otherwise)
+
+
+def _utc(moment: datetime | None, now: datetime) -> datetime:
+    return (moment or now).astimezone(UTC)
+
+
+def _plain(value: str | int) -> str | int:
+    # A payload may be shown through templates: nothing of it may be one.
+    if isinstance(value, int):
+        return value
+    return value[:_VALUE].replace("{{", "{ {").replace("}}", "} }").replace("__prefect_kind", "__kind")

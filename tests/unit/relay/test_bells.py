@@ -1,0 +1,24 @@
+"""A dead-letter queue rings on the rise, then more and more rarely."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from deployments.relay.bells import DepthBell
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def rings(bell: DepthBell, depths: dict[int, int]) -> list[int]:
+    return [second for second, depth in depths.items() if bell.rings(depth, NOW + timedelta(seconds=second))]
+
+
+def test_a_queue_that_stays_rings_more_and_more_rarely() -> None:
+    """After the rise it waits 10, 20, 40 ... seconds, at most the sweep's interval."""
+    bell = DepthBell(timedelta(seconds=60))
+    assert rings(bell, dict.fromkeys(range(0, 260, 5), 3)) == [0, 10, 30, 70, 130, 190, 250]
+
+
+def test_a_rise_rings_at_once_and_an_empty_queue_never() -> None:
+    """More letters ring at once; fewer do not; an emptied queue begins anew."""
+    assert rings(DepthBell(), {0: 0, 1: 1, 2: 2, 3: 1, 4: 0, 60: 0, 61: 1}) == [1, 2, 61]
