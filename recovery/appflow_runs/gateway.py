@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -124,6 +125,7 @@ class AppFlowGateway:
         Raises:
             Transient: not now.
             Refused: it may not be read.
+            BadInput: the answer holds what this version does not know.
         """
         self._pace.take()
         try:
@@ -133,7 +135,8 @@ class AppFlowGateway:
             if refusal.code == "ResourceNotFoundException":
                 return None
             raise
-        return Described(_flow(answer), answer)
+        with _understanding(name):
+            return Described(_flow(answer), answer)
 
     def runs(self, name: str) -> tuple[Run, ...]:
         """The newest runs, the newest first, back to the last success or to 500 records.
@@ -143,6 +146,7 @@ class AppFlowGateway:
         Raises:
             Transient: not now.
             Refused: no such flow, or it may not be read.
+            BadInput: a record holds what this version does not know.
         """
         found: list[Run] = []
         for page in self._record_pages(name):
@@ -189,7 +193,7 @@ class AppFlowGateway:
             "destinationFlowConfigList": definition["destinationFlowConfigList"],
             "tasks": definition["tasks"],
             "tags": {
-                TWIN_TAG: plain(flow.name),
+                TWIN_TAG: as_tag(flow.name),
                 LEDGER_TAG: plain(ledger),
                 "reprise:failed-run": plain(verdict.failed_run),
                 "reprise:attempt": str(verdict.attempt),
@@ -204,7 +208,7 @@ class AppFlowGateway:
                 self._client.create_flow(**request)
         except Conflict:
             there = self.flow(verdict.twin)
-            if there is None or there.flow.tags.get(TWIN_TAG) != plain(flow.name):
+            if there is None or there.flow.tags.get(TWIN_TAG) != as_tag(flow.name):
                 raise BadInput(f"flow {verdict.twin}: expected the twin of {flow.name}, found another flow") from None
 
     def delete_twin(self, name: str) -> bool:
@@ -233,10 +237,21 @@ class AppFlowGateway:
             self._pace.take()
             with calling("appflow:DescribeFlowExecutionRecords"):
                 answer = self._client.describe_flow_execution_records(flowName=name, maxResults=PAGE, **token)
-            yield [_run(raw) for raw in answer.get("flowExecutions", [])]
+            with _understanding(name):
+                page = [_run(raw) for raw in answer.get("flowExecutions", [])]
+            yield page
             if not answer.get("nextToken"):
                 return
             token = {"nextToken": answer["nextToken"]}
+
+
+@contextmanager
+def _understanding(name: str) -> Iterator[None]:
+    """A status or trigger that AppFlow may add one day is the trouble of that flow, not of all."""
+    try:
+        yield
+    except (KeyError, ValueError) as error:
+        raise BadInput(f"flow {name}: AppFlow's answer is not understood: {error!r}") from None
 
 
 def _flow(raw: Mapping[str, Any]) -> Flow:
@@ -300,3 +315,13 @@ def _utc(moment: datetime | None) -> datetime | None:
 def plain(text: str) -> str:
     """A text that both a tag's value and a flow's description take; the names of most flows stay as they are."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", text)[:256]
+
+
+def as_tag(name: str) -> str:
+    """A flow's name as a tag's value: of the signs in names (`!@#.-`) tags take no `!` and no `#`."""
+    return name.replace("!", "=21").replace("#", "=23")
+
+
+def from_tag(value: str) -> str:
+    """The name that `as_tag` was given; names hold no `=`."""
+    return value.replace("=21", "!").replace("=23", "#")

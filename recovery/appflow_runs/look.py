@@ -93,7 +93,7 @@ def look(work: Work, batch: Batch) -> None:
     A flow that cannot be read keeps its reason in `failure`; the others go on.
 
     Raises:
-        Transient: no flow at all could be read; looking again is safe.
+        Transient: of several flows none could be read; looking again is safe.
     """
     unread = 0
     for item in batch.items:
@@ -117,7 +117,8 @@ def look(work: Work, batch: Batch) -> None:
         work.warn(f"{unread} flows were not looked at before the run's time was up (time_limit_seconds)")
     tried = [item for item in batch.items if not item.quiet]
     failures = [item.failure for item in tried if isinstance(item.failure, Transient)]
-    if tried and len(failures) == len(tried) and failures[0] is not None:
+    # One flow that cannot be read is that flow's trouble: the list of flows was read, and other batches wait.
+    if len(tried) > 1 and len(failures) == len(tried) and failures[0] is not None:
         for item in tried:
             item.failure = None
         raise failures[0]

@@ -264,3 +264,11 @@ class History:
     def last(self) -> Attempt | None:
         """The newest attempt."""
         return self.attempts[-1] if self.attempts else None
+
+    @property
+    def twin_wrote(self) -> bool:
+        """Whether a twin of the incident under way may have written records; those that it processed count."""
+        return any(
+            attempt.records and attempt.means is Means.TWIN and (self.began is None or attempt.claimed >= self.began)
+            for attempt in self.attempts
+        )

@@ -255,7 +255,7 @@ def _scheduled(newest: Run, facts: FlowFacts, policy: AppFlowPolicy, now: dateti
     return None
 
 
-def _why_no_twin(facts: FlowFacts, policy: AppFlowPolicy) -> tuple[str, str] | None:
+def _why_no_twin(facts: FlowFacts, history: History, policy: AppFlowPolicy) -> tuple[str, str] | None:
     flow = facts.flow
     if flow.schedule is None or flow.schedule.incremental:
         return "W3", "that run pulls everything since the last success, while a twin would pull all there is"
@@ -263,7 +263,8 @@ def _why_no_twin(facts: FlowFacts, policy: AppFlowPolicy) -> tuple[str, str] | N
         return "W4", "a twin would write its objects under its own name"
     if not policy.allow_twin:
         return "W5", "the policy does not allow a temporary twin (allow_twin)"
-    if flow.inserts and facts.wrote_since_success and not policy.allow_duplicates:
+    wrote = facts.wrote_since_success or history.twin_wrote
+    if flow.inserts and wrote and not policy.allow_duplicates:
         return "W6", "records had been written, and the destination inserts (allow_duplicates)"
     return None
 
@@ -271,7 +272,7 @@ def _why_no_twin(facts: FlowFacts, policy: AppFlowPolicy) -> tuple[str, str] | N
 def _through_a_twin(newest: Run, facts: FlowFacts, history: History, policy: AppFlowPolicy, now: datetime) -> Verdict:
     flow = facts.flow
     following = next_run(flow.schedule, now, newest.started) if flow.schedule else None
-    why_not = _why_no_twin(facts, policy)
+    why_not = _why_no_twin(facts, history, policy)
     if why_not is not None:
         rule, text = why_not
         if following is None:

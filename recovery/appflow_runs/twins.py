@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from recovery.appflow_runs.causes import diagnose_run
-from recovery.appflow_runs.gateway import LEDGER_TAG, TWIN_TAG, Summary, plain
+from recovery.appflow_runs.gateway import LEDGER_TAG, TWIN_TAG, Summary, from_tag, plain
 from recovery.appflow_runs.look import rules_of
 from recovery.appflow_runs.memory import Memory
 from recovery.appflow_runs.models import PATH, Attempt, Means, Run, RunStatus
@@ -30,12 +30,12 @@ def tidy_twins(work: Work, items: Sequence[Item], twins: Sequence[Summary]) -> N
     Raises:
         Transient, Refused: the ledger cannot be read.
     """
-    owners = {plain(item.name): item for item in items}
-    others = [name for twin in twins if (name := twin.tags.get(TWIN_TAG, "")) and name not in owners]
+    owners = {item.name: item for item in items}
+    others = [name for twin in twins if (name := from_tag(twin.tags.get(TWIN_TAG, ""))) and name not in owners]
     cases = work.ledger.read_cases(PATH, others)
     for twin in twins:
-        owner = owners.get(twin.tags.get(TWIN_TAG, ""))
-        case = cases.get(twin.tags.get(TWIN_TAG, ""))
+        name = from_tag(twin.tags.get(TWIN_TAG, ""))
+        owner, case = owners.get(name), cases.get(name)
         if owner is None and case is not None:
             # The flow is outside this request, or was removed; its twin is ours all the same.
             arn = f"{twin.arn.rpartition('/')[0]}/{case.key}"

@@ -137,7 +137,7 @@ def test_a_twin_is_a_copy_on_demand(world: World, gateway: AppFlowGateway) -> No
     for part in ("sourceFlowConfig", "destinationFlowConfigList", "tasks", "kmsArn"):
         assert twin.definition[part] == original.definition[part]
     assert twin.flow.tags == {
-        TWIN_TAG: "orders_daily",
+        TWIN_TAG: "orders=21daily",
         LEDGER_TAG: "ledger",
         "reprise:failed-run": "run",
         "reprise:attempt": "1",
@@ -216,6 +216,19 @@ def test_sparse_records() -> None:
         )
         (run,) = AppFlowGateway(client, Pace(sleep=lambda _: None)).runs("orders")
     assert (run.id, run.status, run.records, run.pull_start, run.message) == ("r", RunStatus.SUCCESSFUL, None, None, "")
+
+
+def test_a_status_that_is_not_known() -> None:
+    """A status that AppFlow adds one day is told as that flow's trouble, not as a defect that ends the run."""
+    client: Any = boto3.client("appflow", region_name="us-east-1")
+    with Stubber(client) as stub:
+        stub.add_response(
+            "describe_flow_execution_records",
+            {"flowExecutions": [{"executionId": "r", "executionStatus": "Paused"}]},
+            {"flowName": "orders", "maxResults": ANY},
+        )
+        with pytest.raises(BadInput, match="flow orders"):
+            AppFlowGateway(client, Pace(sleep=lambda _: None)).runs("orders")
 
 
 def test_the_pace() -> None:

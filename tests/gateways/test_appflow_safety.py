@@ -13,9 +13,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from deployments.local.appflow import Outcome
-from recovery.appflow_runs.policy import AppFlowPolicy
+from recovery.appflow_runs.models import Run
+from recovery.appflow_runs.policy import AppFlowPolicy, AppFlowRequest
+from recovery.appflow_runs.run import recover
 from recovery.backoff import Backoff
 from recovery.cases import State
+from recovery.errors import BadInput, OutcomeUnknown, RepriseError
 from tests.appflow_world import World, a_world
 from tests.unit.appflow_runs.situations import DOWN, EXPIRED, PUZZLE, THROTTLED
 
@@ -263,6 +266,51 @@ def test_a_success_just_before_the_start_is_seen() -> None:
         assert [run.status for run in world.appflow.flow("orders").runs] == ["Error", "Successful"]
         assert world.memory("orders").history.attempts == ()
         assert world.appflow.runs_by_token("reprise-") == {}
+
+
+def test_one_flow_that_cannot_be_read_does_not_stop_the_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record of a status that is not known yet, or a flow that answers nothing but errors, is told; others go on."""
+    for error in (BadInput("a status that is not known"), OutcomeUnknown("InternalServerException")):
+        with a_world() as world:
+            world.flow("a-riddle", Outcome.failure(DOWN))
+            world.flow("orders", Outcome.failure(DOWN))
+            world.advance(minutes=10)
+            world.appflow.calls.clear()
+            work = world.work(AppFlowRequest(flows=("*",), dry_run=False))
+            read = work.appflow.runs
+
+            def runs(
+                name: str, read: Callable[[str], tuple[Run, ...]] = read, error: RepriseError = error
+            ) -> tuple[Run, ...]:
+                if name == "a-riddle":
+                    raise error
+                return read(name)
+
+            monkeypatch.setattr(work.appflow, "runs", runs)
+            monkeypatch.setattr("recovery.appflow_runs.look.BATCH", 1)
+            report = recover(work, "test")
+            work.close()
+            assert world.changes() == [("StartFlow", "orders")]
+            assert report.unsettled == 1
+
+
+def test_a_twin_finds_its_flow_whatever_its_name_holds() -> None:
+    """A run for other flows removes a twin only when the ledger has its records, also for names that tags cannot hold,
+    and no second twin runs for the failure."""
+    with a_world() as world:
+        world.flow("orders#eu!", Outcome.failure(DOWN), schedule=DAILY)
+        world.flow("orders_eu_", start=False)
+        world.advance(minutes=10)
+        world.recover("orders#eu!", policy=TWINS)
+        world.advance(minutes=10)
+        assert len(world.twins()) == 1
+        world.recover("orders_eu_", policy=TWINS)
+        assert world.twins() == []
+        (attempt,) = world.memory("orders#eu!").history.attempts
+        assert attempt.outcome == "Successful"
+        world.recover("orders#eu!", policy=TWINS)
+        starts = [name for operation, name in world.changes() if operation == "StartFlow" and name != "orders#eu!"]
+        assert len(starts) == 1
 
 
 def test_an_answer_that_was_not_read() -> None:

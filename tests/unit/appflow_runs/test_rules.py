@@ -9,11 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from recovery.appflow_runs.models import TWIN_PREFIX, FlowFacts, History
+from recovery.appflow_runs.models import TWIN_PREFIX, FlowFacts, History, Means
 from recovery.appflow_runs.policy import AppFlowPolicy
 from recovery.appflow_runs.rules import decide
 from recovery.appflow_runs.verdicts import Leave, Reactivate, Rerun, RunTwin, Wait, client_token, twin_name
-from tests.unit.appflow_runs.situations import ARN, DAILY, NOW, SITUATIONS, TWINS, F, Situation, attempt, failed
+from tests.unit.appflow_runs.situations import (
+    ARN,
+    DAILY,
+    INSERTING,
+    NOW,
+    SITUATIONS,
+    TWINS,
+    F,
+    Situation,
+    attempt,
+    failed,
+)
 
 ROOT = Path(__file__).parents[3]
 _SENTENCE = re.compile(r"^- \*\*([A-Z]\d)\*\*", re.MULTILINE)
@@ -97,6 +108,17 @@ def test_only_three_verdicts_act() -> None:
         verdict = decide(row.facts, row.known, row.policy, NOW)
         if isinstance(verdict, Rerun | RunTwin | Reactivate):
             assert row.end != "untouched"
+
+
+@pytest.mark.parametrize(("records", "rule"), [(0, "W9"), (500, "W6")])
+def test_what_a_twin_wrote_is_not_inserted_again(records: int, rule: str) -> None:
+    """A twin that failed after it wrote is no reason for another one, although the flow's own run wrote nothing."""
+    made = attempt(1, F.id, 28, means=Means.TWIN, run="twin-run", outcome="Error", ended_ago=27)
+    row = Situation("", rule, "", "", (F,), schedule=DAILY, destination=INSERTING)
+    history = replace(row.known, attempts=(replace(made, records=records),))
+    assert decide(row.facts, history, TWINS, NOW).rule == rule
+    accepted = TWINS.model_copy(update={"allow_duplicates": True})
+    assert decide(row.facts, history, accepted, NOW).rule == "W9"
 
 
 def F_facts() -> FlowFacts:  # noqa: N802 - the facts of F
