@@ -156,7 +156,7 @@ def drain_and_report(work: Work) -> None:
 
 def drain(work: Work) -> None:
     """One run of the path's steps."""
-    work.table.describe()
+    begin.begin(work)
     while gate.may_send(work):
         found = deliver.find_due(work)
         if not found.count:

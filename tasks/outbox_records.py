@@ -6,6 +6,7 @@ they are: every lease ends by itself. Nothing is cached or kept by Prefect.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,8 +21,9 @@ from recovery.outbox_records import deliver, gate, lost, revive, run, settle
 from recovery.outbox_records.gateway import OutboxTable
 from recovery.outbox_records.lost import Search
 from recovery.outbox_records.policy import OutboxRequest
+from recovery.outbox_records.rounds import Round
 from recovery.outbox_records.topic import Topic, Watch
-from recovery.outbox_records.work import Round, Work
+from recovery.outbox_records.work import Work
 from recovery.report import RecoveryReport
 from tasks.policies import ONCE, REPEATABLE
 from tasks.reports import log_groups, name_run, publish
@@ -30,12 +32,14 @@ KEY = "outbox-records"
 TITLE = "Outbox records"
 
 
-def work_of(connection: Connection, request: OutboxRequest, **more: Any) -> Work:
-    """A run's tools, on a connection; `more` goes to `Work` as it is."""
+def work_of(
+    connection: Connection, request: OutboxRequest, *, pause: Callable[[float], None] = time.sleep, **more: Any
+) -> Work:
+    """A run's tools, on a connection; `pause` waits for seconds, and `more` goes to `Work` as it is."""
     return Work(
         request=request,
-        table=OutboxTable(connection.client("dynamodb"), request),
-        topic=Topic(connection.client("sns", repeat=False), request.topic_arn),
+        table=OutboxTable(connection.client("dynamodb"), request, pause),
+        topic=Topic(connection.client("sns", repeat=False), request.topic_arn, pause),
         watch=Watch(connection.client("cloudwatch", repeat=False), connection.metrics_namespace),
         ledger=connection.ledger,
         archive=connection.archive,
@@ -43,6 +47,7 @@ def work_of(connection: Connection, request: OutboxRequest, **more: Any) -> Work
         now=connection.clock.now,
         requests=connection.requests.by_service,
         owner=connection.owner,
+        pause=pause,
         **more,
     )
 
@@ -86,7 +91,7 @@ def reporting(work: Work) -> Iterator[None]:
 @task(name="look at the table", **REPEATABLE)
 def look_at_table(work: Work) -> None:
     """Learn its key, and whether its indexes are as the request says."""
-    work.table.describe()
+    run.begin(work)
 
 
 @task(name="may send", **REPEATABLE)

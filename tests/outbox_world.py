@@ -183,7 +183,7 @@ def play(work: Work) -> None:
     run.check(work.request, "us-east-1")
     if not work.request.table:
         return
-    work.table.describe()
+    run.begin(work)
     if work.request.mode is Mode.FIND_LOST:
         lost.find_far_ahead(work)
         search = lost.begin(work)

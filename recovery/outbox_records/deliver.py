@@ -13,9 +13,10 @@ from recovery.outbox_records.message import Message, batches
 from recovery.outbox_records.models import Fault, Held, NotSent, Outcome, Sent, lines
 from recovery.outbox_records.policy import LEASE_MARGIN_SECONDS
 from recovery.outbox_records.reading import read_candidates
+from recovery.outbox_records.rounds import Candidate, Round, entry_of
 from recovery.outbox_records.rules import Action, Verdict
 from recovery.outbox_records.settle import prepare, resolve, resolve_stopped, write, write_batch
-from recovery.outbox_records.work import ROUND_BYTES, Candidate, Round, Work, entry_of
+from recovery.outbox_records.work import ROUND_BYTES, Work
 
 CHUNK = 50
 """Rows that one thread publishes and marks: with marks of 25, at most 34 published rows of a thread are unmarked."""

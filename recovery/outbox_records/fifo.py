@@ -11,8 +11,9 @@ from recovery.outbox_records import changes
 from recovery.outbox_records.models import Row, Sent, Status, number
 from recovery.outbox_records.policy import ExhaustedHead
 from recovery.outbox_records.reading import read_candidates
+from recovery.outbox_records.rounds import Candidate, Round
 from recovery.outbox_records.rules import Action, Verdict
-from recovery.outbox_records.work import Candidate, Round, Work
+from recovery.outbox_records.work import Work
 
 CHAIN = 25
 """Rows of one group that are taken up at once: as many as one call claims."""

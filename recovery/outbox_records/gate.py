@@ -12,9 +12,10 @@ from recovery.outbox_records.circuit import State
 from recovery.outbox_records.due import PAGE, DueKeys
 from recovery.outbox_records.models import NotSent, Sent, Status, lines
 from recovery.outbox_records.reading import read_candidates
+from recovery.outbox_records.rounds import Round
 from recovery.outbox_records.rules import Action, diagnosis_of
 from recovery.outbox_records.settle import write
-from recovery.outbox_records.work import PATH, Round, Work
+from recovery.outbox_records.work import PATH, Work
 
 PROBES = 3
 """Rows with which one run tries an open circuit, when each fails for a reason of its own."""

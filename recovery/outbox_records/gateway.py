@@ -13,6 +13,7 @@ from recovery.errors import BadInput, Refused, Transient
 from recovery.outbox_records.changes import Change, is_done, statement
 from recovery.outbox_records.models import Item, number, row_id
 from recovery.outbox_records.policy import OutboxRequest
+from recovery.outbox_records.shape import check
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -109,37 +110,7 @@ class OutboxTable:
                 raise BadInput(f"table: there is no table {self.name!r} in this account and region") from error
             raise
         self.arn = table["TableArn"]
-        self.key_names = _key_names(table["KeySchema"])
-        names = self._request.names
-        for field, wanted, position in (("names.key", names.key, 0), ("names.sort_key", names.sort_key, 1)):
-            actual = self.key_names[position] if len(self.key_names) > position else ""
-            if wanted and wanted != actual:
-                raise BadInput(f"{field}: the table's key is {', '.join(self.key_names)}, not {wanted!r}")
-        types = {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]}
-        self._check_index(table, types, "index", self._request.index, (names.line, "S"), (names.next_attempt, "N"))
-        if self._request.is_fifo:
-            if not names.group or not names.sequence:
-                raise BadInput("names: a FIFO topic needs names.group and names.sequence, to keep the order of groups")
-            self._check_index(
-                table, types, "group_index", self._request.group_index, (names.group_line, "S"), (names.sequence, "")
-            )
-
-    def _check_index(
-        self, table: Any, types: Mapping[str, str], field: str, name: str, *wanted: tuple[str, str]
-    ) -> None:
-        found = next((each for each in table.get("GlobalSecondaryIndexes", []) if each["IndexName"] == name), None)
-        keys = " and ".join(f"{attribute} ({kind or 'S or N'})" for attribute, kind in wanted)
-        remedy = f"add a global secondary index {name!r} keyed by {keys}; deployments/cloudformation/outbox.yaml has it"
-        if found is None:
-            raise BadInput(f"{field}: the table {self.name!r} has no index {name!r}: {remedy}")
-        schema = _key_names(found["KeySchema"])
-        fits = schema == tuple(attribute for attribute, _ in wanted) and all(
-            kind in ("", types.get(attribute)) for attribute, kind in wanted
-        )
-        if not fits:
-            raise BadInput(f"{field}: the index {name!r} has another key ({', '.join(schema)}): {remedy}")
-        if found.get("IndexStatus", "ACTIVE") not in ("ACTIVE", "UPDATING"):
-            raise Transient(f"the index {name!r} is still being built; the next run may find it ready")
+        self.key_names = check(table, self._request)
 
     def identity(self, item: Item) -> str:
         """The id of a row, from any item that holds its key."""
@@ -306,11 +277,6 @@ def pages(first: Page, following: Callable[[Item], Page]) -> Iterator[Page]:
         if page.next is None:
             return
         page = following(page.next)
-
-
-def _key_names(schema: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
-    ordered = sorted(schema, key=lambda each: each["KeyType"] != "HASH")
-    return tuple(each["AttributeName"] for each in ordered)
 
 
 def _page(items: Sequence[Item], answer: Any, first_due: float | None = None) -> Page:

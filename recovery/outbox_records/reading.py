@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from recovery.outbox_records.gateway import READ_BATCH
 from recovery.outbox_records.models import Item
-from recovery.outbox_records.work import Candidate, Work
+from recovery.outbox_records.rounds import Candidate
+from recovery.outbox_records.work import Work
 
 
 def read_candidates(work: Work, keys: Sequence[Item]) -> list[Candidate]:

@@ -35,6 +35,17 @@ def check(request: OutboxRequest, region: str) -> None:
         )
 
 
+def begin(work: Work) -> None:
+    """Learn what the table is like, and begin to count the run's time by AWS's clock.
+
+    Raises:
+        BadInput: the table, its key or an index is not as the request says.
+        Transient, Refused: it could not be described.
+    """
+    work.table.describe()
+    work.started = work.now()  # until the first answer the clock was this machine's own
+
+
 def look_at_oldest(work: Work) -> None:
     """Find the oldest unfinished row among the first in line; reading it costs one Query a partition.
 

@@ -12,8 +12,9 @@ from recovery.outbox_records import changes
 from recovery.outbox_records.gateway import WRITE_BATCH, Changed
 from recovery.outbox_records.models import Fault, Held, NotSent, Outcome, Sent
 from recovery.outbox_records.policy import ExhaustedHead
+from recovery.outbox_records.rounds import Candidate, Round
 from recovery.outbox_records.rules import Action, Verdict, after_failure
-from recovery.outbox_records.work import PATH, Candidate, Round, Work
+from recovery.outbox_records.work import PATH, Work
 
 
 def resolve(work: Work, candidate: Candidate, outcome: Outcome) -> None:

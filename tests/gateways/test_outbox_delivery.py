@@ -400,3 +400,17 @@ def test_the_limit_bounds_a_run(world: OutboxWorld) -> None:
     assert world.run(limit=15, policy=NO_PAUSE).by_action == {"deliver": 15}
     assert sorted(set(world.statuses().values())) == ["Pending", "Successful"]
     assert len(world.delivered()) == 15
+
+
+def test_a_machine_whose_clock_is_wrong_delivers_all_the_same(world: OutboxWorld) -> None:
+    """Time is AWS's, from its answers: hours behind or ahead, the run has its time, and leases end when they should."""
+    for skew in (-7_200, 7_200):
+        world.pending(f"row{skew}")
+        connection = world.connection()
+        connection.clock._local = lambda skew=skew: time.time() + skew  # type: ignore[misc]
+        work = world.work(connection)
+        play(work)
+        work.close()
+        row = world.row(f"row{skew}")
+        assert row["status"] == "Successful"
+        assert abs(int(row["outbox_expires"]) - 7 * 86_400 - time.time()) < 60
