@@ -9,6 +9,7 @@ import contextlib
 import gzip
 import itertools
 import json
+import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from blocks.connection import Connection
 from deployments.local.guard import SIMULATED_CREDENTIALS
 from deployments.local.server import REGION, SimulatedAws
 from recovery.cases import Case, from_json
-from recovery.dead_letters import judge, replay, run, settle
+from recovery.dead_letters import judge, outlook, replay, run, settle
 from recovery.dead_letters.batch import Batch, Item
 from recovery.dead_letters.letters import Queue
 from recovery.dead_letters.policy import DeadLetterPolicy, DeadLetterRequest, ReplayRequest
@@ -313,9 +314,8 @@ class _Plain:
             pass
 
     @staticmethod
-    def count_recovered(work: Work, queue: Queue) -> None:
-        with mock.patch.object(tasks, "count_recovered_letters", tasks.count_recovered_letters.fn):
-            tasks.count_recovered(work, queue)
+    def count_recovered_letters(work: Work, queue: Queue) -> int:
+        return outlook.count_recovered(work, queue)
 
 
 def _carry_out(step: Any, work: Work, batch: Batch, concerns: Sequence[Item] | None = None) -> None:
@@ -325,15 +325,32 @@ def _carry_out(step: Any, work: Work, batch: Batch, concerns: Sequence[Item] | N
         give_up(work, batch, error, concerns)
 
 
+_plain = contextlib.ExitStack()
+_lock = threading.Lock()
+_drives = 0
+
+
 @contextlib.contextmanager
 def plain_story() -> Iterator[None]:
-    """The flow's own order of steps, without Prefect and its retries; polls of an empty queue do not wait."""
-    with (
-        mock.patch.object(story, "do", _Plain()),
-        mock.patch.object(story, "carry_out", _carry_out),
-        mock.patch.object(judge, "POLL_SECONDS", 0),
-    ):
+    """The flow's own order of steps, without Prefect and its retries; polls of an empty queue do not wait.
+
+    Several threads may be inside at once: the first one in changes the modules, and the last one out restores them.
+    """
+    global _drives
+    with _lock:
+        if not _drives:
+            _plain.enter_context(mock.patch.object(story, "do", _Plain()))
+            _plain.enter_context(mock.patch.object(story, "carry_out", _carry_out))
+            _plain.enter_context(mock.patch.object(tasks, "count_recovered_letters", _Plain.count_recovered_letters))
+            _plain.enter_context(mock.patch.object(judge, "POLL_SECONDS", 0))
+        _drives += 1
+    try:
         yield
+    finally:
+        with _lock:
+            _drives -= 1
+            if not _drives:
+                _plain.close()
 
 
 def drive(work: Work, request: DeadLetterRequest) -> RecoveryReport:
@@ -342,6 +359,6 @@ def drive(work: Work, request: DeadLetterRequest) -> RecoveryReport:
         queues = run.find_queues(work, request)
         story.drain(work, [_Plain.Turn(work, queue, request.policy_for(queue.name)) for queue in queues])
         for queue in queues:
-            _Plain.count_recovered(work, queue)
+            tasks.count_recovered(work, queue)
         settle.release(work)
         return run.finish(work, "test")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,7 +16,7 @@ from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.dead_letters.work import Work
 from recovery.errors import Transient
 from recovery.report import RecoveryReport
-from tests.letters_world import AUTH, ERROR, INVALID, POLICY, TIMEOUT, LettersWorld, Pair, text
+from tests.letters_world import AUTH, ERROR, INVALID, POLICY, TIMEOUT, LettersWorld, Pair, drive, text
 
 
 def fault(world: LettersWorld, service: str, operation: str, kind: str = "error", **rule: Any) -> None:
@@ -322,20 +323,28 @@ def test_a_late_delete_is_not_believed(world: LettersWorld) -> None:
     """SQS accepts an old receipt and removes nothing: the flight stays open, so that nobody sends the letter again."""
     pair = world.pair()
     world.die(pair, [TIMEOUT])
-    with world.at_work(world.request(pair.dead)) as late:
+    request = world.request(pair.dead)
+    with world.at_work(request) as late, world.at_work(request) as other:
         batch = judged(world, late, pair)
         sending.write_ahead(late, batch)
         sending.send_letters(late, batch)
         settle.record_cases(late, batch)
         world.aws.clock.advance(late.lease.total_seconds() + 1)
-        with world.at_work(world.request(pair.dead)) as other:
-            theirs = judged(world, other, pair)
-            assert [item.verdict.action for item in theirs.items] == ["finish"]
-            settle.remove_letters(late, batch)
-            settle.hold(late, batch)
-            settle.release(late)
-            assert world.visible(pair.dead) == 0, "the other run still holds it"
-            settle.remove_letters(other, theirs)
+        [queue] = run.find_queues(other, request)
+        theirs = judge.receive(other, queue, POLICY)
+        assert theirs.count == 1
+
+        world.aws.clear_requests()
+        settle.remove_letters(late, batch)
+        settle.hold(late, batch)
+        settle.release(late)
+        assert world.aws.request_counts() == {}, "the letter is in the other run's hands"
+
+        judge.look_up(other, theirs)
+        judge.diagnose_letters(other, theirs)
+        judge.decide_letters(other, theirs)
+        assert [item.verdict.action for item in theirs.items] == ["finish"]
+        settle.remove_letters(other, theirs)
     assert world.bodies(pair.dead) == []
     assert len(world.bodies(pair.source)) == 1
 
@@ -379,6 +388,39 @@ def test_a_queue_that_is_never_empty_keeps_no_other_waiting(
     report = world.recover(full.dead, small.dead, limit=10)
     assert report.by_action == {"leave": 7, "heal": 3}
     assert len(world.bodies(small.source)) == 3
+
+
+def test_nothing_new_is_taken_up_when_the_time_is_up(world: LettersWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The round that has begun is completed; the rest stays visible for the next run."""
+    monkeypatch.setattr(judge, "ROUND", 5)
+    pair = world.pair()
+    world.die(pair, [TIMEOUT] * 20)
+    request = world.request(pair.dead, time_limit_seconds=60)
+    with world.at_work(request) as work:
+        # Every look at the clock, one before each round, finds it 25 seconds further on.
+        ticks = itertools.count(0, 25)
+        work._elapsed, work._began = (lambda: float(next(ticks))), 0.0
+        report = drive(work, request)
+    assert report.by_action == {"heal": 15}
+    assert world.visible(pair.dead) == 5
+    assert not report.failed
+
+
+def test_a_business_id_that_is_sent_again_has_not_recovered(world: LettersWorld) -> None:
+    """Its case speaks of the later send: the earlier one counts only when the later has stayed away, and once."""
+    orders, dead = world.queue("orders"), world.queue("dlq")
+    policy = POLICY.model_copy(update={"destination": orders, "identity_body_path": "id"})
+    letter = {"MessageBody": '{"id": 7}', "MessageAttributes": {ERROR: text(TIMEOUT)}}
+    world.send(dead, [letter])
+    world.recover(dead, policy=policy)
+    world.aws.clock.advance(1700)
+    world.send(dead, [letter])
+    world.recover(dead, policy=policy)
+    world.aws.clock.advance(300)
+    assert world.recover(dead, policy=policy).recovered == 0
+    world.aws.clock.advance(3600)
+    assert world.recover(dead, policy=policy).recovered == 1
+    assert world.recover(dead, policy=policy).recovered == 0
 
 
 def test_the_first_queue_is_another_one_each_time(world: LettersWorld) -> None:
