@@ -79,7 +79,7 @@ A file that is wrong is refused with the rule's id and the field.
 
 ## How good it is
 
-The labelled development texts are one check. The other is {count} texts of our own (`tests/unit/failures/cases`), written in six sets one after another, each **before** its first run, from what is known of each ecosystem; texts that were wrong led to rules, so all pass now. The first runs are the honest figures:
+The labelled development texts are one check. The other is {count} texts of our own (`tests/unit/failures/cases`), written in six sets one after another, each **before** its first run, from what is known of each ecosystem; texts that were wrong led to rules, so all pass now. (A seventh file, `later`, holds 9 texts written together with the rules they check; it has no first run.) The first runs are the honest figures:
 
 | set | texts | right on the first run | harmful |
 |---|---|---|---|
@@ -115,7 +115,7 @@ def render() -> str:
                 ]
             ),
             actions=", ".join(f"`{action}`" for action in ACTIONS),
-            count="1,575",
+            count="1,584",
             summary=_summary(rules),
         )
     ]
