@@ -25,6 +25,7 @@ from deployments.local.appflow.scene import AppFlowScene
 from deployments.local.dead_letters_scene import DeadLettersScene
 from deployments.local.dms.scene import ReplicationsScene
 from deployments.local.guard import SIMULATED_CREDENTIALS
+from deployments.local.outbox_scene import OutboxScene
 from deployments.local.scenes import DemoFailed, Row, Scene, Stopped, World
 from deployments.local.stage import deploy, world
 from deployments.local.view import View
@@ -36,7 +37,7 @@ LOOK_SECONDS = 1.0
 
 def scenes() -> Sequence[Scene]:
     """What is played, in this order."""
-    return (DeadLettersScene(), ReplicationsScene(), AppFlowScene())
+    return (DeadLettersScene(), OutboxScene(), ReplicationsScene(), AppFlowScene())
 
 
 def play(made: World, view: View, played: Sequence[Scene]) -> None:

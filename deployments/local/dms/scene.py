@@ -211,7 +211,7 @@ class ReplicationsScene:
 
     def _make(self, world: World, actor: Actor, instance: str, ends: Mapping[str, str]) -> str:
         dms = world.aws.client("dms")
-        tags = [{"Key": "reprise", "Value": "recover"}]
+        tags = [{"Key": "demo", "Value": "replications"}]  # not the tag of the scheduled sweep, which would join in
         if actor.serverless:
             made = dms.create_replication_config(
                 ReplicationConfigIdentifier=actor.name,
