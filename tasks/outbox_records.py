@@ -198,7 +198,12 @@ def carry_out(step: Task[[Work, Round], None], work: Work, round_: Round) -> Non
     Raises:
         Exception: whatever is not one of the project's own errors, since then nothing is known about what happened.
     """
-    attempt(lambda: step(work, round_, return_state=True), step.name, round_.give_up)
+
+    def failed(error: RepriseError) -> None:
+        round_.give_up(error)
+        work.complain(f"{step.name}: {error}")
+
+    attempt(lambda: step(work, round_, return_state=True), step.name, failed)
 
 
 def try_to(step: Task[[Work], Any], work: Work) -> None:

@@ -65,14 +65,17 @@ def _take(work: Work, most: int) -> list[Candidate] | None:
     if not keys:
         return None
     found: list[Candidate] = []
-    size = 0
-    for start in range(0, len(keys), READ_BATCH * work.threads):
-        part = keys[start : start + READ_BATCH * work.threads]
-        found += read_candidates(work, part)
+    step, read = READ_BATCH, 0
+    while read < len(keys):
+        found += read_candidates(work, keys[read : read + step])
+        read += step
         size = sum(each.size for each in found)
-        if size > ROUND_BYTES:
-            work.due.put_back(keys[start + len(part) :])
+        if size >= ROUND_BYTES:
             break
+        # The first hundred tell how large the rows are: as many more at once as the round has room for.
+        affordable = (ROUND_BYTES - size) * len(found) // max(size, 1)
+        step = max(READ_BATCH, min(affordable, READ_BATCH * work.threads))
+    work.due.put_back(keys[read:])
     # A probe sends one row. The keys of the others come again.
     sending = [each for each in found if each.verdict.action is Action.DELIVER]
     spare = sending[most:]

@@ -309,6 +309,23 @@ def test_batches_respect_bytes_and_count(world: OutboxWorld) -> None:
     assert world.aws.request_counts()["sns:PublishBatch"] == 10
 
 
+def test_a_round_holds_no_more_than_its_bytes(world: OutboxWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large rows make small rounds, so memory does not grow with their size; all of them go out."""
+    monkeypatch.setattr(deliver, "ROUND_BYTES", 1_000_000)
+    world.pending_many(250, message="x" * 20_000)
+    work = world.work()
+    run.begin(work)
+    rounds = []
+    while (found := deliver.find_due(work)).count:
+        rounds.append(found.count)
+        deliver.claim(work, found)
+        deliver.send(work, found)
+        deliver.mark(work, found)
+    work.close()
+    assert rounds == [100, 100, 50]
+    assert len(world.delivered()) == 250
+
+
 def test_a_thousand_rows_cost_few_requests(world: OutboxWorld) -> None:
     """At most 250 AWS requests for 1,000 delivered rows, whatever they are for."""
     world.pending_many(1_000)

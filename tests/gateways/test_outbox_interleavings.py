@@ -10,6 +10,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, repeat
 from typing import Any
 
@@ -224,3 +225,17 @@ def test_groups_keep_their_order_between_two_workers(aws: SimulatedAws) -> None:
             assert sorted(messages) == ["a-0", "a-1", "a-2", "b-0"], (first, second)
             assert [message for message in messages if message[0] == "a"] == ["a-0", "a-1", "a-2"], (first, second)
             assert set(stage.world.statuses().values()) == {"Successful"}, (first, second)
+
+
+def test_three_workers_at_once_publish_each_row_once(world: OutboxWorld) -> None:
+    """Without a schedule, with threads of their own: 600 rows, each published once."""
+    world.pending_many(600)
+    works = [world.work(threads=4) for _ in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(play, works))
+    for work in works:
+        work.close()
+    ids = Counter(envelope["MessageAttributes"]["outbox_row_id"]["Value"] for envelope in world.delivered())
+    assert ids == {f"row-{n}": 1 for n in range(600)}
+    assert set(world.statuses().values()) == {"Successful"}
+    assert sum(work.sent for work in works) == 600

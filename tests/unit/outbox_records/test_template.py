@@ -1,0 +1,63 @@
+"""The template makes what the request's defaults name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from deployments.local import estate
+from recovery.outbox_records.policy import OutboxRequest
+from recovery.outbox_records.shape import check
+from tests.unit.outbox_records.rows import ORDERED
+
+TEMPLATE = estate.load(estate.TEMPLATES / "outbox.yaml")
+RESOURCES = TEMPLATE["Resources"]
+TABLE = RESOURCES["Table"]["Properties"]
+
+
+def made(node: Any, *, ordered: bool) -> Any:
+    """A property as CloudFormation makes it: parameters by their defaults, one side of each condition."""
+    if isinstance(node, list):
+        return [value for value in (made(each, ordered=ordered) for each in node) if value is not None]
+    if not isinstance(node, dict):
+        return node
+    if "Fn::If" in node:
+        _, chosen, other = node["Fn::If"]
+        return made(chosen if ordered else other, ordered=ordered)
+    if "Ref" in node:
+        return TEMPLATE["Parameters"].get(node["Ref"], {}).get("Default")
+    return {name: made(value, ordered=ordered) for name, value in node.items()}
+
+
+def test_the_default_names_are_the_templates() -> None:
+    """A request with nothing but table and topic fits the template's table, ordered or not."""
+    topic = "arn:aws:sns:us-east-1:000000000000:orders"
+    for ordered, request in (
+        (False, OutboxRequest(table="orders-outbox", topic_arn=topic)),
+        (True, OutboxRequest(table="orders-outbox", topic_arn=f"{topic}.fifo", names=ORDERED)),
+    ):
+        assert check(made(TABLE, ordered=ordered), request) == ("id",)
+
+
+def test_the_template_is_what_it_promises() -> None:
+    """A stream with new images, an index of keys only, TTL for finished rows, and one key for table and topic."""
+    names = OutboxRequest().names
+    assert TABLE["StreamSpecification"] == {"StreamViewType": "NEW_IMAGE"}
+    assert TABLE["TimeToLiveSpecification"] == {"AttributeName": names.expires, "Enabled": True}
+    for index in made(TABLE["GlobalSecondaryIndexes"], ordered=True):
+        assert index["Projection"] == {"ProjectionType": "KEYS_ONLY"}
+    assert TABLE["SSESpecification"]["KMSMasterKeyId"] == {"Fn::GetAtt": "Key.Arn"}
+    assert RESOURCES["Topic"]["Properties"]["KmsMasterKeyId"] == {"Ref": "Key"}
+
+
+def test_the_alarms_watch_metrics_that_are_published() -> None:
+    """Each alarm's metric and dimensions stand in the code that publishes them."""
+    modules = Path(estate.TEMPLATES).parents[1] / "recovery/outbox_records"
+    published = set(re.findall(r'"(Outbox[A-Za-z]+)"', (modules / "run.py").read_text(encoding="utf-8")))
+    dimensions = set(re.findall(r'\{"Name": "(\w+)"', (modules / "topic.py").read_text(encoding="utf-8")))
+    alarms = [each["Properties"] for each in RESOURCES.values() if each["Type"] == "AWS::CloudWatch::Alarm"]
+    assert len(alarms) == 3
+    for alarm in alarms:
+        assert alarm["MetricName"] in published
+        assert {each["Name"] for each in alarm["Dimensions"]} == {"Path", "Source"} == dimensions
