@@ -181,7 +181,7 @@ def make(world: World, actor: Actor) -> None:
                 "taskType": "Map",
             }
         ],
-        tags={"reprise": "recover"},
+        tags={"demo": "flows"},  # not the tag of the scheduled sweep, which would join in
     )
 
 
