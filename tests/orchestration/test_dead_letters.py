@@ -24,7 +24,7 @@ from tests.letters_world import (
     LettersWorld,
     text,
 )
-from tests.orchestration.letters_runs import artifacts, flow_run, recover, replay, run, states, task_runs
+from tests.orchestration.letters_runs import artifacts, flow_run, recover, run, states, task_runs
 
 HOUR = 3600
 
@@ -209,7 +209,7 @@ def test_a_letter_that_shows_up_early_is_hidden_again(world: LettersWorld) -> No
     """SQS hides for 12 hours at most, so a longer wait shows up before its time: neither sent nor drawn anew."""
     pair, policy = world.pair(), waits(24 * HOUR)
     [letter] = world.die(pair, [TIMEOUT])
-    recover(world, pair.dead, policy=policy)
+    world.recover(pair.dead, policy=policy)
     due = world.cases(pair.dead)[letter].due
     world.aws.clock.advance(11 * HOUR + 1)
     assert world.visible(pair.dead) == 1
@@ -218,9 +218,9 @@ def test_a_letter_that_shows_up_early_is_hidden_again(world: LettersWorld) -> No
     assert world.visible(pair.dead) == 0
     assert world.bodies(pair.source) == []
     world.aws.clock.advance(11 * HOUR + 1)
-    recover(world, pair.dead, policy=policy)
+    world.recover(pair.dead, policy=policy)
     world.aws.clock.advance(2 * HOUR)
-    assert recover(world, pair.dead, policy=policy).by_action in ({"heal": 1}, {})
+    assert world.recover(pair.dead, policy=policy).by_action in ({"heal": 1}, {})
     assert len(world.bodies(pair.source)) == 1
 
 
@@ -245,7 +245,7 @@ def test_comebacks_up_to_the_budget(world: LettersWorld) -> None:
     pair, policy = world.pair(), with_policy(budget=3, backoff={"base_seconds": 1, "factor": 1, "cap_seconds": 1})
     world.die(pair, [TIMEOUT])
     for attempt in (1, 2, 3):
-        report = recover(world, pair.dead, policy=policy)
+        report = world.recover(pair.dead, policy=policy)
         assert report.by_action == {"heal": 1}, attempt
         [message] = world.aws.messages(pair.source)
         assert world.cases(pair.dead)[message["id"]].attempts == attempt
@@ -273,45 +273,45 @@ def test_comebacks_of_letters_that_the_consumer_sends_itself(world: LettersWorld
     attributes = {ERROR: text(TIMEOUT), "order-id": text("7")}
     for expected in ({"heal": 1}, {"heal": 1}, {"alert": 1}):
         world.send(dead, [{"MessageBody": '{"order": {"id": 7}}', "MessageAttributes": attributes}])
-        assert recover(world, dead, policy=policy).by_action == expected
+        assert world.recover(dead, policy=policy).by_action == expected
     assert len(world.bodies(orders)) == 2
     assert world.states(dead) == {"superseded": 1, "exhausted": 1}
 
     # A replay starts anew: the next comeback is the first attempt again.
-    assert replay(queues=[dead], destination=orders).by_action == {"replay": 1}
+    assert world.replay(queues=[dead], destination=orders).by_action == {"replay": 1}
     world.send(dead, [{"MessageBody": '{"order": {"id": 7}}', "MessageAttributes": attributes}])
-    assert recover(world, dead, policy=policy).by_action == {"heal": 1}
+    assert world.recover(dead, policy=policy).by_action == {"heal": 1}
 
 
 def test_recovered_is_having_stayed_away(world: LettersWorld) -> None:
     """A healed letter counts when its settle time is over, once; one that came back does not."""
     pair = world.pair()
     world.die(pair, [TIMEOUT, TIMEOUT], MessageBody="letter {n}")
-    assert recover(world, pair.dead).recovered == 0
+    assert world.recover(pair.dead).recovered == 0
     world.aws.clock.advance(90)
     # One is consumed for good, the other comes back.
     url = world.url(pair.source)
     [good] = world.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1, VisibilityTimeout=600)["Messages"]
     world.sqs.delete_message(QueueUrl=url, ReceiptHandle=good["ReceiptHandle"])
     world.fail(pair.source)
-    assert recover(world, pair.dead).by_action == {"heal": 1}
+    assert world.recover(pair.dead).by_action == {"heal": 1}
     world.aws.clock.advance(1900)
     report = recover(world, pair.dead)
     assert report.recovered == 1
     assert report.seconds_to_recover is not None
     assert report.seconds_to_recover < 120
     world.aws.clock.advance(1200)
-    assert recover(world, pair.dead).recovered == 1, "the second one, after its own settle time"
+    assert world.recover(pair.dead).recovered == 1, "the second one, after its own settle time"
     world.aws.clock.advance(1900)
-    assert recover(world, pair.dead).recovered == 0
+    assert world.recover(pair.dead).recovered == 0
 
 
 def test_people_are_told_once_that_a_group_has_recovered(world: LettersWorld) -> None:
     """After an alert, when its letters were replayed and stayed away."""
     pair = world.pair()
     world.die(pair, [AUTH])
-    recover(world, pair.dead)
-    replay(queues=[pair.dead])
+    world.recover(pair.dead)
+    world.replay(queues=[pair.dead])
     world.aws.clock.advance(1801)
     for _ in range(2):
         recover(world, pair.dead)
@@ -452,7 +452,7 @@ def test_a_limit_is_kept_to_the_letter(world: LettersWorld, limit: int) -> None:
     """The rest stays for the next run."""
     pair = world.pair()
     world.die(pair, [TIMEOUT] * 25)
-    assert recover(world, pair.dead, limit=limit).by_action == {"heal": limit}
+    assert world.recover(pair.dead, limit=limit).by_action == {"heal": limit}
     assert len(world.bodies(pair.dead)) == 25 - limit
     assert world.visible(pair.dead) == 25 - limit
 

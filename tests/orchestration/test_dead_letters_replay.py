@@ -14,7 +14,7 @@ from recovery.cases import State
 from recovery.dead_letters.policy import DeadLetterPolicy, ReplayRequest
 from recovery.failures import Kind
 from tests.letters_world import AUTH, BUG, ERROR, INVALID, TIMEOUT, LettersWorld, text
-from tests.orchestration.letters_runs import artifacts, incomplete, recover, replay
+from tests.orchestration.letters_runs import artifacts, incomplete, replay
 
 ONCE = DeadLetterPolicy.model_validate(
     {"error_attributes": [ERROR], "budget": 1, "backoff": {"base_seconds": 1, "cap_seconds": 1}}
@@ -26,7 +26,7 @@ def test_a_replay_is_unchanged_marked_and_made_once(world: LettersWorld) -> None
     pair = world.pair()
     raw = {"raw": {"DataType": "Binary", "BinaryValue": b"\x00\xff"}, "tenant": text("blue")}
     ids = world.die(pair, [AUTH, AUTH, BUG], MessageBody="{{{{ letter }}}} {n}", MessageAttributes=raw)
-    recover(world, pair.dead)
+    world.recover(pair.dead)
     report = replay(queues=[pair.dead], kinds=[Kind.AUTH_FAILURE])
     assert report.by_action == {"replay": 2}
     assert sorted(world.bodies(pair.source)) == ["{{ letter }} 0", "{{ letter }} 1"]
@@ -37,7 +37,7 @@ def test_a_replay_is_unchanged_marked_and_made_once(world: LettersWorld) -> None
     for old in ids[:2]:
         assert cases[cases[old].detail["next"]].attempts == 0
     assert replay(queues=[pair.dead], kinds=[Kind.AUTH_FAILURE]).found == 0
-    assert replay(message_ids=ids[:2]).found == 0
+    assert world.replay(message_ids=ids[:2]).found == 0
 
 
 def test_a_replay_has_a_fresh_budget(world: LettersWorld) -> None:
@@ -45,16 +45,16 @@ def test_a_replay_has_a_fresh_budget(world: LettersWorld) -> None:
     pair = world.pair()
     world.die(pair, [TIMEOUT])
     for _ in range(2):
-        recover(world, pair.dead, policy=ONCE)
+        world.recover(pair.dead, policy=ONCE)
         world.aws.clock.advance(2)
         world.fail(pair.source)
     assert world.states(pair.dead)["exhausted"] == 1
     replay(queues=[pair.dead])
     world.fail(pair.source)
-    assert recover(world, pair.dead, policy=ONCE).by_action == {"heal": 1}
+    assert world.recover(pair.dead, policy=ONCE).by_action == {"heal": 1}
     world.aws.clock.advance(2)
     world.fail(pair.source)
-    assert recover(world, pair.dead, policy=ONCE).by_action == {"alert": 1}
+    assert world.recover(pair.dead, policy=ONCE).by_action == {"alert": 1}
     assert world.states(pair.dead)["exhausted"] == 1
 
 
@@ -62,7 +62,7 @@ def test_a_dry_replay_changes_nothing(world: LettersWorld) -> None:
     """It says what would go where."""
     pair = world.pair()
     world.die(pair, [AUTH])
-    recover(world, pair.dead)
+    world.recover(pair.dead)
     before = world.items()
     report = replay(queues=[pair.dead], dry_run=True)
     assert report.by_action == {"replay": 1}
@@ -76,11 +76,11 @@ def test_letters_are_chosen_by_what_people_know(world: LettersWorld) -> None:
     orders, other = world.pair("orders"), world.pair("other")
     early = world.die(orders, [AUTH, BUG])
     world.die(other, [AUTH])
-    recover(world, orders.dead, other.dead)
+    world.recover(orders.dead, other.dead)
     middle = world.aws.clock.advance(3600)
     world.aws.clock.advance(60)
     world.die(orders, [AUTH], MessageBody="late")
-    recover(world, orders.dead)
+    world.recover(orders.dead)
     [group] = {case.group for case in world.cases(other.dead).values()}
 
     def chosen(**fields: Any) -> int:
@@ -106,7 +106,7 @@ def test_two_replays_at_once_send_each_letter_once(world: LettersWorld) -> None:
     """Each letter is claimed before it is sent."""
     pair = world.pair()
     world.die(pair, [AUTH] * 30)
-    recover(world, pair.dead)
+    world.recover(pair.dead)
     request = ReplayRequest(queues=(pair.dead,), dry_run=False)
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda _: replay_archived_letters(request, return_state=True), range(2)))
@@ -121,7 +121,7 @@ def test_letters_of_other_targets_need_a_destination(world: LettersWorld) -> Non
     error = "Task timed out after 3.00 seconds"
     lambda_error = {"RequestID": text("r"), "ErrorCode": text("200"), "ErrorMessage": text(error)}
     world.send(dead, [{"MessageBody": '{"event": 1}', "MessageAttributes": lambda_error}])
-    recover(world, dead)
+    world.recover(dead)
     assert world.states(dead) == {"waiting": 1}
     state = replay_archived_letters(ReplayRequest(queues=(dead,), dry_run=False), return_state=True)
     assert "name the destination" in incomplete(state).groups[0].reason
@@ -134,7 +134,7 @@ def test_a_replay_that_is_refused_leaves_the_letters_for_the_next(world: Letters
     """Nothing was sent, so the claims are given back at once; the report says why, and then the run fails."""
     pair = world.pair()
     world.die(pair, [AUTH, AUTH])
-    recover(world, pair.dead)
+    world.recover(pair.dead)
     for rule in ({"code": "AccessDenied", "status": 403}, {"code": "RequestThrottled", "status": 403}):
         world.aws.fault("error", service="sqs", operation="SendMessageBatch", times=None, **rule)
         state = replay_archived_letters(ReplayRequest(queues=(pair.dead,), dry_run=False), return_state=True)
@@ -151,7 +151,7 @@ def test_a_replay_whose_end_is_not_known_is_reported(world: LettersWorld, servic
     """An answer to the send was lost, or the ledger failed after it: the claim runs out, then it is sent once more."""
     pair = world.pair()
     [letter] = world.die(pair, [AUTH])
-    recover(world, pair.dead)
+    world.recover(pair.dead)
     if service == "sqs":
         world.aws.fault("lose_ack", service="sqs", operation="SendMessageBatch")
     else:
@@ -161,7 +161,7 @@ def test_a_replay_whose_end_is_not_known_is_reported(world: LettersWorld, servic
     world.aws.lift_faults()
     assert incomplete(state).unsettled == 1
     assert world.cases(pair.dead)[letter].state is State.REPLAYING
-    assert replay(queues=[pair.dead]).found == 0, "claimed"
+    assert world.replay(queues=[pair.dead]).found == 0, "claimed"
     world.aws.clock.advance(601)
     assert replay(queues=[pair.dead]).by_action == {"replay": 1}
     assert len(world.bodies(pair.source)) == 2
@@ -172,12 +172,12 @@ def test_an_archive_object_that_is_gone(world: LettersWorld) -> None:
     """Its letters are reported as not replayed; letters of other objects go on."""
     pair = world.pair()
     world.die(pair, [AUTH])
-    recover(world, pair.dead)
+    world.recover(pair.dead)
     s3 = world.aws.client("s3")
     for item in s3.list_objects_v2(Bucket=world.bucket, Prefix="archive/")["Contents"]:
         s3.delete_object(Bucket=world.bucket, Key=item["Key"])
     world.die(pair, [AUTH], MessageBody="second")
-    recover(world, pair.dead)
+    world.recover(pair.dead)
     state = replay_archived_letters(ReplayRequest(queues=(pair.dead,), dry_run=False), return_state=True)
     report = incomplete(state)
     assert (report.by_action, report.unsettled) == ({"replay": 1}, 1)
@@ -189,7 +189,7 @@ def test_fifo_is_replayed_in_order_and_not_swallowed(world: LettersWorld) -> Non
     pair = world.pair(fifo=True)
     world.die(pair, [TIMEOUT] * 3, MessageBody="{n}", MessageGroupId="g")
     for _ in range(2):
-        recover(world, pair.dead, policy=ONCE)
+        world.recover(pair.dead, policy=ONCE)
         world.fail(pair.source)
     assert world.states(pair.dead)["exhausted"] == 3
     assert replay(queues=[pair.dead]).by_action == {"replay": 3}
@@ -201,5 +201,5 @@ def test_a_review_archive_can_be_replayed(world: LettersWorld) -> None:
     """What was archived for review goes back the same way, when its cause was mended."""
     pair = world.pair()
     world.die(pair, [INVALID])
-    recover(world, pair.dead)
+    world.recover(pair.dead)
     assert replay(queues=[pair.dead]).by_action == {"replay": 1}
