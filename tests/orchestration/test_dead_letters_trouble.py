@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,9 @@ from prefect.flow_engine import run_flow
 from prefect.settings import get_current_settings
 from prefect.states import AwaitingRetry
 
+from blocks.estate import RecoveryEstate
 from flows.dead_letters import recover_dead_letters
+from recovery.cases import State
 from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.report import RecoveryReport
 from tests.letters_world import AUTH, ERROR, INVALID, TIMEOUT, LettersWorld, text
@@ -224,3 +228,19 @@ def test_an_alert_goes_out_once_over_runs_and_processes(world: LettersWorld) -> 
     world.die(pair, [AUTH], MessageBody="after the window")
     recover(world, pair.dead)
     assert len(world.alerts(pair.dead)) == 2
+
+
+def test_a_saved_estate_is_used(world: LettersWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The block that the request names takes the place of the environment's variables."""
+    names = ("REPRISE_LEDGER_TABLE", "REPRISE_ARCHIVE_BUCKET", "REPRISE_ALERT_TOPIC_ARN")
+    for name in names:
+        monkeypatch.delenv(name)
+    estate = RecoveryEstate(
+        ledger_table=world.table, archive_bucket=world.bucket, alert_topic_arn=world.topic, archive_days=30
+    )
+    asyncio.run(estate.asave("staging", overwrite=True))
+    pair = world.pair()
+    world.die(pair, [TIMEOUT, AUTH])
+    assert recover(world, pair.dead, estate="staging").by_action == {"heal": 1, "alert": 1}
+    [parked] = [case for case in world.cases(pair.dead).values() if case.state is State.PARKED]
+    assert parked.expires - parked.changed > timedelta(days=30), "a case outlives its archive object"

@@ -1,0 +1,149 @@
+"""Where the path learns why a letter failed: from what carries it, from the consumer's log, or not yet."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from recovery.dead_letters.policy import DeadLetterPolicy
+from tests.letters_world import AUTH, INVALID, TIMEOUT, LettersWorld, Pair, text
+
+GROUP = "/shop/consumer"
+
+
+def log(world: LettersWorld, *messages: str, group: str = GROUP) -> None:
+    """What a consumer wrote, a line each."""
+    logs = world.aws.client("logs")
+    logs.create_log_group(logGroupName=group)
+    logs.create_log_stream(logGroupName=group, logStreamName="s")
+    now = int(world.aws.clock.now().timestamp() * 1000)
+    events = [{"timestamp": now, "message": message} for message in messages]
+    logs.put_log_events(logGroupName=group, logStreamName="s", logEvents=events)
+
+
+def logged(group: str = GROUP) -> DeadLetterPolicy:
+    return DeadLetterPolicy(log_group=group)
+
+
+def dead(world: LettersWorld, count: int) -> tuple[Pair, list[str]]:
+    """Letters that SQS moved, which carry no error."""
+    pair = world.pair()
+    return pair, world.die(pair, [""] * count)
+
+
+def test_a_plain_redrive_is_explained_by_the_consumers_log(world: LettersWorld) -> None:
+    """Found by message id, once for the whole batch; what the log does not mention stays without evidence."""
+    pair, ids = dead(world, 4)
+    log(
+        world,
+        f"ERROR message_id={ids[0]} {TIMEOUT}",
+        f"ERROR message_id={ids[1]} {AUTH}",
+        f"ERROR message_id={ids[2]} {INVALID}",
+        "ERROR message_id=11111111-2222-3333-4444-555555555555 HTTP 503 Service Unavailable",
+    )
+    world.aws.clear_requests()
+    report = world.recover(pair.dead, policy=logged())
+    assert report.by_action == {"heal": 1, "alert": 1, "archive": 1, "leave": 1}
+    assert world.bodies(pair.source) == ['{"order": 0}']
+    assert _looks(world) <= 3
+    records = world.archived(pair.dead)
+    assert {record["evidence"]["source"] for record in records} == {"logs"}
+    assert all(record["message_id"] in record["log"] for record in records)
+
+
+def test_the_look_up_is_bounded(world: LettersWorld) -> None:
+    """Some requests for a whole batch, not one for each letter."""
+    pair, ids = dead(world, 100)
+    log(world, *[f"ERROR message_id={letter} {TIMEOUT}" for letter in ids])
+    world.aws.clear_requests()
+    assert world.recover(pair.dead, policy=logged()).by_action == {"heal": 100}
+    assert _looks(world) <= 12
+
+
+def _looks(world: LettersWorld) -> int:
+    return sum(count for name, count in world.aws.request_counts().items() if name.startswith("logs:"))
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (None, "does not exist"),
+        ({"code": "AccessDeniedException", "status": 400}, "permission logs:FilterLogEvents is missing"),
+        ({"code": "ThrottlingException", "status": 400, "times": None}, "could not be read now"),
+    ],
+    ids=["missing", "denied", "throttled"],
+)
+def test_a_log_that_cannot_be_read_leaves_its_letters_to_a_later_run(
+    world: LettersWorld, rule: dict[str, Any] | None, words: str
+) -> None:
+    """They are not judged, whatever the policy does with letters without evidence; one line says why."""
+    pair, _ = dead(world, 3)
+    if rule is not None:
+        log(world, "nothing")
+        world.aws.fault("error", service="logs", operation="FilterLogEvents", **rule)
+    policy = DeadLetterPolicy.model_validate({"log_group": GROUP, "without_evidence": "archive"})
+    report = world.recover(pair.dead, policy=policy)
+    world.aws.lift_faults()
+    assert report.by_action == {"leave": 3}
+    assert len(report.warnings) == 1
+    assert words in report.warnings[0]
+    assert GROUP in report.warnings[0]
+    assert world.visible(pair.dead) == 3
+
+
+TIMED_OUT = {"errorType": "Sandbox.Timedout", "errorMessage": "Task timed out after 3.00 seconds"}
+BROKEN = {"errorType": "KeyError", "errorMessage": "'customer'"}
+NOTIFICATION = {"Type": "Notification", "MessageId": "n", "TopicArn": "arn:aws:sns:eu-west-1:1:t", "Message": "{}"}
+
+
+def record(response: dict[str, str]) -> dict[str, Any]:
+    """What a Lambda function's failure destination gets."""
+    function = "arn:aws:lambda:eu-west-1:123456789012:function:f"
+    return {
+        "version": "1.0",
+        "requestContext": {"requestId": "r", "functionArn": function, "condition": "RetriesExhausted"},
+        "requestPayload": {"order": 1},
+        "responseContext": {"statusCode": 200, "functionError": "Unhandled"},
+        "responsePayload": response,
+    }
+
+
+def rule(code: str, message: str) -> dict[str, str]:
+    """The attributes that EventBridge adds."""
+    return {"RULE_ARN": "r", "TARGET_ARN": "t", "ERROR_CODE": code, "ERROR_MESSAGE": message}
+
+
+def schedule(code: str, message: str) -> dict[str, str]:
+    """The attributes that the Scheduler adds."""
+    return {"SCHEDULE_ARN": "s", "TARGET_ARN": "t", "ERROR_CODE": code, "ERROR_MESSAGE": message}
+
+
+INNER = "Unexpected error occurred while processing the request"
+
+
+@pytest.mark.parametrize(
+    ("body", "attributes", "action", "state"),
+    [
+        (record(TIMED_OUT), {}, "alert", "waiting"),
+        (record(BROKEN), {}, "alert", "parked"),
+        ({"order": 1}, {"RequestID": "r", "ErrorCode": "200", "ErrorMessage": "KeyError: 'x'"}, "alert", "parked"),
+        ({"id": "e"}, rule("THROTTLING", "Rate exceeded"), "alert", "waiting"),
+        ({"id": "e"}, rule("NO_PERMISSIONS", "not authorized"), "alert", "parked"),
+        ({"in": 1}, schedule("AWS.Scheduler.InternalServerError", INNER), "alert", "waiting"),
+        (NOTIFICATION, {}, "leave", ""),
+    ],
+    ids=["destination timeout", "destination bug", "lambda bug", "rule throttled", "rule denied", "schedule", "topic"],
+)
+def test_each_origin_tells_in_its_own_way(
+    world: LettersWorld, body: dict[str, Any], attributes: dict[str, str], action: str, state: str
+) -> None:
+    """Lambda's record and attributes, EventBridge's and the Scheduler's attributes; a subscription tells nothing."""
+    pair = world.pair()
+    given = {name: text(value) for name, value in attributes.items()}
+    world.send(pair.dead, [{"MessageBody": json.dumps(body), "MessageAttributes": given}])
+    report = world.recover(pair.dead, policy=DeadLetterPolicy(destination=pair.source))
+    assert report.by_action == {action: 1}
+    assert world.states(pair.dead) == ({state: 1} if state else {})
+    assert world.bodies(pair.source) == [], "it did not come from there"
