@@ -23,6 +23,7 @@ from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.report import RecoveryReport
 from tests.letters_world import AUTH, ERROR, INVALID, TIMEOUT, LettersWorld, text
 from tests.orchestration.letters_runs import artifacts, flow_run, incomplete, recover, refusal, run
+from tests.waiting import wait_for
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -199,24 +200,27 @@ def test_two_runs_at_once_send_no_letter_twice(world: LettersWorld) -> None:
     assert world.bodies(pair.dead) == []
 
 
+PROGRAM = f"""
+import sys
+from flows.dead_letters import recover_dead_letters
+from recovery.dead_letters.policy import DeadLetterPolicy, DeadLetterRequest
+policy = DeadLetterPolicy(error_attributes=[{ERROR!r}])
+recover_dead_letters(DeadLetterRequest(queues=[sys.argv[1]], policy=policy, dry_run=False), return_state=True)
+"""
+
+
+def in_a_process(world: LettersWorld, queue: str) -> subprocess.Popen[str]:
+    """A run of the flow in a process of its own, on the same Prefect server and the same AWS."""
+    environment = {**os.environ, **world.aws.environ(), **get_current_settings().to_environment_variables()}
+    command = [sys.executable, "-c", PROGRAM, queue]
+    return subprocess.Popen(command, env=environment, cwd=CHECKOUT, stderr=subprocess.PIPE, text=True)
+
+
 def test_an_alert_goes_out_once_over_runs_and_processes(world: LettersWorld) -> None:
     """Two processes that find letters of one group, and a later run with more of them: one message."""
     pair = world.pair()
     world.die(pair, [AUTH] * 20)
-    program = (
-        "import sys\n"
-        "from flows.dead_letters import recover_dead_letters\n"
-        "from recovery.dead_letters.policy import DeadLetterPolicy, DeadLetterRequest\n"
-        f"policy = DeadLetterPolicy(error_attributes=[{ERROR!r}])\n"
-        "request = DeadLetterRequest(queues=[sys.argv[1]], policy=policy, dry_run=False)\n"
-        "recover_dead_letters(request, return_state=True)\n"
-    )
-    environment = {**os.environ, **world.aws.environ(), **get_current_settings().to_environment_variables()}
-    command = [sys.executable, "-c", program, pair.dead]
-    running = [
-        subprocess.Popen(command, env=environment, cwd=CHECKOUT, stderr=subprocess.PIPE, text=True) for _ in range(2)
-    ]
-    for process in running:
+    for process in [in_a_process(world, pair.dead) for _ in range(2)]:
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
     world.die(pair, [AUTH] * 3, MessageBody="later {n}")
@@ -228,6 +232,26 @@ def test_an_alert_goes_out_once_over_runs_and_processes(world: LettersWorld) -> 
     world.die(pair, [AUTH], MessageBody="after the window")
     recover(world, pair.dead)
     assert len(world.alerts(pair.dead)) == 2
+
+
+@pytest.mark.parametrize(("operation", "copies"), [("SendMessageBatch", 2), ("DeleteMessageBatch", 1)])
+def test_a_worker_that_is_killed_loses_nothing(world: LettersWorld, operation: str, copies: int) -> None:
+    """SIGKILL while a request is under way, which AWS carries out all the same: the next run completes the work."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT, AUTH])
+    world.aws.fault("hold", service="sqs", operation=operation)
+    with in_a_process(world, pair.dead) as process:
+        wait_for("the request", lambda: world.aws.control("GET", "faults")[0]["hits"], seconds=60)
+        process.kill()
+    world.aws.lift_faults()
+    wait_for("the held request", lambda: len(world.bodies(pair.source)) == 1, seconds=10)
+    world.aws.clock.advance(400)
+    recover(world, pair.dead)
+    assert world.bodies(pair.dead) == []
+    assert len(world.bodies(pair.source)) == copies
+    assert {case.attempts for case in world.cases(pair.dead).values() if case.state is State.SENT} == {1}
+    assert len(world.alerts(pair.dead)) == 1
+    assert len({record["message_id"] for record in world.archived(pair.dead)}) == 1
 
 
 def test_a_saved_estate_is_used(world: LettersWorld, monkeypatch: pytest.MonkeyPatch) -> None:
