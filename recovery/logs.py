@@ -42,6 +42,9 @@ POLL_SECONDS = 0.5
 AFTER_MILLISECONDS = 900_000
 """How long after a line that names a message its stream is read: the longest that a Lambda function may run."""
 
+CLOCKS_MILLISECONDS = 120_000
+"""How far the clocks of those who write lines and of AWS may differ: the time window is wider by so much on both sides."""
+
 ACTIONS = {"evidence": ("logs:FilterLogEvents", "logs:StartQuery", "logs:GetQueryResults", "logs:StopQuery")}
 
 _TERM = re.compile(r"[\w\-]{1,128}")
@@ -90,7 +93,8 @@ class Logs:
             message_ids: SQS message ids.
             since, until: when they were being worked on.
         """
-        look = _LookUp(self._client, self._elapsed, self._pause, group, _milliseconds(since), _milliseconds(until) + 1)
+        start, end = _milliseconds(since) - CLOCKS_MILLISECONDS, _milliseconds(until) + CLOCKS_MILLISECONDS
+        look = _LookUp(self._client, self._elapsed, self._pause, group, max(0, start), end)
         problem = ""
         try:
             look.naming(message_ids)

@@ -15,6 +15,7 @@ from botocore.stub import ANY, Stubber
 from recovery.failures import Kind, diagnose
 from recovery.logs import (
     AFTER_MILLISECONDS,
+    CLOCKS_MILLISECONDS,
     FILTER_LENGTH,
     PAGES,
     QUERY_LENGTH,
@@ -30,6 +31,8 @@ SINCE = datetime(2024, 1, 1, 10, 0, tzinfo=UTC)
 UNTIL = datetime(2024, 1, 1, 11, 0, tzinfo=UTC)
 START = 1_704_103_200_000
 END = START + 3_600_000
+EARLY, LATE = START - CLOCKS_MILLISECONDS, END + CLOCKS_MILLISECONDS
+"""The clock of whoever wrote a line is not the clock of AWS."""
 R1 = "11111111-1111-4111-8111-111111111111"
 
 
@@ -88,7 +91,7 @@ def test_lines_that_name_a_message_and_its_stream_around_them(client: Any, stub:
     stub.add_response(
         "filter_log_events",
         {"events": [event(f"{R1} working on {message}", 5)]},
-        {"logGroupName": GROUP, "startTime": START, "endTime": END + 1, "filterPattern": f'?"{message}"'},
+        {"logGroupName": GROUP, "startTime": EARLY, "endTime": LATE, "filterPattern": f'?"{message}"'},
     )
     stub.add_response(
         "filter_log_events",
@@ -176,8 +179,8 @@ def test_more_ids_than_filters_hold_are_asked_for_with_a_query(client: Any, stub
         {"queryId": "q"},
         {
             "logGroupName": GROUP,
-            "startTime": START // 1000,
-            "endTime": END // 1000 + 1,
+            "startTime": EARLY // 1000,
+            "endTime": LATE // 1000,
             "queryString": queries(messages)[0],
             "limit": QUERY_ROWS,
         },
