@@ -5,6 +5,7 @@ Only `blocks/` makes clients; gateways get them. What every client shares stands
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import Counter
@@ -30,6 +31,7 @@ from botocore.exceptions import (
 )
 
 from recovery.errors import Conflict, OutcomeUnknown, Refused, RepriseError, Transient
+from recovery.failures.masks import mask
 
 THREADS = 16
 """Calls under way at once in one process, and the size of each client's connection pool."""
@@ -78,6 +80,10 @@ _UNKNOWN = frozenset(
 )
 # Credentials that ran out in the middle of a run are renewed by the next session, so the next run may succeed.
 _CREDENTIALS = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
+SAID = 600
+"""Characters of AWS's own words that a message keeps."""
+# "value: {...}, type: <class ...>" of botocore's own checks, and values that services quote: both are of requests.
+_QUOTED_VALUE = re.compile(r"(?s)(\b[Vv]alue:? )(?:'[^']*'|\S.*?(?=, type: | at ')|\{.*)")
 _NEVER_SENT = (
     ConnectTimeoutError,
     CredentialRetrievalError,
@@ -111,10 +117,14 @@ def is_throttle(code: str) -> bool:
 
 
 def translate(error: Exception, operation: str) -> RepriseError:
-    """A botocore exception as one of ours. The text names the operation and AWS's own words, never the request."""
+    """A botocore exception as one of ours.
+
+    The text names the operation and AWS's own words, never the request: it goes into reports and alerts, so secrets,
+    account numbers and whatever AWS quotes of a value are masked, and it is bounded.
+    """
     if isinstance(error, ClientError):
         code = str(error.response.get("Error", {}).get("Code", ""))
-        said = str(error.response.get("Error", {}).get("Message", "")).strip()
+        said = _said(str(error.response.get("Error", {}).get("Message", "")))
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         text = f"{operation}: {code}: {said}"
         kind: type[RepriseError]
@@ -130,12 +140,16 @@ def translate(error: Exception, operation: str) -> RepriseError:
             kind = Refused
         return kind(text, code=code, operation=operation)
     name = type(error).__name__
-    text = f"{operation}: {name}: {error}"
+    text = f"{operation}: {name}: {_said(str(error))}"
     if isinstance(error, _SETUP):
         return Refused(text, code=name, operation=operation)
     if isinstance(error, _NEVER_SENT):
         return Transient(text, code=name, operation=operation)
     return OutcomeUnknown(text, code=name, operation=operation)
+
+
+def _said(words: str) -> str:
+    return mask(_QUOTED_VALUE.sub(r"\1***", words.strip()))[:SAID]
 
 
 @contextmanager

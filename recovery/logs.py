@@ -43,7 +43,7 @@ AFTER_MILLISECONDS = 900_000
 """How long after a line that names a message its stream is read: the longest that a Lambda function may run."""
 
 CLOCKS_MILLISECONDS = 120_000
-"""How far the clocks of those who write lines and of AWS may differ: the time window is wider by so much on both sides."""
+"""How far the clock of whoever writes lines may differ from that of AWS: the window is wider by it at both ends."""
 
 ACTIONS = {"evidence": ("logs:FilterLogEvents", "logs:StartQuery", "logs:GetQueryResults", "logs:StopQuery")}
 

@@ -194,3 +194,21 @@ def test_the_last_answer_counts() -> None:
 def test_a_date_that_cannot_be_read_changes_nothing(date: str | None) -> None:
     """No header, no date, or one without a zone."""
     assert clock_after(date).now() == LOCAL
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("User: arn:aws:sts::123456789012:assumed-role/reprise/i-1 is not authorized", "***:assumed-role/reprise/i-1"),
+        ("1 validation error detected: Value 'the body' at 'message' failed to satisfy constraint", "*** at 'message'"),
+        ("token=the-body-of-it is expired", "token=*** is expired"),
+        ("x" * 2_000, "x" * 600),
+    ],
+)
+def test_what_aws_quotes_of_a_value_stays_out_of_messages(said: str, kept: str) -> None:
+    """AWS's wording reaches reports and alerts: names stay, secrets, account numbers and quoted values do not."""
+    error = translate(ClientError({"Error": {"Code": "Refused", "Message": said}}, "SendMessage"), "sqs:SendMessage")
+    assert kept in str(error)
+    assert "123456789012" not in str(error)
+    assert "body" not in str(error)
+    assert len(str(error)) < 700
