@@ -7,6 +7,7 @@ recover_dead_letters(DeadLetterRequest(queues=["orders-dlq"], dry_run=False))
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -24,11 +25,13 @@ from tasks.steps import carry_out
 @flow(name="dead-letters", flow_run_name=do.run_name, persist_result=False)
 def recover_dead_letters(
     request: DeadLetterRequest = DeadLetterRequest(),  # noqa: B008 - frozen, and the form in the UI shows it
+    event: dict[str, Any] | None = None,  # noqa: ARG001 - for the person who looks at the run
 ) -> RecoveryReport | State[RecoveryReport]:
     """Find dead letters, say why they failed, and bring them back or park them safely.
 
     Args:
         request: which queues, under which policy. Nothing named, nothing touched; dry by default.
+        event: the event that started the run, if one did. It only informs; SQS itself is asked.
 
     Returns:
         The report of the run; a failed state that carries it when something did not go through.

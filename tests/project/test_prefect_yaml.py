@@ -15,6 +15,7 @@ from prefect.flows import load_flow_from_entrypoint
 from prefect.utilities.schema_tools import validate
 from pydantic import BaseModel
 
+from deployments.relay.prefect_events import RING
 from tests.project.checkout import PROJECT
 
 DOCUMENT: dict[str, Any] = yaml.safe_load((PROJECT / "prefect.yaml").read_text(encoding="utf-8"))
@@ -150,6 +151,14 @@ def test_triggers_expect_something_of_something(deployment: dict[str, Any]) -> N
             assert all(trigger["expect"])
             assert trigger["match"]
             assert set(trigger["match"].values()) != {"*"}
+
+
+@every_deployment
+def test_triggers_fire_at_rings_alone(deployment: dict[str, Any]) -> None:
+    """Of a burst of a thousand events only the first and one after the last carry the label that starts a run."""
+    for trigger in triggers_of(deployment):
+        if any(name.startswith("reprise.") for name in trigger.get("expect") or []):
+            assert trigger["match"][RING] == "yes"
 
 
 @every_deployment
