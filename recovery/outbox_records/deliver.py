@@ -183,9 +183,9 @@ def _publish(work: Work, round_: Round, candidates: Sequence[Candidate]) -> Sequ
         return [Held("its topic takes nothing")] * len(candidates)
     work.pace.take(len(candidates))
     assert round_.lease_ends is not None
-    if work.now() >= round_.lease_ends - timedelta(seconds=LEASE_MARGIN_SECONDS):
-        return [Held("the lease was about to end before it was its turn")] * len(candidates)
-    outcomes = work.topic.publish([each.message for each in candidates if isinstance(each.message, Message)])
+    last = round_.lease_ends - timedelta(seconds=LEASE_MARGIN_SECONDS)
+    messages = [each.message for each in candidates if isinstance(each.message, Message)]
+    outcomes = work.topic.publish(messages, lambda: work.now() < last)
     faults = [each for each in outcomes if isinstance(each, NotSent)]
     for each in faults:
         if each.fault is Fault.TOPIC:

@@ -11,9 +11,13 @@ from recovery.outbox_records.work import Work
 
 
 def read_candidates(work: Work, keys: Sequence[Item]) -> list[Candidate]:
-    """Rows by key, read consistently and decided; what is gone is missing."""
+    """Rows by key, read consistently and decided; what is gone is missing.
+
+    A row that moves while the index is read may stand on two of its pages, and one request with a key twice is refused.
+    """
     now = work.now()
-    parts = [keys[start : start + READ_BATCH] for start in range(0, len(keys), READ_BATCH)]
+    once = list({work.table.identity(key): key for key in keys}.values())
+    parts = [once[start : start + READ_BATCH] for start in range(0, len(once), READ_BATCH)]
     found = [item for part in work.each(work.table.read, parts) for item in part]
     work.rows_read += len(found)
     return [Candidate.of(work, item, now) for item in found]

@@ -8,7 +8,7 @@ from recovery.errors import BadInput, RepriseError
 from recovery.outbox_records.models import Row, lines, read_row, written_at
 from recovery.outbox_records.policy import Mode, OutboxRequest
 from recovery.outbox_records.work import PATH, Work
-from recovery.report import RecoveryReport
+from recovery.report import Number, RecoveryReport
 
 _LOOK = 10
 """Keys of each partition that are looked at for the oldest row: one BatchGetItem for up to ten partitions."""
@@ -70,12 +70,11 @@ def _since(work: Work, row: Row) -> datetime | None:
 
 
 def finish(work: Work, run: str) -> RecoveryReport:
-    """The report of the run. Its list and its numbers are published first; where that fails it is only a warning."""
+    """The report of the run. Its list is stored first; where that fails it is only a warning."""
     work.note(work.waiting)
     work.waiting = []
     seconds = max((work.now() - work.started).total_seconds(), 0.0)
     _tell_facts(work, seconds)
-    _put_metrics(work)
     return RecoveryReport(
         path=PATH,
         run=run,
@@ -93,6 +92,7 @@ def finish(work: Work, run: str) -> RecoveryReport:
         facts=tuple(work.facts),
         full_list=_store_list(work, run),
         requests=work.requests(),
+        numbers=numbers(work),
     )
 
 
@@ -113,25 +113,27 @@ def _tell_facts(work: Work, seconds: float) -> None:
         )
 
 
-def _put_metrics(work: Work) -> None:
-    if work.dry_run or not work.table.name:
-        return
-    numbers: dict[str, tuple[float, str]] = {}
+def numbers(work: Work) -> tuple[Number, ...]:
+    """What this run counted of its table, for metrics."""
+    if not work.table.name:
+        return ()
+    told: dict[str, float] = {}
     if work.request.mode is Mode.DELIVER:
-        oldest = max((work.now() - work.oldest).total_seconds(), 0.0) if work.oldest else 0.0
-        numbers = {
-            "OutboxPublished": (work.sent, "Count"),
-            "OutboxFailed": (work.failed, "Count"),
-            "OutboxExhausted": (work.exhausted, "Count"),
-            "OutboxOldestUnfinished": (oldest, "Seconds"),
-            "OutboxCircuitOpen": (float(work.circuit_open), "Count"),
+        told = {
+            "OutboxPublished": work.sent,
+            "OutboxFailed": work.failed,
+            "OutboxExhausted": work.exhausted,
+            "OutboxCircuitOpen": work.circuit_open,
         }
     elif work.request.mode is Mode.FIND_LOST:
-        numbers = {"OutboxLost": (work.lost, "Count")}
-    try:
-        work.watch.put_metrics(work.table.name, numbers, work.now())
-    except RepriseError as error:
-        work.warn(f"the metrics of this run could not be published: {error}")
+        told = {"OutboxLost": work.lost}
+    counted = [Number(name=name, value=value, source=work.table.name) for name, value in told.items()]
+    if work.request.mode is Mode.DELIVER:
+        age = max((work.now() - work.oldest).total_seconds(), 0.0) if work.oldest else 0.0
+        counted.append(
+            Number(name="OutboxOldestUnfinished", value=age, unit="Seconds", source=work.table.name, is_worst=True)
+        )
+    return tuple(counted)
 
 
 def _store_list(work: Work, run: str) -> str:

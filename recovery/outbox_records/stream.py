@@ -99,20 +99,22 @@ def follow(client: DynamoDBStreamsClient, positions: Positions) -> None:
 def read(client: DynamoDBStreamsClient, positions: Positions, most: int = 1_000) -> list[Record]:
     """The next records of every shard that is being read, and where to go on. An iterator that was lost is made anew.
 
+    What was read is never thrown away for a shard that could not be read: that shard is asked again next time.
+
     Raises:
-        Transient, Refused: some shards could not be read; the positions say how far it came.
+        Transient, Refused: some shards could not be read, and the others had nothing.
     """
     found: list[Record] = []
+    trouble: RepriseError | None = None
     for shard in list(positions.iterators):
         try:
             with calling("dynamodb:GetRecords"):
                 answer: Any = client.get_records(ShardIterator=positions.iterators[shard], Limit=most)
         except RepriseError as error:
-            if error.code not in _LOST_PLACE:
-                raise
-            trimmed = error.code.startswith("Trimmed") or shard not in positions.last
-            kind = "TRIM_HORIZON" if trimmed else "AFTER_SEQUENCE_NUMBER"
-            positions.iterators[shard] = _iterator(client, positions, shard, kind)
+            try:
+                _find_place_again(client, positions, shard, error)
+            except RepriseError as trouble_here:
+                trouble = trouble_here
             continue
         found += answer["Records"]
         if answer["Records"]:
@@ -124,7 +126,17 @@ def read(client: DynamoDBStreamsClient, positions: Positions, most: int = 1_000)
             del positions.iterators[shard]
             positions.last.pop(shard, None)
             positions.done.add(shard)
+    if trouble and not found:
+        raise trouble
     return found
+
+
+def _find_place_again(client: DynamoDBStreamsClient, positions: Positions, shard: str, error: RepriseError) -> None:
+    if error.code not in _LOST_PLACE:
+        raise error
+    trimmed = error.code.startswith("Trimmed") or shard not in positions.last
+    kind = "TRIM_HORIZON" if trimmed else "AFTER_SEQUENCE_NUMBER"
+    positions.iterators[shard] = _iterator(client, positions, shard, kind)
 
 
 def _iterator(client: DynamoDBStreamsClient, positions: Positions, shard: str, kind: str) -> str:

@@ -1,16 +1,15 @@
-"""The outbox's topic, and the numbers and alarms of CloudWatch: gateways of this path beside its table."""
+"""The outbox's topic, and the alarm that CloudWatch keeps of it: gateways of this path beside its table."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from recovery.aws import calling, is_throttle
 from recovery.errors import OutcomeUnknown, RepriseError
 from recovery.outbox_records.message import Message
-from recovery.outbox_records.models import Fault, NotSent, Outcome, Sent
+from recovery.outbox_records.models import Fault, Held, NotSent, Outcome, Sent
 from recovery.outbox_records.rules import blame_call, blame_entry
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ _THROTTLE_ROUNDS = 4
 ACTIONS = {
     "publish": ("sns:Publish",),
     "is_alarmed": ("cloudwatch:DescribeAlarms",),
-    "put_metrics": ("cloudwatch:PutMetricData",),
 }
 """IAM actions of each method; the shipped policy is exactly the sum of these tables."""
 
@@ -41,16 +39,20 @@ class Topic:
         self.arn = arn
         self._pause = pause
 
-    def publish(self, messages: Sequence[Message]) -> list[Outcome]:
+    def publish(self, messages: Sequence[Message], may_send: Callable[[], bool] = lambda: True) -> list[Outcome]:
         """Publish up to ten messages of at most the topic's bytes in all; what became of each, in order.
 
         What certainly was not carried out because of a throttle is repeated after a pause, a few times. A batch that
         is refused for what stands in one of its messages is split, so that the others go out.
+
+        Args:
+            messages: to be published.
+            may_send: asked before each request, since a slow one may use up the lease on which the next would be sent.
         """
         outcomes: dict[int, Outcome] = {}
         pending = list(range(len(messages)))
         for attempt in range(_THROTTLE_ROUNDS):
-            found = self._publish([messages[index] for index in pending])
+            found = self._publish([messages[index] for index in pending], may_send)
             outcomes |= dict(zip(pending, found, strict=True))
             pending = [index for index in pending if _is_throttled(outcomes[index])]
             if not pending or attempt == _THROTTLE_ROUNDS - 1:
@@ -58,7 +60,9 @@ class Topic:
             self._pause(0.25 * 2**attempt)
         return [outcomes[index] for index in range(len(messages))]
 
-    def _publish(self, messages: Sequence[Message]) -> list[Outcome]:
+    def _publish(self, messages: Sequence[Message], may_send: Callable[[], bool]) -> list[Outcome]:
+        if not may_send():
+            return [Held("the lease was about to end before it was its turn")] * len(messages)
         entries: Any = [message.entry(str(number)) for number, message in enumerate(messages)]
         try:
             with calling("sns:PublishBatch"):
@@ -66,7 +70,7 @@ class Topic:
         except RepriseError as error:
             fault = blame_call(error.code, str(error), unread=isinstance(error, OutcomeUnknown), entries=len(messages))
             if fault is None:
-                return [outcome for message in messages for outcome in self._publish([message])]
+                return [outcome for message in messages for outcome in self._publish([message], may_send)]
             return [NotSent(fault, error.code, _without_operation(error))] * len(messages)
         results: dict[str, Outcome] = {each["Id"]: Sent(each["MessageId"]) for each in answer.get("Successful", [])}
         for failed in answer.get("Failed", []):
@@ -77,16 +81,14 @@ class Topic:
 
 
 class Watch:
-    """CloudWatch: the alarm that opens the circuit, and the numbers of a run.
+    """CloudWatch: the alarm that opens the circuit.
 
     Args:
         client: a boto3 CloudWatch client.
-        namespace: of the metrics; "" publishes none.
     """
 
-    def __init__(self, client: CloudWatchClient, namespace: str) -> None:
+    def __init__(self, client: CloudWatchClient) -> None:
         self._client = client
-        self._namespace = namespace
 
     def is_alarmed(self, alarm: str) -> bool | None:
         """Whether an alarm is in ALARM; None where there is no such alarm."""
@@ -94,23 +96,6 @@ class Watch:
             answer: Any = self._client.describe_alarms(AlarmNames=[alarm], AlarmTypes=["MetricAlarm", "CompositeAlarm"])
         found = [*answer.get("MetricAlarms", []), *answer.get("CompositeAlarms", [])]
         return found[0]["StateValue"] == "ALARM" if found else None
-
-    def put_metrics(self, table: str, values: Mapping[str, tuple[float, str]], now: datetime) -> None:
-        """Publish numbers of a table, each with its CloudWatch unit. Not repeated when the answer is lost."""
-        if not self._namespace or not values:
-            return
-        data: list[Any] = [
-            {
-                "MetricName": name,
-                "Dimensions": [{"Name": "Path", "Value": "outbox_records"}, {"Name": "Source", "Value": table}],
-                "Timestamp": now,
-                "Value": value,
-                "Unit": unit,
-            }
-            for name, (value, unit) in values.items()
-        ]
-        with calling("cloudwatch:PutMetricData"):
-            self._client.put_metric_data(Namespace=self._namespace, MetricData=data)
 
 
 def _is_throttled(outcome: Outcome) -> bool:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from recovery.alerts import Alerts
     from recovery.archive import Archive
     from recovery.ledger import Ledger
+    from recovery.metrics.publication import Metrics
     from recovery.outbox_records.gateway import OutboxTable
     from recovery.outbox_records.topic import Topic, Watch
 
@@ -61,6 +62,7 @@ class Work:
         pause: Callable[[float], None] = time.sleep,
         threads: int = THREADS,
         round_rows: int = ROUND,
+        metrics: Metrics | None = None,
     ) -> None:
         self.request = request
         self.names = request.names
@@ -68,6 +70,7 @@ class Work:
         self.table = table
         self.topic = topic
         self.watch = watch
+        self.metrics = metrics
         self.ledger = ledger
         self.archive = archive
         self.alerts = alerts

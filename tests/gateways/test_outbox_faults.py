@@ -14,7 +14,7 @@ from botocore.exceptions import ReadTimeoutError
 from blocks.connection import Connection
 from deployments.local.server import SimulatedAws
 from recovery.errors import Transient
-from recovery.outbox_records import deliver
+from recovery.outbox_records import deliver, run
 from tests.outbox_world import NO_PAUSE, OutboxWorld, play
 
 pytestmark = pytest.mark.usefixtures("sdk_does_not_wait")
@@ -171,6 +171,56 @@ def test_a_batch_with_one_bad_message_is_split(world: OutboxWorld) -> None:
     assert Counter(world.statuses().values()) == {"Successful": 9, "Exhausted": 1}
     assert world.row("bad")["status"] == "Exhausted"
     assert len(world.delivered()) == 9
+
+
+def test_a_slow_answer_uses_up_the_lease_of_those_behind_it(world: OutboxWorld) -> None:
+    """A batch that is split asks for its lease before each message: what cannot be sent in time goes back untried."""
+    world.pending_many(9)
+    world.pending("bad", "BAD")
+    world.aws.fault(
+        "error",
+        service="sns",
+        operation="PublishBatch",
+        containing="BAD",
+        code="InvalidParameter",
+        message="Invalid parameter: Message Reason: not valid",
+        status=400,
+        times=None,
+    )
+    connection = world.connection()
+    client = connection.client("sns", repeat=False)
+
+    def takes_long(**_: Any) -> None:
+        client.meta.events.unregister("before-send.sns.PublishBatch", takes_long)
+        world.aws.clock.advance(270)
+
+    client.meta.events.register("before-send.sns.PublishBatch", takes_long)
+    work = world.work(connection)
+    run.begin(work)
+    found = deliver.find_due(work)
+    deliver.claim(work, found)
+    deliver.send(work, found)
+    deliver.mark(work, found)
+    work.close()
+    assert world.delivered() == []
+    assert Counter(world.statuses().values()) == {"Pending": 10}
+    assert {str(world.row(each)["outbox_attempts"]) for each in world.statuses()} == {"0"}
+    world.run()
+    assert Counter(world.statuses().values()) == {"Successful": 9, "Exhausted": 1}
+
+
+def test_a_key_that_the_index_shows_twice_is_one_row(world: OutboxWorld) -> None:
+    """A row that moves while the index is read may stand on two pages; DynamoDB refuses a read with one key twice."""
+    world.pending("a")
+    connection = world.connection()
+
+    def twice(parsed: dict[str, Any], **_: Any) -> None:
+        parsed["Items"] *= 2
+
+    connection.client("dynamodb").meta.events.register("after-call.dynamodb.Query", twice)
+    run_on(world, connection)
+    assert world.statuses() == {"a": "Successful"}
+    assert len(world.delivered()) == 1
 
 
 @pytest.mark.parametrize("operation", ["BatchExecuteStatement", "BatchGetItem", "Query"])

@@ -8,6 +8,7 @@ import pytest
 from botocore.stub import Stubber
 
 from deployments.local.server import SimulatedAws
+from recovery.errors import RepriseError
 from recovery.outbox_records import stream
 from recovery.outbox_records.stream import Positions
 from tests.outbox_world import NO_PAUSE, TABLE, OutboxWorld
@@ -211,4 +212,21 @@ def test_a_lost_place_is_found_again(aws: SimulatedAws, code: str, last: str, ex
         )
         assert stream.read(client, positions) == []
         assert positions.iterators == {name: "new"}
+        stub.assert_no_pending_responses()
+
+
+def test_what_was_read_is_kept_when_another_shard_cannot_be_read(aws: SimulatedAws) -> None:
+    """Its place has moved on, so records that were thrown away would wait for the search for lost rows."""
+    client = aws.client("dynamodbstreams")
+    positions = Positions(ARN, {shard(1): "one", shard(2): "two"})
+    record: Any = {"eventName": "INSERT", "dynamodb": {"SequenceNumber": "5" * 21, "Keys": {"id": {"S": "a"}}}}
+    with Stubber(client) as stub:
+        stub.add_response("get_records", {"Records": [record], "NextShardIterator": "one, later"})
+        stub.add_client_error("get_records", "LimitExceededException")
+        assert stream.read(client, positions) == [record]
+        assert positions.iterators == {shard(1): "one, later", shard(2): "two"}
+        stub.add_response("get_records", {"Records": [], "NextShardIterator": "one, last"})
+        stub.add_client_error("get_records", "LimitExceededException")
+        with pytest.raises(RepriseError, match="LimitExceeded"):
+            stream.read(client, positions)
         stub.assert_no_pending_responses()
