@@ -31,19 +31,23 @@ class Telling:
         hint: the event.
         rings: whether deployments trigger on it.
         tickets: what may be let go of once it was accepted (receipts of queue messages).
+        source: of the message that it was made from, None where it was made from none.
     """
 
     hint: Hint
     rings: bool
     tickets: tuple[Hashable, ...] = ()
+    source: Hashable | None = None
 
 
 @dataclass
 class _Burst:
     began: datetime
     latest: datetime
+    first: Hint
     told: set[str] = field(default_factory=set)
     last: Hint | None = None
+    last_ticket: Hashable | None = None
     tickets: list[Hashable] = field(default_factory=list)
 
 
@@ -69,17 +73,24 @@ class Bursts:
         mine = () if ticket is None else (ticket,)
         burst = self._bursts.get(hint.event)
         if burst is None:
-            self._bursts[hint.event] = _Burst(now, now, {hint.resource})
-            return Telling(hint, rings=True, tickets=mine)
+            self._bursts[hint.event] = _Burst(now, now, hint, {hint.resource})
+            return Telling(hint, rings=True, tickets=mine, source=ticket)
         burst.latest = now
-        burst.last = hint
+        burst.last, burst.last_ticket = hint, ticket
         burst.tickets += mine
         if hint.resource not in burst.told:
             burst.told.add(hint.resource)
             # Its ticket waits for the last ring, or a relay that is killed before it would have lost that ring. A
             # message that comes again may be the first to ring then: not under an id that did not ring.
-            return Telling(replace(hint, id=uuid5(_TOLD, str(hint.id))), rings=False)
+            return Telling(replace(hint, id=uuid5(_TOLD, str(hint.id))), rings=False, source=ticket)
         return None
+
+    def drop(self, ticket: Hashable) -> None:
+        """A message was parked: the last ring of its burst is not about it, and does not let go of it."""
+        for burst in self._bursts.values():
+            burst.tickets = [other for other in burst.tickets if other != ticket]
+            if burst.last is not None and burst.last_ticket == ticket:
+                burst.last, burst.last_ticket = burst.first, None
 
     def ended(self, now: datetime) -> list[Telling]:
         """The last rings of bursts that are over, or have lasted long enough."""
@@ -95,5 +106,5 @@ class Bursts:
             if over:
                 del self._bursts[name]
             else:
-                self._bursts[name] = _Burst(now, burst.latest)
+                self._bursts[name] = _Burst(now, burst.latest, burst.last or burst.first)
         return out

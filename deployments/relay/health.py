@@ -1,4 +1,8 @@
-"""The relay's health endpoint: GET /health answers 200 with its counts, or 503 when its loop stands still."""
+"""The relay's health endpoint: GET /health answers 200 with its counts, or 503 when its loop stands still.
+
+A relay that waits for its server, or for a person to mend a setting, is alive: a restart would not help. `problem` says
+what there is to mend.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,15 @@ from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from deployments.relay.service import Relay
+from recovery.errors import BadInput
 
 
 def serve(relay: Relay, host: str, port: int) -> ThreadingHTTPServer:
-    """Serve health on a thread of its own; port 0 asks the system for a free one."""
+    """Serve health on a thread of its own; port 0 asks the system for a free one.
+
+    Raises:
+        BadInput: the address cannot be listened on.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -29,6 +38,9 @@ def serve(relay: Relay, host: str, port: int) -> ThreadingHTTPServer:
         def log_message(self, *_: object) -> None:
             """Health checks come every few seconds and say nothing."""
 
-    server = ThreadingHTTPServer((host, port), Handler)
+    try:
+        server = ThreadingHTTPServer((host, port), Handler)
+    except (OSError, OverflowError) as error:
+        raise BadInput(f"--health-port {port} on {host}: {error}") from None
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
     return server

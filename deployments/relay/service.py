@@ -2,7 +2,8 @@
 
 Nothing is let go of before the Prefect server accepted it. While the server is away nothing more is received, what was
 received is kept hidden, and everything goes on by itself when it is back. A relay that is killed leaves its events in
-the queue; they come again with the same ids, which Prefect drops as repetitions.
+the queue; they come again with the same ids, which Prefect drops as repetitions. Rings are listened after: one of
+which the server made nothing is rung again (unheard.py).
 """
 
 from __future__ import annotations
@@ -15,15 +16,16 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from deployments.relay.bursts import Bursts, Telling
-from deployments.relay.prefect_events import BATCH, PrefectEvents, ServerAway
+from deployments.relay.holdings import Holdings
+from deployments.relay.metrics import Reading, RelayMetrics
+from deployments.relay.prefect_events import BATCH, Misconfigured, PrefectEvents, Rejected, ServerAway
 from deployments.relay.queue import VISIBILITY, Arrival, EventsQueue
+from deployments.relay.unheard import Unheard
 from recovery.errors import BadInput, RepriseError
 from recovery.events.hints import Hint, translate
 
 log = logging.getLogger("reprise.relay")
 
-MOST_HELD = 1_000
-"""Events in hand beyond which nothing more is received: memory is bounded, the rest waits safely in SQS."""
 _LONGEST_WAIT = 15.0
 _BELL_RESTS = timedelta(seconds=30)
 _STALE = timedelta(seconds=90)
@@ -43,8 +45,11 @@ class Counts:
 
     Attributes:
         received, posted, parked, rung: events.
-        lag: seconds that the last posted event had waited in the queue.
         away: how often the server did not accept.
+        unheard: rings of which the server made nothing, to the last repetition.
+        lag: seconds that the last accepted event had waited in the queue.
+        held: messages in hand now.
+        problem: what a person must mend, "" when nothing.
     """
 
     received: int = 0
@@ -52,7 +57,10 @@ class Counts:
     parked: int = 0
     rung: int = 0
     away: int = 0
+    unheard: int = 0
     lag: float = 0.0
+    held: int = 0
+    problem: str = ""
 
 
 class Relay:
@@ -64,6 +72,8 @@ class Relay:
         doorbells: what is looked at beside the queue.
         now: the time by AWS's clock.
         stop: set to end the loop; also what waits are made of.
+        metrics: where counts are published.
+        holdings: bounds what is in hand.
     """
 
     def __init__(
@@ -73,6 +83,8 @@ class Relay:
         doorbells: Sequence[Doorbell],
         now: Callable[[], datetime],
         stop: threading.Event,
+        metrics: RelayMetrics | None = None,
+        holdings: Holdings | None = None,
     ) -> None:
         self.counts = Counts()
         self._queue = queue
@@ -80,11 +92,15 @@ class Relay:
         self._doorbells = doorbells
         self._now = now
         self._stop = stop
+        self._metrics = metrics
+        self._held = holdings or Holdings()
         self._bursts = Bursts()
+        self._unheard = Unheard()
         self._pending: list[Telling] = []
-        self._sent: dict[str, float] = {}  # receipt -> when its event was sent
         self._kept = now()
         self._wait = 1.0  # seconds until the server is tried again
+        self._queue_wait = 1.0  # seconds until the events queue is tried again
+        self._longest_lag = 0.0  # since the last publishing of metrics
         self._resting: dict[int, datetime] = {}  # doorbells that failed, by place
         self._lived = now()
 
@@ -93,30 +109,43 @@ class Relay:
         """Whether the loop has gone round lately: it does so even while AWS or the server is away."""
         return self._now() - self._lived < _STALE
 
+    @property
+    def is_away(self) -> bool:
+        """The last post was not accepted: nothing more is received until one is."""
+        return self._wait > 1.0
+
     def run(self) -> None:
         """Go round until told to stop; then post what is in hand once more, and give the rest back."""
         while not self._stop.is_set():
             self.round(wait=1)
         self._pending += self._bursts.ended(self._now() + timedelta(days=1))
         self.tell()
-        self._queue.keep(list(self._sent), 0)
+        self._queue.keep(self._held.receipts, 0)
+        self._publish(at_once=True)
 
     def round(self, wait: int) -> None:
         """One round: receive (long-polling so many seconds), listen at the doors, post."""
         self._lived = self._now()
         if not self.is_away:
-            try:
-                if len(self._sent) < MOST_HELD:
-                    for arrival in self._queue.receive(wait):
-                        self.take(arrival)
-                else:
-                    self._stop.wait(wait)
-            except RepriseError as error:
-                log.warning("the events queue could not be used: %s", error)
-                self._stop.wait(1)
+            if self._held.is_full:
+                self._stop.wait(wait)
+            else:
+                self._receive(wait)
             self._listen()
+            self._listen_after()
         self._pending += self._bursts.ended(self._now())
         self.tell()
+        self._publish()
+
+    def _receive(self, wait: int) -> None:
+        try:
+            for arrival in self._queue.receive(wait):
+                self.take(arrival)
+            self._queue_wait = 1.0
+        except RepriseError as error:
+            log.warning("the events queue could not be used, next try in %.0f s: %s", self._queue_wait, error)
+            self._stop.wait(self._queue_wait)
+            self._queue_wait = min(_LONGEST_WAIT, self._queue_wait * 2)
 
     def _listen(self) -> None:
         for place, bell in enumerate(self._doorbells):
@@ -132,10 +161,28 @@ class Relay:
                 log.warning("a doorbell rests for %d s: %s", _BELL_RESTS.total_seconds(), error)
                 self._resting[place] = now + _BELL_RESTS
 
-    @property
-    def is_away(self) -> bool:
-        """The last post was not accepted: nothing more is received until one is."""
-        return self._wait > 1.0
+    def _listen_after(self) -> None:
+        """Ring again what the server accepted and made nothing of."""
+        now = self._now()
+        due = self._unheard.due(now)
+        if not due:
+            return
+        try:
+            acted_on = self._events.acted_on(due.values())
+            missing = [identity for identity in due.values() if identity not in acted_on]
+            triggers = self._events.triggers() if missing else set(due)
+        except (ServerAway, Rejected) as away:
+            log.warning("the server could not be asked what became of rings: %s", away)
+            self._unheard.later(now)
+            return
+        for name, identity in due.items():
+            if acted_on.get(identity) is False:
+                log.error("%s rang, and no run could be made: see the server's event feed", name)
+        again, lost = self._unheard.settle(acted_on, triggers, now)
+        self._pending += again
+        for name in lost:
+            log.error("%s rang %s, and no run was made; the next sweep finds what it was about", name, "several times")
+        self.counts.unheard += len(lost)
 
     def take(self, arrival: Arrival) -> None:
         """Translate one event; park it with its reason when it cannot be read."""
@@ -143,64 +190,111 @@ class Relay:
         try:
             hints = translate(arrival.body, arrival.message_id, self._now())
         except BadInput as error:
-            self._queue.park(arrival, str(error))
-            self.counts.parked += 1
-            log.warning("parked %s: %s", arrival.message_id, error)
+            self._park(arrival, str(error))
             return
         if not hints:
             self._queue.delete([arrival.receipt])
             return
-        self._sent[arrival.receipt] = arrival.sent
-        for index, hint in enumerate(hints):
-            # A message with several events is let go of with the last of them.
-            self._add(hint, arrival.receipt if index == len(hints) - 1 else None)
+        self._held.take(arrival, len(hints))
+        for hint in hints:
+            self._add(hint, arrival.receipt)
 
     def tell(self) -> None:
         """Post what is in hand; what was accepted is deleted from the queue."""
         while self._pending:
             batch = self._pending[:BATCH]
             try:
-                self._events.post(batch)
+                self._post(batch)
             except ServerAway as away:
                 self.counts.away += 1
-                wait = self._longer()
-                log.warning("%s; %d events wait, next try in %.0f s", away, len(self._pending), wait)
+                self.counts.problem = str(away) if isinstance(away, Misconfigured) else ""
+                self._wait = min(_LONGEST_WAIT, self._wait * 2)
+                log.log(
+                    logging.ERROR if self.counts.problem else logging.WARNING,
+                    "%s; %d events wait, next try in %.0f s",
+                    away,
+                    len(self._pending),
+                    self._wait,
+                )
                 self._keep()
-                self._stop.wait(wait)
+                self._stop.wait(self._wait)
                 return
             self._wait = 1.0
-            accepted = [str(ticket) for telling in batch for ticket in telling.tickets]
-            self.counts.posted += len(batch)
-            self._pending = self._pending[BATCH:]
-            self._let_go(accepted)
+            self.counts.problem = ""
             self._lived = self._now()
+            self._keep()
         self._keep()
+
+    def _post(self, batch: Sequence[Telling]) -> None:
+        """Post some, and take them from what is pending; one by one where the server rejects any of them."""
+        try:
+            self._events.post(batch)
+        except Rejected as rejected:
+            if len(batch) == 1:
+                self._pending = self._pending[1:]
+                self._give_up(batch[0], str(rejected))
+                return
+            for telling in batch:
+                self._post([telling])
+            return
+        self._pending = self._pending[len(batch) :]
+        self.counts.posted += len(batch)
+        now = self._now()
+        for telling in batch:
+            if telling.rings:
+                self._unheard.rang(telling.hint, now)
+        self._let_go(self._held.accepted(ticket for telling in batch for ticket in telling.tickets))
+
+    def _give_up(self, telling: Telling, reason: str) -> None:
+        """Park what an event was made of; nothing of it is lost, and the rest goes on."""
+        log.error("%s of %s: %s", telling.hint.event, telling.hint.resource, reason)
+        for ticket in {*telling.tickets, telling.source} - {None}:
+            self._bursts.drop(ticket)
+            arrival = self._held.drop(ticket)
+            if arrival is None:
+                continue
+            try:
+                self._park(arrival, reason)
+            except RepriseError as error:
+                log.warning("it could not be parked, and comes again: %s", error)
+
+    def _park(self, arrival: Arrival, reason: str) -> None:
+        self._queue.park(arrival, reason)
+        self.counts.parked += 1
+        log.warning("parked %s: %s", arrival.message_id, reason)
 
     def _add(self, hint: Hint, ticket: str | None) -> None:
         telling = self._bursts.add(hint, ticket, self._now())
         if telling is not None:
             self._pending.append(telling)
 
-    def _let_go(self, receipts: Sequence[str]) -> None:
-        if not receipts:
+    def _let_go(self, done: Sequence[Arrival]) -> None:
+        if not done:
             return
         now = self._now().timestamp()
-        self.counts.lag = max(now - self._sent.get(receipt, now) for receipt in receipts)
-        for receipt in receipts:
-            self._sent.pop(receipt, None)
+        self.counts.lag = max(0.0, max(now - arrival.sent for arrival in done))
+        self._longest_lag = max(self._longest_lag, self.counts.lag)
         try:
-            self._queue.delete(receipts)
+            self._queue.delete([arrival.receipt for arrival in done])
         except RepriseError as error:
             log.warning("accepted events could not be deleted and will come again: %s", error)
 
     def _keep(self) -> None:
         """Keep what is in hand hidden from other relays for longer, well before its time is up."""
-        if self._sent and self._now() - self._kept > timedelta(seconds=VISIBILITY / 3):
-            self._queue.keep(list(self._sent))
+        self.counts.held = len(self._held)
+        if not len(self._held):
             self._kept = self._now()
-        elif not self._sent:
+        elif self._now() - self._kept > timedelta(seconds=VISIBILITY / 3):
+            self._queue.keep(self._held.receipts)
             self._kept = self._now()
 
-    def _longer(self) -> float:
-        self._wait = min(_LONGEST_WAIT, self._wait * 2)
-        return self._wait
+    def _publish(self, *, at_once: bool = False) -> None:
+        now = self._now()
+        if self._metrics is None or not (at_once or self._metrics.is_due(now)):
+            return
+        counts = self.counts
+        self._metrics.publish(
+            Reading(counts.received, counts.posted, counts.parked, counts.unheard, self._longest_lag, len(self._held)),
+            now,
+        )
+        self._longest_lag = 0.0

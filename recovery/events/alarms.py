@@ -15,6 +15,7 @@ from recovery.errors import BadInput
 
 SOURCE = "aws.cloudwatch"
 STATE_CHANGE = "CloudWatch Alarm State Change"
+_DEPTH = "ApproximateNumberOfMessagesVisible"
 _STATES = frozenset({"OK", "ALARM", "INSUFFICIENT_DATA"})
 
 
@@ -27,7 +28,8 @@ class AlarmEvent:
         name, arn: of the alarm.
         state, before: "OK", "ALARM" or "INSUFFICIENT_DATA"; `before` is "" when it was not told.
         time: when the state changed, aware, or None.
-        dimensions: of the alarm's first metric, by name.
+        metric: name of the alarm's first metric, "" where it has none (a composite alarm).
+        dimensions: of that metric, by name.
         muted: its actions are suppressed; the event is sent all the same.
     """
 
@@ -37,6 +39,7 @@ class AlarmEvent:
     state: str
     before: str = ""
     time: datetime | None = None
+    metric: str = ""
     dimensions: Mapping[str, str] = field(default_factory=dict)
     muted: bool = False
 
@@ -44,6 +47,11 @@ class AlarmEvent:
     def rings(self) -> bool:
         """Whether somebody should look."""
         return self.state == "ALARM"
+
+    @property
+    def full_queue(self) -> str:
+        """Name of the queue of whose visible messages it tells, "" when it tells of something else."""
+        return self.dimensions.get("QueueName", "") if self.metric == _DEPTH else ""
 
 
 def read(body: Mapping[str, Any]) -> AlarmEvent | None:
@@ -71,7 +79,8 @@ def _from_eventbridge(event: Mapping[str, Any]) -> AlarmEvent:
         state=_state(state.get("value"), "detail.state.value"),
         before=str(previous.get("value", "")) if isinstance(previous, Mapping) else "",
         time=_time(state.get("timestamp")) or _time(event.get("time")),
-        dimensions=_metric_dimensions(detail.get("configuration")),
+        metric=_metric(detail.get("configuration"))[0],
+        dimensions=_metric(detail.get("configuration"))[1],
         muted=bool(state.get("actionsSuppressedBy") or detail.get("muteDetail")),
     )
 
@@ -90,17 +99,22 @@ def _from_sns(message: Mapping[str, Any]) -> AlarmEvent:
         state=_state(message.get("NewStateValue"), "NewStateValue"),
         before=str(message.get("OldStateValue", "")),
         time=_time(message.get("StateChangeTime")),
+        metric=str(trigger.get("MetricName", "")) if isinstance(trigger, Mapping) else "",
         dimensions=dimensions,
     )
 
 
-def _metric_dimensions(configuration: object) -> dict[str, str]:
+def _metric(configuration: object) -> tuple[str, dict[str, str]]:
+    """Name and dimensions of the first metric."""
     metrics = configuration.get("metrics") if isinstance(configuration, Mapping) else None
-    first = metrics[0] if isinstance(metrics, list) and metrics else None
-    metric: object = first
-    for key in ("metricStat", "metric", "dimensions"):
+    metric: object = metrics[0] if isinstance(metrics, list) and metrics else None
+    for key in ("metricStat", "metric"):
         metric = metric.get(key) if isinstance(metric, Mapping) else None
-    return {str(name): str(value) for name, value in metric.items()} if isinstance(metric, Mapping) else {}
+    if not isinstance(metric, Mapping):
+        return "", {}
+    dimensions = metric.get("dimensions")
+    found = dimensions.items() if isinstance(dimensions, Mapping) else ()
+    return str(metric.get("name", "")), {str(name): str(value) for name, value in found}
 
 
 def _object(value: object, name: str) -> Mapping[str, Any]:

@@ -36,6 +36,7 @@ OUTBOX_DUE = "reprise.outbox.due"
 _IDS = UUID("6d2f7c0e-5f5e-5d0a-9d3a-2f1f6f0c7b11")
 """Namespace of the ids: the same AWS event always makes the same Prefect event, so that a repeated post is dropped."""
 _VALUE = 500
+_NAME = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def _translated(document: Mapping[str, Any], message_id: str, now: datetime) -> 
 def hint(event: str, name: str, key: str, now: datetime, **payload: str | int) -> Hint:
     """A hint of the relay's own making (a doorbell); `key` makes its id."""
     kind = {DEAD_LETTERS: "queue", OUTBOX_INSERTED: "outbox", OUTBOX_DUE: "outbox"}[event]
-    return Hint(uuid5(_IDS, f"{event}:{name}:{key}"), event, f"reprise.{kind}.{name}", now, payload)
+    return Hint(uuid5(_IDS, f"{event}:{name}:{key}"), event, _resource(kind, name), now, payload)
 
 
 def _hints(document: Mapping[str, Any], message_id: str, now: datetime) -> list[Hint]:
@@ -120,7 +121,7 @@ def _hints(document: Mapping[str, Any], message_id: str, now: datetime) -> list[
         return [_of_appflow(flow, message_id, now)] if flow.is_failure and not flow.is_twin else []
     alarm = alarms.read(document)
     if alarm is not None:
-        return [_of_alarm(alarm, message_id, now)] if alarm.rings and not alarm.muted else []
+        return _of_alarm(alarm, message_id, now) if alarm.rings and not alarm.muted else []
     if "detail-type" in document or "eventSource" in document or "Records" in document:
         return []  # an event of something else: a rule may be wider than it need be
     raise BadInput("body: expected an EventBridge event, or an SNS notification of DMS or of a CloudWatch alarm")
@@ -135,7 +136,7 @@ def _of_dms(event: dms.DmsEvent, message_id: str, index: int, now: datetime) -> 
     return Hint(
         id=_id(event.id, f"{message_id}:{index}"),
         event=TASK_FAILED if event.is_failure else TASK_STOPPED,
-        resource=f"reprise.dms.{name}",
+        resource=_resource("dms", name),
         occurred=_utc(event.time, now),
         payload={
             "task": name,
@@ -151,7 +152,7 @@ def _of_appflow(event: appflow.AppFlowEvent, message_id: str, now: datetime) -> 
     return Hint(
         id=_id(event.id, message_id),
         event=RUN_FAILED,
-        resource=f"reprise.appflow.{event.flow}",
+        resource=_resource("appflow", event.flow),
         occurred=_utc(event.time, now),
         payload={
             "flow": event.flow,
@@ -163,19 +164,23 @@ def _of_appflow(event: appflow.AppFlowEvent, message_id: str, now: datetime) -> 
     )
 
 
-def _of_alarm(event: alarms.AlarmEvent, message_id: str, now: datetime) -> Hint:
-    return Hint(
-        id=_id(event.id, f"{event.arn or event.name}:{event.time.isoformat()}" if event.time else message_id),
-        event=ALARM_CHANGED,
-        resource=f"reprise.alarm.{event.name}",
-        occurred=_utc(event.time, now),
-        payload={
-            "alarm": event.name,
-            "state": event.state,
-            "before": event.before,
-            "queue": event.dimensions.get("QueueName", ""),
-        },
-    )
+def _of_alarm(event: alarms.AlarmEvent, message_id: str, now: datetime) -> list[Hint]:
+    """The alarm itself; and one of a queue's depth says what a doorbell says: letters lie in it."""
+    identity = _id(event.id, f"{event.arn or event.name}:{event.time.isoformat()}" if event.time else message_id)
+    occurred = _utc(event.time, now)
+    told = {"alarm": event.name, "state": event.state, "before": event.before}
+    queue = event.dimensions.get("QueueName", "")
+    hints = [Hint(identity, ALARM_CHANGED, _resource("alarm", event.name), occurred, {**told, "queue": queue})]
+    if event.full_queue:
+        payload = {"queue": event.full_queue, "alarm": event.name}
+        key = uuid5(_IDS, f"{identity}:queue")
+        hints.append(Hint(key, DEAD_LETTERS, _resource("queue", event.full_queue), occurred, payload))
+    return hints
+
+
+def _resource(kind: str, name: str) -> str:
+    # Names of AWS are at most 255 characters; a forged one must not make an event that no server accepts.
+    return f"reprise.{kind}.{_storable(name[:_NAME])}"
 
 
 def _document(body: str) -> Mapping[str, Any]:
@@ -210,4 +215,9 @@ def _plain(value: str | int) -> str | int:
     # A payload may be shown through templates: nothing of it may be one.
     if isinstance(value, int):
         return value
-    return value[:_VALUE].replace("{{", "{ {").replace("}}", "} }").replace("__prefect_kind", "__kind")
+    return _storable(value[:_VALUE]).replace("{{", "{ {").replace("}}", "} }").replace("__prefect_kind", "__kind")
+
+
+def _storable(text: str) -> str:
+    # PostgreSQL stores no NUL, and would lose the event after it was accepted.
+    return text.replace("\0", "")
