@@ -24,7 +24,7 @@ from recovery.failures import (
     body_shape,
     diagnose,
     evidence_for,
-    fingerprint,
+    group_of,
     load_rules,
     normalise,
     recognise,
@@ -121,15 +121,22 @@ def diagnose_letters(work: Work, batch: Batch) -> None:
             error_attributes=policy.error_attributes,
         )
     _ask_logs(work, batch)
+    known: dict[tuple[object, ...], Diagnosis] = {}
+    bare: dict[str, str] = {}
     for item in batch.items:
         if not item.evidence.is_empty:
-            item.diagnosis = diagnose(item.evidence, rules)
+            said = (item.evidence.error, *sorted(item.evidence.attributes.items()))
+            item.diagnosis = known.get(said) or diagnose(item.evidence, rules)
+            if not _is_weak(item.diagnosis):
+                known[said] = item.diagnosis  # letters that fail together often say the very same
         if policy.body_schema is not None and not item.pending and _is_silent(item.diagnosis):
             item.diagnosis = violates_schema(item.letter.body, policy.body_schema) or item.diagnosis
         if item.diagnosis is not None:
             error = item.evidence.error or item.diagnosis.reason
-            item.error = normalise(error)
-            item.group = fingerprint(item.diagnosis, error)
+            if error not in bare:
+                bare[error] = normalise(error)
+            item.error = bare[error]
+            item.group = group_of(item.diagnosis, item.error)
 
 
 def decide_letters(work: Work, batch: Batch) -> None:
@@ -209,6 +216,11 @@ def _poll(work: Work, queue: Queue, wait: int, most: int) -> list[Letter] | Repr
 def _recognised(letter: Letter, policy: DeadLetterPolicy) -> Letter:
     origin = recognise(letter.body, letter.attributes, letter.system, policy.error_attributes)
     return replace(letter, origin=origin, shape=body_shape(letter.body))
+
+
+def _is_weak(diagnosis: Diagnosis) -> bool:
+    """Whether the body had a say in it, and not the error alone."""
+    return diagnosis.rule in ("none", "body.unreadable")
 
 
 def _is_silent(diagnosis: Diagnosis | None) -> bool:

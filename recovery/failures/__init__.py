@@ -6,7 +6,7 @@ tells which failures are alike; `normalise` is the text that may leave the proce
 
 from recovery.failures.diagnosis import Match, diagnose, explain
 from recovery.failures.evidence import evidence_for
-from recovery.failures.groups import fingerprint, normalise
+from recovery.failures.groups import fingerprint, group_of, normalise
 from recovery.failures.log_lines import evidence_from_logs
 from recovery.failures.masks import mask
 from recovery.failures.models import TRANSIENT_KINDS, Diagnosis, Evidence, Kind
@@ -33,6 +33,7 @@ __all__ = [
     "evidence_from_logs",
     "explain",
     "fingerprint",
+    "group_of",
     "load_rules",
     "mask",
     "normalise",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 
 from recovery.failures.masks import mask
 from recovery.failures.models import Diagnosis, Kind
@@ -12,21 +13,27 @@ from recovery.failures.reading import read
 CAP = 300
 """Characters of the longest normalised text."""
 
+Replacement = tuple[str, re.Pattern[str], str]
+"""What a text must hold one of for the pattern to match at all ("" for no such thing, "0" for any digit), the pattern,
+and what stands for the value. Looking for a character costs a hundredth of the pattern."""
+
 # Before secrets are masked: a run of digits inside an id or a date would be taken for one, and tear it apart.
-_WHOLE: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"\barn:aws[\w\-]{0,12}:[\w\-]{0,40}:[\w\-]{0,30}:\d{0,12}:[^\s\"'<>,;)\]}]{1,300}"), "<arn>"),
-    (re.compile(r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b"), "<id>"),
+_WHOLE: tuple[Replacement, ...] = (
+    (":", re.compile(r"\barn:aws[\w\-]{0,12}:[\w\-]{0,40}:[\w\-]{0,30}:\d{0,12}:[^\s\"'<>,;)\]}]{1,300}"), "<arn>"),
+    ("-", re.compile(r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b"), "<id>"),
     (
+        "0",
         re.compile(r"\b\d{4}[-/]\d\d[-/]\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z|[+\-]\d\d:?\d\d)?)?"),
         "<time>",
     ),
 )
-_VALUES: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"\b[a-z][a-z0-9+.\-]{1,20}://[^\s\"'<>`,;)\]}]{1,500}", re.IGNORECASE), "<url>"),
-    (re.compile(r"\b\d\d:\d\d:\d\d(?:[.,]\d{1,9})?\b"), "<time>"),
-    (re.compile(r"\[?\b(?:\d{1,3}\.){3}\d{1,3}\]?(?::\d{1,5})?\b"), "<host>"),
-    (re.compile(r"\[(?=[0-9a-fA-F]{0,4}:[0-9a-fA-F]{0,4}:)[0-9a-fA-F:]{2,45}\](?::\d{1,5})?"), "<host>"),
+_VALUES: tuple[Replacement, ...] = (
+    (":", re.compile(r"\b[a-z][a-z0-9+.\-]{1,20}://[^\s\"'<>`,;)\]}]{1,500}", re.IGNORECASE), "<url>"),
+    ("0", re.compile(r"\b\d\d:\d\d:\d\d(?:[.,]\d{1,9})?\b"), "<time>"),
+    ("0", re.compile(r"\[?\b(?:\d{1,3}\.){3}\d{1,3}\]?(?::\d{1,5})?\b"), "<host>"),
+    ("[", re.compile(r"\[(?=[0-9a-fA-F]{0,4}:[0-9a-fA-F]{0,4}:)[0-9a-fA-F:]{2,45}\](?::\d{1,5})?"), "<host>"),
     (
+        ".",
         re.compile(
             r"\b(?:[a-z0-9](?:[a-z0-9\-]{0,61}[a-z0-9])?\.){1,6}"
             r"(?:com|net|org|io|local|internal|cloud|dev|amazonaws|svc|lan|corp|eu|de|uk|fr|co|app|example|test|cluster)\b"
@@ -35,15 +42,16 @@ _VALUES: tuple[tuple[re.Pattern[str], str], ...] = (
         ),
         "<host>",
     ),
-    (re.compile(r"\b(?:ip-[\d\-]{7,20}|localhost)(?::\d{1,5})?\b", re.IGNORECASE), "<host>"),
-    (re.compile(r"(?:[A-Za-z]:\\|(?<![\w<])/)(?:[\w.\-@+~ ]{1,80}[\\/]){1,20}[\w.\-@+~]{1,80}"), "<path>"),
-    (re.compile(r"\b0x[0-9a-fA-F]{1,16}\b"), "<n>"),
-    (re.compile(r"\*\*\*"), "<id>"),
-    (re.compile(r"\b[a-z][a-z0-9\-]{0,60}-[0-9a-f]{6,10}-[0-9a-z]{5}\b"), "<host>"),
-    (re.compile(r"\b(?=\w{0,60}\d)[0-9a-fA-F]{8,64}\b"), "<id>"),
-    (re.compile(r"\b[A-Za-z]{1,12}(?:[_\-][A-Za-z]{1,12}){0,3}[_\-](?=[\w\-]{0,40}\d)[\w\-]{3,60}\b"), "<id>"),
-    (re.compile(r"\b(?=\w{0,60}\d)(?=\w{0,60}[A-Za-z])\w{10,80}\b"), "<id>"),
+    ("", re.compile(r"\b(?:ip-[\d\-]{7,20}|localhost)(?::\d{1,5})?\b", re.IGNORECASE), "<host>"),
+    ("/\\", re.compile(r"(?:[A-Za-z]:\\|(?<![\w<])/)(?:[\w.\-@+~ ]{1,80}[\\/]){1,20}[\w.\-@+~]{1,80}"), "<path>"),
+    ("0", re.compile(r"\b0x[0-9a-fA-F]{1,16}\b"), "<n>"),
+    ("*", re.compile(r"\*\*\*"), "<id>"),
+    ("-", re.compile(r"\b[a-z][a-z0-9\-]{0,60}-[0-9a-f]{6,10}-[0-9a-z]{5}\b"), "<host>"),
+    ("0", re.compile(r"\b(?=\w{0,60}\d)[0-9a-fA-F]{8,64}\b"), "<id>"),
+    ("0", re.compile(r"\b[A-Za-z]{1,12}(?:[_\-][A-Za-z]{1,12}){0,3}[_\-](?=[\w\-]{0,40}\d)[\w\-]{3,60}\b"), "<id>"),
+    ("0", re.compile(r"\b(?=\w{0,60}\d)(?=\w{0,60}[A-Za-z])\w{10,80}\b"), "<id>"),
 )  # fmt: skip
+_DIGIT = re.compile(r"\d")
 # Numbers that name a cause keep their value: the group of a 503 is not that of a 404.
 _KEEP = re.compile(
     r"(?i)((?:status(?: ?code)?|http(?:/\d\.\d)?|error(?: ?code)?|code|sql ?state|errno|ora-|returned|msg|"
@@ -85,11 +93,7 @@ def normalise(text: str) -> str:
 
 
 def _bare(text: str) -> str:
-    for pattern, replacement in _WHOLE:
-        text = pattern.sub(replacement, text)
-    text = mask(text)
-    for pattern, replacement in _VALUES:
-        text = pattern.sub(replacement, text)
+    text = _replaced(mask(_replaced(text, _WHOLE)), _VALUES)
     text = _QUOTED.sub(_unquoted, text)
     kept: list[str] = []
 
@@ -101,6 +105,14 @@ def _bare(text: str) -> str:
     text = _NUMBER.sub("<n>", text)
     text = _KEPT.sub(lambda found: kept[ord(found[1]) - _PRIVATE], text)
     return _WRITER.sub("", " ".join(text.split()))
+
+
+def _replaced(text: str, patterns: Sequence[Replacement]) -> str:
+    digits = _DIGIT.search(text) is not None  # no replacement brings one
+    for signs, pattern, replacement in patterns:
+        if digits if signs == "0" else not signs or any(sign in text for sign in signs):
+            text = pattern.sub(replacement, text)
+    return text
 
 
 def _unquoted(found: re.Match[str]) -> str:
@@ -117,6 +129,11 @@ def fingerprint(diagnosis: Diagnosis | Kind | str, error_text: str) -> str:
         diagnosis: the diagnosis, or its kind alone.
         error_text: the failure's own text.
     """
+    return group_of(diagnosis, normalise(error_text))
+
+
+def group_of(diagnosis: Diagnosis | Kind | str, normalised: str) -> str:
+    """The same, of a text that `normalise` returned."""
     kind = diagnosis.kind if isinstance(diagnosis, Diagnosis) else Kind(diagnosis)
-    text = f"{kind}\n{normalise(error_text).lower()}"
+    text = f"{kind}\n{normalised.lower()}"
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]

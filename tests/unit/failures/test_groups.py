@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from recovery.failures import Diagnosis, Evidence, Kind, diagnose, fingerprint, mask, normalise
+from recovery.failures import Diagnosis, Evidence, Kind, diagnose, fingerprint, groups, mask, masks, normalise
 from recovery.failures.groups import CAP
+from tests.unit.failures.texts import SETS, read
 
 ALIKE = {
     "ids, hosts, times and numbers": (
@@ -159,3 +160,28 @@ def test_normalising_twice_changes_nothing_more() -> None:
     for first, second in (*ALIKE.values(), *DIFFERENT.values()):
         for text in (first, second):
             assert normalise(normalise(text)) == normalise(text)
+
+
+_ODD = (
+    "pa\u017f\u017fword: abcdef",
+    "TO\u212aEN=abcdef",
+    "MY_SECRET_NAME_THAT_IS_VERY_LONG=abc123",
+    "session-id => 'abc'",
+    "C:\\data\\a.txt missing",
+    "at \u0663\u0664\u0665\u0666\u0667\u0668\u0669\u0660",
+    "[::1]:80 refused",
+    "0x7f status 503",
+    "a-7d9f8c6b5-x2x9k",
+)
+
+
+def test_what_is_looked_for_first_never_hides_a_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pattern that is skipped since a sign is missing from the text would have changed nothing."""
+    texts = [text.error for name in SETS for text in read(name)]
+    texts += [text for pair in (*ALIKE.values(), *DIFFERENT.values()) for text in pair]
+    texts += [text for text, _ in SECRETS.values()] + list(_ODD)
+    quick = [(mask(text), normalise(text)) for text in texts]
+    monkeypatch.setattr(masks, "_RULES", tuple((masks._always, *rule[1:]) for rule in masks._RULES))
+    for name in ("_WHOLE", "_VALUES"):
+        monkeypatch.setattr(groups, name, tuple(("", *rule[1:]) for rule in getattr(groups, name)))
+    assert [(mask(text), normalise(text)) for text in texts] == quick
