@@ -93,7 +93,7 @@ class Relay:
         self._now = now
         self._stop = stop
         self._metrics = metrics
-        self._held = holdings or Holdings()
+        self._held = Holdings() if holdings is None else holdings
         self._bursts = Bursts()
         self._unheard = Unheard()
         self._pending: list[Telling] = []

@@ -11,15 +11,25 @@ import httpx
 import pytest
 
 from deployments.local.server import SimulatedAws
+from deployments.relay import health
 from deployments.relay.doorbells import QueueDoorbells
+from deployments.relay.holdings import Holdings
+from deployments.relay.metrics import RelayMetrics
 from deployments.relay.outbox import OutboxDoorbell
 from deployments.relay.prefect_events import PrefectEvents
 from deployments.relay.queue import EventsQueue
 from deployments.relay.service import Doorbell, Relay
 from recovery.dead_letters.gateway import Sqs
-from recovery.errors import Transient
-from recovery.events.hints import Hint
+from recovery.errors import BadInput, Transient
+from recovery.events.hints import OUTBOX_DUE, OUTBOX_INSERTED, Hint
 from tests.outbox_world import OutboxWorld
+
+
+def failed(task: str) -> str:
+    detail = {"eventType": "REPLICATION_TASK_FAILED", "category": "Failure", "detailMessage": "Last Error"}
+    arn = f"arn:aws:dms:eu-west-1:123456789012:task:{task}"
+    kind = "DMS Replication Task State Change"
+    return json.dumps({"id": task, "detail-type": kind, "source": "aws.dms", "resources": [arn], "detail": detail})
 
 
 class NoWait(threading.Event):
@@ -29,27 +39,54 @@ class NoWait(threading.Event):
         return self.is_set()
 
 
+HANGS = -1
+
+
+def acted(ring: str, how: str) -> dict[str, Any]:
+    """The server's own event of what it did because of a ring."""
+    return {"event": f"prefect.automation.action.{how}", "related": [{"prefect.resource.id": ring}]}
+
+
 class World:
     """Queues, a Prefect server that answers as told, and a relay whose clock the test moves."""
 
-    def __init__(self, aws: SimulatedAws, *doorbells: Doorbell) -> None:
+    def __init__(self, aws: SimulatedAws, *doorbells: Doorbell, holdings: Holdings | None = None) -> None:
         self.sqs = aws.client("sqs")
         self.aws = aws
         self.url, self.parked = (self.sqs.create_queue(QueueName=n)["QueueUrl"] for n in ("events", "events-parked"))
         self.status = 204
+        self.rejects = "no such thing"
+        self.acts = "executed"  # what the server makes of rings; "" for nothing
+        self.triggers = ["reprise.dms.task.failed"]
         self.posted: list[dict[str, Any]] = []
         self.now = datetime.now(UTC)
         client = httpx.Client(base_url="http://prefect/api", transport=httpx.MockTransport(self.answer))
+        self.events = PrefectEvents("", client=client)
+        self.stop = NoWait()
+        self.metrics = RelayMetrics(aws.client("cloudwatch"), "Reprise")
         queue = EventsQueue(self.sqs, self.url, self.parked)
-        self.relay = Relay(queue, PrefectEvents("", client=client), doorbells, lambda: self.now, NoWait())
+        self.relay = Relay(queue, self.events, doorbells, lambda: self.now, self.stop, self.metrics, holdings)
 
     def answer(self, request: httpx.Request) -> httpx.Response:
-        assert request.url.path == "/api/events"
         if self.status == 0:
             raise httpx.ConnectError("down")
-        if self.status < 300:
-            self.posted += json.loads(request.content)
-        return httpx.Response(self.status)
+        if self.status == HANGS:
+            raise httpx.ReadTimeout("no answer")
+        if self.status >= 300:
+            return httpx.Response(self.status)
+        asked = json.loads(request.content)
+        match request.url.path:
+            case "/api/events":
+                if any(self.rejects in event["resource"]["prefect.resource.id"] for event in asked):
+                    return httpx.Response(422)
+                self.posted += asked
+                return httpx.Response(204)
+            case "/api/events/filter":
+                wanted = asked["filter"]["related"]["id"]
+                return httpx.Response(200, json={"events": [acted(ring, self.acts) for ring in wanted if self.acts]})
+            case "/api/automations/filter":
+                return httpx.Response(200, json=[{"enabled": True, "trigger": {"expect": self.triggers}}])
+        raise AssertionError(request.url)
 
     def send(self, count: int, task: str = "orders") -> None:
         for start in range(0, count, 10):
@@ -63,16 +100,18 @@ class World:
             self.now += timedelta(seconds=seconds)
             self.relay.round(wait=0)
 
+    def another_relay(self) -> Relay:
+        """A second one on the same queue, with nothing in common but the server."""
+        queue = EventsQueue(self.sqs, self.url, self.parked)
+        return Relay(queue, self.events, (), lambda: self.now, self.stop)
+
+    @property
+    def parked_messages(self) -> list[dict[str, Any]]:
+        return self.aws.messages("events-parked")
+
     @property
     def rings(self) -> list[str]:
         return [e["resource"]["prefect.resource.id"] for e in self.posted if e["resource"]["reprise.ring"] == "yes"]
-
-
-def failed(task: str) -> str:
-    detail = {"eventType": "REPLICATION_TASK_FAILED", "category": "Failure", "detailMessage": "Last Error"}
-    arn = f"arn:aws:dms:eu-west-1:123456789012:task:{task}"
-    kind = "DMS Replication Task State Change"
-    return json.dumps({"id": task, "detail-type": kind, "source": "aws.dms", "resources": [arn], "detail": detail})
 
 
 def test_what_was_accepted_is_deleted(aws: SimulatedAws) -> None:
@@ -84,7 +123,7 @@ def test_what_was_accepted_is_deleted(aws: SimulatedAws) -> None:
     assert aws.messages("events") == []
 
 
-@pytest.mark.parametrize("status", [503, 0])
+@pytest.mark.parametrize("status", [503, 500, 429, 0, HANGS])
 def test_while_the_server_is_away_nothing_is_lost(aws: SimulatedAws, status: int) -> None:
     """Nothing is deleted and nothing more received; it goes on by itself, without a restart."""
     world = World(aws)
@@ -125,6 +164,273 @@ def test_a_burst_rings_twice(aws: SimulatedAws) -> None:
     assert len(world.rings) == 2
     assert len({event["resource"]["prefect.resource.id"] for event in world.posted}) == 200
     assert aws.messages("events") == []
+
+
+@pytest.mark.parametrize(
+    ("status", "named"),
+    [(401, "PREFECT_API_AUTH_STRING"), (403, "PREFECT_API_AUTH_STRING"), (404, "/api"), (302, "/api")],
+)
+def test_a_wrong_setting_is_named_and_nothing_is_lost(aws: SimulatedAws, status: int, named: str) -> None:
+    """No credentials, or another address: health says which setting to mend, and the events wait until it is mended."""
+    world = World(aws)
+    world.status = status
+    world.send(1)
+    world.rounds(2)
+    assert named in world.relay.counts.problem
+    assert world.relay.is_healthy
+    assert len(aws.messages("events")) == 1
+    world.status = 204
+    world.rounds(1)
+    assert (world.rings, world.relay.counts.problem) == (["reprise.dms.orders-0"], "")
+    assert aws.messages("events") == []
+
+
+def test_one_rejected_event_does_not_hold_the_others_up(aws: SimulatedAws) -> None:
+    """The event that the server will never have is parked with the reason; the others are accepted, and ring."""
+    world = World(aws)
+    world.rejects = "orders-3"
+    world.send(6)
+    world.rounds(2)
+    world.rounds(1, 5)
+    assert aws.messages("events") == []
+    [parked] = world.sqs.receive_message(QueueUrl=world.parked, MessageAttributeNames=["All"])["Messages"]
+    assert "orders-3" in parked["Body"]
+    assert parked["MessageAttributes"]["Reason"]["StringValue"] == "the Prefect server rejected the event: 422"
+    told = {event["resource"]["prefect.resource.id"] for event in world.posted}
+    assert told == {f"reprise.dms.orders-{n}" for n in (0, 1, 2, 4, 5)}
+    assert len(world.rings) == 2
+    assert (world.relay.counts.parked, world.relay.counts.held) == (1, 0)
+
+
+def test_a_rejected_event_that_was_the_last_of_its_burst(aws: SimulatedAws) -> None:
+    """The last ring is about another event of the burst, and still comes."""
+    world = World(aws)
+    world.send(1)
+    world.rounds(1)
+    world.rejects = "late"
+    world.send(1)
+    world.rounds(1)
+    world.send(1, "late")
+    world.rounds(1)
+    world.rounds(1, 5)
+    assert len(world.parked_messages) == 1
+    assert world.rings == ["reprise.dms.orders-0"] * 2
+    assert aws.messages("events") == []
+
+
+def test_what_waits_stays_hidden(aws: SimulatedAws) -> None:
+    """While the server hangs for five minutes, no other relay receives what this one holds."""
+    world = World(aws)
+    world.send(3)
+    world.status = HANGS
+    world.rounds(1)
+    for _ in range(12):
+        aws.clock.advance(25)
+        world.rounds(1, 25)
+        assert {message["visible_in"] > 0 for message in aws.messages("events")} == {True}
+    world.status = 204
+    world.rounds(2, 5)
+    assert aws.messages("events") == []
+    assert len({event["id"] for event in world.posted}) == len(world.posted)
+
+
+def test_a_stop_gives_back_what_was_not_accepted(aws: SimulatedAws) -> None:
+    """On SIGTERM while the server is away, the events are visible at once to the relay that comes next."""
+    world = World(aws)
+    world.status = 503
+    world.send(2)
+    world.rounds(1)
+    world.stop.set()
+    world.relay.run()
+    assert {message["visible_in"] for message in aws.messages("events")} == {0}
+
+
+def test_a_stop_ends_bursts(aws: SimulatedAws) -> None:
+    """What waited for the end of its burst is rung and let go of before the relay ends."""
+    world = World(aws)
+    world.send(3)
+    world.rounds(1)
+    assert len(world.rings) == 1
+    world.stop.set()
+    world.relay.run()
+    assert len(world.rings) == 2
+    assert aws.messages("events") == []
+
+
+@pytest.mark.parametrize("bound", [Holdings(most=20), Holdings(most_bytes=20 * len(failed("orders-10")))])
+def test_what_is_in_hand_is_bounded(aws: SimulatedAws, bound: Holdings) -> None:
+    """No more is received than may be held; the rest waits in SQS, and is served after the burst."""
+    world = World(aws, holdings=bound)
+    world.send(60)
+    world.rounds(12)
+    assert 20 <= world.relay.counts.held < 30
+    world.rounds(30, 5)
+    assert aws.messages("events") == []
+    assert len({event["resource"]["prefect.resource.id"] for event in world.posted}) == 60
+
+
+def test_several_relays_have_no_double_effect(aws: SimulatedAws) -> None:
+    """Two relays share a queue: every failure is told once, and each relay rings twice at most."""
+    world = World(aws)
+    other = world.another_relay()
+    world.send(100)
+    for _ in range(8):
+        world.rounds(1)
+        other.round(wait=0)
+    world.now += timedelta(seconds=5)
+    world.rounds(1)
+    other.round(wait=0)
+    told = [event["resource"]["prefect.resource.id"] for event in world.posted]
+    assert len(set(told)) == 100
+    assert len({event["id"] for event in world.posted}) == len(world.posted)
+    assert len(world.rings) == 4
+    assert aws.messages("events") == []
+
+
+def test_a_killed_relay_repeats_itself_under_the_same_ids(aws: SimulatedAws) -> None:
+    """Accepted but not deleted, an event comes again with its id, which the server drops as a repetition."""
+    world = World(aws)
+    aws.fault("error", service="sqs", operation="DeleteMessageBatch", code="AccessDenied", status=403, times=1)
+    world.send(1)
+    world.rounds(1)
+    aws.clock.advance(61)
+    successor = world.another_relay()
+    successor.round(wait=0)
+    assert len(world.posted) == 2
+    assert len({event["id"] for event in world.posted}) == 1
+    assert aws.messages("events") == []
+
+
+# -- listening after rings -------------------------------------------------------------------------------------------
+
+
+def test_an_unheard_ring_is_rung_again(aws: SimulatedAws) -> None:
+    """A server whose triggers do not listen yet loses an event: the same ring comes again under another id."""
+    world = World(aws)
+    world.acts = ""
+    world.send(1)
+    world.rounds(1)
+    world.rounds(1, 8)
+    assert world.rings == ["reprise.dms.orders-0"] * 2
+    assert len({event["id"] for event in world.posted}) == 2
+    world.acts = "executed"
+    world.rounds(10, 20)
+    assert len(world.rings) == 2
+    assert world.relay.counts.unheard == 0
+
+
+def test_ringing_again_ends(aws: SimulatedAws, caplog: pytest.LogCaptureFixture) -> None:
+    """After three rings of which nothing was made the sweep has to find it, and the log and the counts say so."""
+    world = World(aws)
+    world.acts = ""
+    world.send(1)
+    world.rounds(30, 10)
+    assert len(world.rings) == 3
+    assert world.relay.counts.unheard == 1
+    assert "the next sweep finds" in caplog.text
+
+
+@pytest.mark.parametrize("acts", ["executed", "failed", ""])
+def test_what_needs_no_second_ring(aws: SimulatedAws, acts: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A run was made; or making it failed, which another ring would not mend; or nothing triggers on the event."""
+    world = World(aws)
+    world.acts = acts
+    world.triggers = ["reprise.dms.task.failed"] if acts else ["reprise.outbox.due"]
+    world.send(1)
+    world.rounds(10, 10)
+    assert len(world.rings) == 1
+    assert ("no run could be made" in caplog.text) is (acts == "failed")
+
+
+def test_a_server_that_cannot_be_asked_is_asked_later(aws: SimulatedAws) -> None:
+    """An error in answer to the question stops nothing, and the ring is not forgotten."""
+    world = World(aws)
+    world.acts = ""
+    world.send(1)
+    world.rounds(1)
+    world.status = 503
+    world.rounds(1, 8)
+    world.status = 204
+    world.rounds(1, 8)
+    assert len(world.rings) == 2
+
+
+# -- what a person and CloudWatch see --------------------------------------------------------------------------------
+
+
+def test_counts_are_published_each_minute(aws: SimulatedAws) -> None:
+    """One request a minute with what was received, posted and parked since the last one, and the longest wait."""
+    world = World(aws)
+    world.sqs.send_message(QueueUrl=world.url, MessageBody="no JSON")
+    world.send(3)
+    world.now += timedelta(seconds=20)
+    aws.clear_requests()
+    world.rounds(10)
+    world.rounds(10, 5)
+    assert len(aws.requests("monitoring", "PutMetricData")) == 1
+    world.rounds(3, 5)
+    assert len(aws.requests("monitoring", "PutMetricData")) == 2
+    found = {name: sum(values(aws, name)) for name in ("Received", "Posted", "Parked", "Unheard")}
+    assert found == {"Received": 4, "Posted": 4, "Parked": 1, "Unheard": 0}
+    assert 20 <= max(values(aws, "Lag")) < 60
+
+
+def values(aws: SimulatedAws, name: str) -> list[float]:
+    now = aws.clock.now()
+    answer = aws.client("cloudwatch").get_metric_statistics(
+        Namespace="Reprise",
+        MetricName=name,
+        Dimensions=[{"Name": "Path", "Value": "relay"}],
+        StartTime=now - timedelta(hours=1),
+        EndTime=now + timedelta(hours=1),
+        Period=60,
+        Statistics=["Sum"],
+    )
+    return [point["Sum"] for point in answer["Datapoints"]]
+
+
+def test_metrics_that_cannot_be_published_are_not_lost(aws: SimulatedAws) -> None:
+    """They are part of the next minute's numbers, and nothing else is disturbed."""
+    world = World(aws)
+    aws.fault("error", service="monitoring", operation="PutMetricData", code="AccessDenied", status=403, times=1)
+    world.send(1)
+    world.rounds(1)
+    world.rounds(1, 61)
+    assert sum(values(aws, "Received")) == 1
+
+
+def test_health_tells_counts_and_standstill(aws: SimulatedAws) -> None:
+    """200 with the counts; 503 when the loop has not gone round for a minute and a half; 404 elsewhere."""
+    world = World(aws)
+    world.send(1)
+    world.rounds(1)
+    server = health.serve(world.relay, "127.0.0.1", 0)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{server.server_port}", trust_env=False) as client:
+            answer = client.get("/health")
+            assert (answer.status_code, answer.json()["healthy"], answer.json()["posted"]) == (200, True, 1)
+            world.now += timedelta(seconds=91)
+            answer = client.get("/health?verbose")
+            assert (answer.status_code, answer.json()["healthy"]) == (503, False)
+            assert client.get("/").status_code == 404
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_queue_that_may_not_be_read_is_asked_more_and_more_rarely(
+    aws: SimulatedAws, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log names the operation and AWS's reason; the relay goes on when it is mended."""
+    world = World(aws)
+    aws.fault("error", service="sqs", operation="ReceiveMessage", code="AccessDenied", status=403, times=3)
+    world.send(1)
+    world.rounds(4)
+    assert "next try in 4 s: sqs:ReceiveMessage: AccessDenied" in caplog.text
+    assert world.rings == ["reprise.dms.orders-0"]
+
+
+# -- doorbells -------------------------------------------------------------------------------------------------------
 
 
 def test_a_queue_that_fills_rings(aws: SimulatedAws) -> None:
@@ -176,3 +482,79 @@ def test_a_new_row_is_enlisted_and_rings_by_one_of_two_relays(aws: SimulatedAws)
     assert (ring.event, ring.resource) == ("reprise.outbox.inserted", "reprise.outbox.orders-outbox")
     assert aws.requests(operation="GetRecords") != []
     assert outbox.row("1")["status"] == "Pending"
+
+
+def outbox_bell(aws: SimulatedAws, outbox: OutboxWorld, owner: str) -> OutboxDoorbell:
+    streams = aws.client("dynamodbstreams")
+    return OutboxDoorbell(aws.client("dynamodb"), streams, outbox.connection().ledger, outbox.request(), owner)
+
+
+def test_a_row_that_falls_due_rings_once(aws: SimulatedAws) -> None:
+    """Not before its time; then once, and again only when its due time has moved and passed."""
+    aws.create_estate()
+    outbox = OutboxWorld(aws)
+    bell = outbox_bell(aws, outbox, "a")
+    now = aws.clock.now()
+    due = int(now.timestamp()) + 60
+
+    def rings(seconds: float) -> list[str]:
+        told = bell.listen(now + timedelta(seconds=seconds))
+        return [hint.event for hint in told if hint.event == OUTBOX_DUE]
+
+    assert rings(0) == []
+    outbox.pending("1", due=due)
+    assert rings(30) == []
+    assert rings(62) == [OUTBOX_DUE]
+    assert [*rings(68), *rings(74)] == []
+    outbox.pending("1", due=due + 60)
+    assert rings(80) == []
+    assert rings(122) == [OUTBOX_DUE]
+
+
+def test_the_stream_is_taken_over_when_its_reader_is_gone(aws: SimulatedAws) -> None:
+    """A second relay reads nothing while the lease lasts, and goes on with it a minute after the last sign of life."""
+    aws.create_estate()
+    outbox = OutboxWorld(aws)
+    first, second = (outbox_bell(aws, outbox, owner) for owner in ("a", "b"))
+    now = aws.clock.now()
+    first.listen(now)
+    assert second.listen(now + timedelta(seconds=59)) == []
+    second.listen(now + timedelta(seconds=61))
+    outbox.put({"id": "2", "message": "hello"})
+    (ring,) = second.listen(now + timedelta(seconds=63))
+    assert (ring.event, outbox.row("2")["status"]) == (OUTBOX_INSERTED, "Pending")
+    # The first comes back from wherever it was: the lease is not its own any more.
+    aws.clear_requests()
+    first.listen(now + timedelta(seconds=64))
+    assert aws.requests(operation="GetRecords") == []
+
+
+def test_a_table_without_a_stream_is_said(aws: SimulatedAws) -> None:
+    """The doorbell rests with words that say what to switch on; the events queue goes on."""
+    aws.create_estate()
+    outbox = OutboxWorld(aws)
+    keys = [
+        {"AttributeName": "outbox_line", "KeyType": "HASH"},
+        {"AttributeName": "outbox_next_attempt", "KeyType": "RANGE"},
+    ]
+    outbox.dynamodb.create_table(
+        TableName="plain",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[
+            {"AttributeName": name, "AttributeType": kind}
+            for name, kind in (("id", "S"), ("outbox_line", "S"), ("outbox_next_attempt", "N"))
+        ],
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        GlobalSecondaryIndexes=[
+            {"IndexName": "outbox-due", "KeySchema": keys, "Projection": {"ProjectionType": "KEYS_ONLY"}}
+        ],
+    )
+    bell = OutboxDoorbell(
+        outbox.dynamodb,
+        aws.client("dynamodbstreams"),
+        outbox.connection().ledger,
+        outbox.request(table="plain"),
+        "a",
+    )
+    with pytest.raises(BadInput, match="table plain: has no stream; switch one on with NEW_IMAGE"):
+        bell.listen(aws.clock.now())
