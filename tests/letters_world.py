@@ -273,10 +273,10 @@ class LettersWorld:
         with self.at_work(request, threads=threads, connection=connection) as work:
             return drive(work, request)
 
-    def replay(self, *, threads: int = 4, **fields: Any) -> RecoveryReport:
+    def replay(self, *, threads: int = 4, connection: Connection | None = None, **fields: Any) -> RecoveryReport:
         """One replay, its steps as plain functions."""
         request = ReplayRequest(**{"dry_run": False, **fields})
-        with self.at_work(request, threads=threads) as work:
+        with self.at_work(request, threads=threads, connection=connection) as work:
             selection = replay.choose(work, request)
             replay.fetch(work, selection, request)
             if not work.dry_run:
