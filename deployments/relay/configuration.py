@@ -32,6 +32,8 @@ def load(path: str | None) -> RelayConfiguration:
         raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise BadInput(f"configuration {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise BadInput(f"configuration {path}: expected UTF-8 text") from None
     except yaml.YAMLError as error:
         raise BadInput(f"configuration {path}: expected YAML: {str(error).splitlines()[0]}") from None
     try:
