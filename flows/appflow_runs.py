@@ -16,6 +16,7 @@ from recovery.appflow_runs.work import Batch, Work
 from recovery.errors import RepriseError
 from recovery.report import RecoveryReport
 from tasks import appflow_runs as do
+from tasks.metrics import count_refusal, publish_metrics
 from tasks.reports import outcome, refused
 
 
@@ -38,8 +39,11 @@ def recover_appflow_runs(
             for _ in range(do.passes(work)):
                 if not look_after(work):
                     break
-            return outcome(do.publish_report(work))
+            report = do.publish_report(work)
+            publish_metrics(work, report)
+            return outcome(report)
     except RepriseError as error:
+        count_refusal("appflow_runs", request, error)
         return refused(error)
 
 

@@ -18,6 +18,7 @@ from recovery.dead_letters.work import Work
 from recovery.errors import RepriseError
 from recovery.report import RecoveryReport
 from tasks import dead_letters as do
+from tasks.metrics import count_refusal, publish_metrics
 from tasks.reports import outcome, refused
 from tasks.steps import carry_out
 
@@ -43,8 +44,11 @@ def recover_dead_letters(
             for queue in queues:
                 do.count_recovered(work, queue)
             do.release_letters(work)
-            return outcome(do.publish_report(work, do.subject(request), "dead-letters", "Dead letters"))
+            report = do.publish_report(work, do.subject(request), "dead-letters", "Dead letters")
+            publish_metrics(work, report)
+            return outcome(report)
     except RepriseError as error:
+        count_refusal("dead_letters", request, error)
         return refused(error)
 
 
@@ -116,6 +120,9 @@ def replay_archived_letters(
                 do.claim_letters(work, selection)
                 do.send_back(work, selection, request)
             do.note_replay(work, selection)
-            return outcome(do.publish_report(work, "replay", "dead-letters-replay", "Replay from the archive"))
+            report = do.publish_report(work, "replay", "dead-letters-replay", "Replay from the archive")
+            publish_metrics(work, report)
+            return outcome(report)
     except RepriseError as error:
+        count_refusal("dead_letters", request, error)
         return refused(error)

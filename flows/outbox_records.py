@@ -16,6 +16,7 @@ from recovery.outbox_records.policy import Mode, OutboxRequest
 from recovery.outbox_records.work import Work
 from recovery.report import RecoveryReport
 from tasks import outbox_records as do
+from tasks.metrics import count_refusal, publish_metrics
 from tasks.reports import outcome, refused
 
 
@@ -39,8 +40,11 @@ def recover_outbox_records(
                 do.look_at_table(work)
                 with do.reporting(work):
                     _MODES[request.mode](work)
-            return outcome(do.publish_report(work))
+            report = do.publish_report(work)
+            publish_metrics(work, report)
+            return outcome(report)
     except RepriseError as error:
+        count_refusal("outbox_records", request, error)
         return refused(error)
 
 

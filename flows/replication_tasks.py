@@ -16,6 +16,7 @@ from recovery.replication_tasks.policy import ReplicationRequest
 from recovery.replication_tasks.work import Work
 from recovery.report import RecoveryReport
 from tasks import replication_tasks as do
+from tasks.metrics import count_refusal, publish_metrics
 from tasks.reports import outcome, refused
 
 
@@ -38,8 +39,11 @@ def recover_replication_tasks(
             for _ in range(do.passes(work)):
                 if not look_after(work):
                     break
-            return outcome(do.publish_report(work))
+            report = do.publish_report(work)
+            publish_metrics(work, report)
+            return outcome(report)
     except RepriseError as error:
+        count_refusal("replication_tasks", request, error)
         return refused(error)
 
 

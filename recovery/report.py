@@ -40,6 +40,7 @@ class Entry:
         attempt, budget: attempt n of m (0 of 0 where it does not apply).
         settled: False when the action did not go through and the item stays where it was.
         next_step: what a person can do, or "".
+        exhausted: its attempts are used up.
     """
 
     key: str
@@ -54,6 +55,7 @@ class Entry:
     budget: int = 0
     settled: bool = True
     next_step: str = ""
+    exhausted: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """One line of the full list in the archive."""
@@ -76,6 +78,27 @@ class GroupRow(BaseModel):
     rule: str = ""
     samples: tuple[str, ...] = ()
     next_step: str = ""
+    exhausted: bool = False
+
+
+class Number(BaseModel):
+    """A number that a path tells of its run, for metrics.
+
+    Attributes:
+        name: the metric.
+        value: the number.
+        unit: CloudWatch's name of the unit.
+        source: the queue, table ... that it speaks of.
+        is_worst: of several, the largest counts (an age), not the sum.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    value: float
+    unit: str = "Count"
+    source: str = ""
+    is_worst: bool = False
 
 
 class RecoveryReport(BaseModel):
@@ -102,6 +125,7 @@ class RecoveryReport(BaseModel):
     full_list: str = Field("", description="s3:// address of the full list.")
     pictures: tuple[tuple[str, int], ...] = Field((), description="Further bars of the chart: label and value.")
     facts: tuple[str, ...] = Field((), description="Further lines about the run: rates, ages.")
+    numbers: tuple[Number, ...] = Field((), description="Numbers for metrics that follow from nothing else here.")
 
     @property
     def is_quiet(self) -> bool:
@@ -122,7 +146,7 @@ class Tally:
     by_action: Counter[str] = field(default_factory=Counter)
     found: int = 0
     unsettled: int = 0
-    _groups: dict[tuple[str, str, str, str, bool], GroupRow] = field(default_factory=dict)
+    _groups: dict[tuple[str, str, str, str, bool, bool], GroupRow] = field(default_factory=dict)
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Count these items."""
@@ -142,11 +166,18 @@ class Tally:
 
     def _count_group(self, entry: Entry) -> None:
         # What was not judged has no fingerprint: its reason is what makes it alike.
-        key = (entry.source, entry.group or entry.reason, entry.kind, entry.action, entry.settled)
+        key = (
+            entry.source,
+            entry.group or entry.reason,
+            entry.kind,
+            entry.action,
+            entry.settled,
+            entry.exhausted,
+        )
         reason = entry.reason
         if key not in self._groups and len(self._groups) >= MOST_GROUPS:
             # Reasons may name a value of each item: what is too many to tell apart is counted together.
-            key = (entry.source, "", entry.kind, entry.action, entry.settled)
+            key = (entry.source, "", entry.kind, entry.action, entry.settled, entry.exhausted)
             reason = "many reasons; each is in the full list"
         old = self._groups.get(key)
         if old is None:
@@ -162,6 +193,7 @@ class Tally:
                 rule=entry.rule,
                 samples=(entry.key,),
                 next_step=entry.next_step,
+                exhausted=entry.exhausted,
             )
             return
         samples = old.samples if len(old.samples) >= SAMPLES else (*old.samples, entry.key)

@@ -19,6 +19,7 @@ from recovery.appflow_runs.pace import Pace
 from recovery.appflow_runs.policy import AppFlowRequest
 from recovery.appflow_runs.work import Batch, Item, Work
 from recovery.report import RecoveryReport
+from tasks.metrics import metrics_of
 from tasks.policies import ONCE, REPEATABLE
 from tasks.reports import log_groups, name_run, publish
 
@@ -36,6 +37,7 @@ def work_of(connection: Connection, request: AppFlowRequest, pace: Pace | None =
         now=connection.clock.now,
         requests=connection.requests.by_service,
         request=request,
+        metrics=metrics_of(connection),
     )
 
 

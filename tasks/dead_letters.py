@@ -25,6 +25,7 @@ from recovery.dead_letters.work import Work
 from recovery.errors import RepriseError
 from recovery.logs import Logs
 from recovery.report import RecoveryReport
+from tasks.metrics import metrics_of
 from tasks.policies import ONCE, REPEATABLE, SEND
 from tasks.reports import log_groups, name_run, publish
 
@@ -44,6 +45,7 @@ def work_of(connection: Connection, request: DeadLetterRequest | ReplayRequest) 
         time_limit=timedelta(seconds=request.time_limit_seconds),
         dry_run=request.dry_run,
         archive_keep=timedelta(days=connection.archive_days + 30),
+        metrics=metrics_of(connection),
     )
 
 

@@ -25,6 +25,7 @@ from recovery.outbox_records.rounds import Round
 from recovery.outbox_records.topic import Topic, Watch
 from recovery.outbox_records.work import Work
 from recovery.report import RecoveryReport
+from tasks.metrics import metrics_of
 from tasks.policies import ONCE, REPEATABLE
 from tasks.reports import log_groups, name_run, publish
 
@@ -40,7 +41,7 @@ def work_of(
         request=request,
         table=OutboxTable(connection.client("dynamodb"), request, pause),
         topic=Topic(connection.client("sns", repeat=False), request.topic_arn, pause),
-        watch=Watch(connection.client("cloudwatch", repeat=False), connection.metrics_namespace),
+        watch=Watch(connection.client("cloudwatch")),
         ledger=connection.ledger,
         archive=connection.archive,
         alerts=connection.alerts,
@@ -48,6 +49,7 @@ def work_of(
         requests=connection.requests.by_service,
         owner=connection.owner,
         pause=pause,
+        metrics=metrics_of(connection),
         **more,
     )
 

@@ -20,6 +20,7 @@ from recovery.replication_tasks.pace import Pace
 from recovery.replication_tasks.policy import ReplicationRequest
 from recovery.replication_tasks.work import Batch, Work
 from recovery.report import RecoveryReport
+from tasks.metrics import metrics_of
 from tasks.policies import ONCE, REPEATABLE
 from tasks.reports import log_groups, name_run, publish
 
@@ -37,6 +38,7 @@ def work_of(connection: Connection, request: ReplicationRequest, pace: Pace | No
         now=connection.clock.now,
         requests=connection.requests.by_service,
         request=request,
+        metrics=metrics_of(connection),
     )
 
 

@@ -155,6 +155,7 @@ def entry(item: Item) -> Entry:
         budget=item.policy.attempts,
         settled=item.failure is None,
         next_step=verdict.next_step if isinstance(verdict, Escalate) else "",
+        exhausted=isinstance(verdict, Escalate) and verdict.rule in _EXHAUSTED,
     )
 
 

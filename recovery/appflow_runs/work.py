@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from recovery.appflow_runs.gateway import AppFlowGateway
     from recovery.archive import Archive
     from recovery.ledger import Ledger
+    from recovery.metrics.publication import Metrics
 
 
 class Item:
@@ -139,6 +140,7 @@ class Work:
         requests: requests sent so far, by service.
         request: what the run is asked to do.
         clock: seconds that only grow, for the run's own bounds: `now` jumps when AWS first corrects it.
+        metrics: where the run's numbers go; None: nowhere.
     """
 
     def __init__(
@@ -152,6 +154,7 @@ class Work:
         requests: Callable[[], Mapping[str, int]],
         request: AppFlowRequest,
         clock: Callable[[], float] = time.monotonic,
+        metrics: Metrics | None = None,
     ) -> None:
         self.appflow = appflow
         self.ledger = ledger
@@ -161,6 +164,7 @@ class Work:
         self.requests = requests
         self.request = request
         self.dry_run = request.dry_run
+        self.metrics = metrics
         self._clock = clock
         self._began = clock()
         self.tally = Tally()

@@ -192,6 +192,7 @@ def entry(item: Item, batch: Batch) -> Entry:
         budget=batch.policy.budget,
         settled=settled,
         next_step=verdict.next_step if isinstance(verdict, Archive | Alert | Leave) else "",
+        exhausted=isinstance(verdict, Archive | Alert) and verdict.state is State.EXHAUSTED,
     )
 
 

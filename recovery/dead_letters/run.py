@@ -30,6 +30,7 @@ def find_queues(work: Work, request: DeadLetterRequest) -> Sequence[Queue]:
         if isinstance(said, Transient) and not queues:
             raise said
     work.problems += [queue_problem(name, error) for name, error in failed.items()]
+    work.visible = {queue.name: queue.visible for queue in queues}
     for queue in queues:
         if work.dry_run and queue.has_redrive:
             work.warnings.append(

@@ -21,7 +21,7 @@ from recovery.dead_letters.flights import Flights
 from recovery.dead_letters.gateway import is_missing, queue_problem
 from recovery.dead_letters.letters import Queue
 from recovery.errors import Refused, RepriseError
-from recovery.report import Entry, RecoveryReport, Tally
+from recovery.report import Entry, Number, RecoveryReport, Tally
 
 if TYPE_CHECKING:
     from recovery.alerts import Alerts
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from recovery.dead_letters.gateway import Sqs
     from recovery.ledger import Ledger
     from recovery.logs import Logs
+    from recovery.metrics.publication import Metrics
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -58,6 +59,7 @@ class Work:
         pause: Callable[[float], None] = time.sleep,
         elapsed: Callable[[], float] = time.monotonic,
         threads: int = THREADS,
+        metrics: Metrics | None = None,
     ) -> None:
         self.sqs = sqs
         self.ledger = ledger
@@ -75,6 +77,7 @@ class Work:
         self.draw = draw
         self.pause = pause
         self.threads = threads
+        self.metrics = metrics
         self._elapsed = elapsed
         self._began = elapsed()
         self.tally = Tally()
@@ -85,6 +88,7 @@ class Work:
         self.taken = 0
         self.taken_of: Counter[str] = Counter()
         self.bundles = 0
+        self.visible: dict[str, int] = {}  # by queue, as the run found it
         self.hidden: Counter[str] = Counter()
         self.sent_to: Counter[str] = Counter()
         self.going: set[tuple[str, str]] = set()  # queue and FIFO group whose first letter is sent by this run
@@ -183,6 +187,10 @@ class Work:
             warnings=tuple(self.warnings),
             requests=self.requests(),
             full_list=full_list,
+            numbers=tuple(
+                Number(name="VisibleDeadLetters", value=visible, source=queue)
+                for queue, visible in self.visible.items()
+            ),
         )
 
     def close(self) -> None:

@@ -120,6 +120,7 @@ def entry(work: Work, item: Item) -> Entry:
         budget=work.policy.budget,
         settled=item.failure is None,
         next_step=item.decision.next_step if isinstance(item.decision, Escalate) else "",
+        exhausted=isinstance(item.decision, Escalate) and bool(item.memory.gave_up),
     )
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from recovery.alerts import Alerts
     from recovery.archive import Archive
     from recovery.ledger import Ledger
+    from recovery.metrics.publication import Metrics
     from recovery.replication_tasks.gateway import ReplicationGateway
 
 SHOWN = 200
@@ -124,6 +125,7 @@ class Work:
         request: what the run is asked to do.
         draw: a number from 0 to 1, for the jitter of waits.
         clock: seconds that only grow, for the run's own bounds: `now` jumps when AWS first corrects it.
+        metrics: where the run's numbers go; None: nowhere.
     """
 
     def __init__(
@@ -138,6 +140,7 @@ class Work:
         request: ReplicationRequest,
         draw: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.monotonic,
+        metrics: Metrics | None = None,
     ) -> None:
         self.dms = dms
         self.ledger = ledger
@@ -148,6 +151,7 @@ class Work:
         self.request = request
         self.policy = request.policy
         self.dry_run = request.dry_run
+        self.metrics = metrics
         self.draw = draw
         self._clock = clock
         self._began = clock()

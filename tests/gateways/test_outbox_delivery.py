@@ -336,18 +336,21 @@ def test_a_thousand_rows_cost_few_requests(world: OutboxWorld) -> None:
     assert len(world.delivered()) == 1_000
 
 
-def test_numbers_and_list_of_a_run_are_published(world: OutboxWorld) -> None:
-    """Sends by outcome and the oldest row's age are metrics; the list of rows is in the archive, without bodies."""
+def test_a_run_tells_its_numbers_and_stores_its_list(world: OutboxWorld) -> None:
+    """Sends by outcome and the oldest row's age are numbers; the list of rows is in the archive, without bodies."""
     world.pending("good", "secret text", created_at="2020-01-01T00:00:00Z")
     world.pending("bad", "")
     world.pending("later", due=int(time.time()) + 5_000, created_at=int(time.time()) - 120)
     report = world.run()
-    metrics = {metric["MetricName"]: metric for metric in world.aws.client("cloudwatch").list_metrics()["Metrics"]}
-    assert set(metrics) >= {"OutboxPublished", "OutboxFailed", "OutboxExhausted", "OutboxOldestUnfinished"}
-    assert {d["Name"]: d["Value"] for d in metrics["OutboxPublished"]["Dimensions"]} == {
-        "Path": "outbox_records",
-        "Source": "orders-outbox",
+    numbers = {number.name: number for number in report.numbers}
+    assert {name: number.value for name, number in numbers.items() if name != "OutboxOldestUnfinished"} == {
+        "OutboxPublished": 1,
+        "OutboxFailed": 0,
+        "OutboxExhausted": 1,
+        "OutboxCircuitOpen": 0,
     }
+    assert 120 <= numbers["OutboxOldestUnfinished"].value < 180
+    assert {number.source for number in report.numbers} == {"orders-outbox"}
     assert any("a second" in fact for fact in report.facts)
     assert any("has waited 12" in fact for fact in report.facts)
     key = report.full_list.partition("/reports/")[2]

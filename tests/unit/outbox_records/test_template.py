@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import Any
 
 from deployments.local import estate
+from recovery.metrics.series import BY_SOURCE, PATHS
 from recovery.outbox_records.policy import OutboxRequest
 from recovery.outbox_records.shape import check
 from tests.unit.outbox_records.rows import ORDERED
@@ -52,12 +51,12 @@ def test_the_template_is_what_it_promises() -> None:
 
 
 def test_the_alarms_watch_metrics_that_are_published() -> None:
-    """Each alarm's metric and dimensions stand in the code that publishes them."""
-    modules = Path(estate.TEMPLATES).parents[1] / "recovery/outbox_records"
-    published = set(re.findall(r'"(Outbox[A-Za-z]+)"', (modules / "run.py").read_text(encoding="utf-8")))
-    dimensions = set(re.findall(r'\{"Name": "(\w+)"', (modules / "topic.py").read_text(encoding="utf-8")))
+    """Each alarm's metric is one that the path tells by source, under the path's own name."""
     alarms = [each["Properties"] for each in RESOURCES.values() if each["Type"] == "AWS::CloudWatch::Alarm"]
     assert len(alarms) == 3
     for alarm in alarms:
-        assert alarm["MetricName"] in published
-        assert {each["Name"] for each in alarm["Dimensions"]} == {"Path", "Source"} == dimensions
+        assert alarm["MetricName"] in PATHS["outbox_records"].names(BY_SOURCE)
+        assert alarm["Dimensions"] == [
+            {"Name": "Path", "Value": "outbox_records"},
+            {"Name": BY_SOURCE, "Value": {"Ref": "Table"}},
+        ]

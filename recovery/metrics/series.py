@@ -1,0 +1,206 @@
+"""Which metrics a run's report becomes. Pure.
+
+Every metric has the dimension Path; what was done is counted by (Path, Kind) and by (Path, Source) as well. Zeros are
+published by Path alone: a metric costs money in each hour in which it has a value.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from recovery.report import GroupRow, RecoveryReport
+
+OTHER = "other"
+"""The dimension value under which everything is counted that has no series of its own."""
+BY_KIND, BY_SOURCE = "Kind", "Source"
+LONGEST_VALUE = 255
+
+RUNS = {"Runs": "Count", "Sweeps": "Count", "RunSeconds": "Seconds", "HealerErrors": "Count", "MissedEvents": "Count"}
+"""What every path tells about its runs, by metric name, with the unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """What a path counts.
+
+    Attributes:
+        done: metric name and the settled actions that it counts; by path, kind and source.
+        kinds: the same, by kind only: the path tells the exact numbers itself.
+        told: names of the numbers that the path tells itself (`RecoveryReport.numbers`); by path and source.
+        exhausted: whether `Exhausted` counts items whose attempts are used up.
+        recovers: whether the path proves that what it brought back has stayed away.
+    """
+
+    done: Mapping[str, frozenset[str]]
+    kinds: Mapping[str, frozenset[str]]
+    told: tuple[str, ...] = ()
+    exhausted: bool = True
+    recovers: bool = True
+
+    def names(self, dimension: str) -> tuple[str, ...]:
+        """Names of the metrics that have this dimension beside Path."""
+        counted = (*self.done, *(("Exhausted",) if self.exhausted else ()))
+        return (*counted, *self.kinds) if dimension == BY_KIND else (*counted, *self.told)
+
+    def path_names(self) -> tuple[str, ...]:
+        """Names of the metrics by path alone."""
+        recovering = ("Recovered", "TimeToRecover") if self.recovers else ()
+        return (*RUNS, *recovering, *self.names(BY_SOURCE))
+
+
+PATHS: Mapping[str, Vocabulary] = {
+    "appflow_runs": Vocabulary(
+        done={"Reruns": frozenset({"rerun", "twin", "reactivate"}), "Escalated": frozenset({"escalate"})}, kinds={}
+    ),
+    "dead_letters": Vocabulary(
+        done={
+            "Healed": frozenset({"heal"}),
+            "Archived": frozenset({"archive"}),
+            "Alerted": frozenset({"alert"}),
+            "Replayed": frozenset({"replay"}),
+        },
+        kinds={},
+        told=("VisibleDeadLetters",),
+    ),
+    "outbox_records": Vocabulary(
+        done={},
+        kinds={"OutboxFailed": frozenset({"retry"}), "OutboxExhausted": frozenset({"exhaust"})},
+        told=(
+            "OutboxPublished",
+            "OutboxFailed",
+            "OutboxExhausted",
+            "OutboxOldestUnfinished",
+            "OutboxCircuitOpen",
+            "OutboxLost",
+        ),
+        exhausted=False,
+        recovers=False,
+    ),
+    "replication_tasks": Vocabulary(
+        done={
+            "Restarts": frozenset({"start", "resume", "reload", "reload tables"}),
+            "Escalated": frozenset({"escalate"}),
+        },
+        kinds={},
+    ),
+}
+"""By path. A path that is not here is counted by its runs alone."""
+_NO_WORDS = Vocabulary(done={}, kinds={}, exhausted=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Datum:
+    """One value of one metric.
+
+    Attributes:
+        name: the metric.
+        path: value of the dimension Path.
+        dimension: "Kind", "Source", or "" for Path alone.
+        key: the dimension's value.
+        value: the number.
+        unit: CloudWatch's name of the unit.
+        samples: how many items the value is the mean of.
+        is_worst: values that fall together become their maximum, not their sum.
+    """
+
+    name: str
+    path: str
+    value: float
+    unit: str = "Count"
+    dimension: str = ""
+    key: str = ""
+    samples: int = 1
+    is_worst: bool = False
+
+    def dimensions(self) -> list[tuple[str, str]]:
+        """Names and values of its dimensions."""
+        return [("Path", self.path), *([(self.dimension, self.key)] if self.dimension else [])]
+
+
+def series(report: RecoveryReport, *, swept: bool) -> list[Datum]:
+    """All that a report says in numbers, whatever the limit of series.
+
+    Args:
+        report: of a run that was no dry run.
+        swept: whether a schedule started the run, and it looked at everything that it was asked to.
+    """
+    words = PATHS.get(report.path, _NO_WORDS)
+    settled = [row for row in report.groups if row.settled]
+    data = _of_the_run(report, words, swept=swept)
+    data += [Datum(name, report.path, _count(settled, actions)) for name, actions in words.done.items()]
+    if words.exhausted:
+        data.append(Datum("Exhausted", report.path, _count(row for row in settled if row.exhausted)))
+    for dimension in (BY_KIND, BY_SOURCE):
+        data += _split(report.path, words, settled, dimension)
+    for number in report.numbers:
+        plain = Datum(number.name, report.path, number.value, number.unit, is_worst=number.is_worst)
+        data.append(plain)
+        if number.source:
+            data.append(replace(plain, dimension=BY_SOURCE, key=plain_value(number.source)))
+    return together(datum for datum in data if math.isfinite(datum.value))
+
+
+def together(data: Iterable[Datum]) -> list[Datum]:
+    """One value for each series: sums of counts, the worst of what is worst."""
+    found: dict[tuple[str, str, str, str], Datum] = {}
+    for datum in data:
+        at = (datum.name, datum.path, datum.dimension, datum.key)
+        old = found.get(at)
+        if old is None:
+            found[at] = datum
+        else:
+            value = max(old.value, datum.value) if datum.is_worst else old.value + datum.value
+            found[at] = replace(old, value=value)
+    return list(found.values())
+
+
+def plain_value(text: str) -> str:
+    """A dimension value that CloudWatch takes: printable ASCII, not empty, no leading colon, bounded.
+
+    Source: the reference of CloudWatch's data type Dimension.
+    """
+    flat = re.sub(r"[^\x20-\x7e]", "?", text).strip().lstrip(":")
+    return flat[:LONGEST_VALUE] or "-"
+
+
+def _of_the_run(report: RecoveryReport, words: Vocabulary, *, swept: bool) -> list[Datum]:
+    values = {
+        "Runs": 1.0,
+        "Sweeps": float(swept),
+        "RunSeconds": report.seconds,
+        "HealerErrors": float(report.unsettled + len(report.problems)),
+        "MissedEvents": float(report.missed_events),
+    }
+    data = [Datum(name, report.path, values[name], unit) for name, unit in RUNS.items()]
+    if words.recovers:
+        data.append(Datum("Recovered", report.path, report.recovered))
+        if report.recovered and report.seconds_to_recover is not None:
+            # Zero would be a lie: nothing recovered is not recovered at once.
+            mean = report.seconds_to_recover
+            data.append(Datum("TimeToRecover", report.path, mean, "Seconds", samples=report.recovered))
+    return data
+
+
+def _split(path: str, words: Vocabulary, rows: Sequence[GroupRow], dimension: str) -> list[Datum]:
+    """What was done by kind or by source; only what there was."""
+    keys = dict.fromkeys(row.kind if dimension == BY_KIND else row.source for row in rows)
+    actions = {**words.done, **(words.kinds if dimension == BY_KIND else {})}
+    data = []
+    for key in filter(None, keys):
+        own = [row for row in rows if (row.kind if dimension == BY_KIND else row.source) == key]
+        counts = {name: _count(own, wanted) for name, wanted in actions.items()}
+        if words.exhausted:
+            counts["Exhausted"] = _count(row for row in own if row.exhausted)
+        data += [
+            Datum(name, path, count, dimension=dimension, key=plain_value(key))
+            for name, count in counts.items()
+            if count
+        ]
+    return data
+
+
+def _count(rows: Iterable[GroupRow], actions: frozenset[str] | None = None) -> float:
+    return float(sum(row.count for row in rows if actions is None or row.action in actions))

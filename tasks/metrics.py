@@ -1,0 +1,103 @@
+"""Publishing a run's numbers to CloudWatch. It never fails the run: what could not be published is one warning."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Protocol
+
+from prefect import get_run_logger, runtime, task
+
+from blocks.connection import Connection
+from blocks.estate import connect
+from recovery.errors import RepriseError
+from recovery.metrics.gateway import MetricsGateway
+from recovery.metrics.publication import Metrics, Publication
+from recovery.report import RecoveryReport
+from tasks.policies import SEND
+
+SCHEDULED = "auto-scheduled"
+"""The tag that Prefect gives to runs of a schedule."""
+
+
+class Run(Protocol):
+    """What the metrics need of a run's tools."""
+
+    metrics: Metrics | None
+
+    def now(self) -> datetime:
+        """The time as AWS sees it."""
+        ...
+
+
+class Request(Protocol):
+    """What the metrics need of a request."""
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether nothing is changed."""
+        ...
+
+    @property
+    def estate(self) -> str | None:
+        """Name of the estate's block."""
+        ...
+
+
+def metrics_of(connection: Connection) -> Metrics | None:
+    """Where the numbers of a run go; None when no namespace is set."""
+    if not connection.metrics_namespace:
+        return None
+    client = connection.client("cloudwatch", repeat=False)
+    return Metrics(MetricsGateway(client, connection.metrics_namespace), connection.ledger)
+
+
+def publish_metrics(work: Any, report: RecoveryReport) -> None:
+    """Publish the numbers of a run, unless it was a dry run or had nothing to look at.
+
+    Args:
+        work: the run's tools (see `Run`; a path's own class).
+        report: what it found and did.
+    """
+    if work.metrics is None or report.dry_run or not report.requests:
+        return
+    _send(work.metrics.publication(report, work.now(), swept=SCHEDULED in runtime.flow_run.tags and not report.failed))
+
+
+def count_refusal(path: str, request: Request, error: RepriseError) -> None:
+    """A run that could not begin is an error of the healer, too."""
+    if request.dry_run:
+        return
+    try:
+        connection = connect(request.estate)
+        metrics = metrics_of(connection)
+    except RepriseError:
+        return  # nothing says where to work, so nothing says where to count it
+    if metrics is None:
+        return
+    now = connection.clock.now()
+    report = RecoveryReport(
+        path=path,
+        run=str(runtime.flow_run.name or "ad hoc run"),
+        started=now,
+        seconds=0.0,
+        dry_run=False,
+        found=0,
+        by_kind={},
+        by_action={},
+        unsettled=0,
+        problems=(str(error),),
+    )
+    _send(metrics.publication(report, now, swept=False))
+
+
+@task(name="publish metrics", **SEND)
+def send_metrics(publication: Publication) -> None:
+    """Send the numbers to CloudWatch; what was sent is not sent again by a repetition."""
+    publication.send()
+
+
+def _send(publication: Publication) -> None:
+    state: Any = send_metrics(publication, return_state=True)
+    if not state.is_completed():
+        error = state.result(raise_on_failure=False)
+        get_run_logger().warning("the metrics of this run are not complete: %s", error)
