@@ -15,9 +15,9 @@ from blocks.connection import Connection
 from blocks.estate import connect
 from recovery.appflow_runs import act, look, records, run, twins
 from recovery.appflow_runs.gateway import AppFlowGateway, Summary
-from recovery.appflow_runs.pace import Pace
 from recovery.appflow_runs.policy import AppFlowRequest
 from recovery.appflow_runs.work import Batch, Item, Work
+from recovery.pacing import Pace
 from recovery.report import RecoveryReport
 from tasks.metrics import metrics_of
 from tasks.policies import ONCE, REPEATABLE

@@ -20,10 +20,9 @@ from deployments.local.appflow import AppFlowSimulator, Outcome
 from deployments.local.appflow.inprocess import client_for
 from deployments.local.appflow.state import SimulatedRun
 from recovery.alerts import Alerts
-from recovery.appflow_runs.gateway import AppFlowGateway
+from recovery.appflow_runs.gateway import CALLS_PER_SECOND, AppFlowGateway
 from recovery.appflow_runs.memory import Memory
 from recovery.appflow_runs.models import PATH, TWIN_PREFIX, Flow, Run, Schedule
-from recovery.appflow_runs.pace import Pace
 from recovery.appflow_runs.policy import AppFlowRequest
 from recovery.appflow_runs.run import recover
 from recovery.appflow_runs.work import Work
@@ -31,6 +30,7 @@ from recovery.archive import Archive
 from recovery.aws import Requests
 from recovery.cases import Case
 from recovery.ledger import Ledger
+from recovery.pacing import Pace
 from recovery.report import RecoveryReport
 
 START = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
@@ -225,7 +225,7 @@ class World:
             self.estate.time += timedelta(seconds=seconds)
 
         return Work(
-            appflow=AppFlowGateway(through(self.client), Pace(clock=self.seconds, sleep=sleep)),
+            appflow=AppFlowGateway(through(self.client), Pace(CALLS_PER_SECOND, clock=self.seconds, sleep=sleep)),
             ledger=kept,
             archive=Archive(through(self.s3), BUCKET),
             alerts=Alerts(through(self.sns), self.topic, kept, f"run-{self.runs}"),

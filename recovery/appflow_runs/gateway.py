@@ -19,14 +19,16 @@ from recovery.appflow_runs.models import (
     Schedule,
     Trigger,
 )
-from recovery.appflow_runs.pace import Pace
 from recovery.appflow_runs.verdicts import RunTwin
 from recovery.aws import calling
 from recovery.errors import BadInput, Conflict, Refused
+from recovery.pacing import Pace
 
 if TYPE_CHECKING:
     from mypy_boto3_appflow import AppflowClient
 
+CALLS_PER_SECOND = 10.0
+"""AppFlow publishes no rate of its API: ten calls a second is our assumption."""
 PAGE = 100
 MOST_RECORDS = 500
 """Execution records read of one flow: five calls."""
@@ -92,7 +94,7 @@ class AppFlowGateway:
 
     def __init__(self, client: AppflowClient, pace: Pace | None = None) -> None:
         self._client = client
-        self._pace = pace or Pace()
+        self._pace = pace or Pace(CALLS_PER_SECOND)
 
     def list_flows(self) -> list[Summary]:
         """All flows of the account and region, twins included; 100 to a call."""

@@ -11,11 +11,11 @@ import pytest
 from botocore.stub import ANY, Stubber
 
 from deployments.local.appflow import Outcome
-from recovery.appflow_runs.gateway import LEDGER_TAG, TWIN_TAG, AppFlowGateway
+from recovery.appflow_runs.gateway import CALLS_PER_SECOND, LEDGER_TAG, TWIN_TAG, AppFlowGateway
 from recovery.appflow_runs.models import Destination, FlowStatus, RunStatus, Trigger
-from recovery.appflow_runs.pace import Pace
 from recovery.appflow_runs.verdicts import RunTwin, client_token, twin_name
 from recovery.errors import BadInput, Conflict, OutcomeUnknown, Refused, Transient
+from recovery.pacing import Pace
 from tests.appflow_world import START, TO, World, a_world, to_salesforce
 
 
@@ -27,7 +27,7 @@ def world() -> Iterator[World]:
 
 @pytest.fixture
 def gateway(world: World) -> AppFlowGateway:
-    return AppFlowGateway(world.client, Pace(clock=world.seconds, sleep=lambda _: None))
+    return AppFlowGateway(world.client, Pace(CALLS_PER_SECOND, clock=world.seconds, sleep=lambda _: None))
 
 
 def twin_of(world: World, name: str = "orders") -> RunTwin:
@@ -214,7 +214,7 @@ def test_sparse_records() -> None:
             {"flowExecutions": [{"executionId": "r", "executionStatus": "Successful"}]},
             {"flowName": "orders", "maxResults": ANY},
         )
-        (run,) = AppFlowGateway(client, Pace(sleep=lambda _: None)).runs("orders")
+        (run,) = AppFlowGateway(client, Pace(CALLS_PER_SECOND, sleep=lambda _: None)).runs("orders")
     assert (run.id, run.status, run.records, run.pull_start, run.message) == ("r", RunStatus.SUCCESSFUL, None, None, "")
 
 
@@ -228,7 +228,7 @@ def test_a_status_that_is_not_known() -> None:
             {"flowName": "orders", "maxResults": ANY},
         )
         with pytest.raises(BadInput, match="flow orders"):
-            AppFlowGateway(client, Pace(sleep=lambda _: None)).runs("orders")
+            AppFlowGateway(client, Pace(CALLS_PER_SECOND, sleep=lambda _: None)).runs("orders")
 
 
 def test_the_pace() -> None:
