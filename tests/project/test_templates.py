@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
 import re
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 
 import recovery
 from deployments.local import estate
+from deployments.relay import permissions
 from recovery.appflow_runs.models import TWIN_PREFIX
 from recovery.settings import SETTINGS
 
@@ -166,6 +168,36 @@ def declared() -> set[str]:
             if name.endswith("ACTIONS") and isinstance(table, Mapping):
                 found |= {action for actions in table.values() for action in actions if ":" in action}
     return found
+
+
+EVENTS = estate.load(estate.TEMPLATES / "events.yaml")
+
+
+def test_the_relay_s_policy_is_what_it_uses() -> None:
+    """The role of the relay may do what its tables say, and nothing else."""
+    [policy] = properties(EVENTS, "AWS::IAM::ManagedPolicy").values()
+    entries = statements(policy["PolicyDocument"])
+    assert {action for entry in entries for action in entry["Action"]} == permissions.actions()
+    assert {action for entry in entries if entry["Resource"] == "*" for action in entry["Action"]} <= NOT_BY_RESOURCE
+    [metrics] = [entry for entry in entries if entry["Sid"] == "PublishMetrics"]
+    assert metrics["Condition"] == {"StringEquals": {"cloudwatch:namespace": {"Ref": "MetricsNamespace"}}}
+
+
+def test_nothing_undeliverable_is_lost() -> None:
+    """What EventBridge cannot deliver to the events queue, or to a server, is parked."""
+    for rule in properties(EVENTS, "AWS::Events::Rule").values():
+        for target in rule["Targets"]:
+            assert target["DeadLetterConfig"] == {"Arn": {"Ref": "ParkedQueueArn"}}
+
+
+def test_no_text_of_a_failure_leaves_aws_directly() -> None:
+    """What starts a run without the relay names what failed; nobody would mask a text on its way."""
+    for rule in properties(EVENTS, "AWS::Events::Rule").values():
+        transformed = rule["Targets"][0].get("InputTransformer", {"InputPathsMap": {}, "InputTemplate": "{}"})
+        assert not [path for path in transformed["InputPathsMap"].values() if "essage" in path or "error" in path]
+        filled = re.sub("<([a-z]+)>", r'"\1"', transformed["InputTemplate"])
+        assert set(re.findall("<([a-z]+)>", transformed["InputTemplate"])) == set(transformed["InputPathsMap"])
+        assert set(json.loads(filled)) <= {"idempotency_key", "parameters"}
 
 
 def test_the_policy_knows_the_names_of_twins() -> None:
