@@ -12,7 +12,22 @@ from typing import Any
 
 from deployments.local.server import SimulatedAws
 
-ERROR = "requests.exceptions.ReadTimeout: HTTPSConnectionPool(host='pay.internal', port=443): Read timed out."
+ERRORS = (
+    "requests.exceptions.ReadTimeout: HTTPSConnectionPool(host='pay.internal', port=443): Read timed out.",
+    "503 Service Unavailable: https://stock.internal/items/{n} answered after {ms} ms",
+    "2026-03-01T12:00:{s:02d}.{ms:03d}Z 7f0c1a52-3b1e-4a0e-9d55-{n:012d} Task timed out after {s}.{ms:03d} seconds",
+    "An error occurred (ThrottlingException) when calling the PutItem operation (reached max retries: 4): order {n}",
+    "java.net.ConnectException: Connection refused: price-{s}.internal/10.0.{s}.{s}:8443\n"
+    "\tat com.example.price.Client.ask(Client.java:{ms})",
+)
+"""Failures that pass by themselves. All but the first hold values of their own, as errors do."""
+
+
+def letter(n: int) -> tuple[str, dict[str, Any]]:
+    """Body and message attributes of order number n, with the error that its consumer wrote."""
+    error = ERRORS[n % len(ERRORS)].format(n=n, ms=n % 1000, s=n % 60)
+    body = json.dumps({"order": n, "customer": f"c-{n % 97}", "items": ["sku-1", "sku-2"]})
+    return body, {"error": {"DataType": "String", "StringValue": error}}
 
 
 def fill(aws: SimulatedAws, count: int, *, queue: str = "orders") -> None:
@@ -21,14 +36,10 @@ def fill(aws: SimulatedAws, count: int, *, queue: str = "orders") -> None:
     url = aws.queue_url(queue)
 
     def send(start: int) -> None:
-        entries = [
-            {
-                "Id": str(n),
-                "MessageBody": json.dumps({"order": n, "customer": f"c-{n % 97}", "items": ["sku-1", "sku-2"]}),
-                "MessageAttributes": {"error": {"DataType": "String", "StringValue": ERROR}},
-            }
-            for n in range(start, min(count, start + 10))
-        ]
+        entries = []
+        for n in range(start, min(count, start + 10)):
+            body, attributes = letter(n)
+            entries.append({"Id": str(n), "MessageBody": body, "MessageAttributes": attributes})
         sqs.send_message_batch(QueueUrl=url, Entries=entries)
 
     with ThreadPoolExecutor(8) as pool:

@@ -15,7 +15,7 @@ import boto3
 
 from recovery.alerts import Alerts
 from recovery.archive import Archive
-from recovery.aws import Requests, ServerClock, client_config
+from recovery.aws import UNCHECKED, Requests, ServerClock, client_config
 from recovery.ledger import Ledger
 
 
@@ -54,7 +54,10 @@ class Connection:
         with self._lock:  # making a client is not thread-safe in boto3; using one is
             key = (service, repeat)
             if key not in self._clients:
-                settings = {**self.client_settings, "config": client_config(repeat=repeat)}
+                settings = {
+                    **self.client_settings,
+                    "config": client_config(repeat=repeat, check=service not in UNCHECKED),
+                }
                 make: Any = self.session.client  # its type names every service there is
                 client = make(service, **settings)
                 self.requests.watch(client)

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+import botocore
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -94,20 +95,30 @@ _NEVER_SENT = (
 _SETUP = (NoCredentialsError, PartialCredentialsError, NoRegionError, ParamValidationError)
 
 
-def client_config(*, repeat: bool = True, threads: int = THREADS, read_timeout: float = 30.0) -> Config:
+UNCHECKED = frozenset({"sqs", "dynamodb"})
+"""Services whose requests botocore does not check again: there are many, with many entries, all built by gateways, and
+the check takes a fifth of the time of a call. AWS itself refuses what is wrong with them."""
+
+
+def client_config(
+    *, repeat: bool = True, threads: int = THREADS, read_timeout: float = 30.0, check: bool = True
+) -> Config:
     """The settings of every client: pinned retry mode, bounded waits (seconds), a pool as large as the threads.
 
     Args:
         repeat: False for sends that cannot be made idempotent: the SDK then never repeats one unseen.
         threads: calls under way at once.
         read_timeout: seconds to wait for an answer; longer than the longest long poll (20 s).
+        check: whether botocore checks parameters before it sends them.
     """
     return Config(
         retries={"mode": "standard", "total_max_attempts": 4 if repeat else 1},
         connect_timeout=5,
         read_timeout=read_timeout,
         max_pool_connections=threads,
-        user_agent_extra="reprise",
+        parameter_validation=check,
+        # Named in full: botocore otherwise builds it anew for each call, which takes another fifth.
+        user_agent=f"reprise Botocore/{botocore.__version__}",
     )
 
 
