@@ -116,3 +116,28 @@ def test_what_cannot_be_read_says_so(body: str) -> None:
     """It is refused with a reason, never with another error that would stop the relay."""
     with pytest.raises(BadInput):
         translate(body, "sqs-1", NOW)
+
+
+def depth(body: dict[str, Any]) -> dict[str, Any]:
+    """The same alarm, on the visible messages of its queue."""
+    return json.loads(json.dumps(body).replace('"Depth"', '"ApproximateNumberOfMessagesVisible"'))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("body", [depth(ALARM), envelope(depth(ALARM_MESSAGE))])
+def test_an_alarm_on_a_queue_s_depth_rings_for_dead_letters(body: dict[str, Any]) -> None:
+    """It says what a doorbell says: letters lie in the queue. The alarm itself is told, too, under an id of its own."""
+    alarm, letters = told(body)
+    assert (alarm.event, alarm.payload["queue"]) == ("reprise.alarm.changed", "orders-dlq")
+    assert (letters.event, letters.resource) == ("reprise.queue.dead-letters", "reprise.queue.orders-dlq")
+    assert letters.id != alarm.id
+    assert [hint.id for hint in told(body)] == [alarm.id, letters.id]
+
+
+def test_no_name_makes_an_event_that_no_server_takes() -> None:
+    """Names are cut far beyond what AWS allows, and NUL, which PostgreSQL does not store, is left out."""
+    arn = "arn:aws:dms:eu-west-1:123456789012:task:" + "A\0" * 10_000
+    (hint,) = told({**FAILED, "resources": [arn], "detail": {**FAILED["detail"], "detailMessage": "a\0b"}})
+    event = hint.as_event()
+    assert len(event["resource"]["prefect.resource.id"]) <= 320
+    assert "\0" not in json.dumps(event)
+    assert "\\u0000" not in json.dumps(event)
