@@ -147,7 +147,7 @@ class FarAws:
     def GetQueueAttributes(self, asked: Json) -> Json:  # noqa: N802
         return {"Attributes": self._queue(asked).counted()}
 
-    def ListDeadLetterSourceQueues(self, asked: Json) -> Json:  # noqa: N802
+    def ListDeadLetterSourceQueues(self, _: Json) -> Json:  # noqa: N802
         return {"queueUrls": [self.queues["orders"].url]}
 
     def ReceiveMessage(self, asked: Json) -> Json:  # noqa: N802
