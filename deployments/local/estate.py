@@ -18,6 +18,7 @@ import yaml
 TEMPLATES: Final = Path(__file__).parents[1] / "cloudformation"
 ESTATE: Final = TEMPLATES / "estate.yaml"
 SAMPLE_WORKLOAD: Final = TEMPLATES / "sample-workload.yaml"
+OBSERVABILITY: Final = TEMPLATES / "observability.yaml"
 _STACK_DEADLINE = 30.0
 _NOTHING = object()
 
@@ -179,7 +180,13 @@ class Resolved:
             case "Fn::Select":
                 return self.value(argument[1])[int(argument[0])]
             case "Fn::Sub":
-                return re.sub(r"\$\{([^}]+)\}", lambda found: str(self._named(found[1])), argument)
+                text, given = (argument, {}) if isinstance(argument, str) else argument
+                own = {name: self.value(value) for name, value in given.items()}
+                return re.sub(
+                    r"\$\{([^}]+)\}",
+                    lambda found: str(own[found[1]] if found[1] in own else self._named(found[1])),
+                    text,
+                )
             case "Fn::GetAtt":
                 return self._named(argument if isinstance(argument, str) else ".".join(argument))
         raise KeyError(function)

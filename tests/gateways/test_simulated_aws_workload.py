@@ -19,7 +19,7 @@ import pytest
 
 from deployments.local.server import SimulatedAws
 from deployments.local.workload import orders, recorded
-from deployments.local.workload.consume import LOG_GROUP, NAMESPACE
+from deployments.local.workload.consume import FUNCTION, LOG_GROUP, NAMESPACE
 from deployments.local.workload.dependency import AFTERNOON, BAD_DAY, State
 from deployments.local.workload.shop import Shop, fate
 
@@ -119,7 +119,7 @@ def test_a_bad_day_and_its_afternoon(shop: Shop) -> None:
         answer = aws.client("cloudwatch").get_metric_statistics(
             Namespace=NAMESPACE,
             MetricName=name,
-            Dimensions=[{"Name": "Consumer", "Value": "orders"}],
+            Dimensions=[{"Name": "FunctionName", "Value": FUNCTION}],
             StartTime=now - timedelta(hours=1),
             EndTime=now + timedelta(minutes=1),
             Period=3600,

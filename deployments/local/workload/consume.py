@@ -33,7 +33,9 @@ from botocore.config import Config
 from deployments.local.guard import require_simulated_aws
 
 LOG_GROUP: Final = "/sample/orders-consumer"
-NAMESPACE: Final = "Sample/Orders"
+NAMESPACE: Final = "AWS/Lambda"
+"""This consumer stands for a Lambda function, whose numbers AWS publishes by itself. Real AWS takes no such data."""
+FUNCTION: Final = "orders-consumer"
 _THREADS = 16
 _FLUSH_SECONDS = 0.5
 
@@ -123,7 +125,7 @@ class Reports:
             batch = sorted(lines[first : first + 200], key=lambda line: line["timestamp"])
             self.logs.put_log_events(logGroupName=LOG_GROUP, logStreamName=self.stream, logEvents=batch)
         if durations:
-            dimensions = [{"Name": "Consumer", "Value": "orders"}]
+            dimensions = [{"Name": "FunctionName", "Value": FUNCTION}]
             data: list[dict[str, Any]] = [
                 {"MetricName": "Invocations", "Value": float(len(durations)), "Unit": "Count"},
                 {"MetricName": "Errors", "Value": float(errors), "Unit": "Count"},
