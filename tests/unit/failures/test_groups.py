@@ -155,6 +155,14 @@ def test_what_leaves_the_process_is_short_and_without_values() -> None:
     assert text.startswith("Order <id> of <path>")
 
 
+def test_the_package_of_a_class_is_no_host() -> None:
+    """A person reads which exception it was, and hosts beside it are still removed."""
+    assert normalise("java.net.ConnectException: refused by db.prod.internal:5432") == (
+        "java.net.ConnectException: refused by <host>"
+    )
+    assert normalise("lookup of stock.example.co.uk failed") == "lookup of <host> failed"
+
+
 def test_normalising_twice_changes_nothing_more() -> None:
     """A text that was stored can be grouped again."""
     for first, second in (*ALIKE.values(), *DIFFERENT.values()):
