@@ -10,8 +10,7 @@ from typing import Any, Final
 from deployments.local import letters_expected as expected
 from deployments.local.letters_compared import differences
 from deployments.local.letters_in_aws import InQueue, LettersInAws
-from deployments.local.runs import Run
-from deployments.local.scenes import DemoFailed, Row, World
+from deployments.local.scenes import DemoFailed, Row, Wiring, World
 from deployments.local.workload.consume import LOG_GROUP
 from deployments.local.workload.dependency import AFTERNOON, BAD_DAY
 from deployments.local.workload.recorded import letters, put
@@ -33,7 +32,8 @@ POLICY: Final[dict[str, Any]] = {
     "settle_seconds": SETTLE_SECONDS,
     "sweep_seconds": 30,
 }
-MOST_RUNS = 10
+ON_EVENT: Final = "dead-letters/on-event"
+SWEEP: Final = "dead-letters/sweep"
 
 DEAD: Final = "dead letters"
 WITH_CONSUMER: Final = "with the consumer"
@@ -87,21 +87,27 @@ class DeadLettersScene:
         world.say(f"{orders} orders, and a service that times out and answers 401, 429 and 503")
         world.say(f"{len(recorded)} letters more, as Lambda, EventBridge, Scheduler, SNS and S3 leave them")
 
-    def drive(self, world: World) -> None:
-        """Look first; heal until nothing comes back; mend the revoked key; replay."""
+    def wiring(self, world: World) -> Wiring:
+        """The consumer has given up and most of the service is back: from here on the queues' depth tells."""
         world.wait("the consumer to give up", lambda: not self._letters.with_consumer(), seconds=60)
         world.say(f"{len(self._letters.dead())} letters now lie in {len(DEAD_LETTER_QUEUES)} dead-letter queues")
-        self._recover(world, dry_run=True)
         self._shop.change(**asdict(AFTERNOON))
         world.say("the service recovers, but for one warehouse and one customer's revoked key")
-        self._recover_until_settled(world)
+        request = {"queues": list(DEAD_LETTER_QUEUES), "policy": POLICY, "dry_run": False}
+        return Wiring({ON_EVENT: request, SWEEP: request}, queues=DEAD_LETTER_QUEUES)
+
+    def drive(self, world: World) -> None:
+        """The queues ring, and letters are healed until nothing comes back; then a person mends the key and replays."""
+        self._wait_until_settled(world)
         self._shop.change(**asdict(expected.EVENING))
         world.say("the key is renewed: what failed with 401 can go back")
         replay = {"queues": expected.REPLAYED, "kinds": ["AUTH_FAILURE"], "settle_seconds": SETTLE_SECONDS}
-        self._said(world, world.run("dead-letters/replay", {**replay, "dry_run": False}))
-        world.wait("the replayed orders to be carried out", self._at_rest, seconds=60)
-        world.pause(SETTLE_SECONDS)
-        self._recover_until_settled(world)
+        run = world.run("dead-letters/replay", {**replay, "dry_run": False})
+        if not run.completed:
+            raise DemoFailed(f"{run.deployment} ended as {run.state}: {run.message} ({run.url})")
+        world.say(f"{run.deployment}: {run.name}")
+        world.wait("the replayed orders to be tried", lambda: not self._letters.with_consumer(), seconds=60)
+        self._wait_until_settled(world)
 
     def settled(self, _world: World) -> Sequence[Row]:
         """Where each letter is now."""
@@ -122,27 +128,15 @@ class DeadLettersScene:
         """Queues, orders carried out, archive, ledger and alerts."""
         return differences(self._expected, self._letters, set(self._shop.fulfilled()))
 
-    def _recover_until_settled(self, world: World) -> None:
-        for _ in range(MOST_RUNS):
-            self._recover(world, dry_run=False)
-            self._looked_at = True
-            world.wait("letters to come back, or to stay away", self._at_rest, seconds=60)
-            if all(self._expected[letter.key].place == expected.LEFT for letter in self._letters.dead()):
-                return
-        raise DemoFailed(f"after {MOST_RUNS} runs there are still letters to be settled")
+    def _wait_until_settled(self, world: World) -> None:
+        """Wait until events have started what it takes: every letter rests where it should."""
+        world.wait("a queue's depth to start a run", lambda: world.ended(ON_EVENT), seconds=240)
+        world.wait("the letters to come to rest", lambda: self._rests(world), seconds=240, every=1)
 
-    def _recover(self, world: World, *, dry_run: bool) -> None:
-        request = {"queues": DEAD_LETTER_QUEUES, "policy": POLICY, "dry_run": dry_run}
-        self._said(world, world.run("dead-letters/by-hand", request))
-
-    def _said(self, world: World, run: Run) -> None:
-        if not run.completed:
-            raise DemoFailed(f"{run.deployment} ended as {run.state}: {run.message} ({run.url})")
-        world.say(f"{run.deployment}: {run.name}")
-
-    def _at_rest(self) -> bool:
-        """Nothing is on its way, so what lies in a dead-letter queue now has come back."""
-        return not self._letters.with_consumer() and not any(letter.hidden for letter in self._letters.dead())
+    def _rests(self, world: World) -> bool:
+        """Nothing is on its way, and what lies in a dead-letter queue stays there."""
+        self._looked_at = True
+        return all(row.settled for row in self.settled(world) if row.count)
 
     def _grave(self, letter: InQueue) -> str:
         if letter.hidden:

@@ -1,9 +1,11 @@
 """`python -m deployments.local.demo` (make demo): failing work, recovered before your eyes by Prefect flows.
 
-It starts a simulated AWS, a Prefect server and a worker on this machine, lets the sample workload fail, runs the
-deployments that recover it, and shows where each item is until all are settled. Then it checks AWS itself: whether
-what happened there is what should have happened. It keeps running, for a look around in the UI, until Ctrl-C, and
-stops everything that it started. With --once it ends by itself: 0 if all is as it should be, 1 otherwise.
+It starts a simulated AWS, a Prefect server, a worker and the relay on this machine and lets the sample workload fail.
+What happens in AWS (events of EventBridge and SNS, a table's stream, the depth of queues) reaches Prefect through the
+relay and starts the deployments of all four paths, while it shows where each item is until all are settled. Then it
+checks AWS itself: whether what happened there is what should have happened. It keeps running, for a look around in the
+UI, until Ctrl-C, and stops everything that it started. With --once it ends by itself: 0 if all is as it should be, 1
+otherwise.
 """
 
 from __future__ import annotations
@@ -27,12 +29,19 @@ from deployments.local.dms.scene import ReplicationsScene
 from deployments.local.guard import SIMULATED_CREDENTIALS
 from deployments.local.outbox_scene import OutboxScene
 from deployments.local.scenes import DemoFailed, Row, Scene, Stopped, World
-from deployments.local.stage import deploy, world
+from deployments.local.stage import deploy, require_relay, start_relay, world
 from deployments.local.view import View
 from deployments.processes import LOOPBACK
 from recovery.errors import RepriseError
 
 LOOK_SECONDS = 1.0
+BY_EVENT = (
+    "dead-letters/on-event",
+    "outbox-records/on-insert",
+    "replication-tasks/on-failure",
+    "appflow-runs/on-failure",
+)
+"""What AWS's events must have started, each at least once."""
 
 
 def scenes() -> Sequence[Scene]:
@@ -56,9 +65,12 @@ def play(made: World, view: View, played: Sequence[Scene]) -> None:
                 view.show(rows_of(made, played))
                 made.pause(LOOK_SECONDS)
             deployed.result()
+            wire(made, played)
             driven = [threads.submit(scene.drive, made) for scene in played]
             while not _over(driven):
+                tell_runs(made)
                 view.show(rows_of(made, played))
+            tell_runs(made)
         finally:
             # A scene that still plays when another one failed, or when a person is done, must not keep us here.
             made.stopping.set()
@@ -66,6 +78,37 @@ def play(made: World, view: View, played: Sequence[Scene]) -> None:
     if failures:
         # The others were stopped because of the one that failed.
         raise next((error for error in failures if not isinstance(error, Stopped)), failures[0])
+
+
+def wire(made: World, played: Sequence[Scene]) -> None:
+    """Give the deployments their requests and let the relay listen: from now on AWS's own events start them.
+
+    Raises:
+        DemoFailed: the relay did not start.
+    """
+    wirings = [scene.wiring(made) for scene in played]
+    for wiring in wirings:
+        for deployment, request in wiring.requests.items():
+            made.runs.configure(deployment, request)
+    start_relay(
+        made,
+        queues=[queue for wiring in wirings for queue in wiring.queues],
+        outboxes=[outbox for wiring in wirings for outbox in wiring.outboxes],
+    )
+
+
+def tell_runs(made: World) -> None:
+    """Look at the runs that events started, and tell of those that have ended since.
+
+    Raises:
+        DemoFailed: the relay is gone, so that no event would start anything.
+    """
+    require_relay(made)
+    told = {run.id for run in made.event_runs if run.has_ended}
+    made.event_runs = [run for run in made.runs.all() if run.by_event and run.state != "CANCELLED"]
+    for run in made.event_runs:
+        if run.has_ended and run.id not in told:
+            made.say(f"event -> {run.deployment}: {run.name}{'' if run.completed else f' ({run.state.lower()})'}")
 
 
 def rows_of(made: World, played: Sequence[Scene]) -> dict[str, Sequence[Row]]:
@@ -80,6 +123,10 @@ def differences(made: World, played: Sequence[Scene]) -> list[str]:
         unsettled = [row for row in scene.settled(made) if row.count and not row.settled]
         found += [f"{scene.title}: {row.count} {row.state}" for row in unsettled]
         found += [f"{scene.title}: {line}" for line in scene.check(made)]
+    started = {run.deployment for run in made.event_runs if run.has_ended}
+    for deployment in BY_EVENT:
+        if deployment not in started:
+            found.append(f"no event started {deployment}")
     return found
 
 
@@ -113,6 +160,7 @@ def summarise(made: World, view: View, found: Sequence[str]) -> None:
     view.print(
         "",
         f"  Prefect    {made.prefect.ui_url}/v2/runs",
+        f"  events     {made.prefect.ui_url}/v2/events?resource=reprise.*",
         f"  reports    {made.prefect.ui_url}/v2/artifacts",
         f"  archive    s3://{bucket}/archive/",
         f"  full lists s3://{bucket}/reports/",

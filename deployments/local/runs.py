@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -31,6 +31,7 @@ class Run:
         state: "COMPLETED", "FAILED" ..., as Prefect's state types.
         message: the state's message.
         url: its page in the browser.
+        by_event: whether an event's automation started it.
     """
 
     id: str
@@ -39,11 +40,17 @@ class Run:
     state: str
     message: str
     url: str
+    by_event: bool = False
 
     @property
     def completed(self) -> bool:
         """Whether it ended well."""
         return self.state == "COMPLETED"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it ended, well or not."""
+        return self.state in _ENDED
 
 
 class Runs:
@@ -57,6 +64,7 @@ class Runs:
 
     def __init__(self, api_url: str, ui_url: str, pause: Callable[[float], None] = time.sleep) -> None:
         self._ui = ui_url
+        self._deployments: dict[str, str] = {}
         self._pause = pause
         # trust_env off: a proxy of this machine's has no business with a loopback address.
         self._http = httpx.Client(base_url=api_url, timeout=30, trust_env=False)
@@ -80,22 +88,55 @@ class Runs:
     def ended(self, run: Run) -> Run | None:
         """The run as it ended, or None while it has not."""
         now = self.look(run)
-        return now if now.state in _ENDED else None
+        return now if now.has_ended else None
 
     def look(self, run: Run) -> Run:
         """The run as it is now."""
         return self._run(self._ask("GET", f"/flow_runs/{run.id}"), run.deployment)
+
+    def configure(self, deployment: str, request: Mapping[str, Any]) -> None:
+        """Give a deployment its request, as a person does who names his queues in the UI, and switch its schedules off:
+        nobody waits minutes for a sweep, so whoever configures starts it.
+
+        Args:
+            deployment: as "dead-letters/on-event".
+            request: the flow's parameter of this name.
+
+        Raises:
+            Refused: there is no such deployment, or the server does not accept the request.
+            Transient: the server did not answer.
+        """
+        found = self._ask("GET", f"/deployments/name/{deployment}")
+        parameters = {**found["parameters"], "request": dict(request)}
+        self._ask("PATCH", f"/deployments/{found['id']}", {"parameters": parameters})
+        for schedule in found.get("schedules", ()):
+            self._ask("PATCH", f"/deployments/{found['id']}/schedules/{schedule['id']}", {"active": False})
+        self._deployments[found["id"]] = deployment
+
+    def all(self, most: int = 200) -> list[Run]:
+        """The latest runs of all deployments that were configured here, the oldest first."""
+        wanted = {"deployments": {"id": {"any_": list(self._deployments)}}, "sort": "START_TIME_DESC", "limit": most}
+        found = self._ask("POST", "/flow_runs/filter", wanted) if self._deployments else []
+        return [self._run(raw, self._deployments[raw["deployment_id"]]) for raw in reversed(found)]
 
     def close(self) -> None:
         """Let go of the connections."""
         self._http.close()
 
     def _run(self, raw: Mapping[str, Any], deployment: str) -> Run:
-        state = raw.get("state") or {}
-        run = Run(raw["id"], deployment, raw["name"], state.get("type", ""), state.get("message") or "", "")
+        state, creator = raw.get("state") or {}, raw.get("created_by") or {}
+        run = Run(
+            raw["id"],
+            deployment,
+            raw["name"],
+            state.get("type", ""),
+            state.get("message") or "",
+            "",
+            creator.get("type") == "AUTOMATION",
+        )
         return replace(run, url=f"{self._ui}/v2/runs/flow-run/{run.id}")
 
-    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         for attempt in range(1, _TRIES + 1):
             try:
                 answer = self._http.request(method, path, json=body)
@@ -103,7 +144,7 @@ class Runs:
                 problem = f"{type(error).__name__}: {error}"
             else:
                 if answer.is_success:
-                    return cast(dict[str, Any], answer.json())
+                    return answer.json() if answer.content else None
                 problem = f"HTTP {answer.status_code}: {answer.text[:500]}"
                 if answer.status_code not in _BUSY:
                     raise Refused(f"the Prefect server refused {method} {path}: {problem}")

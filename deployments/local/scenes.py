@@ -1,15 +1,17 @@
 """What the demo is made of: a world, and the scenes that are played in it, one for each recovery path.
 
-A scene is an object, or simply a module, with a `title` and four functions:
+A scene is an object, or simply a module, with a `title` and five functions:
 
     title = "Dead letters"
     def prepare(world): ...   # let the work fail, for real, in the simulated AWS
-    def drive(world): ...     # run the deployments that recover it, as a person or an event would
+    def wiring(world): ...    # which deployments look after it, and what the relay must listen to
+    def drive(world): ...     # what people and schedules do; all else is started by AWS's own events
     def settled(world): ...   # where each item is now, asked of AWS itself
     def check(world): ...     # what differs from what should have happened, asked of AWS itself
 
-All scenes are prepared one after another; then they are driven side by side, each on a thread of its own, while
-`settled` is called about once a second by the thread that draws the view. A scene is over when `drive` has returned.
+All scenes are prepared one after another; then the relay is started, and they are driven side by side, each on a
+thread of its own, while `settled` is called about once a second by the thread that draws the view. A scene is over when
+`drive` has returned.
 """
 
 from __future__ import annotations
@@ -54,6 +56,21 @@ class Row:
     settled: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """How a scene is looked after.
+
+    Attributes:
+        requests: the request of each deployment that takes part, by its name ("dead-letters/on-event").
+        queues: dead-letter queues whose depth the relay watches.
+        outboxes: outbox tables whose streams it reads, as requests of that path.
+    """
+
+    requests: Mapping[str, Mapping[str, Any]]
+    queues: tuple[str, ...] = ()
+    outboxes: tuple[Mapping[str, Any], ...] = ()
+
+
 class Scene(Protocol):
     """See the module docstring."""
 
@@ -66,8 +83,16 @@ class Scene(Protocol):
         """Create what is not there yet and let the work fail. Takes seconds; says what it does."""
         ...
 
+    def wiring(self, world: World, /) -> Wiring:
+        """Called once when the deployments are there, before the relay listens; may wait until the failing is over.
+
+        Raises:
+            DemoFailed: something did not happen in time.
+        """
+        ...
+
     def drive(self, world: World, /) -> None:
-        """Recover it; returns when there is nothing left to do.
+        """Do what people and schedules do, and return when there is nothing left to do.
 
         Raises:
             DemoFailed: something did not happen in time.
@@ -97,6 +122,8 @@ class World:
         say: tells the person at the terminal what happens, in one line; from any thread.
         stopping: set when the demo is being ended.
         memory: for scenes that are modules: what they must remember, under their own title.
+        event_runs: runs that events started, as they were seen last; without those cancelled because one was at work.
+        relay: the process that turns what happens in AWS into Prefect's events, once it was started.
     """
 
     aws: SimulatedAws
@@ -108,6 +135,8 @@ class World:
     children: ExitStack
     stopping: threading.Event = field(default_factory=threading.Event)
     memory: dict[str, Any] = field(default_factory=dict)
+    event_runs: Sequence[Run] = ()
+    relay: subprocess.Popen[bytes] | None = None
 
     def start(self, module: str, *arguments: str, log: str = "") -> subprocess.Popen[bytes]:
         """Start `python -m module` in this world; it is stopped with the demo, and logs to a file of its own.
@@ -126,7 +155,7 @@ class World:
         self.children.callback(stop, process)
         return process
 
-    def run(self, deployment: str, request: Mapping[str, Any], *, seconds: float = 120) -> Run:
+    def run(self, deployment: str, request: Mapping[str, Any], *, seconds: float = 240) -> Run:
         """Run a deployment with a request, as a person does in the UI, and wait for its end.
 
         Args:
@@ -140,6 +169,10 @@ class World:
         """
         begun = self.runs.start(deployment, {"request": dict(request)})
         return self.wait(f"the end of {deployment} ({begun.url})", lambda: self.runs.ended(begun), seconds=seconds)
+
+    def ended(self, deployment: str) -> list[Run]:
+        """Its runs that events started and that have ended, the oldest first; not those that another one replaced."""
+        return [run for run in self.event_runs if run.deployment == deployment and run.has_ended]
 
     def wait(self, what: str, probe: Callable[[], _T | None], *, seconds: float, every: float = 0.5) -> _T:
         """The first truthy answer of `probe`, which is asked about twice a second.

@@ -1,4 +1,4 @@
-"""The demo's world: simulated AWS with estate and sample workload, and a Prefect server; then deployments and a worker.
+"""The demo's world: simulated AWS with estate and sample workload, a Prefect server, deployments, worker and relay.
 
 Everything is a child of the calling process, listens on 127.0.0.1 on a free port, keeps its files in one folder, and
 ends with the block.
@@ -13,18 +13,26 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
 
 from deployments.bootstrap import POOL
+from deployments.local import estate
 from deployments.local.guard import require_simulated_aws
 from deployments.local.runs import Runs
 from deployments.local.scenes import DemoFailed, World
 from deployments.local.server import SimulatedAws
 from deployments.prefect_server import prefect_server
 from deployments.prefect_settings import PROJECT
+from deployments.processes import LOOPBACK, free_port
 
+RELAY = "deployments.relay"
+RELAY_LOG = "relay.log"
 FOLDER = PROJECT / ".reprise" / "demo"
 UI_PORT = 4200
 AWS_PORT = 4566
@@ -85,6 +93,44 @@ def deploy(made: World) -> None:
     made.say(f"deployments registered, worker started on the pool {POOL!r}")
 
 
+def start_relay(made: World, *, queues: Sequence[str], outboxes: Sequence[Mapping[str, Any]]) -> None:
+    """Start the relay, and return when it listens.
+
+    Args:
+        queues: dead-letter queues whose depth it watches.
+        outboxes: outbox tables whose streams it reads.
+
+    Raises:
+        DemoFailed: it ended, or did not listen in time.
+        Stopped: the demo is being ended.
+    """
+    listening = made.folder / "relay.yaml"
+    listening.write_text(yaml.safe_dump({"queues": list(queues), "outboxes": [dict(outbox) for outbox in outboxes]}))
+    port = free_port()
+    made.relay = made.start(RELAY, "--config", str(listening), "--health-port", str(port), log=RELAY_LOG)
+    made.wait("the relay to listen", lambda: _listens(made, port, len(outboxes)), seconds=30)
+    made.say(f"the relay listens to the events queue, {len(queues)} dead-letter queues and {len(outboxes)} stream(s)")
+
+
+def require_relay(made: World) -> None:
+    """Raises DemoFailed when the relay is gone: no event of AWS would start anything."""
+    if made.relay is None or made.relay.poll() is not None:
+        log = made.folder / RELAY_LOG
+        end = log.read_text(errors="replace")[-2_000:] if log.exists() else ""
+        raise DemoFailed(f"the relay (python -m {RELAY}) is not running, so no event starts a deployment:\n{end}")
+
+
+def _listens(made: World, port: int, streams: int) -> bool:
+    require_relay(made)
+    try:
+        if httpx.get(f"http://{LOOPBACK}:{port}/health", timeout=5, trust_env=False).status_code != httpx.codes.OK:
+            return False
+    except httpx.TransportError:
+        return False
+    # A reader of a stream begins at its end: what is written before it has begun, it does not see.
+    return not streams or bool(made.aws.requests(operation="GetRecords"))
+
+
 @contextlib.contextmanager
 def _own(folder: Path) -> Iterator[Path]:
     """The folder, or one beside it, emptied and held by this process until the block ends."""
@@ -126,5 +172,24 @@ def _with_own_python(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _fill(aws: SimulatedAws) -> None:
-    aws.create_estate()
+    outputs = aws.create_estate()
     aws.create_sample_workload(VisibilitySeconds=str(VISIBILITY_SECONDS))
+    _let_services_tell(aws, outputs["EventsQueueArn"], outputs["KeyArn"])
+
+
+def _let_services_tell(aws: SimulatedAws, queue: str, key: str) -> None:
+    """DMS by SNS and EventBridge, AppFlow by EventBridge: both end in the events queue, as the templates have it."""
+    estate.create(aws.client, estate.TEMPLATES / "appflow.yaml", "reprise-appflow", {"EventsQueueArn": queue})
+    told = estate.create(
+        aws.client,
+        estate.TEMPLATES / "dms.yaml",
+        "reprise-dms",
+        # The emulator's CloudFormation knows no event subscription; the simulated DMS does.
+        {"Subscribe": "no", "EventsQueueArn": queue, "KeyArn": key},
+    )
+    aws.client("dms").create_event_subscription(
+        SubscriptionName="reprise-tasks",
+        SnsTopicArn=told["TopicArn"],
+        SourceType="replication-task",
+        EventCategories=["failure", "state change"],
+    )

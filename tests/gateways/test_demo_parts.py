@@ -140,13 +140,24 @@ class Server(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path.startswith("/deployments/name/dead-letters/by-hand"):
-            self._answer(200, {"id": "d-1"})
+            schedules = [{"id": "s-1", "active": True}]
+            given: Any = {"request": {"queues": []}, "event": None}
+            self._answer(200, {"id": "d-1", "parameters": given, "schedules": schedules})
         elif self.path == "/flow_runs/r-1":
             self._answer(200, {"id": "r-1", "name": "all done", "state": {"type": "COMPLETED", "message": None}})
         else:
             self._answer(404, {"detail": "Deployment not found"})
 
+    def do_PATCH(self) -> None:
+        self._answer(204, None)
+
     def do_POST(self) -> None:
+        if self.path == "/flow_runs/filter":
+            ended = {"type": "COMPLETED", "message": None}
+            by_event = {"id": "r-3", "name": "3", "state": ended, "created_by": {"type": "AUTOMATION"}}
+            by_hand = {"id": "r-2", "name": "2", "state": ended, "created_by": None}
+            self._answer(200, [{**run, "deployment_id": "d-1"} for run in (by_event, by_hand)])
+            return
         self._answer(201, {"id": "r-1", "name": "wise-owl", "state": {"type": "SCHEDULED", "message": ""}})
 
     def _answer(self, status: int, data: Any) -> None:
@@ -156,7 +167,7 @@ class Handler(BaseHTTPRequestHandler):
         if server.busy > 0:
             server.busy -= 1
             status, data = 503, {}
-        body = json.dumps(data).encode()
+        body = b"" if data is None else json.dumps(data).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -224,6 +235,37 @@ def test_a_start_whose_answer_is_lost_is_the_same_start(server: Server, runs: Ru
     posts = [body["idempotency_key"] for method, _, body in server.asked if method == "POST"]
     assert len(posts) == 2
     assert len(set(posts)) == 1
+
+
+def test_a_deployment_is_configured_and_its_schedule_waits_for_whoever_configured_it(
+    server: Server, runs: Runs
+) -> None:
+    """The request takes the place of the deployment's own, other parameters stay, and no schedule joins in."""
+    runs.configure("dead-letters/by-hand", {"queues": ["orders-dlq"]})
+    assert [(path, body) for method, path, body in server.asked if method == "PATCH"] == [
+        ("/deployments/d-1", {"parameters": {"request": {"queues": ["orders-dlq"]}, "event": None}}),
+        ("/deployments/d-1/schedules/s-1", {"active": False}),
+    ]
+
+
+def test_runs_are_told_apart_by_what_started_them(server: Server, runs: Runs) -> None:
+    """Of the deployments that were configured all runs are seen, the oldest first; an event's are known as such."""
+    assert runs.all() == []
+    runs.configure("dead-letters/by-hand", {})
+    assert [(run.id, run.deployment, run.by_event, run.has_ended) for run in runs.all()] == [
+        ("r-2", "dead-letters/by-hand", False, True),
+        ("r-3", "dead-letters/by-hand", True, True),
+    ]
+
+
+# -- the relay -----------------------------------------------------------------------------------------------------
+
+
+def test_a_demo_without_its_relay_says_so(world: World) -> None:
+    """No event would start anything: the demo ends with the relay's own last words, and does not wait for nothing."""
+    (world.folder / stage.RELAY_LOG).write_text("relay: REPRISE_EVENTS_QUEUE_URL is not set")
+    with pytest.raises(DemoFailed, match=r"deployments.relay\) is not running.*\nrelay: REPRISE_EVENTS_QUEUE_URL"):
+        stage.require_relay(world)
 
 
 def test_what_the_server_refuses_is_not_repeated(server: Server, runs: Runs) -> None:

@@ -16,7 +16,7 @@ from prefect.client.schemas.objects import Artifact, State
 
 from deployments.local.appflow.scene import AppFlowScene
 from deployments.local.runs import Run
-from deployments.local.scenes import World
+from deployments.local.scenes import Wiring, World
 from deployments.local.server import SimulatedAws
 from flows.appflow_runs import recover_appflow_runs
 from recovery.appflow_runs.policy import AppFlowPolicy, AppFlowRequest
@@ -221,10 +221,15 @@ def test_a_flow_that_does_not_exist(aws: SimulatedAws) -> None:
 
 
 class Stage(World):
-    """A world whose deployments run here: the flow itself, in this process."""
+    """A world whose deployments run here: the flow itself, in this process, also where an event starts it."""
 
-    def run(self, deployment: str, request: Mapping[str, Any], *, seconds: float = 120) -> Run:
-        assert deployment == "appflow-runs/by-hand"
+    wired: Wiring
+
+    def ended(self, deployment: str) -> list[Run]:
+        return [self.run(deployment, self.wired.requests[deployment])]
+
+    def run(self, deployment: str, request: Mapping[str, Any], *, seconds: float = 240) -> Run:
+        assert deployment in ("appflow-runs/on-failure", "appflow-runs/sweep")
         state: State[Any] = recover_appflow_runs(AppFlowRequest.model_validate(request), return_state=True)
         return Run("", deployment, state.name or "", state.type.value, state.message or "", "")
 
@@ -237,6 +242,7 @@ def test_the_scene_of_the_demo(aws: SimulatedAws, tmp_path: Path) -> None:
         scene = AppFlowScene()
         scene.prepare(stage)
         assert len(scene.check(stage)) >= 4
+        stage.wired = scene.wiring(stage)
         scene.drive(stage)
         assert scene.check(stage) == []
         rows = scene.settled(stage)

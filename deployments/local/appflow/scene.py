@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from deployments.local.scenes import DemoFailed, Row, World
+from deployments.local.scenes import DemoFailed, Row, Wiring, World
 from recovery.appflow_runs.memory import Memory
 from recovery.appflow_runs.models import PATH
 from recovery.cases import Case, State
@@ -18,8 +18,12 @@ PEOPLE: Final = "demo-appflow-alerts"
 POLICY: Final[dict[str, Any]] = {
     # Seconds in the place of minutes and hours, so that a person can watch.
     "backoff": {"base_seconds": 1, "factor": 2, "cap_seconds": 4},
-    "event_grace_seconds": 0,
 }
+ON_EVENT: Final = "appflow-runs/on-failure"
+SWEEP: Final = "appflow-runs/sweep"
+TAG: Final = "tag:reprise=recover"
+PATIENT: Final = 600
+"""Seconds that a sweep gives an event while events are on their way."""
 DOWN: Final = {"error": "503 Service Unavailable: the connector could not reach the source", "records": 0, "seconds": 1}
 SLOW: Final = {"error": "The request to the source timed out", "records": 0, "seconds": 1}
 EXPIRED: Final = {"error": "invalid_grant: expired access/refresh token", "records": 0, "seconds": 1}
@@ -78,6 +82,8 @@ ACTORS: Final = (
     ),
     Actor("unheard-to-crm", ({**DOWN, "announced": False},), RECOVERED, ("Error", "Successful"), silent=True),
 )
+ANNOUNCED: Final = tuple(actor for actor in ACTORS if not actor.silent)
+SILENT: Final = tuple(actor for actor in ACTORS if actor.silent)
 
 
 class AppFlowScene:
@@ -92,24 +98,45 @@ class AppFlowScene:
             script = {"flow": actor.name, "outcomes": [dict(outcome) for outcome in actor.outcomes]}
             world.aws.control("POST", "appflow/script", script)
             make(world, actor)
+        for actor in ANNOUNCED:
             world.aws.client("appflow").start_flow(flowName=actor.name)
-        world.say(f"{len(ACTORS)} AppFlow flows are run; each will fail, and of one no event tells")
+        world.say(f"{len(ANNOUNCED)} AppFlow flows are run; each will fail within seconds")
+
+    def wiring(self, world: World) -> Wiring:
+        """All of them have failed, and AppFlow has told so."""
+        world.wait("flows to fail", lambda: all(self._runs(world, actor) for actor in ANNOUNCED), seconds=60)
+        # A late event of another one would find the silent one, too, and here it is the sweep that shall find it.
+        announced = {**_request("event"), "flows": [actor.name for actor in ANNOUNCED]}
+        return Wiring({ON_EVENT: announced, SWEEP: _request("sweep", PATIENT)})
 
     def drive(self, world: World) -> None:
-        """What an event's run does with what was announced; then sweeps, until nothing is open."""
-        world.wait("all flows to fail", lambda: all(self._runs(world, actor) for actor in ACTORS), seconds=60)
-        self._recover(world, [actor.name for actor in ACTORS if not actor.silent], trigger="event")
+        """Events run again what failed, sweeps see whether it worked; then one fails whose event is lost."""
+        world.wait("AppFlow's events to start a run", lambda: world.ended(ON_EVENT), seconds=240)
+        self._sweep_until_settled(world, ANNOUNCED, PATIENT)
+        for actor in SILENT:
+            world.aws.client("appflow").start_flow(flowName=actor.name)
+        world.say(f"{', '.join(actor.name for actor in SILENT)} is run; it will fail, and no event will tell")
+        world.wait("it to fail", lambda: all(self._runs(world, actor) for actor in SILENT), seconds=60)
+        self._sweep_until_settled(world, ACTORS, 0)
+
+    def _sweep_until_settled(self, world: World, actors: Sequence[Actor], grace: int) -> None:
         for _ in range(MOST_RUNS):
-            self._recover(world, [actor.name for actor in ACTORS], trigger="sweep")
-            if all(row.settled for row in self.settled(world)):
+            run = world.run(SWEEP, _request("sweep", grace))
+            if not run.completed:
+                raise DemoFailed(f"{run.deployment} ended as {run.state}: {run.message} ({run.url})")
+            world.say(f"{run.deployment}, early: {run.name}")
+            if all(row.settled for row in self._rows(world, actors)):
                 return
             world.pause(2)
         raise DemoFailed(f"after {MOST_RUNS} sweeps there are still flows to be settled")
 
     def settled(self, world: World) -> Sequence[Row]:
         """Where each flow is now, by AppFlow and the ledger."""
+        return self._rows(world, ACTORS)
+
+    def _rows(self, world: World, actors: Sequence[Actor]) -> Sequence[Row]:
         cases = self._cases(world)
-        counts = Counter(_place(self._runs(world, actor), cases.get(actor.name), actor) for actor in ACTORS)
+        counts = Counter(_place(self._runs(world, actor), cases.get(actor.name), actor) for actor in actors)
         ended = (RECOVERED, TOLD, WARNED)
         return [Row(place, count, place.startswith(ended)) for place, count in sorted(counts.items())]
 
@@ -137,13 +164,6 @@ class AppFlowScene:
         topic = world.aws.environment["REPRISE_ALERT_TOPIC_ARN"]
         # Other scenes alert through the same topic: only what names a flow is of interest here.
         world.aws.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
-
-    def _recover(self, world: World, names: Sequence[str], *, trigger: str) -> None:
-        request = {"flows": list(names), "policy": POLICY, "trigger": trigger, "dry_run": False}
-        run = world.run("appflow-runs/by-hand", request)
-        if not run.completed:
-            raise DemoFailed(f"{run.deployment} ended as {run.state}: {run.message} ({run.url})")
-        world.say(f"{run.deployment}: {run.name}")
 
     def _runs(self, world: World, actor: Actor) -> list[str]:
         """Statuses of the runs that have ended, the oldest first."""
@@ -181,8 +201,13 @@ def make(world: World, actor: Actor) -> None:
                 "taskType": "Map",
             }
         ],
-        tags={"demo": "flows"},  # not the tag of the scheduled sweep, which would join in
+        tags={"reprise": "recover"},
     )
+
+
+def _request(trigger: str, grace: int = 0) -> dict[str, Any]:
+    policy = {**POLICY, "event_grace_seconds": grace}
+    return {"flows": [TAG], "policy": policy, "trigger": trigger, "dry_run": False}
 
 
 def _place(runs: Sequence[str], case: Case | None, actor: Actor) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from deployments.local.scenes import DemoFailed, Row, World
+from deployments.local.scenes import DemoFailed, Row, Wiring, World
 from recovery.cases import Case, State
 from recovery.ledger import Ledger
 from recovery.replication_tasks.memory import Memory
@@ -23,8 +23,12 @@ POLICY: Final[dict[str, Any]] = {
     "settle_seconds": 3,
     "quiet_seconds": 30,
     "flap_seconds": 1,
-    "event_grace_seconds": 0,
 }
+ON_EVENT: Final = "replication-tasks/on-failure"
+SWEEP: Final = "replication-tasks/sweep"
+TAG: Final = "tag:reprise=recover"
+PATIENT: Final = 600
+"""Seconds that a sweep gives an event while events are on their way."""
 RECOVERABLE: Final = "Last Error  ODBC general error. Stop Reason RECOVERABLE_ERROR Error Level RECOVERABLE"
 REFUSED: Final = "Last Error  Access denied for user 'replicator'. Stop Reason FATAL_ERROR Error Level FATAL"
 MOST_RUNS: Final = 12
@@ -119,6 +123,8 @@ ACTORS: Final = (
         silent=True,
     ),
 )
+ANNOUNCED: Final = tuple(actor for actor in ACTORS if not actor.silent)
+SILENT: Final = tuple(actor for actor in ACTORS if actor.silent)
 TABLES: Final = json.dumps(
     {
         "rules": [
@@ -144,7 +150,7 @@ class ReplicationsScene:
         self._arns: dict[str, str] = {}
 
     def prepare(self, world: World) -> None:
-        """Create six replications and start them; each fails within seconds."""
+        """Create six replications and start five; each fails within seconds."""
         self._subscribe(world)
         dms = world.aws.client("dms")
         instance = dms.create_replication_instance(
@@ -161,27 +167,46 @@ class ReplicationsScene:
             future = {**QUICK, "silent": actor.silent, "faults": list(actor.faults)}
             world.aws.control("POST", "dms/script", {"replication": actor.name, "future": future})
         world.wait("the tasks to be created", lambda: not self._in_status(world, "creating"), seconds=30)
-        for actor in ACTORS:
+        for actor in ANNOUNCED:
             self._start(world, actor)
-        world.say(f"{len(ACTORS)} replications are started; each will fail, and one whose events are lost")
+        world.say(f"{len(ANNOUNCED)} replications are started; each will fail within seconds")
+
+    def wiring(self, world: World) -> Wiring:
+        """All of them have failed, and DMS has told so."""
+        world.wait("them to fail", lambda: len(self._in_status(world, "failed")) == len(ANNOUNCED), seconds=60)
+        # A late event of another one would find the silent one, too, and here it is the sweep that shall find it.
+        announced = {**_request("event"), "tasks": [actor.name for actor in ANNOUNCED]}
+        return Wiring({ON_EVENT: announced, SWEEP: _request("sweep", PATIENT)})
 
     def drive(self, world: World) -> None:
-        """What an event's run does with what was announced; then sweeps, until nothing is open."""
-        world.wait("all of them to fail", lambda: len(self._in_status(world, "failed")) == len(ACTORS), seconds=90)
-        announced = [actor.name for actor in ACTORS if not actor.silent]
-        self._recover(world, announced, trigger="event")
+        """Events restart what failed, sweeps see whether it held; then one fails whose events are lost."""
+        world.wait("DMS's events to start a run", lambda: world.ended(ON_EVENT), seconds=240)
+        self._sweep_until_settled(world, ANNOUNCED, PATIENT)
+        for actor in SILENT:
+            self._start(world, actor)
+        world.say(f"{', '.join(actor.name for actor in SILENT)} is started; it will fail, and no event will tell")
+        world.wait("it to fail", lambda: self._have_failed(world, SILENT), seconds=60)
+        self._sweep_until_settled(world, ACTORS, 0)
+
+    def _sweep_until_settled(self, world: World, actors: Sequence[Actor], grace: int) -> None:
         for _ in range(MOST_RUNS):
-            self._recover(world, [actor.name for actor in ACTORS], trigger="sweep")
-            if all(row.settled for row in self.settled(world)):
+            run = world.run(SWEEP, _request("sweep", grace))
+            if not run.completed:
+                raise DemoFailed(f"{run.deployment} ended as {run.state}: {run.message} ({run.url})")
+            world.say(f"{run.deployment}, early: {run.name}")
+            if all(row.settled for row in self._rows(world, actors)):
                 return
             world.pause(2)
         raise DemoFailed(f"after {MOST_RUNS} sweeps there are still replications to be settled")
 
     def settled(self, world: World) -> Sequence[Row]:
         """Where each replication is now, by DMS and the ledger."""
+        return self._rows(world, ACTORS)
+
+    def _rows(self, world: World, actors: Sequence[Actor]) -> Sequence[Row]:
         found = self._found(world)
         cases = self._cases(world)
-        counts = Counter(_place(found.get(actor.name), cases.get(actor.name), actor) for actor in ACTORS)
+        counts = Counter(_place(found.get(actor.name), cases.get(actor.name), actor) for actor in actors)
         return [Row(place, count, place.startswith((RECOVERED, TOLD))) for place, count in sorted(counts.items())]
 
     def check(self, world: World) -> list[str]:
@@ -211,7 +236,7 @@ class ReplicationsScene:
 
     def _make(self, world: World, actor: Actor, instance: str, ends: Mapping[str, str]) -> str:
         dms = world.aws.client("dms")
-        tags = [{"Key": "demo", "Value": "replications"}]  # not the tag of the scheduled sweep, which would join in
+        tags = [{"Key": "reprise", "Value": "recover"}]
         if actor.serverless:
             made = dms.create_replication_config(
                 ReplicationConfigIdentifier=actor.name,
@@ -239,13 +264,6 @@ class ReplicationsScene:
         else:
             dms.start_replication_task(ReplicationTaskArn=arn, StartReplicationTaskType=FIRST)
 
-    def _recover(self, world: World, names: Sequence[str], *, trigger: str) -> None:
-        request = {"tasks": list(names), "policy": POLICY, "trigger": trigger, "dry_run": False}
-        run = world.run("replication-tasks/by-hand", request)
-        if not run.completed:
-            raise DemoFailed(f"{run.deployment} ended as {run.state}: {run.message} ({run.url})")
-        world.say(f"{run.deployment}: {run.name}")
-
     def _found(self, world: World) -> dict[str, dict[str, Any]]:
         names = {actor.name for actor in ACTORS}
         states = world.aws.control("GET", "dms/state")["replications"]
@@ -254,10 +272,19 @@ class ReplicationsScene:
     def _in_status(self, world: World, status: str) -> list[str]:
         return [name for name, state in self._found(world).items() if state["status"] == status]
 
+    def _have_failed(self, world: World, actors: Sequence[Actor]) -> bool:
+        failed = self._in_status(world, "failed")
+        return all(actor.name in failed for actor in actors)
+
     def _cases(self, world: World) -> dict[str, Case]:
         ledger = Ledger(world.aws.client("dynamodb"), world.aws.environment["REPRISE_LEDGER_TABLE"])
         found = ledger.read_cases(PATH, self._arns.values())
         return {name: found[arn] for name, arn in self._arns.items() if arn in found}
+
+
+def _request(trigger: str, grace: int = 0) -> dict[str, Any]:
+    policy = {**POLICY, "event_grace_seconds": grace}
+    return {"tasks": [TAG], "policy": policy, "trigger": trigger, "dry_run": False}
 
 
 def _place(state: Mapping[str, Any] | None, case: Case | None, actor: Actor) -> str:
