@@ -14,7 +14,7 @@ from prefect.artifacts import create_table_artifact
 
 from blocks.connection import Connection
 from blocks.estate import connect
-from recovery.replication_tasks import act, look, records, run
+from recovery.replication_tasks import act, find, look, records, run
 from recovery.replication_tasks.gateway import ReplicationGateway
 from recovery.replication_tasks.pace import Pace
 from recovery.replication_tasks.policy import ReplicationRequest
@@ -31,13 +31,14 @@ TITLE = "Replication tasks"
 def work_of(connection: Connection, request: ReplicationRequest, pace: Pace | None = None) -> Work:
     """A run's tools, on a connection."""
     return Work(
-        dms=ReplicationGateway(connection.client("dms"), pace),
+        dms=ReplicationGateway(connection.client("dms"), pace, connection.client("dms", repeat=False)),
         ledger=connection.ledger,
         archive=connection.archive,
         alerts=connection.alerts,
         now=connection.clock.now,
         requests=connection.requests.by_service,
         request=request,
+        owner=connection.owner,
         metrics=metrics_of(connection),
     )
 
@@ -76,7 +77,7 @@ def passes(work: Work) -> int:
 @task(name="find replications", **REPEATABLE)
 def find_replications(work: Work) -> Batch:
     """Which replications failed or are being watched, and what the ledger knows of them."""
-    return look.find(work)
+    return find.find(work)
 
 
 @task(name="read statistics", task_run_name="read the statistics of {batch.count}", **REPEATABLE)

@@ -7,9 +7,10 @@ from datetime import timedelta
 
 from recovery.cases import State
 from recovery.errors import Conflict, OutcomeUnknown, Refused, RepriseError, Transient
+from recovery.failures import normalise
 from recovery.replication_tasks.causes import Nature, cause_of
 from recovery.replication_tasks.commands import by_hand
-from recovery.replication_tasks.look import judge
+from recovery.replication_tasks.look import judge, tables_of
 from recovery.replication_tasks.models import IN_TRANSITION, REFUSED, RUNNING, STARTING, Facts, Restart, Verb
 from recovery.replication_tasks.records import save
 from recovery.replication_tasks.verdicts import Action, Escalate, Leave, ReloadTables, Wait
@@ -55,7 +56,7 @@ def restart(work: Work, item: Item) -> None:
         if fresh is None:
             item.decision, item.state = Leave(rule="gone", reason="it has been deleted"), State.SUPERSEDED
             return
-        if _has_moved_on(item.facts, fresh):
+        if _has_moved_on(item.facts, fresh) or _tables_have_moved_on(work, item, wanted):
             _decide_again(work, item, fresh)
             continue
         if not _claim(work, item, wanted):
@@ -75,9 +76,19 @@ def _has_moved_on(before: Facts, now: Facts) -> bool:
     )
 
 
+def _tables_have_moved_on(work: Work, item: Item, wanted: Action) -> bool:
+    """Whether the tables to be reloaded are other ones by now: its status tells nothing of them."""
+    if not isinstance(wanted, ReloadTables):
+        return False
+    seen = item.facts.tables_in_error
+    item.facts = replace(item.facts, tables=tables_of(work, item.facts))
+    return item.facts.tables_in_error != seen
+
+
 def _decide_again(work: Work, item: Item, fresh: Facts) -> None:
+    item.asked = work.now()
     item.facts = replace(
-        fresh, tables=work.dms.tables(fresh), instance_status=item.facts.instance_status, tags=item.facts.tags
+        fresh, tables=tables_of(work, fresh), instance_status=item.facts.instance_status, tags=item.facts.tags
     )
     judge(work, item)
 
@@ -85,7 +96,8 @@ def _decide_again(work: Work, item: Item, fresh: Facts) -> None:
 def _claim(work: Work, item: Item, wanted: Action) -> bool:
     """Write the restart down before it is asked for, so that no crash forgets it and no other run repeats it."""
     tables = tuple(table.label for table in wanted.tables) if isinstance(wanted, ReloadTables) else ()
-    made = Restart(work.now(), wanted.verb, item.facts.progress, tables)
+    # With the run's name in it no two claims are alike: the ledger takes the very same write twice for one.
+    made = Restart(work.now(), wanted.verb, item.facts.progress, tables, by=work.owner)
     try:
         save(work, item, item.memory.restarted(made, work.draw()), State.SENT)
     except Conflict:
@@ -189,4 +201,5 @@ def _not_now(work: Work, item: Item, reason: str) -> None:
 
 
 def _words(refusal: Refused) -> str:
-    return str(refusal).removeprefix(f"{refusal.operation}: {refusal.code}: ")
+    """What DMS said, without values: it goes into the ledger and to people."""
+    return normalise(str(refusal).removeprefix(f"{refusal.operation}: {refusal.code}: "))

@@ -5,20 +5,32 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from recovery.replication_tasks.models import Facts, Table, Verb
+from recovery.replication_tasks.models import Facts, Migration, Table, Verb
 from recovery.replication_tasks.verdicts import Action, ReloadTables
 
 RELOADED_AT_ONCE = 10
 """Tables that one request may reload (user guide, "Reloading tables during a task")."""
 
 
+def begins_at(facts: Facts, verb: Verb) -> str:
+    """The start position that goes with a start, "" for none.
+
+    Change capture alone begins where it was told to only if the (first) start says so again; every other verb goes on
+    from what DMS has kept, or loads everything (API reference, StartReplicationTask).
+    """
+    return facts.start_position if verb is Verb.START and facts.migration is Migration.CDC else ""
+
+
 def command(facts: Facts, verb: Verb) -> str:
     """Starts, resumes or reloads the whole replication."""
     if facts.serverless:
         words = ["aws", "dms", "start-replication", "--replication-config-arn", facts.arn]
-        return shlex.join([*words, "--start-replication-type", verb.value])
-    words = ["aws", "dms", "start-replication-task", "--replication-task-arn", facts.arn]
-    return shlex.join([*words, "--start-replication-task-type", verb.value])
+        words += ["--start-replication-type", verb.value]
+    else:
+        words = ["aws", "dms", "start-replication-task", "--replication-task-arn", facts.arn]
+        words += ["--start-replication-task-type", verb.value]
+    position = begins_at(facts, verb)
+    return shlex.join([*words, "--cdc-start-position", position] if position else words)
 
 
 def reload_tables_command(facts: Facts, tables: Sequence[Table]) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from recovery.aws import calling
 from recovery.errors import Refused
-from recovery.replication_tasks.models import Facts, Migration, Preparation, Table, Verb
+from recovery.replication_tasks.answers import replication_of, table_of, task_of
+from recovery.replication_tasks.commands import begins_at
+from recovery.replication_tasks.models import Facts, Table, Verb
 from recovery.replication_tasks.pace import Pace
 
 if TYPE_CHECKING:
@@ -42,13 +42,20 @@ class ReplicationGateway:
     Args:
         client: a boto3 DMS client.
         pace: shared by all calls of a run.
+        once: a client that repeats nothing by itself, for the one call that DMS would carry out twice; None: `client`.
 
     Attributes:
         unreadable: what was listed but could not be understood (a migration type of tomorrow), by name or ARN.
     """
 
-    def __init__(self, client: DatabaseMigrationServiceClient, pace: Pace | None = None) -> None:
+    def __init__(
+        self,
+        client: DatabaseMigrationServiceClient,
+        pace: Pace | None = None,
+        once: DatabaseMigrationServiceClient | None = None,
+    ) -> None:
         self._client = client
+        self._once = once or client
         self.pace = pace or Pace()
         self.unreadable: list[str] = []
 
@@ -60,7 +67,7 @@ class ReplicationGateway:
             Refused: they may not be read.
         """
         for page in self._pages("DescribeReplicationTasks", MaxRecords=PAGE, WithoutSettings=True):
-            yield from self._understood(page["ReplicationTasks"], _task)
+            yield from self._understood(page["ReplicationTasks"], task_of)
 
     def replications(self) -> Iterator[Facts]:
         """All serverless replications of the account and region, without table statistics.
@@ -70,7 +77,7 @@ class ReplicationGateway:
             Refused: they may not be read.
         """
         for page in self._pages("DescribeReplications", MaxRecords=PAGE):
-            yield from self._understood(page["Replications"], _replication)
+            yield from self._understood(page["Replications"], replication_of)
 
     def read(self, facts: Facts) -> Facts | None:
         """The same replication as it is now, with its settings, without table statistics; None when it is gone.
@@ -82,13 +89,13 @@ class ReplicationGateway:
         if not facts.serverless:
             name = "replication-task-arn"
             raw = self._one("DescribeReplicationTasks", "ReplicationTasks", name, facts.arn)
-            return None if raw is None else _task(raw)
+            return None if raw is None else task_of(raw)
         name = "replication-config-arn"
         raw = self._one("DescribeReplications", "Replications", name, facts.arn)
         if raw is None:
             return None
         config = self._one("DescribeReplicationConfigs", "ReplicationConfigs", name, facts.arn)
-        return _replication(raw, settings=(config or {}).get("ReplicationSettings", ""))
+        return replication_of(raw, settings=(config or {}).get("ReplicationSettings", ""))
 
     def tables(self, facts: Facts) -> tuple[Table, ...]:
         """The table statistics; empty when it has none (any more).
@@ -106,7 +113,7 @@ class ReplicationGateway:
             pages = self._pages(operation, ReplicationTaskArn=facts.arn, MaxRecords=TABLE_PAGE)
         try:
             for page in pages:
-                rows += [_table(raw) for raw in page.get(field, [])]
+                rows += [table_of(raw) for raw in page.get(field, [])]
         except Refused as refusal:
             if refusal.code != "ResourceNotFoundFault":
                 raise
@@ -130,16 +137,13 @@ class ReplicationGateway:
 
         Raises:
             Transient: not now.
-            Refused: they may not be read, or one is gone.
+            Refused: they may not be read.
         """
         wanted = list(arns)
-        found: dict[str, set[tuple[str, str]]] = {arn: set() for arn in wanted}
+        found: dict[str, frozenset[tuple[str, str]]] = {}
         for start in range(0, len(wanted), TAGGED_AT_ONCE):
-            some = wanted[start : start + TAGGED_AT_ONCE]
-            answer = self._call("ListTagsForResource", ResourceArnList=some)
-            for tag in answer.get("TagList", []):
-                found.setdefault(tag.get("ResourceArn", some[0]), set()).add((tag["Key"], tag.get("Value", "")))
-        return {arn: frozenset(tags) for arn, tags in found.items()}
+            found |= self._tags_of(wanted[start : start + TAGGED_AT_ONCE])
+        return found
 
     def restart(self, facts: Facts, verb: Verb) -> None:
         """Start, resume or reload it. Answered as soon as DMS has accepted; whether it worked is told later.
@@ -150,10 +154,14 @@ class ReplicationGateway:
             OutcomeUnknown: it may have been accepted.
             Transient: it was not accepted.
         """
+        position = begins_at(facts, verb)
+        told = {"CdcStartPosition": position} if position else {}
         if facts.serverless:
-            self._call("StartReplication", ReplicationConfigArn=facts.arn, StartReplicationType=verb.value)
+            self._call("StartReplication", ReplicationConfigArn=facts.arn, StartReplicationType=verb.value, **told)
         else:
-            self._call("StartReplicationTask", ReplicationTaskArn=facts.arn, StartReplicationTaskType=verb.value)
+            self._call(
+                "StartReplicationTask", ReplicationTaskArn=facts.arn, StartReplicationTaskType=verb.value, **told
+            )
 
     def reload_tables(self, facts: Facts, tables: Sequence[Table]) -> None:
         """Load these tables again while it runs; at most ten.
@@ -176,11 +184,36 @@ class ReplicationGateway:
         for raw in raws:
             try:
                 yield read(raw)
-            except (KeyError, TypeError, ValueError):
+            except (AttributeError, KeyError, TypeError, ValueError):
                 name = (
                     raw.get("ReplicationTaskIdentifier") or raw.get("ReplicationConfigIdentifier") or "without a name"
                 )
                 self.unreadable.append(str(name))
+
+    def _tags_of(self, arns: Sequence[str]) -> dict[str, frozenset[tuple[str, str]]]:
+        try:
+            answer = self._call("ListTagsForResource", ResourceArnList=list(arns))
+        except Refused as refusal:
+            if refusal.code != "ResourceNotFoundFault":
+                raise
+            if len(arns) == 1:
+                return {arns[0]: frozenset()}
+            return self._tags_one_by_one(arns)  # one of them has been deleted since it was listed
+        found: dict[str, set[tuple[str, str]]] = {arn: set() for arn in arns}
+        for tag in answer.get("TagList", []):
+            arn = tag.get("ResourceArn") or (arns[0] if len(arns) == 1 else "")
+            if arn not in found:
+                return self._tags_one_by_one(arns)  # whose tag it is, is not told: nothing may be guessed
+            found[arn].add((tag["Key"], tag.get("Value", "")))
+        return {arn: frozenset(tags) for arn, tags in found.items()}
+
+    def _tags_one_by_one(self, arns: Sequence[str]) -> dict[str, frozenset[tuple[str, str]]]:
+        if len(arns) == 1:
+            return {arns[0]: frozenset()}
+        found: dict[str, frozenset[tuple[str, str]]] = {}
+        for arn in arns:
+            found |= self._tags_of([arn])
+        return found
 
     def _one(self, operation: str, field: str, name: str, arn: str) -> Mapping[str, Any] | None:
         try:
@@ -202,12 +235,15 @@ class ReplicationGateway:
             request["Marker"] = answer["Marker"]
 
     def _call(self, operation: str, **request: Any) -> Mapping[str, Any]:
-        method = _METHODS[operation]
+        method = getattr(self._once if operation in _ONCE else self._client, _METHODS[operation])
         self.pace.take()
         with calling(f"dms:{operation}"):
-            answer: Mapping[str, Any] = getattr(self._client, method)(**request)
+            answer: Mapping[str, Any] = method(**request)
         return answer
 
+
+_ONCE = frozenset({"ReloadTables", "ReloadReplicationTables"})
+"""What DMS carries out again each time it is asked. (It refuses a second start while the first is at work.)"""
 
 _METHODS = {
     "DescribeReplicationTasks": "describe_replication_tasks",
@@ -222,77 +258,3 @@ _METHODS = {
     "ReloadTables": "reload_tables",
     "ReloadReplicationTables": "reload_replication_tables",
 }
-
-
-def _task(raw: Mapping[str, Any]) -> Facts:
-    stats: Mapping[str, Any] = raw.get("ReplicationTaskStats") or {}
-    return Facts(
-        arn=raw["ReplicationTaskArn"],
-        name=raw["ReplicationTaskIdentifier"],
-        migration=Migration(raw["MigrationType"]),
-        status=raw.get("Status", "").lower(),
-        last_failure=raw.get("LastFailureMessage") or "",
-        stop_reason=raw.get("StopReason") or "",
-        instance=raw.get("ReplicationInstanceArn", ""),
-        preparation=_preparation(raw.get("ReplicationTaskSettings", "")),
-        **_shared(raw, stats),
-    )
-
-
-def _replication(raw: Mapping[str, Any], *, settings: str = "") -> Facts:
-    stats: Mapping[str, Any] = raw.get("ReplicationStats") or {}
-    shared = _shared(raw, stats)
-    shared["stopped"] = shared["stopped"] or _utc(raw.get("ReplicationLastStopTime"))
-    return Facts(
-        arn=raw["ReplicationConfigArn"],
-        name=raw["ReplicationConfigIdentifier"],
-        migration=Migration(raw["ReplicationType"]),
-        status=raw.get("Status", "").lower(),
-        serverless=True,
-        last_failure=" ".join(raw.get("FailureMessages") or []),
-        stop_reason=raw.get("StopReason") or "",
-        deprovisions=_utc(raw.get("ReplicationDeprovisionTime")),
-        preparation=_preparation(settings),
-        **shared,
-    )
-
-
-def _shared(raw: Mapping[str, Any], stats: Mapping[str, Any]) -> dict[str, Any]:
-    checkpoint = raw.get("RecoveryCheckpoint") or ""
-    return {
-        "checkpoint": checkpoint,
-        # `ReplicationTaskStartDate` only tells that a start was accepted; these tell that it got past it.
-        "has_run": bool(
-            stats.get("FreshStartDate") or stats.get("StartDate") or stats.get("TablesLoaded") or checkpoint
-        ),
-        "errored": int(stats.get("TablesErrored") or 0),
-        "started": _utc(stats.get("StartDate")),
-        "stopped": _utc(stats.get("StopDate")),
-    }
-
-
-def _table(raw: Mapping[str, Any]) -> Table:
-    return Table(
-        schema=raw.get("SchemaName", ""),
-        name=raw.get("TableName", ""),
-        state=raw.get("TableState", ""),
-        rows=int(raw.get("FullLoadRows") or 0),
-        changes=sum(int(raw.get(name) or 0) for name in ("Inserts", "Deletes", "Updates", "Ddls")),
-    )
-
-
-def _preparation(settings: str) -> Preparation:
-    try:
-        wanted = (json.loads(settings or "{}").get("FullLoadSettings") or {}).get("TargetTablePrepMode")
-        return Preparation(wanted or Preparation.DROP_AND_CREATE)
-    except (ValueError, AttributeError):
-        # DMS's own default, and the one that asks for permission.
-        return Preparation.DROP_AND_CREATE
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    # botocore gives local time with the noise of a float; what is kept and compared are whole milliseconds in UTC.
-    if moment is None:
-        return None
-    utc = moment.astimezone(UTC)
-    return utc.replace(microsecond=0) + timedelta(milliseconds=round(utc.microsecond / 1000))

@@ -1,4 +1,4 @@
-"""Finding the replications that need something, learning more about them, and deciding."""
+"""Learning more about what was found, judging earlier restarts, and deciding."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from recovery.cases import State
-from recovery.errors import Refused, RepriseError
+from recovery.errors import Conflict, RepriseError
 from recovery.failures import fingerprint, normalise
 from recovery.replication_tasks.causes import cause_of
+from recovery.replication_tasks.find import OPEN, has_failed
 from recovery.replication_tasks.memory import mark_of
-from recovery.replication_tasks.models import FLAPPED, IN_TRANSITION, PATH, RUNNING, Facts
-from recovery.replication_tasks.policy import Trigger, asks_for_tags, matches
+from recovery.replication_tasks.models import DEPROVISIONED, FLAPPED, IN_TRANSITION, RUNNING, Facts, Table
+from recovery.replication_tasks.policy import Trigger
 from recovery.replication_tasks.rules import LOOK_AGAIN, decide
 from recovery.replication_tasks.verdicts import Escalate, Leave, Reload, ReloadTables, Resume, Start, Wait
 from recovery.replication_tasks.verify import Outcome, verify
@@ -19,71 +20,6 @@ from recovery.replication_tasks.work import Batch, Item, Work
 
 GIVES_UP = frozenset({"not-again", "budget", "keeps-coming-back"})
 """Rules after which only a person, or another failure, begins restarts again."""
-OPEN = frozenset({State.SENT, State.BACKOFF, State.ESCALATED})
-"""States of a case whose incident is not over."""
-
-
-def find(work: Work) -> Batch:
-    """The replications that failed or are being watched, within the request's scope, and not seen in this run yet.
-
-    Raises:
-        Transient, Refused: DMS or the ledger could not be asked at all.
-    """
-    everything = [*work.dms.tasks(), *work.dms.replications()]
-    if work.dms.unreadable:
-        names = ", ".join(sorted(set(work.dms.unreadable)))
-        work.problems.append(f"replications that could not be understood, and were left alone: {names}")
-        work.dms.unreadable.clear()
-    cases = work.ledger.read_cases(PATH, [facts.arn for facts in everything])
-    wanted = []
-    for facts in everything:
-        case = cases.get(facts.arn)
-        if facts.arn not in work.seen and (has_failed(facts) or (case is not None and case.state in OPEN)):
-            wanted.append(Item(facts, case))
-    _read_tags(work, wanted)
-    within = []
-    for item in wanted:
-        if matches(item.facts, work.request.tasks):
-            within.append(item)
-        elif has_failed(item.facts):
-            work.outside[item.facts.arn] = item.facts.name
-    room = work.request.limit - len(work.seen)
-    if len(within) > room:
-        work.warnings.append(f"{len(within) - room} more replications than `limit` were not looked at in this run")
-    batch = Batch(within[: max(0, room)])
-    work.seen.update(item.facts.arn for item in batch.items)
-    return batch
-
-
-def has_failed(facts: Facts) -> bool:
-    """Whether something is wrong with it, by what the list of replications tells."""
-    return bool(facts.failure) or facts.status == "failed-move" or _failed_silently(facts) or _has_errors(facts)
-
-
-def _failed_silently(facts: Facts) -> bool:
-    return facts.status == "failed"
-
-
-def _has_errors(facts: Facts) -> bool:
-    return facts.status == RUNNING and facts.errored > 0
-
-
-def _has_counted_errors_only(item: Item) -> bool:
-    """It runs, and no table is set aside (any more): `TablesErrored` counts what once was."""
-    return item.facts.status == RUNNING and item.case is not None and not item.facts.tables_in_error
-
-
-def _read_tags(work: Work, items: list[Item]) -> None:
-    if not items or not asks_for_tags([*work.request.tasks, *work.policy.allow_reload]):
-        return
-    try:
-        tags = work.dms.tags(item.facts.arn for item in items)
-    except Refused as refusal:
-        # Without tags nothing is meant by a tag: nothing is touched that should not be.
-        work.problems.append(f"tags could not be read, so no replication is chosen by tag: {refusal}")
-        return
-    for item in items:
-        item.facts = replace(item.facts, tags=tags.get(item.facts.arn, frozenset()))
 
 
 def look_closer(work: Work, batch: Batch) -> None:
@@ -98,9 +34,11 @@ def look_closer(work: Work, batch: Batch) -> None:
     instances = work.dms.instances() if classic else {}
     for item in batch.items:
         if work.time_is_up:
-            left = sum(each.facts.tables is None for each in batch.items)
+            left = sum(each.facts.tables is None and each.failure is None for each in batch.items)
             work.warnings.append(f"the time limit was reached before {left} replications were looked at")
             return
+        if item.failure is not None:
+            continue
         try:
             _look_closer(work, item, instances.get(item.facts.instance, ""))
         except RepriseError as error:
@@ -111,9 +49,27 @@ def _look_closer(work: Work, item: Item, instance_status: str) -> None:
     facts = item.facts
     if facts.migration.loads and has_failed(facts):
         # The list comes without settings, and they tell whether a load empties its target.
+        asked = work.now()
         fresh = work.dms.read(facts)
-        facts = facts if fresh is None else replace(fresh, tags=facts.tags)
-    item.facts = replace(facts, instance_status=instance_status, tables=work.dms.tables(facts))
+        if fresh is not None:
+            facts, item.asked = replace(fresh, tags=facts.tags), asked
+    item.facts = replace(facts, instance_status=instance_status, tables=tables_of(work, facts))
+
+
+def tables_of(work: Work, facts: Facts) -> tuple[Table, ...]:
+    """The table statistics, as far as there are any.
+
+    Raises:
+        Transient, Refused, Conflict: they could not be read, and they would decide.
+    """
+    if facts.status == DEPROVISIONED:
+        return ()  # DMS has thrown them away
+    try:
+        return work.dms.tables(facts)
+    except Conflict:
+        if facts.migration.loads:
+            raise
+        return ()  # nothing about change capture alone is decided by them
 
 
 def decide_all(work: Work, batch: Batch) -> None:
@@ -137,7 +93,7 @@ def judge(work: Work, item: Item) -> None:
     if work.request.cause_is_mended and not item.mended:
         item.mended = True
         item.memory = item.memory.mended(item.facts, now, work.draw())
-    elif not open_case or item.memory.incident is None:
+    elif not open_case or item.memory.incident is None or _has_failed_anew(item):
         failed = item.facts.stopped
         late = failed is None or now - failed > timedelta(seconds=work.policy.event_grace_seconds)
         item.missed = not open_case and work.request.trigger is Trigger.SWEEP and late
@@ -157,6 +113,11 @@ def judge(work: Work, item: Item) -> None:
             item.state = State.SUPERSEDED if open_case else None
 
 
+def _has_counted_errors_only(item: Item) -> bool:
+    """It runs, and no table is set aside (any more): `TablesErrored` counts what once was."""
+    return item.facts.status == RUNNING and item.case is not None and not item.facts.tables_in_error
+
+
 def _was_given_up(item: Item) -> bool:
     """Whether its restarts are used up and it has not failed anew since: then no passing of time begins them again."""
     given_up = item.memory.gave_up
@@ -166,6 +127,11 @@ def _was_given_up(item: Item) -> bool:
     item.decision = Escalate(rule="given-up", reason=item.case.reason, next_step=step)
     item.state = State.ESCALATED
     return True
+
+
+def _has_failed_anew(item: Item) -> bool:
+    """Whether somebody started it after this path had given it up, and it has failed again."""
+    return bool(item.memory.gave_up) and item.memory.gave_up != mark_of(item.facts)
 
 
 def _is_watched(work: Work, item: Item) -> bool:
@@ -185,7 +151,7 @@ def _verified(work: Work, item: Item, now: datetime) -> bool:
     restart = item.memory.last
     if restart is None:
         return False
-    proof = verify(item.facts, restart, work.policy, now)
+    proof = verify(item.facts, restart, work.policy, now, item.asked)
     match proof.outcome:
         case Outcome.RECOVERED:
             item.memory = item.memory.judged(proof.outcome.value)
@@ -202,7 +168,7 @@ def _verified(work: Work, item: Item, now: datetime) -> bool:
             item.memory = item.memory.judged(proof.outcome.value)
             item.decision = Leave(rule=proof.rule, reason=proof.reason)
             item.state = State.SUPERSEDED
-        case Outcome.FAILED_AGAIN:
+        case Outcome.FAILED_AGAIN | Outcome.NOT_MADE | Outcome.IN_PART:
             if not restart.outcome:
                 item.memory = item.memory.judged(FLAPPED if proof.flapped else proof.outcome.value)
             item.state = State.BACKOFF  # until it is decided: the incident goes on

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from math import isfinite
 from typing import Any
 
-from recovery.replication_tasks.models import FLAPPED, Facts, History, Progress, Restart, Verb
+from recovery.failures import Kind, fingerprint
+from recovery.replication_tasks.models import FLAPPED, NOT_MADE, RUNNING, Facts, History, Progress, Restart, Verb
 
 KEPT_RESTARTS = 60
 """More than any budget allows within its window."""
@@ -21,10 +23,11 @@ class Memory:
         restarts: its restarts, the oldest first, across incidents.
         incident: when the present (or last) failure was first seen.
         failed: when it failed, as DMS says; the first sight where DMS does not.
-        mark: what every run calls this incident, even those that know nothing of each other: a moment that DMS tells.
+        mark: what every run calls this incident, even those that know nothing of each other: a moment that DMS tells,
+            where it tells one.
         draw: the jitter of the next wait, from 0 to 1.
         start_was_refused: DMS said that it ran before.
-        gave_up: the failure (by its moment) at which restarting was given up; "" while it was not.
+        gave_up: the failure (by `mark_of`) at which restarting was given up; "" while it was not.
         told: the mark of the incident that people were told of, until they are told that it recovered; "" for none.
         missed: no event had told of it when a sweep found it.
         checkpoint: the last one seen; it is lost when the task is deleted.
@@ -50,13 +53,15 @@ class Memory:
 
     @property
     def tried(self) -> tuple[Restart, ...]:
-        """The restarts of the present incident."""
+        """The restarts of the present incident, with those that were written down and never carried out."""
         return tuple(one for one in self.restarts if self.incident is not None and one.at >= self.incident)
 
     def history(self, *, cause_is_mended: bool = False) -> History:
         """What decides. A mended cause made everything count anew (`mended`); what was done since counts."""
         came_back = 0
         for restart in reversed(self.restarts):
+            if restart.outcome == NOT_MADE:
+                continue
             if restart.outcome != FLAPPED:
                 break
             came_back += 1
@@ -64,7 +69,7 @@ class Memory:
             restarts=self.restarts,
             came_back=came_back,
             incident=self.incident,
-            tried=len(self.tried),
+            tried=sum(one.outcome != NOT_MADE for one in self.tried),
             draw=self.draw,
             start_was_refused=self.start_was_refused,
             cause_is_mended=cause_is_mended,
@@ -75,8 +80,8 @@ class Memory:
         return replace(
             self,
             incident=now,
-            failed=facts.stopped if facts.failure and facts.stopped else now,
-            mark=mark_of(facts) or now.isoformat(timespec="seconds"),
+            failed=facts.stopped if facts.status != RUNNING and facts.stopped else now,
+            mark=mark_of(facts) if _moment_of(facts) else now.isoformat(timespec="seconds"),
             draw=draw,
             missed=missed,
             seconds_to_recover=None,
@@ -125,26 +130,43 @@ class Memory:
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Memory:
-        """What `as_json` wrote."""
-        return cls(
-            restarts=tuple(_restart(one) for one in raw.get("restarts", ())),
-            incident=_time(raw.get("incident")),
-            failed=_time(raw.get("failed")),
-            mark=raw.get("mark", ""),
-            draw=raw.get("draw", 1.0),
-            start_was_refused=raw.get("start_was_refused", False),
-            gave_up=raw.get("gave_up", ""),
-            told=raw.get("told", ""),
-            missed=raw.get("missed", False),
-            checkpoint=raw.get("checkpoint", ""),
-            seconds_to_recover=raw.get("seconds_to_recover"),
-        )
+        """What `as_json` wrote.
+
+        Raises:
+            ValueError: it is not; the message names the field, and no value.
+        """
+        try:
+            read = _Reader(raw)
+            return cls(
+                restarts=tuple(_restart(one) for one in read.many("restarts")),
+                incident=read.time("incident"),
+                failed=read.time("failed"),
+                mark=read.text("mark"),
+                draw=read.number("draw", 1.0),
+                start_was_refused=read.flag("start_was_refused"),
+                gave_up=read.text("gave_up"),
+                told=read.text("told"),
+                missed=read.flag("missed"),
+                checkpoint=read.text("checkpoint"),
+                seconds_to_recover=None if raw.get("seconds_to_recover") is None else read.number("seconds_to_recover"),
+            )
+        except (AttributeError, TypeError) as error:
+            raise ValueError("it is not an object") from error
 
 
 def mark_of(facts: Facts) -> str:
-    """What tells one failure from the next: the moment that DMS gives for it, "" where it gives none."""
-    moment = facts.stopped if facts.failure else facts.started
-    return moment.isoformat(timespec="seconds") if moment else ""
+    """What tells one failure from the next; never "".
+
+    The moment that DMS gives for it; where it gives none, the words of the failure text.
+    """
+    moment = _moment_of(facts)
+    return moment.isoformat(timespec="seconds") if moment else f"undated {fingerprint(Kind.UNKNOWN, facts.failure)}"
+
+
+def _moment_of(facts: Facts) -> datetime | None:
+    # While it runs, `stopped` is of an earlier life. A failure without a date of its own belongs to the last start.
+    last = (facts.started,) if facts.status == RUNNING else (facts.stopped, facts.accepted, facts.started)
+    return next((moment for moment in last if moment is not None), None)
 
 
 def _restart_json(one: Restart) -> dict[str, Any]:
@@ -157,19 +179,63 @@ def _restart_json(one: Restart) -> dict[str, Any]:
         told["tables"] = list(one.tables)
     if one.outcome:
         told["outcome"] = one.outcome
+    if one.by:
+        told["by"] = one.by
     return told
 
 
 def _restart(raw: Mapping[str, Any]) -> Restart:
-    rows, changes, completed, checkpoint = raw["before"]
+    read = _Reader(raw)
+    before = read.many("before")
+    at, verb = read.time("at"), read.text("verb")
+    if at is None or verb not in set(Verb) or [type(each) for each in before] != [int, int, int, str]:
+        raise ValueError("restarts: at, verb or before")
+    rows, changes, completed, checkpoint = before
     return Restart(
-        at=datetime.fromisoformat(raw["at"]),
-        verb=Verb(raw["verb"]),
+        at=at,
+        verb=Verb(verb),
         before=Progress(rows, changes, completed, checkpoint),
-        tables=tuple(raw.get("tables", ())),
-        outcome=raw.get("outcome", ""),
+        tables=tuple(str(label) for label in read.many("tables")),
+        outcome=read.text("outcome"),
+        by=read.text("by"),
     )
 
 
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+class _Reader:
+    """Reads fields of plain JSON, and takes each only in its own type: what is half read would decide wrongly."""
+
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        self._raw = raw
+
+    def text(self, name: str) -> str:
+        return str(self._of(name, str, ""))
+
+    def flag(self, name: str) -> bool:
+        return bool(self._of(name, bool, False))
+
+    def number(self, name: str, default: float = 0.0) -> float:
+        found = self._of(name, (int, float), default)
+        if not isfinite(found):
+            raise ValueError(name)
+        return float(found)
+
+    def many(self, name: str) -> list[Any]:
+        return list(self._of(name, list, []))
+
+    def time(self, name: str) -> datetime | None:
+        text = self._raw.get(name)
+        if text is None:
+            return None
+        try:
+            moment = datetime.fromisoformat(text)
+        except (TypeError, ValueError):
+            raise ValueError(name) from None
+        if moment.tzinfo is None:
+            raise ValueError(name)
+        return moment
+
+    def _of(self, name: str, kind: type | tuple[type, ...], default: Any) -> Any:
+        found = self._raw.get(name, default)
+        if not isinstance(found, kind):
+            raise ValueError(name)
+        return found

@@ -78,6 +78,7 @@ IN_ERROR_STOP = RECYCLING | {
 PATH = "replication_tasks"
 FLAPPED = "failed again at once"
 REFUSED = "refused"
+NOT_MADE = "not carried out"
 
 COMPLETED = "Table completed"
 IN_ERROR = "Table error"
@@ -125,6 +126,7 @@ class Table:
         state: "Table completed", "Full load", "Before load", "Table error" ...
         rows: rows of the full load so far.
         changes: inserts, updates, deletes and schema changes replicated since.
+        load_began: when its last load began; it may be unknown.
     """
 
     schema: str
@@ -132,6 +134,7 @@ class Table:
     state: str
     rows: int = 0
     changes: int = 0
+    load_began: datetime | None = field(default=None, compare=False)
 
     @property
     def label(self) -> str:
@@ -162,10 +165,13 @@ class Facts:
         last_failure: `LastFailureMessage`, or the joined `FailureMessages`. It may be an old one: read `failure`.
         stop_reason: `StopReason`, often the whole failure text.
         checkpoint: `RecoveryCheckpoint`; "" when change capture never began.
+        start_position: where its change capture was told to begin, in the form in which DMS takes it; "" where nobody
+            told.
         has_run: whether it ever got past its very first start.
         errored: `TablesErrored`, which is known without the statistics.
         tables: the table statistics, or None when they were not read.
         preparation: what a full load does to a target table first.
+        accepted: when DMS last accepted a start, whatever came of it; None where it does not tell.
         started: when it last began to run, fresh or resumed.
         stopped: when it last stopped or failed.
         deprovisions: when a serverless replication is (or was) deprovisioned.
@@ -181,10 +187,12 @@ class Facts:
     last_failure: str = ""
     stop_reason: str = ""
     checkpoint: str = ""
+    start_position: str = ""
     has_run: bool = True
     errored: int = 0
     tables: tuple[Table, ...] | None = None
     preparation: Preparation = Preparation.DROP_AND_CREATE
+    accepted: datetime | None = None
     started: datetime | None = None
     stopped: datetime | None = None
     deprovisions: datetime | None = None
@@ -254,7 +262,8 @@ class Restart:
         verb: what was asked for.
         before: how far the replication had come by then.
         tables: the tables that were reloaded, as `schema.name`, for `RELOAD_TABLES`.
-        outcome: what became of it (`verify.Outcome`, or one of the words below), "" while that is not known.
+        outcome: what became of it (`verify.Outcome`, or one of the words above), "" while that is not known.
+        by: the run that claimed it, so that no two claims are ever alike.
     """
 
     at: datetime
@@ -262,6 +271,12 @@ class Restart:
     before: Progress = field(default_factory=Progress)
     tables: tuple[str, ...] = ()
     outcome: str = ""
+    by: str = ""
+
+    @property
+    def was_made(self) -> bool:
+        """Whether DMS ever set about it; what was only written down, or refused, was not."""
+        return self.outcome not in {NOT_MADE, REFUSED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +287,7 @@ class History:
         restarts: the restarts of the last hours, the oldest first, across incidents: what worked but came back counts.
         came_back: how many times in a row, up to now, a restart failed again within the policy's `flap_seconds`.
         incident: when the present failure was first seen; None before it was.
-        tried: restarts of the present incident.
+        tried: restarts of the present incident, without those that were never carried out.
         draw: from 0 to 1, drawn once for each wait: what part of the jitter the wait takes.
         start_was_refused: DMS said that it ran before, whatever the dates tell.
         cause_is_mended: a person says that what the failure text names has been mended.

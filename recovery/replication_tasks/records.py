@@ -8,9 +8,9 @@ from typing import Any
 
 from recovery.alerts import Alert, Announced
 from recovery.cases import Case, State
-from recovery.errors import Conflict, RepriseError, Transient
+from recovery.errors import Conflict, RepriseError
 from recovery.replication_tasks.memory import Memory
-from recovery.replication_tasks.models import PATH
+from recovery.replication_tasks.models import NOT_MADE, PATH, Restart
 from recovery.replication_tasks.policy import Trigger
 from recovery.replication_tasks.verdicts import Action, Decision, Escalate, Leave, ReloadTables, Wait
 from recovery.replication_tasks.work import Batch, Item, Work
@@ -83,9 +83,15 @@ def keep(work: Work, batch: Batch) -> None:
         try:
             save(work, item, item.memory, item.state)
         except Conflict:
-            continue  # another run has just written what it found, which is as new
+            _leave_to_the_other(item)
         except RepriseError as error:
             item.failure = item.failure or error
+
+
+def _leave_to_the_other(item: Item) -> None:
+    """Another run has written what it found, which is as new. What this one did stays in its own report only."""
+    if not item.acted:
+        item.quiet, item.missed, item.recovered_seconds = True, False, None
 
 
 def note(work: Work, batch: Batch) -> None:
@@ -94,10 +100,16 @@ def note(work: Work, batch: Batch) -> None:
         if item.recovered_seconds is not None and item.failure is None:
             work.recovered += 1
             work.seconds_to_recover += item.recovered_seconds
-        if item.missed:
+        if item.missed and (work.dry_run or _is_written_down(item)):
             work.missed_events += 1
         if item.failure is not None or not item.quiet or work.request.trigger is Trigger.BY_HAND:
             work.note(entry(work, item), row(work, item))
+
+
+def _is_written_down(item: Item) -> bool:
+    """Whether the ledger knows of this incident; of any other the next run finds out, and counts it."""
+    incident = item.memory.incident
+    return item.case is not None and incident is not None and item.case.detail.get("incident") == incident.isoformat()
 
 
 def entry(work: Work, item: Item) -> Entry:
@@ -172,9 +184,10 @@ def _tell(work: Work, item: Item) -> None:
         work.alerts.announce_recovery(_recovery(item), now)
         item.memory = replace(item.memory, told="")
     if isinstance(item.decision, Escalate) and item.memory.told != item.memory.mark:
-        if work.alerts.announce(_escalation(item, item.decision), now, ONCE) is Announced.ELSEWHERE:
-            raise Transient("another run is sending this alert right now")
-        item.memory = replace(item.memory, told=item.memory.mark)
+        if work.alerts.announce(_escalation(item, item.decision), now, ONCE) is not Announced.ELSEWHERE:
+            item.memory = replace(item.memory, told=item.memory.mark)
+        elif not item.acted:
+            item.state = None  # the other run writes it down; should it die first, the next one decides again
 
 
 def _escalation(item: Item, decision: Escalate) -> Alert:
@@ -217,7 +230,13 @@ def _group(item: Item, mark: str) -> str:
 
 
 def _tried(memory: Memory) -> list[str]:
-    return [f"- {_when(one.at)} {one.verb.value}: {one.outcome or 'not judged yet'}" for one in memory.tried]
+    return [f"- {_when(one.at)} {one.verb.value}: {_became(one)}" for one in memory.tried]
+
+
+def _became(restart: Restart) -> str:
+    if restart.outcome == NOT_MADE:
+        return "written down, but never carried out (the run ended first, or its request was lost)"
+    return restart.outcome or "not judged yet"
 
 
 def _when(moment: datetime) -> str:

@@ -13,7 +13,6 @@ from recovery.replication_tasks.models import (
     FAILED,
     IN_TRANSITION,
     KEPT_AFTER_STOP,
-    ON_PURPOSE,
     READY,
     RECYCLING,
     RUNNING,
@@ -25,6 +24,7 @@ from recovery.replication_tasks.models import (
     Verb,
 )
 from recovery.replication_tasks.policy import ReplicationPolicy, matches
+from recovery.replication_tasks.reasons import begins, purpose, times, used_up
 from recovery.replication_tasks.verdicts import (
     Action,
     Decision,
@@ -95,7 +95,7 @@ def decide(facts: Facts, history: History, policy: ReplicationPolicy, now: datet
             next_step=f"move it again, or resume it where it is: {command(facts, Verb.RESUME)}",
         )
     if status == STOPPED and not facts.failure:
-        return Leave(rule="stopped-on-purpose", reason=_purpose(facts))
+        return Leave(rule="stopped-on-purpose", reason=purpose(facts))
     if status == DEPROVISIONED and not facts.failure:
         return Leave(rule="stopped-on-purpose", reason="it was stopped, and has been deprovisioned since")
     if status not in {FAILED, STOPPED, DEPROVISIONED}:
@@ -157,7 +157,7 @@ def _failed(facts: Facts, history: History, policy: ReplicationPolicy, now: date
     if cause.nature in {Nature.PRESSURE, Nature.UNSURE} and history.tried >= policy.unsure_restarts:
         return Escalate(
             rule="not-again",
-            reason=f"{cause.reason}, and {_times(history.tried)} restarted it did not help"
+            reason=f"{cause.reason}, and {times(history.tried)} restarted it did not help"
             if history.tried
             else f"{cause.reason}, and the policy restarts nothing of the kind",
             next_step=cause.next_step,
@@ -192,10 +192,20 @@ def _lost(facts: Facts, cause: Cause, now: datetime) -> str:
     if cause.nature is Nature.POSITION_LOST:
         return cause.reason
     if facts.serverless and facts.has_run:
-        ends = facts.deprovisions or (facts.stopped + KEPT_AFTER_STOP if facts.stopped else None)
+        ends = _deprovisioned_at(facts)
         if facts.status == DEPROVISIONED or (ends is not None and ends <= now):
             return "it has been deprovisioned, and its position with it"
     return ""
+
+
+def _deprovisioned_at(facts: Facts) -> datetime | None:
+    """When this life of a serverless replication ends (or ended). A moment before its last start or stop is of an
+    earlier life, and one that cannot be placed says nothing: DMS itself refuses to resume what is gone.
+    """
+    lives = max((moment for moment in (facts.started, facts.stopped) if moment is not None), default=None)
+    if facts.deprovisions is not None and lives is not None and facts.deprovisions > lives:
+        return facts.deprovisions
+    return facts.stopped + KEPT_AFTER_STOP if facts.stopped else None
 
 
 def _without_position(
@@ -208,6 +218,12 @@ def _without_position(
             next_step=cause.next_step
             or "create a new task from a position that still exists, after finding out what was missed",
         )
+    if facts.status == DEPROVISIONED and not facts.stop_code and "Last Error" not in facts.stop_reason:
+        return Escalate(
+            rule="position-lost",
+            reason=f"{lost}; that it failed, and was not stopped, is told by an old message only",
+            next_step=f"if it failed and its target may be emptied, run: {command(facts, Verb.RELOAD)}",
+        )
     wanted = Reload(rule="position-lost", reason=f"{lost}: it can only be loaded again")
     return _not_permitted(wanted, facts, policy) or _bounded(wanted, facts, history, policy, now, rest=False)
 
@@ -215,7 +231,7 @@ def _without_position(
 def _wanted(facts: Facts, history: History) -> Action | Escalate:
     """The right way to restart what may be restarted."""
     if not _has_run(facts, history):
-        return Start(rule="first-start", reason="it failed on its very first start, before it ran")
+        return Start(rule="first-start", reason=f"it failed on its very first start, before it ran{begins(facts)}")
     if facts.migration is Migration.CDC:
         if facts.checkpoint:
             return Resume(rule="cdc", reason="change capture goes on from its checkpoint")
@@ -276,13 +292,13 @@ def _bounded(
     if len(recent) >= policy.budget:
         return Escalate(
             rule="budget",
-            reason=f"{_times(len(recent))} restarted within {policy.window_seconds // 60} minutes, and it failed again",
+            reason=used_up(recent, wanted, policy),
             next_step=f"find out why it does not stay up; then run: {by_hand(facts, wanted)}",
         )
     if history.came_back >= policy.flaps:
         return Escalate(
             rule="keeps-coming-back",
-            reason=f"{_times(history.came_back)} in a row it failed again within"
+            reason=f"{times(history.came_back)} in a row it failed again within"
             f" {policy.flap_seconds // 60} minutes of its restart",
             next_step=f"find out why it does not stay up; then run: {by_hand(facts, wanted)}",
         )
@@ -297,23 +313,3 @@ def _bounded(
     if until > now:
         return Wait(rule="backoff", reason=f"{wanted.reason}; it is given a rest first", until=until)
     return wanted
-
-
-# -- words -------------------------------------------------------------------------------------------------------
-
-
-def _purpose(facts: Facts) -> str:
-    code = facts.stop_code
-    if code == "FULL_LOAD_ONLY_FINISHED":
-        if facts.errored:
-            return f"its full load is finished, with tables in error: {facts.errored}"
-        return "its full load is finished"
-    if code.startswith("STOPPED_A"):
-        return "it stopped where it was told to stop"
-    if code and code not in ON_PURPOSE:
-        return f"it stopped for a reason that is not known here ({code}), so nothing is done"
-    return "it was stopped on purpose"
-
-
-def _times(count: int) -> str:
-    return {1: "once", 2: "twice"}.get(count, f"{count} times")

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from recovery.errors import Refused, Transient
 from recovery.replication_tasks.act import restart_all
-from recovery.replication_tasks.look import decide_all, find, look_closer
+from recovery.replication_tasks.find import find
+from recovery.replication_tasks.look import decide_all, look_closer
 from recovery.replication_tasks.models import PATH
 from recovery.replication_tasks.policy import Trigger
 from recovery.replication_tasks.records import keep, note, tell

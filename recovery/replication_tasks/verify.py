@@ -11,6 +11,7 @@ from recovery.replication_tasks.models import (
     COMPLETED,
     FAILED,
     IN_TRANSITION,
+    NOT_MADE,
     RUNNING,
     STOPPED,
     Facts,
@@ -21,6 +22,10 @@ from recovery.replication_tasks.models import (
 from recovery.replication_tasks.policy import ReplicationPolicy
 from recovery.replication_tasks.verdicts import Reload
 
+CLAIM_HOLDS = timedelta(minutes=3)
+"""How long after a claim DMS may still show the failure that was there before: the call with the SDK's repetitions
+takes up to two and a half minutes, and what DMS tells may lag behind what it does. Until then nobody else acts."""
+
 
 class Outcome(StrEnum):
     """What became of a restart."""
@@ -28,6 +33,8 @@ class Outcome(StrEnum):
     RECOVERED = "recovered"
     WATCHED = "watched"  # too early to tell
     FAILED_AGAIN = "failed again"  # decide again
+    NOT_MADE = NOT_MADE  # it never reached DMS: decide again
+    IN_PART = "its tables are loaded, others are in error"  # decide again, on the others
     STALLED = "stalled"  # it runs, or ended, and did not do its work: a person is told
     TAKEN_OVER = "taken over"  # a person stopped or changed it since
 
@@ -51,21 +58,27 @@ class Proof:
     flapped: bool = False
 
 
-def verify(facts: Facts, restart: Restart, policy: ReplicationPolicy, now: datetime) -> Proof:
+def verify(
+    facts: Facts, restart: Restart, policy: ReplicationPolicy, now: datetime, asked: datetime | None = None
+) -> Proof:
     """Judge one restart.
 
     Args:
-        facts: what DMS says now, with table statistics where there are any.
+        facts: what DMS says, with table statistics where there are any.
         restart: the last restart.
         policy: how long is long enough.
         now: aware, UTC.
+        asked: when DMS was asked for these facts; None: now. Another run may have claimed a restart since.
     """
+    known = (asked or now) - restart.at
+    if known < timedelta(0):
+        return Proof(Outcome.WATCHED, "just-claimed", "it was restarted after DMS told this")
     if facts.status in IN_TRANSITION:
         return _starting(facts, restart, policy, now)
     if facts.failure or facts.status == FAILED:  # DMS may give no text
-        return _failed_again(facts, restart, policy)
+        return _failed_again(facts, restart, policy, known)
     if facts.status == RUNNING:
-        return _runs(facts, restart, policy, now)
+        return _runs(facts, restart, policy, now, known)
     if facts.status == STOPPED:
         return _ended(facts)
     return Proof(Outcome.TAKEN_OVER, "taken-over", f"it is {facts.status} now: somebody changed it after the restart")
@@ -83,18 +96,24 @@ def _starting(facts: Facts, restart: Restart, policy: ReplicationPolicy, now: da
     )
 
 
-def _failed_again(facts: Facts, restart: Restart, policy: ReplicationPolicy) -> Proof:
-    if facts.stopped is not None and facts.stopped < restart.at:
-        # Written down, but never carried out: a crash or a refusal came between.
-        return Proof(Outcome.FAILED_AGAIN, "not-carried-out", "the restart was not carried out")
-    flapped = facts.stopped is None or facts.stopped - restart.at < timedelta(seconds=policy.flap_seconds)
+def _failed_again(facts: Facts, restart: Restart, policy: ReplicationPolicy, known: timedelta) -> Proof:
+    since = facts.stopped is not None and facts.stopped >= restart.at
+    if not since and known < CLAIM_HOLDS:
+        return Proof(Outcome.WATCHED, "just-claimed", "a restart was just claimed; DMS may not show it yet")
+    accepted = facts.accepted is not None and facts.accepted >= restart.at
+    if facts.stopped is not None and not since and not accepted:
+        # Written down, but never carried out: a crash or a lost request came between.
+        return Proof(Outcome.NOT_MADE, "not-carried-out", "the restart was written down, but never carried out")
+    flapped = not since or (
+        facts.stopped is not None and facts.stopped - restart.at < timedelta(seconds=policy.flap_seconds)
+    )
     when = "at once" if flapped else "later"
     return Proof(Outcome.FAILED_AGAIN, "failed-again", f"it was restarted and failed again {when}", flapped=flapped)
 
 
-def _runs(facts: Facts, restart: Restart, policy: ReplicationPolicy, now: datetime) -> Proof:
+def _runs(facts: Facts, restart: Restart, policy: ReplicationPolicy, now: datetime, known: timedelta) -> Proof:
     if restart.verb is Verb.RELOAD_TABLES:
-        return _tables_reloaded(facts, restart, policy, now)
+        return _tables_reloaded(facts, restart, policy, now, known)
     began = facts.started if facts.started is not None and facts.started > restart.at else restart.at
     age = now - began
     if age < timedelta(seconds=policy.settle_seconds):
@@ -120,12 +139,23 @@ def _runs(facts: Facts, restart: Restart, policy: ReplicationPolicy, now: dateti
     )
 
 
-def _tables_reloaded(facts: Facts, restart: Restart, policy: ReplicationPolicy, now: datetime) -> Proof:
+def _tables_reloaded(
+    facts: Facts, restart: Restart, policy: ReplicationPolicy, now: datetime, known: timedelta
+) -> Proof:
     named = [table for table in facts.tables or () if table.label in restart.tables]
-    if named and all(table.state == COMPLETED for table in named):
-        return Proof(Outcome.RECOVERED, "recovered", "the reloaded tables are complete")
-    if any(table.state != COMPLETED and table in facts.tables_in_error for table in named):
+    broken = [table for table in named if table in facts.tables_in_error]
+    if broken and known < CLAIM_HOLDS:
+        return Proof(Outcome.WATCHED, "just-claimed", "a reload was just claimed; DMS may not show it yet")
+    if broken and all(table.load_began is not None and table.load_began < restart.at for table in named):
+        return Proof(Outcome.NOT_MADE, "not-carried-out", "the reload was written down, but never carried out")
+    if broken:
         return Proof(Outcome.FAILED_AGAIN, "failed-again", "reloaded tables are in error again", flapped=True)
+    complete = {table.label for table in named if table.state == COMPLETED}
+    if complete.issuperset(restart.tables):
+        left = len(facts.tables_in_error)
+        if left:
+            return Proof(Outcome.IN_PART, "more-tables", f"the reloaded tables are complete, {left} more are in error")
+        return Proof(Outcome.RECOVERED, "recovered", "the reloaded tables are complete, and no other is in error")
     if now - restart.at < timedelta(seconds=policy.quiet_seconds):
         return Proof(Outcome.WATCHED, "settling", "the tables are being loaded")
     return Proof(

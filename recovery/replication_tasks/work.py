@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import IO, TYPE_CHECKING, Any
+from uuid import uuid4
 
 from recovery.archive import encode
 from recovery.cases import Case, State
@@ -38,6 +39,7 @@ class Item:
 
     Attributes:
         facts: what DMS says of it.
+        asked: when DMS was asked for the facts, by AWS's time; None: just now.
         case: its case as the ledger holds it now; None: none yet.
         memory: what is to be remembered of it.
         decision: what was decided.
@@ -55,6 +57,7 @@ class Item:
 
     __slots__ = (
         "acted",
+        "asked",
         "case",
         "cause",
         "decision",
@@ -76,7 +79,8 @@ class Item:
     def __init__(self, facts: Facts, case: Case | None) -> None:
         self.facts = facts
         self.case = case
-        self.memory = Memory.from_json(case.detail) if case else Memory()
+        self.asked: datetime | None = None
+        self.memory = Memory()
         self.decision: Decision = Leave(rule="", reason="not looked at")
         self.state: State | None = None
         self.kind = ""
@@ -123,6 +127,7 @@ class Work:
         now: the time, aware, as AWS sees it.
         requests: requests sent so far, by service.
         request: what the run is asked to do.
+        owner: names this run in what it claims.
         draw: a number from 0 to 1, for the jitter of waits.
         clock: seconds that only grow, for the run's own bounds: `now` jumps when AWS first corrects it.
         metrics: where the run's numbers go; None: nowhere.
@@ -138,6 +143,7 @@ class Work:
         now: Callable[[], datetime],
         requests: Callable[[], Mapping[str, int]],
         request: ReplicationRequest,
+        owner: str = "",
         draw: Callable[[], float] = random.random,
         clock: Callable[[], float] = time.monotonic,
         metrics: Metrics | None = None,
@@ -152,6 +158,7 @@ class Work:
         self.policy = request.policy
         self.dry_run = request.dry_run
         self.metrics = metrics
+        self.owner = owner or uuid4().hex
         self.draw = draw
         self._clock = clock
         self._began = clock()

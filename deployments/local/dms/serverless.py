@@ -11,7 +11,7 @@ from deployments.local.dms.lifecycle import Emit, enter
 from deployments.local.dms.protocol import DmsError
 from deployments.local.dms.queries import chosen, named_tables, page, stats, table_statistics
 from deployments.local.dms.state import KEPT_AFTER_STOP, Account, Replicator
-from deployments.local.dms.tasks import MIGRATIONS, check, position_of, reload_rows, tables_of
+from deployments.local.dms.tasks import MIGRATIONS, check, named_position, position_of, reload_rows, tables_of
 
 
 class Replications:
@@ -88,6 +88,9 @@ class Replications:
         config.start_type = kind
         config.requested = now
         config.starts.append(kind)
+        config.positions.append(named_position(given))
+        # A config has no start position of its own: each start says where change capture begins.
+        config.cdc_start_position = config.positions[-1]
         config.stop_reason = ""
         enter(config, "initializing", now)
         self._emit("initializing", config, "", now)
@@ -167,6 +170,7 @@ class Replications:
         optional: dict[str, Any] = {
             "StopReason": config.stop_reason,
             "StartReplicationType": config.start_type,
+            "CdcStartPosition": config.cdc_start_position,
             "ReplicationLastStopTime": config.ended,
         }
         if config.ended and config.status in {"failed", "stopped", "deprovisioned"}:

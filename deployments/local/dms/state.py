@@ -98,6 +98,7 @@ class Replicator:
         position_lost: a resume can never find its position again; with this text.
         emptied: how often its target tables were dropped or truncated.
         starts: start types that were accepted, the oldest first.
+        positions: the start position that each of them named, "" for none.
         accrued: until when progress has been computed.
         fired: how often each fault has happened.
         seen_faults: faults of this run that have happened.
@@ -140,6 +141,7 @@ class Replicator:
     position_lost: str = ""
     emptied: int = 0
     starts: list[str] = field(default_factory=list)
+    positions: list[str] = field(default_factory=list)
     fired: Counter[Fault] = field(default_factory=Counter)
     seen_faults: set[Fault] = field(default_factory=set)
 

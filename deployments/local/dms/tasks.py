@@ -59,7 +59,7 @@ class Tasks:
             instance=given["ReplicationInstanceArn"],
             mappings=given["TableMappings"],
             settings=given.get("ReplicationTaskSettings", ""),
-            cdc_start_position=given.get("CdcStartPosition", ""),
+            cdc_start_position=named_position(given),
             cdc_stop_position=given.get("CdcStopPosition", ""),
             created=now,
             status="creating",
@@ -96,10 +96,10 @@ class Tasks:
         task.start_type = kind
         task.requested = now
         task.starts.append(kind)
+        task.positions.append(named_position(given))
         task.stop_reason = ""
-        if given.get("CdcStartPosition") or given.get("CdcStartTime"):
-            task.cdc_start_position = str(given.get("CdcStartPosition") or given["CdcStartTime"])
-            task.position_lost = ""
+        if task.positions[-1]:
+            task.cdc_start_position, task.position_lost = task.positions[-1], ""
         enter(task, "starting", now)
         return {"ReplicationTask": self._told(task)}
 
@@ -230,6 +230,11 @@ def position_of(given: Mapping[str, Any]) -> dict[str, str]:
     if time and position:
         return {"position": "both"}
     return {"position": "time" if time else "position" if position else "none"}
+
+
+def named_position(given: Mapping[str, Any]) -> str:
+    """The start position that a request names, "" for none."""
+    return str(given.get("CdcStartPosition") or given.get("CdcStartTime") or "")
 
 
 def tables_of(thing: Replicator, names: list[str]) -> dict[str, Any]:

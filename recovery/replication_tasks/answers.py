@@ -1,0 +1,97 @@
+"""What DMS answers, as the facts of this path. Pure.
+
+What is needed raises `KeyError`, `TypeError` or `ValueError` where it is missing or of a kind that is not known here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from recovery.replication_tasks.models import Facts, Migration, Preparation, Table
+
+
+def task_of(raw: Mapping[str, Any]) -> Facts:
+    """A `ReplicationTask`, without its table statistics."""
+    stats: Mapping[str, Any] = raw.get("ReplicationTaskStats") or {}
+    return Facts(
+        arn=raw["ReplicationTaskArn"],
+        name=raw["ReplicationTaskIdentifier"],
+        migration=Migration(raw["MigrationType"]),
+        status=raw.get("Status", "").lower(),
+        last_failure=raw.get("LastFailureMessage") or "",
+        stop_reason=raw.get("StopReason") or "",
+        instance=raw.get("ReplicationInstanceArn", ""),
+        preparation=_preparation(raw.get("ReplicationTaskSettings", "")),
+        accepted=_utc(raw.get("ReplicationTaskStartDate")),
+        **_shared(raw, stats),
+    )
+
+
+def replication_of(raw: Mapping[str, Any], *, settings: str = "") -> Facts:
+    """A serverless `Replication`; its settings stand in its config."""
+    stats: Mapping[str, Any] = raw.get("ReplicationStats") or {}
+    shared = _shared(raw, stats)
+    stops = [moment for moment in (shared["stopped"], _utc(raw.get("ReplicationLastStopTime"))) if moment]
+    shared["stopped"] = max(stops, default=None)
+    begins = _utc(raw.get("CdcStartTime"))
+    if begins is not None and not shared["start_position"]:
+        shared["start_position"] = f"{begins:%Y-%m-%dT%H:%M:%S}"
+    return Facts(
+        arn=raw["ReplicationConfigArn"],
+        name=raw["ReplicationConfigIdentifier"],
+        migration=Migration(raw["ReplicationType"]),
+        status=raw.get("Status", "").lower(),
+        serverless=True,
+        last_failure=" ".join(raw.get("FailureMessages") or []),
+        stop_reason=raw.get("StopReason") or "",
+        deprovisions=_utc(raw.get("ReplicationDeprovisionTime")),
+        preparation=_preparation(settings),
+        **shared,
+    )
+
+
+def _shared(raw: Mapping[str, Any], stats: Mapping[str, Any]) -> dict[str, Any]:
+    checkpoint = raw.get("RecoveryCheckpoint") or ""
+    return {
+        "checkpoint": checkpoint,
+        "start_position": raw.get("CdcStartPosition") or "",
+        # `ReplicationTaskStartDate` only tells that a start was accepted; these tell that it got past it.
+        "has_run": bool(
+            stats.get("FreshStartDate") or stats.get("StartDate") or stats.get("TablesLoaded") or checkpoint
+        ),
+        "errored": int(stats.get("TablesErrored") or 0),
+        "started": _utc(stats.get("StartDate")),
+        "stopped": _utc(stats.get("StopDate")),
+    }
+
+
+def table_of(raw: Mapping[str, Any]) -> Table:
+    """One row of the table statistics."""
+    return Table(
+        schema=raw.get("SchemaName", ""),
+        name=raw.get("TableName", ""),
+        state=raw.get("TableState", ""),
+        rows=int(raw.get("FullLoadRows") or 0),
+        changes=sum(int(raw.get(name) or 0) for name in ("Inserts", "Deletes", "Updates", "Ddls")),
+        load_began=_utc(raw.get("FullLoadStartTime")),
+    )
+
+
+def _preparation(settings: str) -> Preparation:
+    try:
+        wanted = (json.loads(settings or "{}").get("FullLoadSettings") or {}).get("TargetTablePrepMode")
+        return Preparation(wanted or Preparation.DROP_AND_CREATE)
+    except (ValueError, AttributeError):
+        # DMS's own default, and the one that asks for permission.
+        return Preparation.DROP_AND_CREATE
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    # botocore gives local time with the noise of a float; what is kept and compared are whole milliseconds in UTC.
+    if moment is None:
+        return None
+    utc = moment.astimezone(UTC)
+    return utc.replace(microsecond=0) + timedelta(milliseconds=round(utc.microsecond / 1000))

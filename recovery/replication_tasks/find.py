@@ -1,0 +1,120 @@
+"""Finding the replications that need something, with what the ledger knows of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from recovery.cases import Case, State, case_key
+from recovery.errors import BadInput, Refused
+from recovery.replication_tasks.memory import Memory
+from recovery.replication_tasks.models import FAILED, PATH, RUNNING, Facts
+from recovery.replication_tasks.policy import asks_for_tags, matches
+from recovery.replication_tasks.verdicts import Escalate
+from recovery.replication_tasks.work import Batch, Item, Work
+
+OPEN = frozenset({State.SENT, State.BACKOFF, State.ESCALATED})
+"""States of a case whose incident is not over."""
+_DAMAGE = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
+"""What reading a damaged case of the ledger raises."""
+
+
+def find(work: Work) -> Batch:
+    """The replications that failed or are being watched, within the request's scope, and not seen in this run yet.
+
+    One whose case in the ledger is damaged keeps the reason in `failure`, and is left alone.
+
+    Raises:
+        Transient, Refused: DMS or the ledger could not be asked at all.
+    """
+    began = work.seconds
+    everything = [*work.dms.tasks(), *work.dms.replications()]
+    # Counted back from now: the clock agrees with AWS only once AWS has answered.
+    asked = work.now() - timedelta(seconds=work.seconds - began)
+    if work.dms.unreadable:
+        names = ", ".join(sorted(set(work.dms.unreadable)))
+        work.problems.append(f"replications that could not be understood, and were left alone: {names}")
+        work.dms.unreadable.clear()
+    items = _with_cases(work, [facts for facts in everything if facts.arn not in work.seen])
+    wanted = [item for item in items if item.failure is not None or has_failed(item.facts) or _is_open(item)]
+    _read_tags(work, wanted)
+    within = []
+    for item in wanted:
+        item.asked = asked
+        if matches(item.facts, work.request.tasks):
+            within.append(item)
+        elif has_failed(item.facts):
+            work.outside[item.facts.arn] = item.facts.name
+    room = work.request.limit - len(work.seen)
+    if len(within) > room:
+        work.warnings.append(f"{len(within) - room} more replications than `limit` were not looked at in this run")
+    batch = Batch(within[: max(0, room)])
+    work.seen.update(item.facts.arn for item in batch.items)
+    return batch
+
+
+def has_failed(facts: Facts) -> bool:
+    """Whether something is wrong with it, by what the list of replications tells. (DMS may give no failure text.)"""
+    return bool(facts.failure) or facts.status in {FAILED, "failed-move"} or _has_errors(facts)
+
+
+def _has_errors(facts: Facts) -> bool:
+    return facts.status == RUNNING and facts.errored > 0
+
+
+def _is_open(item: Item) -> bool:
+    return item.case is not None and item.case.state in OPEN
+
+
+def _with_cases(work: Work, found: Sequence[Facts]) -> list[Item]:
+    """The replications with their cases; one whose case cannot be read is set aside with what to do about it."""
+    cases, damaged = _read_cases(work, [facts.arn for facts in found])
+    items = []
+    for facts in found:
+        case = cases.get(facts.arn)
+        item = Item(facts, case)
+        try:
+            item.memory = Memory.from_json(case.detail) if case else Memory()
+        except ValueError as error:
+            damaged[facts.arn] = str(error)
+        if facts.arn in damaged:
+            _set_aside(work, item, damaged[facts.arn])
+        items.append(item)
+    return items
+
+
+def _read_cases(work: Work, arns: Sequence[str]) -> tuple[dict[str, Case], dict[str, str]]:
+    """Cases by ARN, and what is wrong with those that cannot be read: one damaged case must not hide the others."""
+    try:
+        return work.ledger.read_cases(PATH, arns), {}
+    except _DAMAGE as error:
+        if len(arns) == 1:
+            return {}, {arns[0]: type(error).__name__}
+    middle = len(arns) // 2
+    (cases, damaged), (more_cases, more_damaged) = _read_cases(work, arns[:middle]), _read_cases(work, arns[middle:])
+    return cases | more_cases, damaged | more_damaged
+
+
+def _set_aside(work: Work, item: Item, damage: str) -> None:
+    item.case = None  # and nothing is ever written over it: without a case, a write must find none
+    item.failure = BadInput(f"the ledger's case of it is damaged ({damage})")
+    item.decision = Escalate(
+        rule="damaged-case",
+        reason="what was done about it before is not known, so nothing is done",
+        next_step=f"look at it in DMS, then delete the item with pk {case_key(PATH, item.facts.arn)!r} and sk 'case'"
+        f" from the table {work.ledger.table!r}: the next run begins anew with it, and its restarts count anew",
+    )
+
+
+def _read_tags(work: Work, items: list[Item]) -> None:
+    if not items or not asks_for_tags([*work.request.tasks, *work.policy.allow_reload]):
+        return
+    try:
+        tags = work.dms.tags(item.facts.arn for item in items)
+    except Refused as refusal:
+        # Without tags nothing is meant by a tag: nothing is touched that should not be.
+        work.problems.append(f"tags could not be read, so no replication is chosen by tag: {refusal}")
+        return
+    for item in items:
+        item.facts = replace(item.facts, tags=tags.get(item.facts.arn, frozenset()))
