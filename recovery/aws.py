@@ -35,7 +35,9 @@ from recovery.errors import Conflict, OutcomeUnknown, Refused, RepriseError, Tra
 from recovery.failures.masks import mask
 
 THREADS = 16
-"""Calls under way at once in one process, and the size of each client's connection pool."""
+"""Calls under way at once in one run, unless its path says otherwise."""
+CONNECTIONS = 32
+"""The size of each client's connection pool: the most calls under way at once."""
 
 # botocore's own lists leave some of these out, although all of them pass by themselves (measured with botocore 1.44.5).
 # ServiceUnavailable is not one of them: it is a 503 that leaves open whether the work was done.
@@ -101,7 +103,7 @@ the check takes a fifth of the time of a call. AWS itself refuses what is wrong 
 
 
 def client_config(
-    *, repeat: bool = True, threads: int = THREADS, read_timeout: float = 30.0, check: bool = True
+    *, repeat: bool = True, threads: int = CONNECTIONS, read_timeout: float = 30.0, check: bool = True
 ) -> Config:
     """The settings of every client: pinned retry mode, bounded waits (seconds), a pool as large as the threads.
 

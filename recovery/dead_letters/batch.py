@@ -105,13 +105,17 @@ class Item:
 
 
 class Batch:
-    """The letters of one round, all of one queue."""
+    """The letters of one round, all of one queue.
+
+    SQS may hand out a letter twice. Then the later receipt counts, and the letter is one.
+    """
 
     def __init__(self, queue: Queue, policy: DeadLetterPolicy, letters: Sequence[Letter]) -> None:
         self.queue = queue
         self.policy = policy
-        self.items = [Item(letter) for letter in letters]
+        self.items = [Item(letter) for letter in {letter.message_id: letter for letter in letters}.values()]
         self.flights: list[Flight] = []
+        self._by_id = {item.letter.message_id: item for item in self.items}
 
     def __len__(self) -> int:
         return len(self.items)
@@ -172,8 +176,7 @@ class Batch:
 
     def aboard(self, flight: Flight) -> list[Item]:
         """The items that a flight speaks of."""
-        ids = {passenger.message_id for passenger in flight.passengers}
-        return [item for item in self.items if item.letter.message_id in ids]
+        return [self._by_id[passenger.message_id] for passenger in flight.passengers]
 
     def keep_to_leases(self, items: Sequence[Item], now: datetime) -> None:
         """Nothing more is done on letters that another run may hold soon; what was done stands in the ledger."""

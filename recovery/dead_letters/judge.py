@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -9,8 +10,9 @@ from pathlib import Path
 
 from recovery.cases import Case
 from recovery.dead_letters.batch import Batch
+from recovery.dead_letters.flights import Open
 from recovery.dead_letters.gateway import name_of
-from recovery.dead_letters.letters import BATCH, Letter, Queue, content_hash, identity, size
+from recovery.dead_letters.letters import BATCH, BATCH_BYTES, Letter, Queue, content_hash, identity, size
 from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.dead_letters.rules import Known, decide
 from recovery.dead_letters.verdicts import Heal, Hide, Leave
@@ -31,11 +33,12 @@ from recovery.failures import (
     violates_schema,
 )
 from recovery.failures.schemas import check_schema
+from recovery.ledger import READ_BATCH
 
 ROUND = 1000
 """Letters in one round: one task run each for receiving, diagnosing, deciding, acting, recording and removing."""
 ROUND_BYTES = 64 * 1024 * 1024
-"""Bytes of bodies that a round takes up, so that memory is bounded for letters of any size."""
+"""Bytes of letters that a round takes up, so that memory is bounded for letters of any size."""
 POLL_SECONDS = 1
 """Long polling asks all of SQS's servers; a short poll may come back empty from a queue that is not."""
 EMPTY_POLLS = 5
@@ -55,7 +58,8 @@ def receive(work: Work, queue: Queue, policy: DeadLetterPolicy) -> Batch:
     visible = max(0, queue.visible - work.taken_of[queue.name])
     while len(letters) < min(ROUND, work.room) and taken < ROUND_BYTES and not work.time_is_up:
         wanted = min(ROUND, work.room) - len(letters)
-        polls = max(1, min(work.threads, -(-wanted // BATCH), -(-visible // BATCH)))
+        affordable = (ROUND_BYTES - taken) // (BATCH * work.largest.get(queue.name, BATCH_BYTES))
+        polls = max(1, min(work.threads, -(-wanted // BATCH), -(-visible // BATCH), affordable))
         asked = [BATCH] * (polls - 1) + [wanted - BATCH * (polls - 1)]
         wait = POLL_SECONDS if visible else 0  # nothing is expected: an empty poll and SQS's count then end the drain
         answers = work.each(partial(_poll, work, queue, wait), asked)
@@ -64,7 +68,10 @@ def receive(work: Work, queue: Queue, policy: DeadLetterPolicy) -> Batch:
         if failed and not got and not letters:
             raise failed[0]
         letters += got
-        taken += sum(map(size, got))
+        sizes = [size(letter) for letter in got]
+        taken += sum(sizes)
+        if sizes:
+            work.largest[queue.name] = max(1, *sizes, work.largest.get(queue.name, 0))
         visible = max(0, visible - len(got))
         if failed or (letters and not got):
             break
@@ -96,16 +103,25 @@ def look_up(work: Work, batch: Batch) -> None:
         item.key = identity(item.letter, policy.identity_attribute, policy.identity_body_path)
         item.content = content_hash(item.letter)
     keys = list(dict.fromkeys(item.key for item in batch.items))
-    parts = [keys[start : start + 100] for start in range(0, len(keys), 100)]
+    parts = [keys[start : start + READ_BATCH] for start in range(0, len(keys), READ_BATCH)]
     cases: dict[str, Case] = {}
-    for found in work.each(lambda part: work.ledger.read_cases(PATH, part), parts):
-        cases.update(found)
-    opened = work.flights.open_of(batch.queue)
+    opened: Open | None = None
+    for found in work.each(partial(_read, work, batch.queue), [None, *parts]):
+        if isinstance(found, Open):
+            opened = found
+        else:
+            cases.update(found)
+    assert opened is not None
     for item in batch.items:
         item.history = cases.get(item.key)
         item.unconfirmed = opened.about(item.letter, item.content)
         if item.history is not None and item.unconfirmed is not None and not item.unconfirmed.same_letter:
             item.unconfirmed = None  # a letter with a case of its own needs nobody else's
+
+
+def _read(work: Work, queue: Queue, keys: Sequence[str] | None) -> Mapping[str, Case] | Open:
+    """Cases by key, or what is open of the queue's flights: both are read at once."""
+    return work.flights.open_of(queue) if keys is None else work.ledger.read_cases(PATH, keys)
 
 
 def diagnose_letters(work: Work, batch: Batch) -> None:

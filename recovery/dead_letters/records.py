@@ -32,16 +32,28 @@ def cases(item: Item, batch: Batch, now: datetime, archive_keep: timedelta) -> I
         return
     if isinstance(verdict, Heal) and item.new_id:
         key = new_key(item)
-        sent = _case(item, batch, key, State.SENT, now + verdict.delay, now + KEEP_SENT)
-        yield _with(
-            sent, attempts=verdict.attempt, tries=verdict.tries, reason=verdict.reason, detail=_history(item, key)
+        yield _case(
+            item,
+            batch,
+            key,
+            State.SENT,
+            now + verdict.delay,
+            now + KEEP_SENT,
+            attempts=verdict.attempt,
+            tries=verdict.tries,
+            reason=verdict.reason,
+            detail=_history(item, key),
         )
         if item.history is not None and key != item.key:
-            yield _with(item.history, state=State.SUPERSEDED, changed=now, detail={"next": key})
+            yield replace(item.history, state=State.SUPERSEDED, changed=now, detail={"next": key})
     elif isinstance(verdict, Hide):
-        waiting = _case(item, batch, item.key, State.BACKOFF, now, now + KEEP_SENT)
-        yield _with(
-            waiting,
+        yield _case(
+            item,
+            batch,
+            item.key,
+            State.BACKOFF,
+            now,
+            now + KEEP_SENT,
             attempts=verdict.attempt - 1,
             due=verdict.due,
             reason=verdict.reason,
@@ -49,7 +61,6 @@ def cases(item: Item, batch: Batch, now: datetime, archive_keep: timedelta) -> I
         )
     elif isinstance(verdict, Archive | Alert) and item.pointer is not None:
         # A business id may stand on many letters, but each archived letter needs a case of its own.
-        archived = _case(item, batch, item.letter.message_id, verdict.state, now, now + archive_keep)
         detail = {
             **_history(item, item.letter.message_id),
             "archive": item.pointer.as_json(),
@@ -60,11 +71,21 @@ def cases(item: Item, batch: Batch, now: datetime, archive_keep: timedelta) -> I
             "error": item.error,
             "step": verdict.next_step,
         }
-        yield _with(archived, attempts=_attempts(item), reason=verdict.reason, detail=detail)
+        yield _case(
+            item,
+            batch,
+            item.letter.message_id,
+            verdict.state,
+            now,
+            now + archive_keep,
+            attempts=_attempts(item),
+            reason=verdict.reason,
+            detail=detail,
+        )
         if item.history is not None and item.key != item.letter.message_id:
-            yield _with(item.history, state=State.SUPERSEDED, changed=now, detail={"next": item.letter.message_id})
+            yield replace(item.history, state=State.SUPERSEDED, changed=now, detail={"next": item.letter.message_id})
     elif isinstance(verdict, Leave) and item.history is not None and item.history.state is State.SENT:
-        yield _with(item.history, state=State.BACK, changed=now)
+        yield replace(item.history, state=State.BACK, changed=now)
 
 
 def write(case: Case) -> Write:
@@ -196,7 +217,7 @@ def entry(item: Item, batch: Batch) -> Entry:
     )
 
 
-def _case(item: Item, batch: Batch, key: str, state: State, changed: datetime, expires: datetime) -> Case:
+def _case(item: Item, batch: Batch, key: str, state: State, changed: datetime, expires: datetime, **more: Any) -> Case:
     history = item.history
     return Case(
         path=PATH,
@@ -209,11 +230,8 @@ def _case(item: Item, batch: Batch, key: str, state: State, changed: datetime, e
         first_seen=history.first_seen if history else min(changed, item.letter.first_received_at),
         changed=changed,
         expires=expires,
+        **more,
     )
-
-
-def _with(case: Case, **changes: Any) -> Case:
-    return replace(case, **changes)
 
 
 def _kind(item: Item) -> str:

@@ -21,6 +21,7 @@ from recovery.dead_letters.rules import LEASE_MARGIN
 from recovery.dead_letters.verdicts import Heal, Hide, Leave
 from recovery.dead_letters.work import PATH, Work
 from recovery.errors import OutcomeUnknown, Refused, RepriseError, Transient
+from recovery.ledger import WRITE_BATCH
 from recovery.ledger import Item as Write
 
 _LOOKS = 5  # a publish takes well under a second; after these seconds its sender is taken for dead
@@ -57,7 +58,9 @@ def record_cases(work: Work, batch: Batch) -> None:
     now = work.now()
     cases = [case for item in batch.items for case in records.cases(item, batch, now, work.archive_keep)]
     writes = [records.write(case) for case in cases]
-    work.each(work.ledger.write_items, [writes[start : start + 25] for start in range(0, len(writes), 25)])
+    work.each(
+        work.ledger.write_items, [writes[start : start + WRITE_BATCH] for start in range(0, len(writes), WRITE_BATCH)]
+    )
     confirmations: list[Write] = []
     under_way = []
     for flight in batch.flights:
@@ -200,7 +203,9 @@ def _close_flights(work: Work, batch: Batch) -> None:
         latest = max((item.verdict.delay for item in aboard if isinstance(item.verdict, Heal)), default=timedelta(0))
         writes += work.flights.closing(flight, keys, work.now() + latest, settle)
         closed.append(flight)
-    work.ledger.write_items(writes)
+    work.each(
+        work.ledger.write_items, [writes[start : start + WRITE_BATCH] for start in range(0, len(writes), WRITE_BATCH)]
+    )
     batch.flights = [flight for flight in batch.flights if flight not in closed]
 
 
