@@ -14,7 +14,8 @@ from prefect import runtime, task
 from blocks.connection import Connection
 from blocks.estate import connect
 from recovery.appflow_runs import act, look, records, run, twins
-from recovery.appflow_runs.gateway import AppFlowGateway, Summary
+from recovery.appflow_runs.answers import Summary
+from recovery.appflow_runs.gateway import AppFlowGateway
 from recovery.appflow_runs.policy import AppFlowRequest
 from recovery.appflow_runs.work import Batch, Item, Work
 from recovery.pacing import Pace

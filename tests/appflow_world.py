@@ -324,6 +324,7 @@ def _simulated(run: Run) -> SimulatedRun:
             failed_records=run.failed_records or 0,
             bytes_written=run.bytes_written,
             tells_bytes=run.bytes_written is not None,
+            tells_records=run.records is not None,
         ),
         started=run.started,
         ends=run.updated,

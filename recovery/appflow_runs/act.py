@@ -1,8 +1,8 @@
 """Second half of a run: carry the verdicts out.
 
-An attempt is written down before it is made, under a condition that only one worker meets; the flow's records are read
-once more; then come the calls, which carry the attempt's token or name, so that repeating them starts nothing twice;
-then what came of it is written down. Whoever finds an attempt that was begun and not finished makes it again.
+An attempt is written down before it is made, under a condition that only one worker meets; the flow and its records
+are read once more; then come the calls, which carry the attempt's token or name, so that repeating them starts nothing
+twice; then what came of it is written down. Whoever finds an attempt that was begun and not finished makes it again.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from recovery.appflow_runs.causes import diagnosed
+from recovery.appflow_runs.advice import refused, unblock
+from recovery.appflow_runs.causes import diagnosed, refusal_of
 from recovery.appflow_runs.look import rules_of, verdict_on
+from recovery.appflow_runs.memory import Memory
 from recovery.appflow_runs.models import Attempt, History, Means
+from recovery.appflow_runs.policy import matches
 from recovery.appflow_runs.records import save
-from recovery.appflow_runs.rules import LOOK_AGAIN
-from recovery.appflow_runs.verdicts import Leave, Reactivate, Rerun, RunTwin, Wait
+from recovery.appflow_runs.rules import APPEARS_WITHIN, LOOK_AGAIN
+from recovery.appflow_runs.verdicts import Escalate, Leave, Reactivate, Rerun, RunTwin, Wait
 from recovery.appflow_runs.work import Batch, Item, Work
 from recovery.cases import State
 from recovery.errors import BadInput, Conflict, Refused, RepriseError
@@ -59,47 +62,65 @@ def _carry_out(work: Work, item: Item, verdict: Rerun | RunTwin | Reactivate) ->
             save(work, item, before, State.BACKOFF)
         return
     try:
-        run = _call(work, item, verdict)
-    except Conflict:
+        if isinstance(verdict, RunTwin):
+            assert item.described is not None
+            work.appflow.create_twin(verdict, item.described, work.ledger.table)
+        run = work.appflow.start(verdict.twin if isinstance(verdict, RunTwin) else item.name, verdict.client_token)
+    except Conflict as conflict:
+        if work.now() - attempt.claimed >= APPEARS_WITHIN:
+            # What is in the way is in no record, and has been for too long: a person must look.
+            _refused(work, item, attempt, before, conflict)
+            return
         if isinstance(verdict, RunTwin):
             item.verdict = Wait("T1", "its temporary twin is running", work.now() + LOOK_AGAIN)
             return
+        # The run that is under way may be the one that an earlier sending of this very call has started, so the
+        # attempt stays written down, and counts once a newer run is in the records.
         item.verdict = Leave("R2", "a run was under way when this one should start")
-        save(work, item, before, State.BACKOFF)
         return
-    except (Refused, BadInput):
-        # Nothing was started, and the same call will be refused again: the attempt does not count.
-        if not isinstance(verdict, RunTwin) or work.appflow.delete_twin(verdict.twin):
-            save(work, item, before, State.BACKOFF)
-        raise
+    except (Refused, BadInput) as error:
+        made = isinstance(verdict, RunTwin) and error.operation != "appflow:CreateFlow"
+        _refused(work, item, attempt if begun or made else None, before, error)
+        return
     item.done = True
-    save(work, item, replace(before, history=_with(before.history, replace(attempt, run=run))), State.SENT)
+    started = ACTIVATED if isinstance(verdict, Reactivate) else run
+    save(work, item, replace(before, history=_with(before.history, replace(attempt, run=started))), State.SENT)
 
 
-def _call(work: Work, item: Item, verdict: Rerun | RunTwin | Reactivate) -> str:
-    if isinstance(verdict, RunTwin):
-        assert item.described is not None
-        work.appflow.create_twin(verdict, item.described, work.ledger.table)
-        return work.appflow.start(verdict.twin, verdict.client_token)
-    run = work.appflow.start(item.name, verdict.client_token)
-    return run if isinstance(verdict, Rerun) else ACTIVATED
+def _refused(work: Work, item: Item, attempt: Attempt | None, before: Memory, error: RepriseError) -> None:
+    """Nothing was started by this call: a person is told, and it is not made again at every run.
+
+    The attempt does not count, unless an earlier call of it may have done something (`attempt`): a twin that was made,
+    or a start whose answer was not read. That one stays written down, to be made again or to be cleared away.
+    """
+    assert item.facts is not None
+    refusal = refusal_of(error, item.facts.runs[0].id, work.now())
+    item.verdict = Escalate("C6", refused(refusal), unblock(item.facts.flow))
+    history = before.history if attempt is None else _with(before.history, replace(attempt, lease_ends=work.now()))
+    save(work, item, replace(before, history=replace(history, refusal=refusal)), State.ESCALATED)
 
 
 def _still_stands(work: Work, item: Item, verdict: Rerun | RunTwin | Reactivate, history: History) -> bool:
-    """Whether the verdict is the same by the flow's records of this moment."""
+    """Whether the verdict is the same by what AppFlow tells of the flow and its runs at this moment."""
     assert item.facts is not None
-    facts = replace(item.facts, runs=work.appflow.runs(item.name))
-    if facts.runs == item.facts.runs:
+    item.described = work.appflow.flow(item.name)
+    if item.described is None:
+        item.verdict = Leave("S2", "the flow was removed a moment ago")
+        return False
+    flow = item.described.flow
+    if not matches(flow.name, flow.tags, work.request.flows):
+        item.verdict = Leave("S2", "the flow was taken out of the request a moment ago")
+        return False
+    facts = replace(item.facts, flow=flow, runs=work.appflow.runs(item.name))
+    if (facts.flow, facts.runs) == (item.facts.flow, item.facts.runs):
         return True
     facts, item.group = diagnosed(facts, history, rules_of(item.policy))
     again = verdict_on(work, item, facts, history)
+    item.facts = facts
     if again == verdict:
         return True
-    item.facts = facts
     # What is new is looked at whole by the next run; here only the attempt is called off.
-    item.verdict = (
-        again if isinstance(again, Leave) else Wait("O2", "its records have just changed", work.now() + LOOK_AGAIN)
-    )
+    item.verdict = again if isinstance(again, Leave) else Wait("O2", "it has changed just now", work.now() + LOOK_AGAIN)
     return False
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import datetime
 
-from recovery.appflow_runs.models import FlowFacts, History, Means, Run, RunStatus
+from recovery.appflow_runs.models import FlowFacts, History, Means, Refusal, Run, RunStatus
+from recovery.errors import RepriseError
 from recovery.failures import Diagnosis, Evidence, Kind, RuleSet, diagnose, fingerprint, normalise
+from recovery.failures.masks import mask
 
 # A quota of AppFlow or of the source (runs a month, records a run, storage) stays used up until a person raises it or
 # frees it; one that is counted by the minute is a throttle like any other.
@@ -25,6 +28,31 @@ def diagnose_run(run: Run, rules: RuleSet) -> tuple[Diagnosis, str]:
     return found, normalise(run.message)
 
 
+def refusal_of(error: RepriseError, failed_run: str, at: datetime) -> Refusal:
+    """What is kept and told of a call that AppFlow refused: its words without their values.
+
+    Args:
+        error: Refused, or BadInput where AppFlow holds something else than expected.
+        failed_run: id of the run that the attempt answered.
+        at: when, aware.
+    """
+    call, words = _call_and_words(error)
+    return Refusal(failed_run, at, call, words)
+
+
+def words_of(error: RepriseError) -> str:
+    """An error as reports and alerts tell it: AWS's own words without their values, ours as they are."""
+    call, words = _call_and_words(error)
+    return f"{call}: {words}" if call else words
+
+
+def _call_and_words(error: RepriseError) -> tuple[str, str]:
+    call = ": ".join(part for part in (error.operation, error.code) if part)
+    if not error.operation:
+        return call, mask(str(error))
+    return call, normalise(str(error).removeprefix(f"{call}: "))
+
+
 def diagnosed(facts: FlowFacts, history: History, rules: RuleSet) -> tuple[FlowFacts, str]:
     """The facts with the diagnosis of the latest failure, be it the flow's own or its twin's, and its group."""
     newest = facts.runs[0] if facts.runs else None
@@ -32,9 +60,10 @@ def diagnosed(facts: FlowFacts, history: History, rules: RuleSet) -> tuple[FlowF
     if newest is None or newest.status is not RunStatus.ERROR:
         return facts, ""
     twin = facts.twin_runs[0] if facts.twin_runs else None
-    if twin is not None and twin.status is RunStatus.ERROR:
+    answered = last is not None and last.means is Means.TWIN and last.failed_run == newest.id
+    if answered and twin is not None and twin.status is RunStatus.ERROR:
         diagnosis, error = diagnose_run(twin, rules)
-    elif last and last.means is Means.TWIN and last.failed_run == newest.id and last.diagnosis is not None:
+    elif answered and last is not None and last.diagnosis is not None:
         diagnosis, error = last.diagnosis, last.error
     else:
         diagnosis, error = diagnose_run(newest, rules)

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from recovery.appflow_runs.models import (
-    TWIN_PREFIX,
-    Destination,
-    Flow,
-    FlowStatus,
-    Run,
-    RunStatus,
-    Schedule,
-    Trigger,
+from recovery.appflow_runs.answers import (
+    Described,
+    Summary,
+    Unread,
+    read_flow,
+    read_run,
+    read_summary,
+    understanding,
 )
+from recovery.appflow_runs.models import TWIN_PREFIX, Run, RunStatus, Trigger
 from recovery.appflow_runs.verdicts import RunTwin
 from recovery.aws import calling
 from recovery.errors import BadInput, Conflict, Refused
@@ -50,40 +47,6 @@ TWIN_ACTIONS = {
 """IAM actions of the methods that only `allow_twin` uses: the optional policy."""
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """One line of the list of flows.
-
-    Attributes:
-        last_status, last_at: of the newest run; "" and None when there is none. They lag a little behind.
-    """
-
-    name: str
-    arn: str
-    trigger: Trigger
-    status: FlowStatus
-    tags: Mapping[str, str] = field(default_factory=dict)
-    last_status: str = ""
-    last_at: datetime | None = None
-
-    @property
-    def stamp(self) -> str:
-        """What tells whether anything ran since."""
-        return f"{self.last_status}|{self.last_at.isoformat() if self.last_at else ''}|{self.status}"
-
-    def as_flow(self) -> Flow:
-        """As much of the flow as the list tells."""
-        return Flow(self.name, self.arn, self.status, self.trigger, tags=self.tags)
-
-
-@dataclass(frozen=True, slots=True)
-class Described:
-    """A flow, and its definition as a twin needs it."""
-
-    flow: Flow
-    definition: Mapping[str, Any] = field(repr=False)
-
-
 class AppFlowGateway:
     """Reads and starts flows; makes and removes twins. Never changes a flow of the user's.
 
@@ -96,29 +59,28 @@ class AppFlowGateway:
         self._client = client
         self._pace = pace or Pace(CALLS_PER_SECOND)
 
-    def list_flows(self) -> list[Summary]:
-        """All flows of the account and region, twins included; 100 to a call."""
+    def list_flows(self) -> tuple[list[Summary], list[Unread]]:
+        """All flows of the account and region, twins included, and those that are not understood; 100 to a call.
+
+        Raises:
+            Transient, Refused: AppFlow could not be asked.
+        """
         found: list[Summary] = []
+        unread: list[Unread] = []
         token: dict[str, str] = {}
         while True:
             self._pace.take()
             with calling("appflow:ListFlows"):
                 answer = self._client.list_flows(maxResults=PAGE, **token)
             for raw in answer.get("flows", []):
-                last: Mapping[str, Any] = raw.get("lastRunExecutionDetails", {})
-                found.append(
-                    Summary(
-                        name=raw["flowName"],
-                        arn=raw["flowArn"],
-                        trigger=Trigger(raw["triggerType"]),
-                        status=FlowStatus(raw["flowStatus"]),
-                        tags=raw.get("tags", {}),
-                        last_status=last.get("mostRecentExecutionStatus", ""),
-                        last_at=_utc(last.get("mostRecentExecutionTime")),
-                    )
-                )
+                name = raw.get("flowName", "")
+                try:
+                    with understanding(name, "appflow:ListFlows"):
+                        found.append(read_summary(raw))
+                except BadInput as problem:
+                    unread.append(Unread(name, raw.get("tags", {}), problem))
             if not answer.get("nextToken"):
-                return found
+                return found, unread
             token = {"nextToken": answer["nextToken"]}
 
     def flow(self, name: str) -> Described | None:
@@ -137,8 +99,8 @@ class AppFlowGateway:
             if refusal.code == "ResourceNotFoundException":
                 return None
             raise
-        with _understanding(name):
-            return Described(_flow(answer), answer)
+        with understanding(name, "appflow:DescribeFlow"):
+            return Described(read_flow(answer), answer)
 
     def runs(self, name: str) -> tuple[Run, ...]:
         """The newest runs, the newest first, back to the last success or to 500 records.
@@ -183,6 +145,7 @@ class AppFlowGateway:
 
         Raises:
             BadInput: a flow of this name stands there that is no twin of this flow.
+            Conflict: it is there, and cannot be seen yet.
             Transient, Refused: it was not made.
         """
         flow = original.flow
@@ -210,8 +173,14 @@ class AppFlowGateway:
                 self._client.create_flow(**request)
         except Conflict:
             there = self.flow(verdict.twin)
-            if there is None or there.flow.tags.get(TWIN_TAG) != as_tag(flow.name):
-                raise BadInput(f"flow {verdict.twin}: expected the twin of {flow.name}, found another flow") from None
+            if there is None:
+                raise  # not to be seen yet: it was made a moment ago, or is being removed
+            if there.flow.tags.get(TWIN_TAG) != as_tag(flow.name):
+                raise BadInput(
+                    f"flow {verdict.twin}: expected the twin of {flow.name}, found another flow",
+                    code="another flow",
+                    operation="appflow:CreateFlow",
+                ) from None
 
     def delete_twin(self, name: str) -> bool:
         """Remove a twin; False when a run of it is under way. One that is gone is a success.
@@ -239,79 +208,12 @@ class AppFlowGateway:
             self._pace.take()
             with calling("appflow:DescribeFlowExecutionRecords"):
                 answer = self._client.describe_flow_execution_records(flowName=name, maxResults=PAGE, **token)
-            with _understanding(name):
-                page = [_run(raw) for raw in answer.get("flowExecutions", [])]
+            with understanding(name, "appflow:DescribeFlowExecutionRecords"):
+                page = [read_run(raw) for raw in answer.get("flowExecutions", [])]
             yield page
             if not answer.get("nextToken"):
                 return
             token = {"nextToken": answer["nextToken"]}
-
-
-@contextmanager
-def _understanding(name: str) -> Iterator[None]:
-    """A status or trigger that AppFlow may add one day is the trouble of that flow, not of all."""
-    try:
-        yield
-    except (KeyError, ValueError) as error:
-        raise BadInput(f"flow {name}: AppFlow's answer is not understood: {error!r}") from None
-
-
-def _flow(raw: Mapping[str, Any]) -> Flow:
-    trigger = raw.get("triggerConfig", {})
-    scheduled = trigger.get("triggerProperties", {}).get("Scheduled")
-    return Flow(
-        name=raw["flowName"],
-        arn=raw["flowArn"],
-        status=FlowStatus(raw["flowStatus"]),
-        trigger=Trigger(trigger["triggerType"]),
-        status_message=raw.get("flowStatusMessage", ""),
-        schedule=_schedule(scheduled) if scheduled else None,
-        source=raw.get("sourceFlowConfig", {}).get("connectorType", ""),
-        destinations=tuple(_destination(item) for item in raw.get("destinationFlowConfigList", [])),
-        tags=raw.get("tags", {}),
-    )
-
-
-def _schedule(raw: Mapping[str, Any]) -> Schedule:
-    return Schedule(
-        expression=raw["scheduleExpression"],
-        incremental=raw.get("dataPullMode") != "Complete",
-        starts=_utc(raw.get("scheduleStartTime")),
-        ends=_utc(raw.get("scheduleEndTime")),
-        offset=timedelta(seconds=raw.get("scheduleOffset", 0)),
-        threshold=raw.get("flowErrorDeactivationThreshold"),
-    )
-
-
-def _destination(raw: Mapping[str, Any]) -> Destination:
-    properties: Mapping[str, Any] = next(iter(raw.get("destinationConnectorProperties", {}).values()), {})
-    return Destination(raw["connectorType"], properties.get("writeOperationType", ""))
-
-
-def _run(raw: Mapping[str, Any]) -> Run:
-    result: Mapping[str, Any] = raw.get("executionResult", {})
-    error: Mapping[str, Any] = result.get("errorInfo", {})
-    started = _utc(raw.get("startedAt")) or datetime.fromtimestamp(0, UTC)
-    return Run(
-        id=raw["executionId"],
-        status=RunStatus(raw["executionStatus"]),
-        started=started,
-        updated=_utc(raw.get("lastUpdatedAt")) or started,
-        message=error.get("executionMessage", ""),
-        records=result.get("recordsProcessed"),
-        failed_records=error.get("putFailuresCount"),
-        bytes_written=result.get("bytesWritten"),
-        pull_start=_utc(raw.get("dataPullStartTime")),
-        pull_end=_utc(raw.get("dataPullEndTime")),
-    )
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    # botocore gives local time with the noise of a float; what is kept and compared are whole milliseconds in UTC.
-    if moment is None:
-        return None
-    utc = moment.astimezone(UTC)
-    return utc.replace(microsecond=0) + timedelta(milliseconds=round(utc.microsecond / 1000))
 
 
 def plain(text: str) -> str:

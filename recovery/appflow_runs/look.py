@@ -8,9 +8,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from recovery.appflow_runs.answers import Summary
 from recovery.appflow_runs.causes import diagnosed
 from recovery.appflow_runs.deactivation import approaching
-from recovery.appflow_runs.gateway import Summary
 from recovery.appflow_runs.memory import Memory, up_to_date
 from recovery.appflow_runs.models import (
     PATH,
@@ -54,11 +54,15 @@ def find_flows(work: Work) -> tuple[list[Item], list[Summary]]:
     request = work.request
     if not request.flows:
         return [], []
-    listed = work.appflow.list_flows()
+    listed, unread = work.appflow.list_flows()
     twins = [summary for summary in listed if summary.name.startswith(TWIN_PREFIX)]
     users = [summary for summary in listed if not summary.name.startswith(TWIN_PREFIX)]
     meant = [summary for summary in users if matches(summary.name, summary.tags, request.flows)]
     there = {summary.name for summary in users}
+    for line in unread:
+        there.add(line.name)
+        if line.name.startswith(TWIN_PREFIX) or matches(line.name, line.tags, request.flows):
+            work.fail(str(line.problem))
     for pattern in request.flows:
         if is_name(pattern) and pattern not in there:
             work.fail(f"flow {pattern}: there is no flow of this name in this account and region")
@@ -136,6 +140,8 @@ def is_quiet(work: Work, item: Item) -> bool:
         return False
     if item.twin_runs is not None or item.memory.summary != stamp(item) or item.memory.read_at is None:
         return False
+    if item.memory.history.refusal is not None:
+        return False  # it is tried again after a while
     return item.summary.last_at is None or item.memory.read_at - item.summary.last_at >= LAG
 
 
@@ -192,6 +198,7 @@ def verdict_on(work: Work, item: Item, facts: FlowFacts, history: History) -> Ve
     policy = item.policy
     if work.request.cause_is_mended:
         facts, policy = _mended(facts, history, policy)
+        history = replace(history, refusal=None)
     return decide(facts, history, policy, work.now())
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from recovery.appflow_runs.coverage import Coverage, Window
-from recovery.appflow_runs.models import Attempt, FlowFacts, History, Means, Run, RunStatus
+from recovery.appflow_runs.models import Attempt, FlowFacts, History, Means, Refusal, Run, RunStatus
 from recovery.appflow_runs.policy import AppFlowPolicy
 from recovery.cases import EPOCH
 from recovery.failures.models import Diagnosis, Kind
@@ -53,6 +53,7 @@ class Memory:
             "summary": self.summary,
             "read": _stamp(self.read_at),
             "seconds": self.seconds_to_recover,
+            "refusal": _refusal_json(self.history.refusal),
         }
 
     @classmethod
@@ -64,6 +65,7 @@ class Memory:
                 attempts=tuple(_attempt(item) for item in raw.get("attempts", ())),
                 began=_time(raw.get("began")),
                 recovered=_time(raw.get("recovered")),
+                refusal=_refusal(raw.get("refusal")),
             ),
             coverage=Coverage(
                 Window(_moment(asked[0]), _moment(asked[1])) if asked else None,
@@ -86,6 +88,8 @@ def up_to_date(history: History, facts: FlowFacts, policy: AppFlowPolicy) -> tup
     comes back uses the same budget.
     """
     history = _with_twin(history, facts)
+    if history.refusal is not None and not (facts.runs and facts.runs[0].id == history.refusal.failed_run):
+        history = replace(history, refusal=None)
     solved = _solved(history, facts, policy)
     failures = [run for run in facts.runs if _is_failure(run, policy) and (solved is None or run.updated > solved)]
     going_on = history.began is not None and (solved is None or solved < history.began)
@@ -99,7 +103,7 @@ def up_to_date(history: History, facts: FlowFacts, policy: AppFlowPolicy) -> tup
     first = min(failures, key=lambda run: run.updated)
     before = solved or history.recovered
     soon = before is not None and first.updated - before < policy.settle
-    return History(history.attempts if soon else (), first.updated, None), seconds
+    return History(history.attempts if soon else (), first.updated, None, history.refusal), seconds
 
 
 def _with_twin(history: History, facts: FlowFacts) -> History:
@@ -108,7 +112,7 @@ def _with_twin(history: History, facts: FlowFacts) -> History:
     if last is None or last.means is not Means.TWIN or last.outcome or not facts.twin_runs:
         return history
     run = facts.twin_runs[0]
-    if run.is_under_way:
+    if any(one.is_under_way for one in facts.twin_runs):
         return history
     failed = run.status is RunStatus.ERROR
     ended = replace(
@@ -124,10 +128,18 @@ def _with_twin(history: History, facts: FlowFacts) -> History:
 
 
 def _solved(history: History, facts: FlowFacts, policy: AppFlowPolicy) -> datetime | None:
-    """When the latest success ended, by the flow itself or by a twin."""
+    """When the latest success ended, by the flow itself or by a twin.
+
+    A twin that was at work while the flow failed once more has not pulled what that later run was to pull.
+    """
+    failed = [run.updated for run in facts.runs if _is_failure(run, policy)]
     times = [run.updated for run in facts.runs if run.status is RunStatus.SUCCESSFUL and not _is_failure(run, policy)]
     times += [
-        attempt.ended for attempt in history.attempts if attempt.outcome == RunStatus.SUCCESSFUL and attempt.ended
+        attempt.ended
+        for attempt in history.attempts
+        if attempt.outcome == RunStatus.SUCCESSFUL
+        and attempt.ended
+        and not any(attempt.claimed < moment <= attempt.ended for moment in failed)
     ]
     return max(times, default=None)
 
@@ -168,6 +180,14 @@ def _attempt(raw: Mapping[str, Any]) -> Attempt:
         error=str(raw["error"]),
         diagnosis=_diagnosis(raw["diagnosis"]),
     )
+
+
+def _refusal_json(refusal: Refusal | None) -> list[Any] | None:
+    return None if refusal is None else [refusal.failed_run, _stamp(refusal.at), refusal.call, refusal.words]
+
+
+def _refusal(raw: list[Any] | None) -> Refusal | None:
+    return None if raw is None else Refusal(str(raw[0]), _moment(raw[1]), str(raw[2]), str(raw[3]))
 
 
 def _diagnosis_json(diagnosis: Diagnosis | None) -> list[Any] | None:

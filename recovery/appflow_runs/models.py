@@ -50,6 +50,7 @@ class RunStatus(StrEnum):
     CANCELED = "Canceled"
 
 
+_ENDED = frozenset({RunStatus.SUCCESSFUL.value, RunStatus.ERROR.value, RunStatus.CANCELED.value})
 _KEYED_OPERATIONS = frozenset({"UPSERT", "UPDATE", "DELETE"})
 # S3 and Upsolver get objects in a folder of each run's own; Customer Profiles merges by key.
 _NEVER_INSERT = frozenset({"S3", "Upsolver", "CustomerProfiles"})
@@ -154,8 +155,13 @@ class Run:
 
     @property
     def wrote(self) -> bool:
-        """Whether it may have written records. Where the bytes are not told, processed records count as written."""
-        return bool(self.records) if self.bytes_written is None else self.bytes_written > 0
+        """Whether it may have written records.
+
+        Where the bytes are not told, processed records count as written; where nothing is told, nobody knows.
+        """
+        if self.bytes_written is not None:
+            return self.bytes_written > 0
+        return self.records is None or self.records > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +206,11 @@ class FlowFacts:
     def switched_off(self) -> bool:
         """Whether AppFlow switched the flow off, as opposed to a person.
 
-        AppFlow leaves a status message, or the failures in a row reach the threshold; StopFlow leaves neither.
+        AppFlow leaves a status message, or the failures in a row reach the threshold; StopFlow leaves neither. An
+        on-demand flow has nothing to switch off: StartFlow would run it.
         """
+        if self.flow.trigger is Trigger.ON_DEMAND:
+            return False
         if self.flow.status is FlowStatus.ERRORED:
             return True
         if self.flow.status is not FlowStatus.SUSPENDED:
@@ -247,6 +256,23 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """AppFlow said no to the call of an attempt, so nothing was started and the attempt does not count.
+
+    Attributes:
+        failed_run: id of the run that the attempt answered.
+        at: when.
+        call: "appflow:StartFlow: AccessDeniedException", for one alert on all that is refused alike.
+        words: what AppFlow said, normalised.
+    """
+
+    failed_run: str
+    at: datetime
+    call: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """What the ledger remembers of a flow.
 
@@ -254,11 +280,13 @@ class History:
         attempts: made in this incident, the oldest first; and in the one before, if it came back soon.
         began: end of the first failure of the incident under way; None when there is none.
         recovered: when the flow last succeeded after a failure.
+        refusal: of the attempt that the newest failure calls for; None when none was refused.
     """
 
     attempts: tuple[Attempt, ...] = ()
     began: datetime | None = None
     recovered: datetime | None = None
+    refusal: Refusal | None = None
 
     @property
     def last(self) -> Attempt | None:
@@ -267,8 +295,14 @@ class History:
 
     @property
     def twin_wrote(self) -> bool:
-        """Whether a twin of the incident under way may have written records; those that it processed count."""
+        """Whether a twin of the incident under way may have written records.
+
+        Those that it processed count; where AppFlow tells no number, nobody knows.
+        """
         return any(
-            attempt.records and attempt.means is Means.TWIN and (self.began is None or attempt.claimed >= self.began)
+            attempt.outcome in _ENDED
+            and (attempt.records is None or attempt.records > 0)
+            and attempt.means is Means.TWIN
+            and (self.began is None or attempt.claimed >= self.began)
             for attempt in self.attempts
         )

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from recovery.alerts import Alert, Announced
+from recovery.appflow_runs.advice import unblock
+from recovery.appflow_runs.causes import refusal_of, words_of
 from recovery.appflow_runs.look import LAG
 from recovery.appflow_runs.memory import Memory
-from recovery.appflow_runs.models import PATH
+from recovery.appflow_runs.models import PATH, Refusal
 from recovery.appflow_runs.verdicts import Escalate, Leave, Reactivate, Rerun, RunTwin, Wait
 from recovery.appflow_runs.work import Batch, Item, Work
 from recovery.cases import Case, State
-from recovery.errors import Conflict, RepriseError
-from recovery.report import Entry
+from recovery.errors import BadInput, Conflict, Refused, RepriseError
+from recovery.report import SAMPLES, Entry
 
 KEEP = timedelta(days=400)
 """The ledger forgets a flow of which it heard nothing for so long."""
 ONCE = timedelta(days=365)
 """The window of alerts whose group names the incident: one for each incident and sentence."""
 
+REFUSAL_WINDOW = timedelta(days=1)
+"""The window of alerts on calls that AppFlow refuses: one for each call and error code, however many flows."""
+
 _NOTHING_TO_TELL = frozenset({"S1", "S2", "S3", "R2", "R3", "R4", "D1", "D2"})
 _TAKEN_OVER = frozenset({"S1", "S2", "R3", "T3", "D1", "D2"})
+_REFUSED = "refused:"
 _EXHAUSTED = frozenset({"C3", "C4", "C5"})
 
 
@@ -69,6 +76,31 @@ def tell(work: Work, batch: Batch) -> None:
             _tell(work, item)
         except RepriseError as error:
             item.failure = error
+    if not work.dry_run:
+        _tell_unreadable(work, [item for item in batch.items if item.facts is None and item.failure is not None])
+
+
+def tell_refusal(work: Work, refusal: Refusal, names: Sequence[str], next_step: str) -> Announced:
+    """Tell people of a call that AppFlow refuses, once for all flows alike.
+
+    Raises:
+        Transient, Refused: it was not told.
+    """
+    return work.alerts.announce(_refusal_alert(refusal, names, next_step), work.now(), REFUSAL_WINDOW)
+
+
+def _tell_unreadable(work: Work, items: Sequence[Item]) -> None:
+    alike: dict[str, list[Item]] = {}
+    for item in items:
+        if isinstance(item.failure, Refused | BadInput) and item.failure.code != "ResourceNotFoundException":
+            alike.setdefault(refusal_of(item.failure, "", work.now()).call, []).append(item)
+    for group in alike.values():
+        assert group[0].failure is not None
+        refusal = refusal_of(group[0].failure, "", work.now())
+        try:
+            tell_refusal(work, refusal, [item.name for item in group], "let the path read these flows")
+        except RepriseError as error:
+            work.fail(f"people could not be told that AppFlow refuses {refusal.call}: {words_of(error)}")
 
 
 def keep(work: Work, batch: Batch) -> None:
@@ -139,7 +171,7 @@ def entry(item: Item) -> Entry:
     if item.deactivation is not None:
         reason += f"; {_forecast(item)}"
     if item.failure is not None:
-        reason += f"; did not go through: {item.failure}"
+        reason += f"; did not go through: {words_of(item.failure)}"
     return Entry(
         key=item.name,
         source=facts.flow.source or "appflow" if facts else "appflow",
@@ -160,20 +192,27 @@ def entry(item: Item) -> Entry:
 
 
 def _tell(work: Work, item: Item) -> None:
+    assert item.facts is not None
     now = work.now()
     memory = item.memory
     if item.recovered_seconds is not None and memory.told:
-        work.alerts.announce_recovery(_recovery(item, memory.told[0]), now)
+        ours = [group for group in memory.told if not group.startswith(_REFUSED)]
+        if ours:
+            work.alerts.announce_recovery(_recovery(item, ours[0]), now)
         memory = replace(memory, told=())
-    due: list[Alert] = []
+    due: list[tuple[Alert, timedelta]] = []
+    refusal = memory.history.refusal
     if isinstance(item.verdict, Escalate):
-        due.append(_escalation(item, item.verdict))
+        if item.verdict.rule == "C6" and refusal is not None:
+            due.append((_refusal_alert(refusal, [item.name], unblock(item.facts.flow)), REFUSAL_WINDOW))
+        else:
+            due.append((_escalation(item, item.verdict), ONCE))
     if item.deactivation is not None and item.deactivation.warn:
-        due.append(_deactivation(item))
-    for alert in due:
+        due.append((_deactivation(item), ONCE))
+    for alert, window in due:
         if alert.group in memory.told:
             continue
-        if work.alerts.announce(alert, now, ONCE) is Announced.ELSEWHERE:
+        if work.alerts.announce(alert, now, window) is Announced.ELSEWHERE:
             item.postponed = True
             continue
         memory = replace(memory, told=(*memory.told, alert.group))
@@ -201,7 +240,8 @@ def _escalation(item: Item, verdict: Escalate) -> Alert:
         "When the cause is mended, appflow-runs/by-hand with cause_is_mended runs it again, where it can be run.",
     ]
     subject = f"Reprise: AppFlow flow {flow.name} needs a person ({kind or 'not judged'})"
-    return Alert(PATH, flow.name, f"{_incident(item)}:{verdict.rule}:{kind}", subject, "\n".join(lines))
+    incident = _stuck(item) if verdict.rule == "R1" else _incident(item)
+    return Alert(PATH, flow.name, f"{incident}:{verdict.rule}:{kind}", subject, "\n".join(lines))
 
 
 def _deactivation(item: Item) -> Alert:
@@ -219,6 +259,20 @@ def _deactivation(item: Item) -> Alert:
     ]
     subject = f"Reprise: AppFlow is about to switch off flow {flow.name}"
     return Alert(PATH, flow.name, f"{_incident(item)}:switch-off", subject, "\n".join(lines))
+
+
+def _refusal_alert(refusal: Refusal, names: Sequence[str], next_step: str) -> Alert:
+    lines = [
+        f"A call of AppFlow does not go through: {refusal.call}.",
+        "",
+        f"It said: {refusal.words or '(nothing)'}",
+        f"Flows: {', '.join(names[:SAMPLES])}{', ...' if len(names) > SAMPLES else ''}. What else meets it in the next"
+        " 24 hours is in the reports of the runs only.",
+        "",
+        f"What to do: {next_step}.",
+    ]
+    subject = f"Reprise: {refusal.call} does not go through"
+    return Alert(PATH, "appflow", f"{_REFUSED}{refusal.call}", subject, "\n".join(lines), len(names))
 
 
 def _recovery(item: Item, group: str) -> Alert:
@@ -243,6 +297,12 @@ def _incident(item: Item) -> str:
     began = item.memory.history.began
     newest = item.facts.runs[0].id if item.facts and item.facts.runs else ""
     return began.isoformat(timespec="milliseconds") if began else newest
+
+
+def _stuck(item: Item) -> str:
+    """A run that never ends is one trouble, whatever runs and fails beside it."""
+    assert item.facts is not None
+    return next((run.id for run in reversed(item.facts.runs) if run.is_under_way), "")
 
 
 def _is_news(item: Item, state: State) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from recovery.appflow_runs.advice import find_run, how_to_run, mend, refused, unblock
 from recovery.appflow_runs.models import (
     LONGEST_RUN,
     Attempt,
@@ -39,15 +40,10 @@ LOOK_AGAIN = timedelta(minutes=10)
 """When AWS names no time: the next sweep."""
 APPEARS_WITHIN = timedelta(hours=1)
 """Execution records lag behind StartFlow, usually by seconds; a started run that is missing for longer is a riddle."""
+REFUSAL_STANDS = timedelta(hours=1)
+"""For so long a call that AppFlow refused is not tried again."""
 EVENT_REPORT = timedelta(minutes=5)
 """An event-triggered flow reports every five minutes (user guide, flow notifications)."""
-
-_CAUSES = {
-    Kind.AUTH_FAILURE: "renew the credentials or permissions of its connector profile",
-    Kind.VALIDATION_ERROR: "correct the flow's fields, mapping or limits",
-    Kind.BAD_PAYLOAD: "correct the data in the source, or the flow's mapping",
-    Kind.CODE_BUG: "correct the flow's mapping or filters, or report the connector's error to its maker",
-}
 
 
 def decide(facts: FlowFacts, history: History, policy: AppFlowPolicy, now: datetime) -> Verdict:
@@ -72,15 +68,28 @@ def decide(facts: FlowFacts, history: History, policy: AppFlowPolicy, now: datet
 
 def _under_way(facts: FlowFacts, now: datetime) -> Verdict | None:
     running = [run for run in facts.runs if run.is_under_way]
-    if not running:
-        return None
-    if now - running[-1].started > LONGEST_RUN + APPEARS_WITHIN:
+    stuck = [run for run in _since_success(facts.runs) if run.is_under_way and _never_ends(run, now)]
+    if stuck:
         return Escalate(
             "R1",
-            "a run has been under way for more than 48 hours, after which AppFlow ends runs",
-            f"look at run {running[-1].id} in the AppFlow console; cancel it, or ask AWS support",
+            "a run has been under way for more than 48 hours, when AppFlow ends runs: what became of it is not known",
+            f"look at run {stuck[-1].id} in the AppFlow console; cancel it, or ask AWS support",
         )
-    return Leave("R2", "a run is under way")
+    if any(not _never_ends(run, now) for run in running):
+        return Leave("R2", "a run is under way")
+    return None
+
+
+def _since_success(runs: tuple[Run, ...]) -> tuple[Run, ...]:
+    """Later successes show that what came before them, whatever became of it, holds nothing up."""
+    for place, run in enumerate(runs):
+        if run.status is RunStatus.SUCCESSFUL:
+            return runs[:place]
+    return runs
+
+
+def _never_ends(run: Run, now: datetime) -> bool:
+    return now - run.started > LONGEST_RUN + APPEARS_WITHIN
 
 
 def _fine(newest: Run, flow: Flow, policy: AppFlowPolicy) -> Verdict | None:
@@ -115,26 +124,32 @@ def _failed(newest: Run, facts: FlowFacts, history: History, policy: AppFlowPoli
 
 def _attempt_under_way(newest: Run, facts: FlowFacts, history: History, now: datetime) -> Verdict | None:
     last = history.last
-    if last is None or last.failed_run != newest.id:
+    if last is None:
         return None
+    answers = last.failed_run == newest.id
+    begun = last.run
+    under_way = [run for run in facts.twin_runs or () if run.is_under_way]
     if last.means is Means.TWIN:
-        if facts.twin_runs and facts.twin_runs[0].is_under_way:
+        begun = begun or (under_way[0].id if under_way else "")
+        if under_way and not _never_ends(under_way[-1], now):
+            # Also when the flow has failed again since: two pulls at once are never wanted.
             return Wait("T1", "its temporary twin is running", now + LOOK_AGAIN)
-        if last.outcome == RunStatus.SUCCESSFUL:
+        if last.outcome == RunStatus.SUCCESSFUL and answers:
             return Leave("T2", "its temporary twin has made the transfer; the schedule goes on by itself")
-        if last.outcome == RunStatus.CANCELED:
+        if last.outcome == RunStatus.CANCELED and answers:
             return Leave("T3", "a person cancelled its temporary twin")
-    if last.outcome:
+    if last.outcome or not (answers or facts.twin_runs is not None):
         return None
-    if last.run and last.means is not Means.REACTIVATE:
+    if begun and last.means is not Means.REACTIVATE:
         if now - last.claimed < APPEARS_WITHIN:
-            return Wait("T4", f"run {last.run} was started and is not in the records yet", now + LOOK_AGAIN)
+            return Wait("T4", f"run {begun} was started and is not in the records yet", now + LOOK_AGAIN)
+        shows = "has shown it under way for more than 48 hours" if under_way else "shows no record of it"
         return Escalate(
             "T5",
-            f"AppFlow started run {last.run} but shows no record of it, so a second start could double it",
-            "look for the run in the AppFlow console and run the flow by hand",
+            f"AppFlow started run {begun} but {shows}, so a second start could double it",
+            find_run(last, facts.flow),
         )
-    if not last.run and now < last.lease_ends:
+    if answers and not begun and now < last.lease_ends:
         return Wait("T6", "another run of this deployment is making the attempt", last.lease_ends)
     return None
 
@@ -155,26 +170,24 @@ def _cause(newest: Run, facts: FlowFacts, history: History, policy: AppFlowPolic
     reason = facts.diagnosis.reason if facts.diagnosis else "the run's error does not tell why"
     off = " and AppFlow switched the flow off" if facts.switched_off else ""
     if not partial and kind is not Kind.UNKNOWN and not (facts.diagnosis and facts.diagnosis.transient):
-        todo = _CAUSES.get(kind, "mend the cause")
-        return Escalate("C1", f"this does not pass by itself: {reason}{off}", f"{todo}; then {_how_to_run(flow)}")
+        return Escalate("C1", f"this does not pass by itself: {reason}{off}", mend(kind, flow))
     by_us = flow.trigger is Trigger.ON_DEMAND or facts.switched_off
-    if by_us and now - newest.updated > policy.max_age and not history.attempts:
-        hours = policy.max_age_hours
-        return Escalate(
-            "C2",
-            f"the run failed more than {hours:g} hours ago{off}",
-            f"decide whether it is still wanted; {_how_to_run(flow)}",
-        )
+    old = _too_old("C2", newest, facts, history, policy, now) if by_us else None
+    if old is not None:
+        return old
     budget = (
         policy.attempts if partial or kind is not Kind.UNKNOWN else min(policy.attempts, policy.attempts_when_unknown)
     )
     if _open_attempt(newest, history) is None and len(history.attempts) >= budget:
         rule = "C3" if budget == policy.attempts else "C4"
         why = f"failed again after {len(history.attempts)} attempts" if history.attempts else "no attempts are allowed"
-        return Escalate(rule, f"{why}: {reason}{off}", f"look at the error; {_how_to_run(flow)}")
+        return Escalate(rule, f"{why}: {reason}{off}", f"look at the error; {how_to_run(flow)}")
     in_a_row = facts.failures_in_a_row
     if not by_us and in_a_row > policy.attempts:
-        return Escalate("C5", f"failed {in_a_row} times in a row: {reason}", f"look at the error; {_how_to_run(flow)}")
+        return Escalate("C5", f"failed {in_a_row} times in a row: {reason}", f"look at the error; {how_to_run(flow)}")
+    refusal = history.refusal
+    if refusal is not None and refusal.failed_run == newest.id and now < refusal.at + REFUSAL_STANDS:
+        return Escalate("C6", refused(refusal), unblock(flow))
     return None
 
 
@@ -219,7 +232,7 @@ def _on_demand(newest: Run, facts: FlowFacts, history: History, policy: AppFlowP
         return Escalate(
             "O1",
             "the failed run had written records, and its destination inserts: running it again would double them",
-            f"remove what was written or accept duplicates (allow_duplicates); {_how_to_run(flow)}",
+            f"remove what was written or accept duplicates (allow_duplicates); {how_to_run(flow)}",
         )
     number, due = _next_attempt(newest, history, flow, policy)
     if now < due:
@@ -276,8 +289,11 @@ def _through_a_twin(newest: Run, facts: FlowFacts, history: History, policy: App
     if why_not is not None:
         rule, text = why_not
         if following is None:
-            return Escalate("W7", f"no further schedule is known, and there is no twin: {text}", _how_to_run(flow))
+            return Escalate("W7", f"no further schedule is known, and there is no twin: {text}", how_to_run(flow))
         return Wait(rule, f"it waits for its next schedule: {text}", following)
+    old = _too_old("C2", newest, facts, history, policy, now)
+    if old is not None:
+        return old
     number, due = _next_attempt(newest, history, flow, policy)
     if now < due:
         return Wait("W8", f"attempt {number} of {policy.attempts} through a temporary twin is due later", due)
@@ -288,6 +304,19 @@ def _through_a_twin(newest: Run, facts: FlowFacts, history: History, policy: App
         client_token(flow.arn, newest.id, number),
         newest.id,
         number,
+    )
+
+
+def _too_old(
+    rule: str, newest: Run, facts: FlowFacts, history: History, policy: AppFlowPolicy, now: datetime
+) -> Escalate | None:
+    if history.attempts or now - newest.updated <= policy.max_age:
+        return None
+    off = " and AppFlow switched the flow off" if facts.switched_off else ""
+    return Escalate(
+        rule,
+        f"the run failed more than {policy.max_age_hours:g} hours ago{off}",
+        f"decide whether it is still wanted; {how_to_run(facts.flow)}",
     )
 
 
@@ -309,13 +338,3 @@ def _next_attempt(newest: Run, history: History, flow: Flow, policy: AppFlowPoli
     if history.last and history.last.failed_run == newest.id:
         failed = max(failed, history.last.ended or history.last.claimed)
     return number, failed + policy.backoff.delay(number, draw(flow.arn, newest.id, number))
-
-
-def _how_to_run(flow: Flow) -> str:
-    if flow.trigger is Trigger.ON_DEMAND:
-        return f"run it: aws appflow start-flow --flow-name {flow.name}"
-    if flow.status is not FlowStatus.ACTIVE:
-        return f"activate it: aws appflow start-flow --flow-name {flow.name}"
-    if flow.trigger is Trigger.EVENT:
-        return "the next events run it; send those of the failure again from the source if they matter"
-    return "the schedule runs it; StartFlow would not"

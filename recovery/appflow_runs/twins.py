@@ -8,20 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 
-from recovery.appflow_runs.causes import diagnose_run
-from recovery.appflow_runs.gateway import LEDGER_TAG, TWIN_TAG, Summary, from_tag, plain
+from recovery.appflow_runs.answers import Summary
+from recovery.appflow_runs.causes import diagnose_run, refusal_of, words_of
+from recovery.appflow_runs.gateway import LEDGER_TAG, TWIN_TAG, from_tag, plain
 from recovery.appflow_runs.look import rules_of
 from recovery.appflow_runs.memory import Memory
 from recovery.appflow_runs.models import PATH, Attempt, Means, Run, RunStatus
-from recovery.appflow_runs.records import save
-from recovery.appflow_runs.rules import APPEARS_WITHIN
+from recovery.appflow_runs.records import save, tell_refusal
 from recovery.appflow_runs.verdicts import twin_name
 from recovery.appflow_runs.work import Item, Work
-from recovery.errors import Conflict, RepriseError
+from recovery.errors import Conflict, Refused, RepriseError
 
 ABANDONED = "abandoned"
-"""Outcome of an attempt whose twin never ran."""
+"""Outcome of an attempt whose twin was never started."""
+TOKEN_LIVES = timedelta(hours=8)
+"""For so long AppFlow answers a repeated client token with the first call's run (API reference, StartFlow)."""
 
 
 def tidy_twins(work: Work, items: Sequence[Item], twins: Sequence[Summary]) -> None:
@@ -45,7 +48,17 @@ def tidy_twins(work: Work, items: Sequence[Item], twins: Sequence[Summary]) -> N
         try:
             _settle(work, owner, twin)
         except RepriseError as error:
-            work.fail(f"temporary twin {twin.name}: {error}")
+            work.fail(f"temporary twin {twin.name}: {words_of(error)}")
+            if isinstance(error, Refused) and not work.dry_run:
+                _tell(work, error, twin)
+
+
+def _tell(work: Work, error: Refused, twin: Summary) -> None:
+    step = "let the path read and delete temporary twins, and delete those that stand idle"
+    try:
+        tell_refusal(work, refusal_of(error, "", work.now()), [twin.name], step)
+    except RepriseError as failure:
+        work.fail(f"people could not be told of temporary twin {twin.name}: {words_of(failure)}")
 
 
 def _settle(work: Work, owner: Item | None, twin: Summary) -> None:
@@ -59,16 +72,33 @@ def _settle(work: Work, owner: Item | None, twin: Summary) -> None:
         return
     if not attempt.outcome:
         runs = work.appflow.runs(twin.name)
-        owner.twin_runs = runs
+        run = _deciding(runs, attempt)
+        if attempt == owner.memory.history.last:
+            owner.twin_runs = (run,) if run is not None else ()
         if any(run.is_under_way for run in runs):
             return
-        if not runs and work.now() - attempt.claimed < APPEARS_WITHIN:
-            return  # not started yet, or not in the records yet
+        if run is None and (attempt.run or work.now() - attempt.claimed < TOKEN_LIVES):
+            # Started, and not in the records: nobody knows what became of it, so it is watched for ever. Or perhaps
+            # never started: while its token lives the attempt is made again with it, and cannot run twice.
+            return
         if work.dry_run:
             return
-        if not _copy(work, owner, attempt, runs[0] if runs else None):
+        if not _copy(work, owner, attempt, run):
             return
     _remove(work, twin)
+
+
+def _deciding(runs: Sequence[Run], attempt: Attempt) -> Run | None:
+    """The run that tells what became of the attempt; None while AppFlow shows no such run.
+
+    A success counts whoever started it: what a person ran through the twin is not run again.
+    """
+    for run in runs:
+        if run.is_under_way or run.status is RunStatus.SUCCESSFUL:
+            return run
+    if attempt.run:
+        return next((run for run in runs if run.id == attempt.run), None)
+    return runs[0] if runs else None
 
 
 def _copy(work: Work, owner: Item, attempt: Attempt, run: Run | None) -> bool:

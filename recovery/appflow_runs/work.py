@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import IO, TYPE_CHECKING
 
+from recovery.appflow_runs.answers import Described, Summary
 from recovery.appflow_runs.coverage import Window
 from recovery.appflow_runs.deactivation import Deactivation
-from recovery.appflow_runs.gateway import Described, Summary
 from recovery.appflow_runs.memory import Memory
 from recovery.appflow_runs.models import PATH, FlowFacts, Run
 from recovery.appflow_runs.policy import AppFlowPolicy, AppFlowRequest

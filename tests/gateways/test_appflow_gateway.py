@@ -42,7 +42,7 @@ def test_all_flows_are_listed(world: World, gateway: AppFlowGateway) -> None:
     world.flow("daily", schedule={"scheduleExpression": "rate(1days)"}, start=False, tags={"team": "data"})
     world.flow("orders", Outcome.failure("503"))
     world.appflow.calls.clear()
-    found = {summary.name: summary for summary in gateway.list_flows()}
+    found = {summary.name: summary for summary in gateway.list_flows()[0]}
     assert len(found) == 207
     assert [operation for operation, _ in world.appflow.calls] == ["ListFlows"] * 3
     assert (found["daily"].trigger, found["daily"].status) == (Trigger.SCHEDULED, FlowStatus.DRAFT)

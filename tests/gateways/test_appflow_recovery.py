@@ -368,7 +368,7 @@ def test_three_hundred_flows_in_one_sweep() -> None:
         assert calls == {
             "ListFlows": 3,
             "DescribeFlowExecutionRecords": 300 + 39,  # and once more before each start
-            "DescribeFlow": 39,
+            "DescribeFlow": 39 + 39,
             "StartFlow": 39,
         }
         assert seconds == pytest.approx(sum(calls.values()) / 10, abs=0.2)

@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from recovery.appflow_runs.act import act
-from recovery.appflow_runs.gateway import AppFlowGateway, Described
+from recovery.appflow_runs.answers import Described
+from recovery.appflow_runs.gateway import AppFlowGateway
 from recovery.appflow_runs.look import batches, find_flows, look, recall
 from recovery.appflow_runs.memory import Memory
 from recovery.appflow_runs.models import PATH, FlowStatus, Means, RunStatus
@@ -26,7 +27,7 @@ assert START == NOW
 def build(world: World, row: Situation) -> None:
     """The situation in simulator and ledger."""
     world.install(row.facts.flow, row.runs)
-    if row.history:
+    if row.history or row.refused_ago is not None:
         world.ledger.change_case(_case(row), expected=None)
     if row.twin_runs is not None:
         last = row.history[-1]

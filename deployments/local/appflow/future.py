@@ -19,6 +19,7 @@ class Outcome:
         failed_records: records that the destination refused; with an empty `error` the run still counts as a success.
         bytes_written: None: as many as the records ask for on success, none on failure.
         tells_bytes: whether the record tells them.
+        tells_records: whether the record tells how many records were processed.
         announced: whether its end is told to EventBridge (delivery is best effort).
         recorded: whether AppFlow keeps a record of it.
     """
@@ -29,6 +30,7 @@ class Outcome:
     failed_records: int = 0
     bytes_written: int | None = None
     tells_bytes: bool = True
+    tells_records: bool = True
     announced: bool = True
     recorded: bool = True
 

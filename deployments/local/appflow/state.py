@@ -49,7 +49,7 @@ class SimulatedRun:
                 else None,
                 "bytesProcessed": 0 if cancelled else outcome.records * 100,
                 "bytesWritten": (0 if cancelled else outcome.written) if outcome.tells_bytes else None,
-                "recordsProcessed": 0 if cancelled else outcome.records,
+                "recordsProcessed": (0 if cancelled else outcome.records) if outcome.tells_records else None,
             }
         return {
             "executionId": self.id,

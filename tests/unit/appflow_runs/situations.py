@@ -18,6 +18,7 @@ from recovery.appflow_runs.models import (
     FlowStatus,
     History,
     Means,
+    Refusal,
     Run,
     RunStatus,
     Schedule,
@@ -69,7 +70,7 @@ def run(
     *,
     id: str = "",
     took: float = 1,
-    records: int = 0,
+    records: int | None = 0,
     failed: int = 0,
     written: int | None = 0,
 ) -> Run:
@@ -82,9 +83,9 @@ def run(
         started=started,
         updated=started if under_way else started + timedelta(minutes=took),
         message=message,
-        records=records,
-        failed_records=failed,
-        bytes_written=written,
+        records=None if under_way else records,
+        failed_records=None if under_way else failed,
+        bytes_written=None if under_way else written,
     )
 
 
@@ -134,6 +135,7 @@ class Situation:
         end: what was done to AppFlow after a day of sweeps in which the connector works: "untouched",
             "ran again" (once), "twin ran" (once, and it was removed), "switched on".
         until: for waits, minutes from now (None: not checked here).
+        refused_ago: so many minutes ago AppFlow refused the attempt at the newest run; None: it did not.
     """
 
     about: str
@@ -150,6 +152,7 @@ class Situation:
     twin_runs: tuple[Run, ...] | None = None
     policy: AppFlowPolicy = field(default_factory=AppFlowPolicy)
     until: float | None = None
+    refused_ago: float | None = None
 
     @property
     def facts(self) -> FlowFacts:
@@ -176,7 +179,11 @@ class Situation:
     def known(self) -> History:
         """The history, with the incident's beginning."""
         failures = [one.updated for one in self.runs if one.status is RunStatus.ERROR]
-        return History(self.history, began=min(failures, default=None))
+        refusal = None
+        if self.refused_ago is not None:
+            at = NOW - timedelta(minutes=self.refused_ago)
+            refusal = Refusal(self.runs[0].id, at, "appflow:StartFlow: AccessDeniedException", "not authorized")
+        return History(self.history, began=min(failures, default=None), refusal=refusal)
 
 
 F = failed(30)
@@ -190,6 +197,28 @@ SITUATIONS: tuple[Situation, ...] = (
     S("a new flow without runs", "S3", "leave", "untouched"),
     S("a scheduled draft without runs", "S3", "leave", "untouched", schedule=DAILY, status=FlowStatus.DRAFT),
     S("a run that never ends", "R1", "escalate", "untouched", (run("InProgress", 60 * 50), failed(60 * 51))),
+    S(
+        "a run from before the last success never ends",
+        "W2",
+        "wait",
+        "untouched",
+        (F, succeeded(60), run("InProgress", 60 * 50)),
+        schedule=HOURLY,
+    ),
+    S(
+        "a run from before the last success never ends, and nothing failed since",
+        "R4",
+        "leave",
+        "untouched",
+        (succeeded(60), run("InProgress", 60 * 50)),
+    ),
+    S(
+        "a run of days ago never ends, and a later one failed",
+        "R1",
+        "escalate",
+        "untouched",
+        (F, run("InProgress", 60 * 50)),
+    ),
     S("a run just short of the limit", "R2", "leave", "untouched", (run("InProgress", 60 * 48 - 5), failed(60 * 49))),
     S("an older run is still under way", "R2", "leave", "untouched", (F, run("InProgress", 60))),
     S("somebody's run is under way after the failure", "R2", "leave", "untouched", (run("InProgress", 1), F)),
@@ -251,6 +280,18 @@ SITUATIONS: tuple[Situation, ...] = (
         policy=TWINS,
     ),
     S(
+        "its twin is running, and the flow has failed again",
+        "T1",
+        "wait",
+        "twin ran",
+        (failed(40), failed(90)),
+        schedule=DAILY,
+        history=(attempt(1, "run-90", 1, means=Means.TWIN),),
+        twin_runs=(run("InProgress", 1),),
+        policy=TWINS,
+        until=10,
+    ),
+    S(
         "a person cancelled its twin",
         "T3",
         "leave",
@@ -276,6 +317,27 @@ SITUATIONS: tuple[Situation, ...] = (
         "untouched",
         (failed(200),),
         history=(attempt(1, "run-200", 90, run="run-new"),),
+    ),
+    S(
+        "its twin was started and is not in the records yet",
+        "T4",
+        "wait",
+        "untouched",
+        (failed(200),),
+        schedule=DAILY,
+        history=(attempt(1, "run-200", 30, means=Means.TWIN, run="twin-run"),),
+        policy=TWINS,
+        until=10,
+    ),
+    S(
+        "its twin was started and never came up",
+        "T5",
+        "escalate",
+        "untouched",
+        (failed(200),),
+        schedule=DAILY,
+        history=(attempt(1, "run-200", 90, means=Means.TWIN, run="twin-run"),),
+        policy=TWINS,
     ),
     S(
         "another worker is making the attempt",
@@ -357,6 +419,15 @@ SITUATIONS: tuple[Situation, ...] = (
     ),
     S("a failure of last week", "C2", "escalate", "untouched", (failed(60 * 24 * 7),)),
     S(
+        "a failure of last week that a twin could make good",
+        "C2",
+        "escalate",
+        "untouched",
+        (failed(60 * 24 * 7),),
+        schedule=Schedule("rate(30days)", incremental=False, starts=NOW - timedelta(days=7)),
+        policy=TWINS,
+    ),
+    S(
         "a failure just within the age",
         "O3",
         "rerun",
@@ -370,6 +441,15 @@ SITUATIONS: tuple[Situation, ...] = (
         "ran again",
         (failed(60 * 25),),
         history=(attempt(1, "run-elsewhere", 60 * 26, run="run-1500"),),
+    ),
+    S(
+        "an on-demand flow in error is run, not activated",
+        "O3",
+        "rerun",
+        "ran again",
+        (F,),
+        status=FlowStatus.ERRORED,
+        policy=AppFlowPolicy(allow_reactivate=True),
     ),
     S(
         "all attempts are used up",
@@ -420,6 +500,18 @@ SITUATIONS: tuple[Situation, ...] = (
         "untouched",
         tuple(failed(4 + 5 * n) for n in range(6)),
         trigger=Trigger.EVENT,
+    ),
+    S("AppFlow refused the attempt a moment ago", "C6", "escalate", "ran again", (F,), refused_ago=5),
+    S("AppFlow refused the attempt an hour ago", "O3", "rerun", "ran again", (failed(90),), refused_ago=60),
+    S(
+        "AppFlow refused to make the twin",
+        "C6",
+        "escalate",
+        "twin ran",
+        (failed(90),),
+        schedule=DAILY,
+        policy=TWINS,
+        refused_ago=20,
     ),
     # -- switched off by AppFlow -------------------------------------------------------------------------------------
     S(
@@ -538,6 +630,14 @@ SITUATIONS: tuple[Situation, ...] = (
         (failed(30, records=40, written=4000),),
         destination=INSERTING,
         policy=AppFlowPolicy(allow_duplicates=True),
+    ),
+    S(
+        "nothing is told of what was written where it inserts",
+        "O1",
+        "escalate",
+        "untouched",
+        (failed(30, records=None, written=None),),
+        destination=INSERTING,
     ),
     S("nothing was written where it inserts", "O3", "rerun", "ran again", (F,), destination=INSERTING),
     S("records written by key are written again", "O3", "rerun", "ran again", (failed(30, records=40, written=4000),)),

@@ -44,17 +44,29 @@ def test_the_latest_failure_counts() -> None:
     own, group = diagnosed(facts, History(), DEFAULT_RULES)
     assert own.diagnosis is not None
     assert own.diagnosis.transient
-    with_twin, another = diagnosed(replace(facts, twin_runs=(failed(20, EXPIRED),)), History(), DEFAULT_RULES)
+    begun = attempt(1, "run-90", 30, means=Means.TWIN, run="t")
+    twin_failed = replace(facts, twin_runs=(failed(20, EXPIRED),))
+    with_twin, another = diagnosed(twin_failed, History((begun,)), DEFAULT_RULES)
     assert with_twin.diagnosis is not None
     assert with_twin.diagnosis.kind is Kind.AUTH_FAILURE
     assert group != another
     kept = replace(
-        attempt(1, "run-90", 30, means=Means.TWIN, run="t", outcome="Error"),
+        begun,
+        outcome="Error",
         diagnosis=with_twin.diagnosis,
         error=with_twin.error,
     )
     remembered, same = diagnosed(facts, History((kept,)), DEFAULT_RULES)
     assert (remembered.diagnosis, remembered.error, same) == (with_twin.diagnosis, with_twin.error, another)
+
+
+def test_a_twin_of_an_earlier_failure_says_nothing_of_a_later_one() -> None:
+    """The flow has failed again since its twin was begun: the later failure speaks for itself."""
+    facts = Situation("", "", "", "", (failed(5, EXPIRED), failed(90, DOWN)), schedule=DAILY).facts
+    begun = attempt(1, "run-90", 30, means=Means.TWIN, run="t")
+    told, _ = diagnosed(replace(facts, twin_runs=(failed(20, DOWN),)), History((begun,)), DEFAULT_RULES)
+    assert told.diagnosis is not None
+    assert told.diagnosis.kind is Kind.AUTH_FAILURE
 
 
 def test_nothing_failed() -> None:

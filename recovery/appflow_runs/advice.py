@@ -1,0 +1,53 @@
+"""What a person is told to do about a flow. Pure."""
+
+from __future__ import annotations
+
+from recovery.appflow_runs.models import Attempt, Flow, FlowStatus, Means, Refusal, Trigger
+from recovery.appflow_runs.verdicts import twin_name
+from recovery.failures.models import Kind
+
+_CAUSES = {
+    Kind.AUTH_FAILURE: "renew the credentials or permissions of its connector profile",
+    Kind.VALIDATION_ERROR: "correct the flow's fields, mapping or limits",
+    Kind.BAD_PAYLOAD: "correct the data in the source, or the flow's mapping",
+    Kind.CODE_BUG: "correct the flow's mapping or filters, or report the connector's error to its maker",
+}
+
+
+def mend(kind: Kind, flow: Flow) -> str:
+    """After a cause that does not pass by itself."""
+    return f"{_CAUSES.get(kind, 'mend the cause')}; then {how_to_run(flow)}"
+
+
+def find_run(attempt: Attempt, flow: Flow) -> str:
+    """After an attempt of which nobody knows what became."""
+    if attempt.means is not Means.TWIN:
+        return f"look for the run in the AppFlow console; {how_to_run(flow)}"
+    twin = twin_name(flow.arn, attempt.failed_run, attempt.number)
+    return (
+        f"look for the run of flow {twin} in the AppFlow console, and delete that flow when it does not run; "
+        f"{how_to_run(flow)}"
+    )
+
+
+def refused(refusal: Refusal) -> str:
+    """Why an attempt is not made while AppFlow refuses it."""
+    return f"AppFlow refuses {refusal.call}: {refusal.words}" if refusal.words else f"AppFlow refuses {refusal.call}"
+
+
+def unblock(flow: Flow) -> str:
+    """After a refusal."""
+    return (
+        f"remove what stands in the way (permission, quota, setting): it is tried again hourly; or {how_to_run(flow)}"
+    )
+
+
+def how_to_run(flow: Flow) -> str:
+    """How a flow of this kind is run or switched on."""
+    if flow.trigger is Trigger.ON_DEMAND:
+        return f"run it: aws appflow start-flow --flow-name {flow.name}"
+    if flow.status is not FlowStatus.ACTIVE:
+        return f"activate it: aws appflow start-flow --flow-name {flow.name}"
+    if flow.trigger is Trigger.EVENT:
+        return "the next events run it; send those of the failure again from the source if they matter"
+    return "the schedule runs it; StartFlow would not"
