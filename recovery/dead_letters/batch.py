@@ -115,6 +115,7 @@ class Batch:
         self.policy = policy
         self.items = [Item(letter) for letter in {letter.message_id: letter for letter in letters}.values()]
         self.flights: list[Flight] = []
+        self.recorded_at: datetime | None = None
         self._by_id = {item.letter.message_id: item for item in self.items}
 
     def __len__(self) -> int:

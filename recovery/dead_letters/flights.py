@@ -1,15 +1,16 @@
 """Flights: what is about to be sent, written down before it is sent.
 
 A flight holds up to 100 letters. It is opened before the sends, confirmed once the new cases are written, and closed
-after the originals are removed. One that stays open tells the next run which sends are unconfirmed, so that no crash
-resets a budget: the letter is sent again as the same attempt (with the same FIFO deduplication id), and an unknown
-letter with the content of an unconfirmed send inherits its attempt.
+after the originals are removed. What is confirmed is counted as recovered if it stays away, whichever run removes its
+originals. A flight that stays open tells the next run which sends are unconfirmed, so that no crash resets a budget:
+the letter is sent again as the same attempt (with the same FIFO deduplication id), and an unknown letter with the
+content of an unconfirmed send inherits its attempt.
 
 Three small items a flight, in the ledger:
     pk `flight#<queue>`  sk `open#<id>`         the letters; removed when the flight is closed
     pk `flight#<queue>`  sk `sent#<id>`         the cases are written; names the letters for which that is not so, and
                                                 those that certainly were not sent
-    pk `settle#<queue>`  sk `<due>#<id>`        after closing: the new cases, until their settle time has passed
+    pk `settle#<queue>`  sk `<due>#<id>`        with the cases: the new ones, until their settle time has passed
 A letter that certainly was not sent (refused, throttled) leaves nothing open: it does not use up a try.
 """
 
@@ -110,7 +111,7 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Settling:
-    """A closed flight whose settle time has passed.
+    """A flight whose settle time has passed.
 
     Attributes:
         sk: its key in the ledger.
@@ -196,8 +197,8 @@ class Flights:
         record = Record(_pk(flight.queue), f"sent#{flight.id}", data, 0)
         return put(record_item(record, now + KEEP))
 
-    def closing(self, flight: Flight, keys: Sequence[str], arrived: datetime, settle: timedelta) -> list[Item]:
-        """The writes that close a flight about which nothing is open any more.
+    def settling(self, flight: Flight, keys: Sequence[str], arrived: datetime, settle: timedelta) -> list[Item]:
+        """The write that lets a flight be counted as recovered, whoever removes its originals.
 
         Args:
             flight: the flight.
@@ -205,19 +206,22 @@ class Flights:
             arrived: when the last of its letters can be received.
             settle: how long they must then stay away.
         """
-        writes = [
+        if not keys:
+            return []
+        settled = arrived + settle
+        data = {"keys": list(keys), "arrived": arrived.isoformat()}
+        record = Record(_settle_pk(flight.queue), f"{settled.isoformat()}#{flight.id}", data, 0)
+        return [put(record_item(record, settled + KEEP))]
+
+    def closing(self, flight: Flight) -> list[Item]:
+        """The writes that close a flight about which nothing is open any more."""
+        return [
             delete(_pk(flight.queue), f"open#{flight.id}"),
             delete(_pk(flight.queue), f"sent#{flight.id}"),
         ]
-        if keys:
-            settled = arrived + settle
-            data = {"keys": list(keys), "arrived": arrived.isoformat()}
-            record = Record(_settle_pk(flight.queue), f"{settled.isoformat()}#{flight.id}", data, 0)
-            writes.append(put(record_item(record, settled + KEEP)))
-        return writes
 
     def settled(self, queue: str, now: datetime, most: int) -> Iterator[Settling]:
-        """Closed flights of a queue whose settle time has passed, the oldest first."""
+        """Flights of a queue whose settle time has passed, the oldest first."""
         for count, record in enumerate(self._ledger.query(_settle_pk(queue), up_to=f"{now.isoformat()}#~")):
             if count >= most:
                 return

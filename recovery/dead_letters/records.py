@@ -214,6 +214,7 @@ def entry(item: Item, batch: Batch) -> Entry:
         settled=settled,
         next_step=verdict.next_step if isinstance(verdict, Archive | Alert | Leave) else "",
         exhausted=isinstance(verdict, Archive | Alert) and verdict.state is State.EXHAUSTED,
+        became=new_key(item) if isinstance(verdict, Heal) and item.new_id else "",
     )
 
 

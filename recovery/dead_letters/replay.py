@@ -237,12 +237,13 @@ def _send_flight(work: Work, ones: Sequence[Chosen], request: ReplayRequest) -> 
             writes += [put(case_item(case)) for case in _settled(one, now)]
         elif isinstance(one.failure, OutcomeUnknown):
             unknown.append(one)  # its claim runs out by itself, and the next replay counts one more try
+    settle = timedelta(seconds=request.settle_seconds)
+    keys = [_new_key(one) for one in ones if one.new_id]
+    writes += work.flights.settling(flight, keys, work.now() + max(one.delay for one in ones), settle)
     work.ledger.write_items(writes)
     _give_back(work, [one for one in ones if not one.new_id and one not in unknown], None)
     if not unknown:
-        keys = [_new_key(one) for one in ones if one.new_id]
-        settle = timedelta(seconds=request.settle_seconds)
-        work.ledger.write_items(work.flights.closing(flight, keys, work.now() + max(one.delay for one in ones), settle))
+        work.ledger.write_items(work.flights.closing(flight))
 
 
 def _send_part(work: Work, part: Sequence[Chosen], url: str, *, fifo: bool, per_second: float) -> None:

@@ -8,6 +8,7 @@ Each step can be repeated: it takes up only what earlier steps left undone. The 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import timedelta
 
 from recovery.alerts import Alert as AlertMessage
@@ -24,6 +25,7 @@ from recovery.errors import OutcomeUnknown, Refused, RepriseError, Transient
 from recovery.ledger import WRITE_BATCH
 from recovery.ledger import Item as Write
 
+_ROUNDING = timedelta(milliseconds=1)  # cases keep whole milliseconds
 _LOOKS = 5  # a publish takes well under a second; after these seconds its sender is taken for dead
 
 
@@ -55,24 +57,27 @@ def record_cases(work: Work, batch: Batch) -> None:
     Raises:
         Transient: some are not written, so no original may be removed. Repeating it is safe.
     """
-    now = work.now()
+    # The same time when it is repeated: what a flight is counted by must be what its cases say.
+    now = batch.recorded_at = batch.recorded_at or work.now()
+    settle = timedelta(seconds=batch.policy.settle_seconds)
     cases = [case for item in batch.items for case in records.cases(item, batch, now, work.archive_keep)]
     writes = [records.write(case) for case in cases]
-    work.each(
-        work.ledger.write_items, [writes[start : start + WRITE_BATCH] for start in range(0, len(writes), WRITE_BATCH)]
-    )
+    _write(work, writes)
     confirmations: list[Write] = []
     under_way = []
     for flight in batch.flights:
         aboard = batch.aboard(flight)
         if all(item.is_certainly_unsent for item in aboard):
-            confirmations += work.flights.closing(flight, [], now, timedelta(0))
+            confirmations += work.flights.closing(flight)
             continue
         under_way.append(flight)
         unsent = [item.letter.message_id for item in aboard if item.is_certainly_unsent]
         unconfirmed = [item.letter.message_id for item in aboard if item.maybe_sent and not item.new_id]
         confirmations.append(work.flights.confirmation(flight, unconfirmed, unsent, now))
-    work.ledger.write_items(confirmations)
+        keys = [records.new_key(item) for item in aboard if item.new_id]
+        latest = max((item.verdict.delay for item in aboard if isinstance(item.verdict, Heal)), default=timedelta(0))
+        confirmations += work.flights.settling(flight, keys, now + latest + _ROUNDING, settle)
+    _write(work, confirmations)
     batch.flights = under_way
 
 
@@ -191,21 +196,21 @@ def _announce(work: Work, message: AlertMessage, window: timedelta) -> Announced
     return said
 
 
+def _write(work: Work, writes: Sequence[Write]) -> None:
+    """Carry out writes on the run's threads; repeating them is safe."""
+    work.each(work.ledger.write_items, [writes[n : n + WRITE_BATCH] for n in range(0, len(writes), WRITE_BATCH)])
+
+
 def _close_flights(work: Work, batch: Batch) -> None:
-    settle = timedelta(seconds=batch.policy.settle_seconds)
     writes: list[Write] = []
     closed = []
     for flight in batch.flights:
         aboard = batch.aboard(flight)
         if not all(item.removed or item.is_certainly_unsent for item in aboard):
             continue
-        keys = [records.new_key(item) for item in aboard if item.new_id]
-        latest = max((item.verdict.delay for item in aboard if isinstance(item.verdict, Heal)), default=timedelta(0))
-        writes += work.flights.closing(flight, keys, work.now() + latest, settle)
+        writes += work.flights.closing(flight)
         closed.append(flight)
-    work.each(
-        work.ledger.write_items, [writes[start : start + WRITE_BATCH] for start in range(0, len(writes), WRITE_BATCH)]
-    )
+    _write(work, writes)
     batch.flights = [flight for flight in batch.flights if flight not in closed]
 
 

@@ -120,7 +120,8 @@ def test_a_closed_flight_is_remembered_until_it_has_settled(flights: Flights, le
     flights.open([ONE], NOW)
     ledger.write_items([flights.confirmation(ONE, NOTHING, NOTHING, NOW)])
     arrived = NOW + timedelta(minutes=1)
-    ledger.write_items(flights.closing(ONE, ["n-1", "n-2"], arrived, SETTLE))
+    ledger.write_items(flights.settling(ONE, ["n-1", "n-2"], arrived, SETTLE))
+    ledger.write_items(flights.closing(ONE))
     assert flights.open_of(queue()).about(named("m-1"), "c-1") is None
     assert list(flights.settled("orders-dlq", arrived + SETTLE - timedelta(seconds=1), 10)) == []
     [settled] = flights.settled("orders-dlq", arrived + SETTLE, 10)
@@ -132,14 +133,14 @@ def test_a_closed_flight_is_remembered_until_it_has_settled(flights: Flights, le
 def test_a_flight_of_which_nothing_was_sent_leaves_nothing(aws: SimulatedAws, flights: Flights, ledger: Ledger) -> None:
     """Otherwise every sweep of an outage would leave one."""
     flights.open([ONE], NOW)
-    ledger.write_items(flights.closing(ONE, [], NOW, SETTLE))
+    ledger.write_items([*flights.settling(ONE, [], NOW, SETTLE), *flights.closing(ONE)])
     assert items(aws) == []
 
 
 def test_settled_flights_come_oldest_first_and_bounded(flights: Flights, ledger: Ledger) -> None:
     """One run counts at most so many; the rest is left for the next."""
     for n in (3, 1, 2):
-        ledger.write_items(flights.closing(flight(f"f-{n}"), [f"n-{n}"], NOW + timedelta(hours=n), timedelta(0)))
+        ledger.write_items(flights.settling(flight(f"f-{n}"), [f"n-{n}"], NOW + timedelta(hours=n), timedelta(0)))
     assert [one.keys for one in flights.settled("orders-dlq", NOW + timedelta(days=1), 2)] == [("n-1",), ("n-2",)]
     assert [one.keys for one in flights.settled("orders-dlq", NOW + timedelta(hours=1), 9)] == [("n-1",)]
 

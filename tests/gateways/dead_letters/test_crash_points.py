@@ -151,6 +151,26 @@ def test_killed_at_any_request(world: LettersWorld, fifo: bool, answered: bool) 
     assert world.bodies(pair.dead) == []
 
 
+def test_what_the_next_run_finishes_is_counted_as_recovered(world: LettersWorld) -> None:
+    """Killed before the originals are removed: the copies were sent and stay away, whoever removes what is left."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT, TIMEOUT])
+    counting = Killer(0, answered=False)
+    with counting.watching(world):
+        world.recover(pair.dead, policy=AT_ONCE, threads=1)
+    deletes = counting.operations.index("DeleteMessageBatch") + 1
+    pair = world.pair()
+    world.die(pair, [TIMEOUT, TIMEOUT])
+    one_run(world, pair, Killer(deletes, answered=False))
+    assert len(world.bodies(pair.source)) == len(world.bodies(pair.dead)) == 2
+    world.aws.clock.advance(LEASE)
+    finishing = world.recover(pair.dead, policy=AT_ONCE, threads=1)
+    assert (finishing.by_action, finishing.recovered) == ({"finish": 2}, 0)
+    world.aws.clock.advance(AT_ONCE.settle_seconds)
+    counts = [world.recover(pair.dead, policy=AT_ONCE, threads=1).recovered for _ in range(2)]
+    assert counts == [2, 0], "each once"
+
+
 @pytest.mark.parametrize("answered", [False, True], ids=["before a request", "before its answer"])
 def test_killed_while_hiding(world: LettersWorld, answered: bool) -> None:
     """A letter that is to wait stays in its queue, and waits for its first attempt, whenever the run was killed."""
