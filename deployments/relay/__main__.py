@@ -41,7 +41,8 @@ def main() -> int:
         signal.signal(number, lambda *_: stop.set())
     try:
         logging.basicConfig(level=settings.log_level(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        logging.getLogger("httpx").setLevel(logging.WARNING)
+        for chatty in ("httpx", "botocore"):
+            logging.getLogger(chatty).setLevel(logging.WARNING)
         return _run(arguments, stop)
     except RepriseError as error:
         print(f"relay: {error}", file=sys.stderr)

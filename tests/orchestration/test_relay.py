@@ -1,0 +1,110 @@
+"""From what happens in AWS to a flow run and its first calls: no mocks between, every part a process of its own."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.appflow_world import TASKS, TO
+from tests.orchestration.relay_stage import LETTERS, Stage, failed_task, stage, tagged_task
+from tests.unit.replication_tasks.situations import RECOVERABLE
+from tests.waiting import wait_for
+
+ON_EVENT = {
+    "replication-tasks/on-failure",
+    "appflow-runs/on-failure",
+    "dead-letters/on-event",
+    "outbox-records/on-insert",
+}
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """The stage, for all scenes of this module in their order."""
+    with stage(tmp_path_factory.mktemp("relay")) as made:
+        yield made
+
+
+def test_every_path_has_a_deployment_that_events_start(played: Stage) -> None:
+    """Nothing that the shipped file triggers is missing here."""
+    assert set(played.deployments) == ON_EVENT
+
+
+def test_a_burst_makes_a_handful_of_runs(played: Stage) -> None:
+    """Twenty tasks that fail at once and a hundred more events: at most four runs, and every failure is told."""
+    failed_task(played.aws, [f"burst-{number}" for number in range(120)])
+    wait_for("all to be accepted", lambda: played.health()["received"] >= 120, seconds=60)
+    wait_for("the end of the burst", lambda: not played.aws.messages("reprise-events"), seconds=60)
+    wait_for("runs", lambda: len(played.runs("replication-tasks/on-failure")) >= 2, seconds=60)
+    runs = played.runs("replication-tasks/on-failure")
+    assert 2 <= len(runs) <= 4
+    assert {run["parameters"]["event"]["task"][:6] for run in runs} == {"burst-"}
+    assert played.health()["parked"] == 0
+
+
+def test_each_path_is_started_by_its_own_events(played: Stage) -> None:
+    """A DMS task, an AppFlow run, a letter and a row fail or appear; each path's own run starts, and acts in AWS."""
+    aws = played.aws
+    played.start_worker()
+    task = tagged_task(aws, "orders", RECOVERABLE)
+    failing_flow(aws, "orders-to-s3")
+    aws.clear_requests()
+    aws.clock.advance(100)
+    aws.control("POST", "dms/script", {"advance": True})
+    aws.client("sqs").send_message(QueueUrl=aws.queue_url(LETTERS), MessageBody="{}")
+    played.outbox.put({"id": "1", "message": "hello"})
+
+    for name, told in (
+        ("appflow-runs/on-failure", {"flow": "orders-to-s3", "trigger": "ONDEMAND"}),
+        ("dead-letters/on-event", {"queue": LETTERS}),
+        ("outbox-records/on-insert", {"table": "orders-outbox"}),
+    ):
+        run = played.ended(name)
+        assert run["state_type"] == "COMPLETED", run["state"]["message"]
+        assert told.items() <= run["parameters"]["event"].items()
+        assert run["parameters"]["request"]["dry_run"] is False
+
+    def about_the_task() -> bool:
+        runs = played.runs("replication-tasks/on-failure")
+        return any(run["parameters"]["event"]["arn"] == task for run in runs)
+
+    wait_for("a run because of the task", about_the_task, seconds=120)
+    assert played.ended("replication-tasks/on-failure")["state_type"] == "COMPLETED"
+    wait_for("the row", lambda: played.outbox.delivered_texts() == ["hello"], seconds=30)
+    counts = aws.request_counts()
+    assert counts["dms:DescribeReplicationTasks"] > 0
+    assert counts["appflow:DescribeFlowExecutionRecords"] > 0
+    # DMS told it twice: through EventBridge, by its ARN, and through SNS, by its name.
+    wait_for("what SNS told", lambda: "reprise.dms.orders" in played.told("reprise.dms.task.failed"), seconds=60)
+
+
+def failing_flow(aws: Any, name: str) -> None:
+    """A flow that Reprise looks after, whose run fails."""
+    aws.control("POST", "appflow/script", {"flow": name, "outcomes": [{"error": "503", "records": 0}]})
+    aws.client("appflow").create_flow(
+        flowName=name,
+        triggerConfig={"triggerType": "OnDemand"},
+        sourceFlowConfig={
+            "connectorType": "Salesforce",
+            "connectorProfileName": "crm",
+            "sourceConnectorProperties": {"Salesforce": {"object": "Order"}},
+        },
+        destinationFlowConfigList=[TO["S3"]],
+        tasks=TASKS,
+        tags={"reprise": "recover"},
+    )
+    aws.client("appflow").start_flow(flowName=name)
+
+
+def test_sigterm_stops_the_relay_in_order(played: Stage) -> None:
+    """It ends by itself with 0, leaves nothing hidden behind, and has published its numbers."""
+    played.aws.clear_requests()
+    played.relay.send_signal(signal.SIGTERM)
+    assert played.relay.wait(timeout=30) == 0
+    assert played.log.rstrip().endswith("relay: stopped")
+    assert "Traceback" not in played.log
+    assert played.aws.request_counts().get("monitoring:PutMetricData", 0) == 1
+    assert [message for message in played.aws.messages("reprise-events") if message["visible_in"] > 0] == []
