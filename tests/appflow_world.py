@@ -66,6 +66,19 @@ class Estate:
         raise AssertionError("AppFlow publishes to no topic")
 
 
+class Through:
+    """Stands between the path and a client, and is told of every call."""
+
+    def __init__(self, client: Any, around: Callable[[str, Callable[[], Any]], Any]) -> None:
+        self._client, self._around = client, around
+
+    def __getattr__(self, name: str) -> Any:
+        inner = getattr(self._client, name)
+        if not callable(inner) or name in ("meta", "exceptions"):
+            return inner
+        return lambda *args, **kwargs: self._around(name, lambda: inner(*args, **kwargs))
+
+
 class World:
     """The simulator, an estate in moto, and what runs of the path leave behind."""
 

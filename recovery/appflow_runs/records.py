@@ -240,8 +240,8 @@ def _escalation(item: Item, verdict: Escalate) -> Alert:
         "When the cause is mended, appflow-runs/by-hand with cause_is_mended runs it again, where it can be run.",
     ]
     subject = f"Reprise: AppFlow flow {flow.name} needs a person ({kind or 'not judged'})"
-    incident = _stuck(item) if verdict.rule == "R1" else _incident(item)
-    return Alert(PATH, flow.name, f"{incident}:{verdict.rule}:{kind}", subject, "\n".join(lines))
+    group = f"{_stuck(item)}:R1" if verdict.rule == "R1" else f"{_incident(item)}:{verdict.rule}:{kind}"
+    return Alert(PATH, flow.name, group, subject, "\n".join(lines))
 
 
 def _deactivation(item: Item) -> Alert:

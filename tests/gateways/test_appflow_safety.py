@@ -19,7 +19,7 @@ from recovery.appflow_runs.run import recover
 from recovery.backoff import Backoff
 from recovery.cases import State
 from recovery.errors import BadInput, OutcomeUnknown, RepriseError
-from tests.appflow_world import World, a_world
+from tests.appflow_world import Through, World, a_world
 from tests.unit.appflow_runs.situations import DOWN, EXPIRED, PUZZLE, THROTTLED
 
 TWINS = AppFlowPolicy(allow_twin=True, allow_reactivate=True)
@@ -29,19 +29,6 @@ HOURLY = {"scheduleExpression": "rate(1hours)", "dataPullMode": "Complete", "flo
 
 class Killed(BaseException):
     """The process ends here. Not an Exception: nothing may catch it, as nothing catches a SIGKILL."""
-
-
-class Through:
-    """Stands between the path and a client, and is told of every call."""
-
-    def __init__(self, client: Any, around: Callable[[str, Callable[[], Any]], Any]) -> None:
-        self._client, self._around = client, around
-
-    def __getattr__(self, name: str) -> Any:
-        inner = getattr(self._client, name)
-        if not callable(inner) or name in ("meta", "exceptions"):
-            return inner
-        return lambda *args, **kwargs: self._around(name, lambda: inner(*args, **kwargs))
 
 
 class Axe:
