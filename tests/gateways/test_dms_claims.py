@@ -59,7 +59,7 @@ class Meddling(ReplicationGateway):
 
 def meddled(world: Recovering, *, listed: Any = None, asking: Any = None, **policy: Any) -> RecoveryReport:
     """A sweep in the middle of which something happens."""
-    request = ReplicationRequest(tasks=("*",), dry_run=False, trigger=Trigger.SWEEP, policy=policy)  # type: ignore[arg-type]
+    request = ReplicationRequest(tasks=("*",), dry_run=False, trigger=Trigger.SWEEP, policy=policy)
     work = world.work(request, Meddling(world, listed=listed, asking=asking))
     try:
         return recover(work, "meddled")

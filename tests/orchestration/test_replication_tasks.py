@@ -212,3 +212,18 @@ def test_what_fails_meanwhile_is_seen_by_an_events_run(aws: SimulatedAws) -> Non
     aws.clear_requests()
     assert recover("*", trigger="event").by_action == {"resume": 1}
     assert aws.request_counts()["dms:DescribeReplications"] == 2
+
+
+def test_a_reload_is_not_repeated_by_the_sdk(aws: SimulatedAws) -> None:
+    """DMS would load a table again each time it is asked: one whose answer was lost is asked for once in a run."""
+    arn = make(aws, "wide", "full-load-and-cdc", RECOVERABLE)
+    fault = {"text": "", "stage": "cdc", "after_seconds": 20, "table": "public.items"}
+    aws.control("POST", "dms/script", {"replication": "wide", "future": {"faults": [fault]}})
+    aws.client("dms").start_replication_task(ReplicationTaskArn=arn, StartReplicationTaskType="resume-processing")
+    aws.clock.advance(200)
+    aws.clear_requests()
+    aws.fault("error", service="dms", operation="ReloadTables", code="InternalFailure", status=500)
+    report = recover("wide", policy=ReplicationPolicy(allow_reload=("wide",)))
+    aws.lift_faults()
+    assert report.by_action == {"reload tables": 1}
+    assert aws.request_counts()["dms:ReloadTables"] == 1

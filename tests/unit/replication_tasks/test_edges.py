@@ -1,17 +1,29 @@
-"""Failures without a text, stops on purpose that speak of errors, and restarts right after a person mended a cause."""
+"""Failures without a text or a date, claims that nobody carried out, earlier lives, and causes just mended."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
-from recovery.replication_tasks.memory import Memory
-from recovery.replication_tasks.models import REFUSED, Restart, Verb
+import pytest
+
+from recovery.replication_tasks.memory import Memory, mark_of
+from recovery.replication_tasks.models import FLAPPED, NOT_MADE, REFUSED, Migration, Restart, Verb
 from recovery.replication_tasks.policy import ReplicationPolicy
 from recovery.replication_tasks.rules import decide
-from recovery.replication_tasks.verdicts import Leave, Resume, Wait
+from recovery.replication_tasks.verdicts import Escalate, Leave, Reload, Resume, Wait
 from recovery.replication_tasks.verify import Outcome, verify
-from tests.unit.replication_tasks.situations import MINUTE, NOW, WRONG_PASSWORD, cdc
+from tests.unit.replication_tasks.situations import (
+    HOUR,
+    MINUTE,
+    NOW,
+    RECOVERABLE,
+    RELOADABLE,
+    WRONG_PASSWORD,
+    cdc,
+    serverless,
+)
 
 POLICY = ReplicationPolicy()
 
@@ -50,3 +62,105 @@ def test_what_dms_refused_after_the_cause_was_mended_is_given_a_rest() -> None:
     decision = decide(failed, memory.history(cause_is_mended=True), POLICY, NOW)
     assert isinstance(decision, Wait)
     assert decision.rule == "backoff"
+
+
+def test_what_was_deprovisioned_in_an_earlier_life_is_not_lost_now() -> None:
+    """A deprovisioning date from before the last start or stop says nothing about the present failure."""
+    failed = serverless(Migration.FULL_LOAD_AND_CDC, "failed", RECOVERABLE)
+    for old in (failed.started, failed.stopped):
+        assert old is not None
+        now = replace(failed, deprovisions=old - HOUR)
+        assert isinstance(decide(now, Memory().history(), RELOADABLE, NOW), Resume)
+    undated = replace(failed, started=None, stopped=None, deprovisions=NOW - HOUR)
+    assert isinstance(decide(undated, Memory().history(), RELOADABLE, NOW), Resume)
+
+
+def test_what_was_deprovisioned_in_this_life_is_lost() -> None:
+    """A date after the last stop counts, and so do two days after it where DMS gives none."""
+    failed = serverless(Migration.FULL_LOAD_AND_CDC, "failed", RECOVERABLE, stopped=NOW - 50 * HOUR, started=None)
+    for deprovisions in (NOW - HOUR, None, NOW - 60 * HOUR):
+        decision = decide(replace(failed, deprovisions=deprovisions), Memory().history(), RELOADABLE, NOW)
+        assert isinstance(decision, Reload)
+        assert decision.rule == "position-lost"
+    sooner = replace(failed, stopped=NOW - 5 * HOUR, deprovisions=NOW - HOUR)
+    assert isinstance(decide(sooner, Memory().history(), RELOADABLE, NOW), Reload)
+
+
+def test_an_old_message_does_not_reload_what_was_stopped() -> None:
+    """Deprovisioned without a stop reason, it may have been stopped on purpose: a person is asked."""
+    gone = serverless(
+        Migration.FULL_LOAD_AND_CDC, "deprovisioned", last_failure=RECOVERABLE, stopped=NOW - 50 * HOUR, tables=()
+    )
+    decision = decide(gone, Memory().history(), RELOADABLE, NOW)
+    assert isinstance(decision, Escalate)
+    assert "reload-target" in decision.next_step
+
+
+CLAIMED = Restart(NOW - 10 * MINUTE, Verb.RESUME)
+
+
+@pytest.mark.parametrize(
+    ("facts", "asked", "outcome"),
+    [
+        ({"stopped": NOW - HOUR}, NOW - 11 * MINUTE, Outcome.WATCHED),
+        ({"stopped": NOW - HOUR}, NOW - 8 * MINUTE, Outcome.WATCHED),
+        ({"stopped": None}, NOW - 8 * MINUTE, Outcome.WATCHED),
+        ({"stopped": NOW - 9 * MINUTE}, NOW - 8 * MINUTE, Outcome.FAILED_AGAIN),
+        ({"stopped": NOW - HOUR}, NOW, Outcome.NOT_MADE),
+        ({"stopped": NOW - HOUR, "accepted": NOW - HOUR}, NOW, Outcome.NOT_MADE),
+        ({"stopped": NOW - HOUR, "accepted": NOW - 9 * MINUTE}, NOW, Outcome.FAILED_AGAIN),
+        ({"stopped": None}, NOW, Outcome.FAILED_AGAIN),
+    ],
+)
+def test_a_claim_is_judged_by_what_dms_can_know_of_it(facts: dict[str, Any], asked: datetime, outcome: Outcome) -> None:
+    """Older facts, and facts of the first minutes, say nothing; a start that DMS accepted since was carried out."""
+    assert verify(cdc("failed", RECOVERABLE, **facts), CLAIMED, POLICY, NOW, asked).outcome is outcome
+
+
+def test_what_was_never_carried_out_counts_against_the_budget_alone() -> None:
+    """It is no try at a cause that gets one try, and neither begins nor ends a row of failures at once."""
+    flapped, idle = (replace(CLAIMED, outcome=outcome) for outcome in (FLAPPED, NOT_MADE))
+    memory = Memory(restarts=(flapped, idle, flapped, idle), incident=NOW - HOUR)
+    history = memory.history()
+    assert (history.tried, history.came_back, len(history.restarts)) == (2, 2, 4)
+    decision = decide(cdc("failed", RECOVERABLE), history, ReplicationPolicy(budget=4), NOW)
+    assert isinstance(decision, Escalate)
+    assert decision.rule == "budget"
+    assert "twice restarted" in decision.reason
+    assert "twice a restart was begun and not carried out" in decision.reason
+
+
+def test_every_failure_has_a_mark() -> None:
+    """By its own date, by the last start, or by its words; a failure that goes on keeps its mark."""
+    dated = cdc("failed", RECOVERABLE)
+    undated = replace(dated, stopped=None, accepted=NOW - 3 * HOUR)
+    never = replace(undated, accepted=None, started=None)
+    assert len({mark_of(dated), mark_of(undated), mark_of(never), ""}) == 4
+    assert mark_of(replace(undated, accepted=NOW)) != mark_of(undated)
+    assert mark_of(replace(never, last_failure=RECOVERABLE.replace("ODBC", "JDBC"))) != mark_of(never)
+    assert mark_of(replace(never, last_failure=f"{RECOVERABLE} at 12:00:01")) == mark_of(
+        replace(never, last_failure=f"{RECOVERABLE} at 13:30:59")
+    )
+    silent = cdc("failed", stopped=NOW - HOUR)
+    assert mark_of(silent) != mark_of(replace(silent, stopped=NOW)), "without a text, too"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("restarts", "none"),
+        ("restarts", [7]),
+        ("restarts", [{"at": "2026-01-05T12:00:00+00:00", "verb": "resume-processing", "before": [0, 0]}]),
+        ("restarts", [{"at": None, "verb": "resume-processing", "before": [0, 0, 0, ""]}]),
+        ("incident", 5),
+        ("failed", "2026-01-05T12:00:00"),
+        ("draw", float("nan")),
+        ("told", None),
+        ("missed", "no"),
+        ("seconds_to_recover", "soon"),
+    ],
+)
+def test_what_is_not_a_memory_is_not_read_as_one(field: str, value: object) -> None:
+    """Half of a memory would decide wrongly: it is refused as a whole, by the field that is damaged."""
+    with pytest.raises(ValueError, match=r"\w"):
+        Memory.from_json(Memory().as_json() | {field: value})
