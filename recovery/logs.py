@@ -59,11 +59,13 @@ class Found:
 
     Attributes:
         evidence: by message id.
-        problem: why the rest could not be told, or "" when the log was read to its end and names every message.
+        problem: why the log could not be read to its end, or "".
+        unnamed: messages that no line names, although it was read to its end: their lines are late, or there are none.
     """
 
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
     problem: str = ""
+    unnamed: frozenset[str] = frozenset()
 
 
 class Logs:
@@ -104,7 +106,8 @@ class Logs:
         except Transient as error:
             problem = f"log group {group}: could not be read now ({error.code or 'no answer'})"
         found = evidence_from_logs(look.events, message_ids)
-        return Found(found, problem or look.cut or look.unnamed(message_ids))
+        problem = problem or look.cut
+        return Found(found, problem, frozenset() if problem else look.unnamed(message_ids))
 
 
 class _LookUp:
@@ -175,16 +178,10 @@ class _LookUp:
             end = max(spans[name][1] for name in some) + AFTER_MILLISECONDS
             self._read(start, min(end, self._end), logStreamNames=some)
 
-    def unnamed(self, message_ids: Sequence[str]) -> str:
-        """Which messages no line names, in words; "" when there are none."""
+    def unnamed(self, message_ids: Sequence[str]) -> frozenset[str]:
+        """The messages that no line names."""
         text = "\n".join(str(event.get("message", "")) for event in self.events)
-        missing = sum(message_id not in text for message_id in message_ids)
-        if not missing:
-            return ""
-        return (
-            f"log group {self._group}: no line names {missing} of {len(message_ids)} messages; lines may be late,"
-            " or the consumer does not write message ids"
-        )
+        return frozenset(message_id for message_id in message_ids if message_id not in text)
 
     def _read(self, start: int, end: int, **what: Any) -> None:
         request: dict[str, Any] = {"logGroupName": self._group, "startTime": start, "endTime": end, **what}

@@ -25,6 +25,7 @@ class Item:
         content: its content hash.
         evidence, diagnosis, group, error: why it failed; `error` is the normalised text.
         pending: why evidence could not be had yet, or "".
+        searched: where there was none, or "".
         history: its case before this run.
         unconfirmed: what an interrupted run left open.
         destination: URL of the queue it would go back to, or "".
@@ -52,6 +53,7 @@ class Item:
         "pending",
         "pointer",
         "removed",
+        "searched",
         "unconfirmed",
         "verdict",
     )
@@ -65,6 +67,7 @@ class Item:
         self.group = ""
         self.error = ""
         self.pending = ""
+        self.searched = ""
         self.history: Case | None = None
         self.unconfirmed: Unconfirmed | None = None
         self.destination = ""

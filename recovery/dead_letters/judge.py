@@ -41,6 +41,9 @@ ROUND_BYTES = 64 * 1024 * 1024
 """Bytes of letters that a round takes up, so that memory is bounded for letters of any size."""
 POLL_SECONDS = 1
 """Long polling asks all of SQS's servers; a short poll may come back empty from a queue that is not."""
+LINES_ARE_LATE = timedelta(minutes=15)
+"""How long after a letter was sent or first received its consumer's log lines may still arrive: as long as a Lambda
+function may run. A letter that no line names by then has no evidence."""
 EMPTY_POLLS = 5
 """Empty polls in a row after which a drain ends even though SQS still counts messages."""
 
@@ -185,6 +188,7 @@ def decide_letters(work: Work, batch: Batch) -> None:
             hidden=batch.queue.in_flight + work.hidden[batch.queue.name],
             follows=batch.queue.fifo and (batch.queue.name, item.letter.group_id) in work.going,
             evidence_pending=item.pending,
+            searched=item.searched,
         )
         item.verdict = decide(known, batch.policy, now, work.draw(), spread)
         if isinstance(item.verdict, Heal):
@@ -256,10 +260,16 @@ def _ask_logs(work: Work, batch: Batch) -> None:
     if found.problem and found.problem not in work.warnings:
         work.warnings.append(found.problem)
     for item in mute:
-        if item.letter.message_id in found.evidence:
-            item.evidence = replace(found.evidence[item.letter.message_id], body=item.letter.body)
+        letter = item.letter
+        if letter.message_id in found.evidence:
+            item.evidence = replace(found.evidence[letter.message_id], body=letter.body)
         elif found.problem:
             item.pending = f"its consumer's log could not tell yet why it failed: {found.problem}"
+        elif letter.message_id in found.unnamed:
+            if work.now() - max(letter.sent_at, letter.first_received_at) < LINES_ARE_LATE:
+                item.pending = f"no line of log group {group} names it yet; lines may be late"
+            else:
+                item.searched = f"no line of log group {group} names it"
 
 
 _FROM_QUEUES = (Origin.SQS_REDRIVE, Origin.UNKNOWN)

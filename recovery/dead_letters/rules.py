@@ -60,6 +60,7 @@ class Known:
         hidden: letters of this queue that are hidden already.
         follows: an earlier letter of its FIFO group is sent now, after its own wait.
         evidence_pending: the log group could not be read, or has nothing yet: a later run may know more.
+        searched: where evidence was looked for, and there is none, or "".
     """
 
     letter: Letter
@@ -72,6 +73,7 @@ class Known:
     hidden: int = 0
     follows: bool = False
     evidence_pending: str = ""
+    searched: str = ""
 
 
 def decide(known: Known, policy: DeadLetterPolicy, now: datetime, draw: float, spread: timedelta) -> Verdict:
@@ -133,13 +135,14 @@ def _remembered(waits: Case | None) -> Diagnosis | None:
 def _without_evidence(known: Known, policy: DeadLetterPolicy) -> Verdict:
     if known.evidence_pending:
         return Leave(known.evidence_pending, "nothing to do unless it stays so: then check the policy's log_group")
-    step = (
-        "name the consumer's log_group in the policy, or let the consumer write its error into a message attribute"
-        " and name it in error_attributes"
+    where = f" ({known.searched})" if known.searched else ""
+    named = (
+        "let the consumer log the message id with its error" if where else "name the consumer's log_group in the policy"
     )
+    step = f"{named}, or let the consumer write its error into a message attribute and name it in error_attributes"
     if policy.without_evidence is WithoutEvidence.ARCHIVE:
-        return Archive(State.ARCHIVED, "nothing says why it failed, and the policy archives such letters", step)
-    return Leave("nothing says why it failed, so it is not judged", step)
+        return Archive(State.ARCHIVED, f"nothing says why it failed{where}, and the policy archives such letters", step)
+    return Leave(f"nothing says why it failed{where}, so it is not judged", step)
 
 
 def _act(

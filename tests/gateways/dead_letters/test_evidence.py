@@ -93,6 +93,23 @@ def test_a_log_that_cannot_be_read_leaves_its_letters_to_a_later_run(
     assert world.visible(pair.dead) == 3
 
 
+@pytest.mark.parametrize(("asked", "done"), [("leave", "leave"), ("archive", "archive")])
+def test_a_letter_that_no_line_names_is_not_left_for_ever(world: LettersWorld, asked: str, done: str) -> None:
+    """Its lines may be late; after a quarter of an hour it has no evidence, and the report says how to supply some."""
+    pair, ids = dead(world, 1)
+    log(world, "ERROR order failed, and nobody says which")
+    policy = DeadLetterPolicy.model_validate({"log_group": GROUP, "without_evidence": asked})
+    early = world.recover(pair.dead, policy=policy)
+    assert early.by_action == {"leave": 1}
+    assert "lines may be late" in early.groups[0].reason
+    world.aws.clock.advance(16 * 60)
+    late = world.recover(pair.dead, policy=policy)
+    assert late.by_action == {done: 1}
+    assert f"no line of log group {GROUP} names it" in late.groups[0].reason
+    assert "log the message id" in late.groups[0].next_step
+    assert world.ids(pair.dead) == (ids if done == "leave" else [])
+
+
 TIMED_OUT = {"errorType": "Sandbox.Timedout", "errorMessage": "Task timed out after 3.00 seconds"}
 BROKEN = {"errorType": "KeyError", "errorMessage": "'customer'"}
 NOTIFICATION = {"Type": "Notification", "MessageId": "n", "TopicArn": "arn:aws:sns:eu-west-1:1:t", "Message": "{}"}
