@@ -160,7 +160,7 @@ def summarise(made: World, view: View, found: Sequence[str]) -> None:
     view.print(
         "",
         f"  Prefect    {made.prefect.ui_url}/v2/runs",
-        f"  events     {made.prefect.ui_url}/v2/events?resource=reprise.*",
+        f"  events     {made.prefect.ui_url}/v2/events",
         f"  reports    {made.prefect.ui_url}/v2/artifacts",
         f"  archive    s3://{bucket}/archive/",
         f"  full lists s3://{bucket}/reports/",

@@ -124,7 +124,9 @@ class AppFlowRequest(BaseModel):
         description="Names, globs (orders-*) or tags (`tag:name=value`) of AppFlow flows. Failures of others are listed"
         " in the report and not touched.",
     )
-    policy: AppFlowPolicy = Field(default_factory=lambda: AppFlowPolicy(), description="What may be done with flows.")
+    policy: AppFlowPolicy = Field(
+        default_factory=lambda: AppFlowPolicy(), title="Policy", description="What may be done with flows."
+    )
     flow_policies: dict[str, AppFlowPolicy] = Field(
         default_factory=dict, description="A policy of their own for flows, by name or glob; the first match counts."
     )

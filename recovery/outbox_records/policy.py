@@ -115,7 +115,8 @@ class OutboxPolicy(BaseModel):
 
     budget: int = Field(10, ge=1, le=100, description="Attempts before a row is Exhausted.")
     backoff: Backoff = Field(
-        default_factory=lambda: Backoff(base_seconds=30, factor=2, cap_seconds=3600),
+        # Not a factory: the form in the UI shows this object, and would show Backoff's own defaults without it.
+        Backoff(base_seconds=30, factor=2, cap_seconds=3600),
         description="Wait after each failed attempt: 30 s, 1 min, 2 min ... up to 1 h unless changed.",
     )
     max_message_bytes: int = Field(
@@ -128,7 +129,9 @@ class OutboxPolicy(BaseModel):
         1_000, gt=0, le=100_000, description="Most messages published a second; also when a closed circuit lets go."
     )
     exhausted_head: ExhaustedHead = Field(
-        ExhaustedHead.HOLD, description="FIFO: what an exhausted row does to the rows of its group."
+        ExhaustedHead.HOLD,
+        title="Exhausted head of a group",
+        description="FIFO: what an exhausted row does to the rows of its group.",
     )
     fifo_settle_seconds: float = Field(
         1,
@@ -185,15 +188,19 @@ class OutboxRequest(BaseModel):
         "", description="Name of the DynamoDB table."
     )
     topic_arn: Annotated[str, StringConstraints(strip_whitespace=True, pattern=TOPIC_PATTERN)] = Field(
-        "", description="ARN of the SNS topic, in the table's region. A FIFO topic ends in .fifo."
+        "", title="Topic ARN", description="ARN of the SNS topic, in the table's region. A FIFO topic ends in .fifo."
     )
     mode: Mode = Field(Mode.DELIVER, description="deliver what is due, find_lost rows, or revive exhausted ones.")
     dry_run: bool = Field(True, description="Only say what would be done.")
     index: AttributeName = Field("outbox-due", description="Name of the sparse index over unfinished rows.")
     group_index: AttributeName = Field("outbox-groups", description="Name of the index by group, for a FIFO topic.")
     shards: int = Field(8, ge=1, le=100, description="Partitions of the index: Unfinished#0 to one less than this.")
-    names: RowNames = Field(default_factory=lambda: RowNames(), description="Names of the table's attributes.")
-    policy: OutboxPolicy = Field(default_factory=lambda: OutboxPolicy(), description="How rows are treated.")
+    names: RowNames = Field(
+        default_factory=lambda: RowNames(), title="Attribute names", description="Names of the table's attributes."
+    )
+    policy: OutboxPolicy = Field(
+        default_factory=lambda: OutboxPolicy(), title="Policy", description="How rows are treated."
+    )
     circuit_alarm: Annotated[str, StringConstraints(strip_whitespace=True, max_length=255)] = Field(
         "", description="A CloudWatch alarm that opens the topic's circuit while it is in ALARM. Empty: none."
     )

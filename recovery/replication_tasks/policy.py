@@ -47,7 +47,8 @@ class ReplicationPolicy(BaseModel):
     budget: int = Field(5, ge=1, le=50, description="Restarts of one replication within the window, then a person.")
     window_seconds: int = Field(21_600, ge=60, le=604_800, description="The window of the budget, in seconds.")
     backoff: Backoff = Field(
-        default_factory=lambda: Backoff(base_seconds=60, factor=3, cap_seconds=3_600),
+        # Not a factory: the form in the UI shows this object, and would show Backoff's own defaults without it.
+        Backoff(base_seconds=60, factor=3, cap_seconds=3_600),
         description="Waits between the restarts of one replication.",
     )
     flaps: int = Field(
@@ -106,7 +107,9 @@ class ReplicationRequest(BaseModel):
         description="Names, ARNs, globs or `tag:name=value` of DMS tasks and serverless replications. Failures of"
         " others are listed in the report and not touched.",
     )
-    policy: ReplicationPolicy = Field(default_factory=ReplicationPolicy, title="Policy")
+    policy: ReplicationPolicy = Field(
+        default_factory=ReplicationPolicy, title="Policy", description="What may be done, how often, and how patiently."
+    )
     limit: int = Field(1_000, ge=1, le=10_000, description="Replications acted on in one run, at most.")
     time_limit_seconds: int = Field(1_500, ge=10, le=21_600, description="No further replication is begun after this.")
     dry_run: bool = Field(True, title="Dry run", description="Only say what would be done.")
