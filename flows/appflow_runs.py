@@ -16,6 +16,7 @@ from recovery.appflow_runs.work import Batch, Work
 from recovery.errors import RepriseError
 from recovery.report import RecoveryReport
 from tasks import appflow_runs as do
+from tasks.digest import note_day
 from tasks.metrics import count_refusal, publish_metrics
 from tasks.reports import outcome, refused
 
@@ -41,6 +42,7 @@ def recover_appflow_runs(
                     break
             report = do.publish_report(work)
             publish_metrics(work, report)
+            note_day(work, report)
             return outcome(report)
     except RepriseError as error:
         count_refusal("appflow_runs", request, error)

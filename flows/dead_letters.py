@@ -14,10 +14,12 @@ from prefect.client.schemas.objects import State
 
 from recovery.dead_letters.batch import Batch
 from recovery.dead_letters.policy import DeadLetterRequest, ReplayRequest
+from recovery.dead_letters.verdicts import Hide
 from recovery.dead_letters.work import Work
 from recovery.errors import RepriseError
 from recovery.report import RecoveryReport
 from tasks import dead_letters as do
+from tasks.digest import note_day
 from tasks.metrics import count_refusal, publish_metrics
 from tasks.reports import outcome, refused
 from tasks.steps import carry_out
@@ -46,6 +48,7 @@ def recover_dead_letters(
             do.release_letters(work)
             report = do.publish_report(work, do.subject(request), "dead-letters", "Dead letters")
             publish_metrics(work, report)
+            note_day(work, report)
             return outcome(report)
     except RepriseError as error:
         count_refusal("dead_letters", request, error)
@@ -95,9 +98,9 @@ def settle(work: Work, batch: Batch) -> None:
     if batch.alerting:
         carry_out(do.announce_groups, work, batch, batch.to_announce())
     if batch.removing:
-        carry_out(do.remove_letters, work, batch)
+        carry_out(do.remove_letters, work, batch, batch.to_remove())
     if batch.hiding:
-        carry_out(do.hide_letters, work, batch)
+        carry_out(do.hide_letters, work, batch, batch.having(Hide))
 
 
 @flow(name="dead-letters", flow_run_name=do.replay_name, persist_result=False)
@@ -122,6 +125,7 @@ def replay_archived_letters(
             do.note_replay(work, selection)
             report = do.publish_report(work, "replay", "dead-letters-replay", "Replay from the archive")
             publish_metrics(work, report)
+            note_day(work, report)
             return outcome(report)
     except RepriseError as error:
         count_refusal("dead_letters", request, error)

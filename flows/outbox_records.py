@@ -16,6 +16,7 @@ from recovery.outbox_records.policy import Mode, OutboxRequest
 from recovery.outbox_records.work import Work
 from recovery.report import RecoveryReport
 from tasks import outbox_records as do
+from tasks.digest import note_day
 from tasks.metrics import count_refusal, publish_metrics
 from tasks.reports import outcome, refused
 
@@ -42,6 +43,7 @@ def recover_outbox_records(
                     _MODES[request.mode](work)
             report = do.publish_report(work)
             publish_metrics(work, report)
+            note_day(work, report)
             return outcome(report)
     except RepriseError as error:
         count_refusal("outbox_records", request, error)

@@ -16,6 +16,7 @@ from recovery.replication_tasks.policy import ReplicationRequest
 from recovery.replication_tasks.work import Work
 from recovery.report import RecoveryReport
 from tasks import replication_tasks as do
+from tasks.digest import note_day
 from tasks.metrics import count_refusal, publish_metrics
 from tasks.reports import outcome, refused
 
@@ -41,6 +42,7 @@ def recover_replication_tasks(
                     break
             report = do.publish_report(work)
             publish_metrics(work, report)
+            note_day(work, report)
             return outcome(report)
     except RepriseError as error:
         count_refusal("replication_tasks", request, error)

@@ -41,6 +41,7 @@ class Entry:
         settled: False when the action did not go through and the item stays where it was.
         next_step: what a person can do, or "".
         exhausted: its attempts are used up.
+        became: the id under which it goes on, where that is another one.
     """
 
     key: str
@@ -56,6 +57,7 @@ class Entry:
     settled: bool = True
     next_step: str = ""
     exhausted: bool = False
+    became: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """One line of the full list in the archive."""
@@ -232,9 +234,9 @@ def markdown(report: RecoveryReport, title: str) -> str:
     if bars:
         lines += [f"![{title}]({chart(bars)})", ""]
     if report.problems:
-        lines += ["## Could not be done", "", *(f"- {_cell(problem)}" for problem in report.problems[:LISTED]), ""]
+        lines += ["## Could not be done", "", *(f"- {cell(problem)}" for problem in report.problems[:LISTED]), ""]
     if report.warnings:
-        lines += ["## Mind", "", *(f"- {_cell(warning)}" for warning in report.warnings[:LISTED]), ""]
+        lines += ["## Mind", "", *(f"- {cell(warning)}" for warning in report.warnings[:LISTED]), ""]
     if report.groups:
         lines += ["## Groups of alike failures", ""]
         for row in sorted(report.groups, key=_urgency)[:LISTED]:
@@ -252,16 +254,16 @@ def _urgency(row: GroupRow) -> tuple[bool, bool]:
 
 def _group(row: GroupRow) -> list[str]:
     # Lines, not a table: both of Prefect's user interfaces wrap lines, and neither wraps cells.
-    action = _cell(row.action) if row.settled else f"{_cell(row.action)}, did not go through"
-    lines = [f"### {row.count} {_cell(row.kind or 'not judged')} of {_cell(row.source)}: {action}", ""]
-    lines.append(f"- why: {_cell(row.reason)}")
+    action = cell(row.action) if row.settled else f"{cell(row.action)}, did not go through"
+    lines = [f"### {row.count} {cell(row.kind or 'not judged')} of {cell(row.source)}: {action}", ""]
+    lines.append(f"- why: {cell(row.reason)}")
     if row.error:
-        lines.append(f"- error: {_code(row.error)}")
+        lines.append(f"- error: {code(row.error)}")
     if row.group:  # what a replay or a policy names
-        samples = "".join(f", for example {_code(sample)}" for sample in row.samples[:1])
-        lines.append(f"- group: {_code(row.group)}{samples}")
+        samples = "".join(f", for example {code(sample)}" for sample in row.samples[:1])
+        lines.append(f"- group: {code(row.group)}{samples}")
     if row.next_step:
-        lines.append(f"- next step: **{_cell(row.next_step)}**")
+        lines.append(f"- next step: **{cell(row.next_step)}**")
     return [*lines, ""]
 
 
@@ -310,7 +312,7 @@ def _facts(report: RecoveryReport) -> list[str]:
         facts.append(f"- mean time to recover: {report.seconds_to_recover:.0f} s")
     if report.missed_events:
         facts.append(f"- found by the sweep without an event: {report.missed_events}")
-    facts += [f"- {_cell(fact)}" for fact in report.facts]
+    facts += [f"- {cell(fact)}" for fact in report.facts]
     facts.append(f"- AWS requests: {sum(report.requests.values())} ({requests or 'none'})")
     if report.full_list:
         facts.append(f"- full list: `{report.full_list}`")
@@ -331,11 +333,12 @@ def _flat(text: str) -> str:
     return flat
 
 
-def _cell(text: str) -> str:
-    # Nor a tag, a link or a picture.
+def cell(text: str) -> str:
+    """A text that may stand in markdown: flat, bounded, no tag, no link, no picture, no template."""
     return _flat(text).replace("<", "&lt;").replace("](", "] (")
 
 
-def _code(text: str) -> str:
+def code(text: str) -> str:
+    """The same as a span of code."""
     # A backtick in the text would end the span, and what follows would be read as markdown.
     return "`" + _flat(text).replace("`", "'") + "`"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,17 +18,11 @@ from tests.outbox_world import connection_to
 from tests.unit.metrics.samples import entry, report
 
 
-@pytest.fixture(scope="module")
-def simulated() -> Iterator[SimulatedAws]:
-    with SimulatedAws.start() as aws:
-        yield aws
-
-
 @pytest.fixture
-def aws(simulated: SimulatedAws) -> SimulatedAws:
-    simulated.reset()
-    simulated.create_estate()
-    return simulated
+def aws(simulated_aws: SimulatedAws) -> SimulatedAws:
+    simulated_aws.reset()
+    simulated_aws.create_estate()
+    return simulated_aws
 
 
 def metrics(aws: SimulatedAws) -> Metrics:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,18 +18,12 @@ from tests.unit.metrics.samples import entry, report
 TEMPLATE = estate.load(estate.OBSERVABILITY)
 
 
-@pytest.fixture(scope="module")
-def simulated() -> Iterator[SimulatedAws]:
-    with SimulatedAws.start() as aws:
-        yield aws
-
-
 @pytest.fixture
-def aws(simulated: SimulatedAws) -> SimulatedAws:
-    simulated.reset()
-    simulated.create_estate()
-    metrics_compared.create(simulated)
-    return simulated
+def aws(simulated_aws: SimulatedAws) -> SimulatedAws:
+    simulated_aws.reset()
+    simulated_aws.create_estate()
+    metrics_compared.create(simulated_aws)
+    return simulated_aws
 
 
 def tell(aws: SimulatedAws, made: RecoveryReport, *, swept: bool = True) -> None:

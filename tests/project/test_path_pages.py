@@ -56,6 +56,6 @@ def test_the_operations_page_tells_every_deployment() -> None:
         when, dry, busy = told[name]
         for schedule in deployment.get("schedules", []):
             assert f"every {schedule['interval'] // 60} minutes" in when, name
-        assert dry == str(deployment["parameters"]["request"]["dry_run"]).lower(), name
+        assert dry == str(deployment["parameters"]["request"].get("dry_run", "none")).lower(), name
         waits = deployment["concurrency_limit"]["collision_strategy"] == "ENQUEUE"
         assert ("waits" in busy) == waits, name

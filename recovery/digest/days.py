@@ -1,0 +1,134 @@
+"""One day of one path, added up from its runs. Pure; its size does not grow with the number of items or of runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import date
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from recovery.report import GroupRow, RecoveryReport
+
+GROUPS = 60
+"""Groups that a day tells apart; the rest is counted together."""
+LISTS = 200
+"""Full lists of runs that a day points at: the latest."""
+RUNS = 100
+"""Latest runs that are known by name, so that none is added twice."""
+_TEXT = 200
+
+FAILED: Mapping[str, frozenset[str]] = {
+    "appflow_runs": frozenset({"rerun", "twin", "reactivate", "escalate"}),
+    "dead_letters": frozenset({"heal", "archive", "alert"}),
+    "outbox_records": frozenset({"retry", "exhaust"}),
+    "replication_tasks": frozenset({"start", "resume", "reload", "reload tables", "escalate"}),
+}
+"""Actions by path that answer one failure each; what only waits or is left is looked at again and again."""
+
+
+class DayGroup(BaseModel):
+    """Alike failures of one source on one day."""
+
+    model_config = ConfigDict(frozen=True)
+
+    source: str
+    kind: str
+    group: str
+    error: str = ""
+    next_step: str = ""
+    sample: str = ""
+    actions: dict[str, int] = Field(default_factory=dict, description="How often each action was taken.")
+
+    @property
+    def count(self) -> int:
+        """Failures that were answered."""
+        return sum(self.actions.values())
+
+
+class Day(BaseModel):
+    """What a path's runs of one day (UTC) found and did."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    day: date
+    runs: int = Field(0, description="Runs that found anything.")
+    failed_runs: int = 0
+    actions: dict[str, int] = Field(default_factory=dict)
+    kinds: dict[str, int] = Field(default_factory=dict)
+    unsettled: int = 0
+    recovered: int = 0
+    recovery_seconds: float = Field(0.0, description="Sum over what recovered, from first sight to recovered.")
+    missed_events: int = 0
+    exhausted: int = 0
+    groups: tuple[DayGroup, ...] = ()
+    lists: tuple[str, ...] = Field((), description="Keys of the full lists of its runs, the latest last.")
+    names: tuple[str, ...] = Field((), description="The latest runs that were added.")
+
+    @property
+    def failed(self) -> int:
+        """Failures that were answered: sent again, archived, told to a person."""
+        return sum(count for action, count in self.actions.items() if action in FAILED.get(self.path, frozenset()))
+
+    @property
+    def came_back(self) -> int:
+        """Items that are proven to be back; published rows, where that is the proof."""
+        return self.recovered + self.actions.get("deliver", 0)
+
+    def with_run(self, report: RecoveryReport, run: str) -> Day:
+        """The day with one more run; the same run (by its id) is added once.
+
+        Args:
+            report: of a run that was no dry run.
+            run: what no other run is called.
+        """
+        if run in self.names:
+            return self
+        settled = [row for row in report.groups if row.settled]
+        return self.model_copy(
+            update={
+                "runs": self.runs + 1,
+                "failed_runs": self.failed_runs + report.failed,
+                "actions": _added(self.actions, report.by_action),
+                "kinds": _added(self.kinds, report.by_kind),
+                "unsettled": self.unsettled + report.unsettled,
+                "recovered": self.recovered + report.recovered,
+                "recovery_seconds": self.recovery_seconds + (report.seconds_to_recover or 0.0) * report.recovered,
+                "missed_events": self.missed_events + report.missed_events,
+                "exhausted": self.exhausted + sum(row.count for row in settled if row.exhausted),
+                "groups": _merged(self.groups, settled, FAILED.get(self.path, frozenset())),
+                "lists": (*self.lists, *([_key(report.full_list)] if report.full_list else []))[-LISTS:],
+                "names": (*self.names, run)[-RUNS:],
+            }
+        )
+
+
+def _merged(groups: Iterable[DayGroup], rows: Iterable[GroupRow], failed: frozenset[str]) -> tuple[DayGroup, ...]:
+    found = {(group.source, group.kind, group.group): group for group in groups}
+    for row in rows:
+        if row.action not in failed:
+            continue
+        at = (row.source, row.kind, row.group)
+        if at not in found and len(found) >= GROUPS:
+            at = (row.source if (row.source, "", "") in found else "", "", "")  # counted together
+        old = found.get(at) or DayGroup(source=at[0], kind=at[1], group=at[2])
+        known = at != ("", "", "")
+        found[at] = old.model_copy(
+            update={
+                "actions": _added(old.actions, {row.action: row.count}),
+                "error": (row.error[:_TEXT] or old.error) if known else "",
+                "next_step": (row.next_step[:_TEXT] or old.next_step) if known else "",
+                "sample": (row.samples[0][:_TEXT] if row.samples else old.sample) if known else "",
+            }
+        )
+    return tuple(sorted(found.values(), key=lambda group: (-group.count, group.source, group.group)))
+
+
+def _added(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted((Counter(first) + Counter(second)).items()))
+
+
+def _key(address: str) -> str:
+    """The object's key in the archive bucket."""
+    return address.removeprefix("s3://").partition("/")[2]

@@ -1,0 +1,35 @@
+"""What a person may ask of the digest."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+TableName = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"[A-Za-z0-9_.-]{3,255}$")]
+
+
+class DigestRequest(BaseModel):
+    """Which day is told, and to whom."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    day: date | None = Field(None, title="Day", description="The day (UTC) that is told; empty: yesterday.")
+    dry_run: bool = Field(True, title="Dry run", description="Only make the artifact; the alert topic is not told.")
+    quiet_days: bool = Field(
+        False,
+        title="Tell quiet days",
+        description="Tell the topic of days, too, on which nothing failed and nothing waits.",
+    )
+    outbox_tables: tuple[TableName, ...] = Field(
+        (), max_length=20, title="Outbox tables", description="Tables whose exhausted rows are counted as waiting."
+    )
+    most_waiting: int = Field(
+        2_000, ge=1, le=5_000, title="Most waiting cases", description="Most waiting cases that are read."
+    )
+    estate: str | None = Field(
+        None,
+        title="Estate",
+        description="Name of a saved Recovery Estate block; empty: the block named default, else the environment.",
+    )

@@ -1,0 +1,62 @@
+"""What a person may ask of the histories."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+TableName = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"[A-Za-z0-9_.-]{3,255}$")]
+_ESTATE = "Name of a saved Recovery Estate block; empty: the block named default, else the environment."
+_TABLES = "Outbox tables to look into: what became of a row stands on the row itself, not in the ledger."
+
+
+class Path(StrEnum):
+    """The recovery paths."""
+
+    DEAD_LETTERS = "dead_letters"
+    OUTBOX_RECORDS = "outbox_records"
+    REPLICATION_TASKS = "replication_tasks"
+    APPFLOW_RUNS = "appflow_runs"
+
+
+class CaseRequest(BaseModel):
+    """Whose history is told."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: str = Field(
+        "",
+        max_length=2_048,
+        title="What",
+        description="A message id (any that the letter ever had), the key of an outbox row (a JSON array of both values"
+        " where it has two), the name or ARN of a DMS task or serverless replication, or the name of an AppFlow flow.",
+    )
+    path: Path | None = Field(None, title="Path", description="Where it failed; empty: look everywhere.")
+    outbox_tables: tuple[TableName, ...] = Field((), max_length=20, title="Outbox tables", description=_TABLES)
+    days: int = Field(
+        3,
+        ge=0,
+        le=60,
+        title="Days",
+        description="When the ledger knows nothing: days whose lists of runs are searched, today included.",
+    )
+    estate: str | None = Field(None, title="Estate", description=_ESTATE)
+
+
+class ListRequest(BaseModel):
+    """Which open cases are listed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    paths: tuple[Path, ...] = Field((), title="Paths", description="Only these; empty: all.")
+    groups: tuple[str, ...] = Field(
+        (), max_length=100, title="Groups", description="Only these failure groups, as reports name them; empty: all."
+    )
+    older_than_hours: float = Field(
+        0.0, ge=0.0, le=9_600.0, title="Older than (hours)", description="Only cases first seen at least so long ago."
+    )
+    limit: int = Field(500, ge=1, le=5_000, title="Most cases", description="Most cases that are read and listed.")
+    outbox_tables: tuple[TableName, ...] = Field((), max_length=20, title="Outbox tables", description=_TABLES)
+    estate: str | None = Field(None, title="Estate", description=_ESTATE)

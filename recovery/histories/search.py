@@ -1,0 +1,228 @@
+"""Finding the history of an item, and the cases that wait for a person. Only reads; every loop is bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from recovery.archive import Archive, Pointer
+from recovery.cases import Case
+from recovery.digest.book import DayBook
+from recovery.errors import BadInput, RepriseError
+from recovery.histories.requests import CaseRequest, ListRequest, Path
+from recovery.histories.story import Story, of_flow, of_letter, of_line, of_replication
+from recovery.ledger import Ledger
+
+MOST_IDS = 100
+"""Ids of one letter that are followed: more than any budget of attempts and replays allows."""
+MOST_COPIES = 10
+"""Copies in the archive that are opened."""
+MOST_LISTS = 100
+"""Full lists of runs that are searched."""
+
+
+class RowsOf(Protocol):
+    """Reads an outbox table (`recovery.histories.rows.Rows`)."""
+
+    def find(self, key: str) -> Story | None:
+        """The story of the row with this key."""
+        ...
+
+    def exhausted(self, most: int) -> Iterator[Story]:
+        """Rows that wait for a person."""
+        ...
+
+
+class Histories:
+    """What the histories are read from. Plain, so that Prefect does not walk through it.
+
+    Args:
+        ledger, archive: of the estate.
+        rows: gives the reader of an outbox table by its name.
+        arns: ARNs of the replications that have a name; asks DMS.
+        now: the time, aware, as AWS sees it.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        archive: Archive,
+        rows: Callable[[str], RowsOf],
+        arns: Callable[[str], Sequence[str]],
+        now: Callable[[], datetime],
+    ) -> None:
+        self.ledger = ledger
+        self.archive = archive
+        self.rows = rows
+        self.arns = arns
+        self.now = now
+        self.warnings: list[str] = []
+        """What could not be looked at, each a line for a person."""
+
+    def describe(self, request: CaseRequest) -> list[Story]:
+        """The stories of everything that the key fits, on the path that was named or on all.
+
+        Raises:
+            BadInput: no key, a table that is no outbox, or nothing is known under that key; says what to do.
+            Transient, Refused: the ledger could not be read.
+        """
+        key = request.key.strip()
+        if not key:
+            raise BadInput("key: name a message id, the key of an outbox row, a DMS task or an AppFlow flow")
+        if request.path is Path.OUTBOX_RECORDS and not request.outbox_tables:
+            raise BadInput("outbox_tables: name the table of the row; what became of a row stands on the row itself")
+        found: list[Story] = []
+        for path in [request.path] if request.path else list(Path):
+            found += self._on(path, key, request.outbox_tables)
+        if not found:
+            found = self._in_lists(request, key)
+        if not found:
+            raise BadInput(self._nothing(request, key))
+        return found
+
+    def waiting(self, request: ListRequest) -> list[Story]:
+        """Cases that wait for a person, by path and group, the oldest first; at most the request's limit.
+
+        Raises:
+            BadInput: a table that is no outbox.
+            Transient, Refused: the ledger could not be read.
+        """
+        found: list[tuple[datetime | None, Story]] = []
+        for path in request.paths or tuple(Path):
+            found += self._waiting_on(path, request, request.limit - len(found))
+        if len(found) >= request.limit:
+            self.warnings.append(f"there may be more: the list ends after {request.limit} cases (limit)")
+        longest_ago = datetime.max.replace(tzinfo=self.now().tzinfo)
+        found.sort(key=lambda one: (one[1].path, one[1].group, one[0] or longest_ago, one[1].key))
+        return [told for _, told in found]
+
+    # -- one item ------------------------------------------------------------------------------------------------
+
+    def _on(self, path: Path, key: str, tables: Iterable[str]) -> list[Story]:
+        if path is Path.DEAD_LETTERS:
+            cases = self._letters(key)
+            return [of_letter(key, cases, self._copies(cases))] if cases else []
+        if path is Path.OUTBOX_RECORDS:
+            return [told for table in tables if (told := self.rows(table).find(key)) is not None]
+        if path is Path.APPFLOW_RUNS:
+            return [of_flow(key, case) for case in self.ledger.read_cases(path.value, [key]).values()]
+        return [of_replication(key, case) for case in self._replications(key)]
+
+    def _letters(self, key: str) -> list[Case]:
+        """The cases of a letter under all ids that lead to it or away from it."""
+        found: dict[str, Case] = {}
+        asked: set[str] = set()
+        wanted = [key]
+        while wanted and len(asked) < MOST_IDS:
+            asked.update(wanted)
+            read = self.ledger.read_cases(Path.DEAD_LETTERS.value, wanted)
+            found |= read
+            linked = [
+                known
+                for case in read.values()
+                for known in (*case.detail.get("earlier", ()), case.detail.get("next"), case.detail.get("identity"))
+                if known
+            ]
+            wanted = [known for known in dict.fromkeys(linked) if known not in asked][: MOST_IDS - len(asked)]
+        return list(found.values())
+
+    def _copies(self, cases: Iterable[Case]) -> list[tuple[str, Mapping[str, Any]]]:
+        copies: list[tuple[str, Mapping[str, Any]]] = []
+        pointing = sorted((case for case in cases if "archive" in case.detail), key=lambda case: case.changed)
+        for case in pointing[-MOST_COPIES:]:
+            pointer = Pointer.from_json(case.detail["archive"])
+            address = f"s3://{self.archive.bucket}/{pointer.key} line {pointer.line}"
+            try:
+                lines = self.archive.read_bundle(pointer.key)
+            except RepriseError as error:
+                self.warnings.append(f"the copy at {address} could not be read: {error}")
+                continue
+            if pointer.line < len(lines) and lines[pointer.line].get("message_id") == case.key:
+                copies.append((address, lines[pointer.line]))
+            else:
+                self.warnings.append(f"{address} does not hold this letter")
+        return copies
+
+    def _in_lists(self, request: CaseRequest, key: str) -> list[Story]:
+        """What the full lists of the last days say: an item that was brought back has no case under its old id."""
+        lists = self._lists(request.path, request.days)
+        if len(lists) > MOST_LISTS:
+            self.warnings.append(f"only the latest {MOST_LISTS} of {len(lists)} lists of runs were searched")
+        for path, address in lists[:MOST_LISTS]:
+            try:
+                lines = [line for line in self.archive.read_bundle(address) if line.get("key") == key]
+            except RepriseError as error:
+                self.warnings.append(f"the list {address} could not be read: {error}")
+                continue
+            if not lines:
+                continue
+            became = str(lines[-1].get("became") or "")
+            cases = self._letters(became) if became and path == Path.DEAD_LETTERS.value else []
+            if cases:
+                return [of_letter(key, cases, self._copies(cases))]
+            return [of_line(path, lines[-1], f"s3://{self.archive.bucket}/{address}")]
+        return []
+
+    def _lists(self, path: Path | None, days: int) -> list[tuple[str, str]]:
+        """Path and key of the full lists of the last days, the latest first."""
+        book, today = DayBook(self.ledger), self.now().date()
+        found: list[tuple[str, str]] = []
+        for back in range(days):
+            for day in book.read(today - timedelta(days=back)):
+                if path in (None, day.path):
+                    found += [(day.path, address) for address in reversed(day.lists)]
+        return found
+
+    def _replications(self, key: str) -> list[Case]:
+        path = Path.REPLICATION_TASKS.value
+        if key.startswith("arn:"):
+            return list(self.ledger.read_cases(path, [key]).values())
+        try:
+            arns = self.arns(key)
+        except RepriseError as error:
+            self.warnings.append(f"DMS could not be asked for the ARN of {key}: {error}")
+            arns = []
+        found = list(self.ledger.read_cases(path, arns).values())
+        if not found:  # it may be deleted, and still wait for a person
+            found = [case for case in self.ledger.waiting(path, limit=1_000) if case.detail.get("name") == key]
+        return found
+
+    def _nothing(self, request: CaseRequest, key: str) -> str:
+        where = f"on the path {request.path.value}" if request.path else "on any path"
+        tables = "" if request.outbox_tables else "; outbox rows are found only in outbox_tables that you name"
+        more = "".join(f"; {line}" for line in self.warnings)
+        return (
+            f"key: nothing is known of {key!r} {where}: never seen, forgotten after its time, or misspelt{tables}{more}"
+        )
+
+    # -- what waits ----------------------------------------------------------------------------------------------
+
+    def _waiting_on(self, path: Path, request: ListRequest, most: int) -> list[tuple[datetime | None, Story]]:
+        if most <= 0:
+            return []
+        latest = self.now() - timedelta(hours=request.older_than_hours)
+        if path is Path.OUTBOX_RECORDS:
+            rows = [row for table in request.outbox_tables for row in self.rows(table).exhausted(most)]
+            dated = [(next((one.at for one in row.moments if one.at), None), row) for row in rows]
+            # A row has no group, and one without a time may be of any age.
+            return [] if request.groups else [(at, row) for at, row in dated if at is None or at <= latest][:most]
+        tell = {Path.DEAD_LETTERS: _letter, Path.REPLICATION_TASKS: _replication, Path.APPFLOW_RUNS: _flow}[path]
+        found: list[tuple[datetime | None, Story]] = []
+        for group in request.groups or ("",):
+            for case in self.ledger.waiting(path.value, group, limit=most - len(found) or 1):
+                if case.first_seen <= latest and len(found) < most:
+                    found.append((case.first_seen, tell(case)))
+        return found
+
+
+def _letter(case: Case) -> Story:
+    return of_letter(case.key, [case], [])
+
+
+def _replication(case: Case) -> Story:
+    return of_replication(str(case.detail.get("name") or case.key), case)
+
+
+def _flow(case: Case) -> Story:
+    return of_flow(case.key, case)

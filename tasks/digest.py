@@ -1,0 +1,125 @@
+"""The verbs of the digest: each run writes itself into the day book; once a day the book is told."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from prefect import get_run_logger, runtime, task
+from prefect.artifacts import create_markdown_artifact
+
+from blocks.connection import Connection
+from blocks.estate import connect
+from recovery.alerts import Alert, Announced
+from recovery.digest.book import DayBook
+from recovery.digest.digest import WEEK, Digest, digest
+from recovery.digest.pages import headline, page, text
+from recovery.digest.request import DigestRequest
+from recovery.errors import RepriseError
+from recovery.histories.requests import ListRequest
+from recovery.report import RecoveryReport
+from tasks.cases import histories_of
+from tasks.policies import ONCE, REPEATABLE
+
+ONE_A_DAY = timedelta(days=365)
+"""The window of the alert: its group names the day."""
+
+
+class Page:
+    """What one run wants to write into the day book. Plain, so that Prefect does not walk through the report."""
+
+    def __init__(self, book: DayBook, report: RecoveryReport, run: str, now: datetime) -> None:
+        self.book = book
+        self.report = report
+        self.run = run
+        self.now = now
+
+
+def note_day(work: Any, report: RecoveryReport) -> None:
+    """Write a run that found anything into the day book. It never fails the run: a failure is one warning.
+
+    Args:
+        work: the run's tools (a path's own class).
+        report: what it found and did.
+    """
+    if report.dry_run or report.is_quiet:
+        return
+    run = str(runtime.flow_run.id or f"{report.run} {report.started.isoformat()}")
+    state: Any = write_day(Page(DayBook(work.ledger), report, run, work.now()), return_state=True)
+    if not state.is_completed():
+        error = state.result(raise_on_failure=False)
+        get_run_logger().warning("this run is missing in the digest of its day: %s", error)
+
+
+@task(name="note the day", **REPEATABLE)
+def write_day(page: Page) -> None:
+    """Add the run to its day; a repetition adds nothing."""
+    page.book.add(page.report, page.run, page.now)
+
+
+class Desk:
+    """Where a digest is made. Plain, so that Prefect does not walk through a connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.book = DayBook(connection.ledger)
+        self.alerts = connection.alerts
+        self.now = connection.clock.now
+        self.histories = histories_of(connection)
+        self.warnings: list[str] = []
+
+
+def at_desk(estate: str | None) -> Desk:
+    """Open the day book.
+
+    Raises:
+        BadInput: nothing says where to work.
+    """
+    return Desk(connect(estate))
+
+
+@task(name="read the day book", **REPEATABLE)
+def read_days(desk: Desk, request: DigestRequest) -> Digest:
+    """The day, the week before it, and what waits now.
+
+    Raises:
+        Transient, Refused: the ledger could not be read.
+    """
+    waiting = desk.histories.waiting(ListRequest(limit=request.most_waiting))
+    day = request.day or (desk.now() - timedelta(days=1)).date()
+    days = {past: desk.book.read(past) for past in (day - timedelta(days=n) for n in range(WEEK + 1))}
+    is_cut = len(waiting) >= request.most_waiting
+    for table in request.outbox_tables:
+        try:
+            waiting += list(desk.histories.rows(table).exhausted(request.most_waiting))
+        except RepriseError as error:
+            desk.warnings.append(f"the exhausted rows of {table} could not be counted: {error}")
+    return digest(day, days, waiting, is_cut=is_cut)
+
+
+@task(name="show the digest", **ONCE)
+def show(desk: Desk, told: Digest) -> None:
+    """One page, with its history on the Artifacts page."""
+    create_markdown_artifact(key="daily-digest", markdown=page(told, desk.warnings), description=headline(told))
+
+
+@task(name="tell the digest", **REPEATABLE)
+def tell(desk: Desk, told: Digest) -> str:
+    """Tell the alert topic, once for each day; returns what was done.
+
+    Raises:
+        Transient, Refused: the topic did not take it.
+    """
+    alert = Alert(
+        path="digest",
+        source="daily",
+        group=told.day.isoformat(),
+        subject=f"Reprise, {headline(told)}",
+        text=text(told),
+        count=max(1, told.failed),
+    )
+    done = desk.alerts.announce(alert, desk.now(), ONE_A_DAY)
+    return {
+        Announced.SENT: "told",
+        Announced.ALREADY: "told before",
+        Announced.ELSEWHERE: "another run is telling it",
+    }[done]

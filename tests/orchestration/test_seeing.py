@@ -1,0 +1,134 @@
+"""What an operator sees: numbers in CloudWatch, the day's digest, and the history of one item; by real runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from prefect import Task
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
+
+from flows.cases import describe_case, list_cases
+from flows.dead_letters import recover_dead_letters
+from flows.digest import tell_day
+from recovery.dead_letters.policy import DeadLetterRequest
+from recovery.digest.digest import Digest
+from recovery.digest.request import DigestRequest
+from recovery.histories.requests import CaseRequest, ListRequest
+from tasks import metrics as metrics_tasks
+from tests.letters_world import AUTH, LettersWorld
+from tests.orchestration.letters_runs import recover, run
+
+
+@pytest.fixture(autouse=True)
+def _repetitions_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    for task in vars(metrics_tasks).values():
+        if isinstance(task, Task) and task.retries:
+            monkeypatch.setattr(task, "retry_delay_seconds", 0.01)
+
+
+def published(world: LettersWorld) -> dict[tuple[str, ...], int]:
+    """Our metrics in CloudWatch: name and dimension values."""
+    pages = world.aws.client("cloudwatch").get_paginator("list_metrics").paginate(Namespace="Reprise")
+    found = [metric for page in pages for metric in page["Metrics"]]
+    return {(metric["MetricName"], *(each["Value"] for each in metric["Dimensions"])): 1 for metric in found}
+
+
+def latest_artifact(key: str) -> Any:
+    """The latest artifact of a key."""
+
+    async def read() -> Any:
+        async with get_client() as client:
+            return (await client.request("GET", "/artifacts/{key}/latest", path_params={"key": key})).json()
+
+    return asyncio.run(read())
+
+
+def mails(world: LettersWorld) -> list[Mapping[str, Any]]:
+    return [json.loads(message["body"]) for message in world.aws.messages(world._mailbox)]
+
+
+def test_a_run_is_seen_in_cloudwatch_in_the_digest_and_as_a_case(world: LettersWorld) -> None:
+    """One run of dead letters: its numbers are metrics, its day is told once, and its letter has a history."""
+    pair = world.pair()
+    [letter] = world.die(pair, [AUTH], MessageBody="SECRET-BODY")
+    recover(world, pair.dead)
+    names = published(world)
+    assert ("Alerted", "dead_letters") in names
+    assert ("Alerted", "dead_letters", pair.dead) in names
+    assert ("Alerted", "dead_letters", "AUTH_FAILURE") in names
+    assert ("VisibleDeadLetters", "dead_letters", pair.dead) in names
+
+    today = world.aws.clock.now().date()
+    told = tell_day(DigestRequest(day=today, dry_run=False))
+    assert isinstance(told, Digest)
+    assert (told.failed, told.waits) == (1, 1)
+    tell_day(DigestRequest(day=today, dry_run=False))
+    subjects = [mail["Subject"] for mail in mails(world)]
+    assert subjects.count(f"Reprise, {today}: 1 failed, 0 came back, 1 wait for a person") == 1
+    shown = latest_artifact("daily-digest")
+    assert "data:image/svg+xml" in shown["data"]
+    assert "SECRET" not in shown["data"]
+
+    stories = describe_case(CaseRequest(key=letter))
+    assert isinstance(stories, list)
+    assert [story.waits_for_a_person for story in stories] == [True]
+    assert letter in latest_artifact("case")["data"]
+    assert "SECRET" not in latest_artifact("case")["data"]
+    waits = list_cases(ListRequest())
+    assert isinstance(waits, list)
+    assert [story.key for story in waits] == [letter]
+    assert letter in latest_artifact("waiting-cases-one-by-one")["data"]
+
+
+def test_metrics_that_cannot_be_published_fail_no_run(world: LettersWorld, caplog: pytest.LogCaptureFixture) -> None:
+    """A refusal of CloudWatch is one warning; the letters are healed all the same."""
+    pair = world.pair()
+    world.die(pair, [AUTH])
+    world.aws.fault("error", service="monitoring", code="AccessDenied", status=403)
+    report = recover(world, pair.dead)
+    world.aws.lift_faults()
+    assert report.by_action == {"alert": 1}
+    assert [record.message for record in caplog.records if "metrics of this run are not complete" in record.message]
+    assert not report.failed
+
+
+def test_a_dry_run_publishes_nothing(world: LettersWorld) -> None:
+    """Neither numbers nor a page in the day book; nor does a run with nothing to look at."""
+    pair = world.pair()
+    world.die(pair, [AUTH])
+    recover_dead_letters(DeadLetterRequest(queues=(pair.dead,)))
+    recover_dead_letters(DeadLetterRequest(dry_run=False))
+    assert published(world) == {}
+    assert not [item for item in world.items() if item["pk"]["S"].startswith("day#")]
+
+
+def test_a_run_that_could_not_begin_is_an_error_of_the_healer(
+    world: LettersWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no report, and is counted all the same."""
+    world.aws.fault("error", service="sqs", code="AccessDenied", status=403)
+    state = run(world, "some-dlq")
+    world.aws.lift_faults()
+    assert state.is_failed()
+    assert ("HealerErrors", "dead_letters") in published(world)
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        ({}, "key: name a message id, the key of an outbox row, a DMS task or an AppFlow flow"),
+        ({"key": "nobody"}, "nothing is known of 'nobody'"),
+        ({"key": "nobody", "estate": "no-such-block"}, "no Recovery Estate block named 'no-such-block'"),
+    ],
+)
+def test_a_mistake_of_a_person_is_one_clear_line(world: LettersWorld, request_: dict[str, Any], said: str) -> None:
+    """The run fails with the field and what was expected, and without a traceback."""
+    state: State[Any] = describe_case(CaseRequest(**request_), return_state=True)
+    assert state.is_failed()
+    assert said in str(state.message)
+    assert "\n" not in str(state.message)

@@ -1,0 +1,96 @@
+"""A day is added up from its runs, once each, and stays small."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recovery.digest.days import FAILED, GROUPS, LISTS, Day
+from recovery.report import Entry
+from tests.unit.metrics.samples import entry, report
+
+TODAY = date(2026, 3, 4)
+
+
+def day(path: str = "dead_letters") -> Day:
+    return Day(path=path, day=TODAY)
+
+
+def test_runs_add_up() -> None:
+    """Actions, kinds, recovered and groups of two runs are in one day."""
+    first = report(entry("heal"), entry("archive", exhausted=True), recovered=2, seconds_to_recover=10.0)
+    second = report(entry("heal"), entry("wait"), recovered=1, seconds_to_recover=40.0, missed_events=3)
+    told = day().with_run(first, "a").with_run(second, "b")
+    assert told.actions == {"archive": 1, "heal": 2, "wait": 1}
+    assert (told.runs, told.recovered, told.recovery_seconds, told.missed_events) == (2, 3, 60.0, 3)
+    assert (told.failed, told.came_back, told.exhausted) == (3, 3, 1)
+    assert {(group.group, group.count) for group in told.groups} == {("g-TIMEOUT-heal", 2), ("g-TIMEOUT-archive", 1)}
+
+
+def test_the_same_run_is_added_once() -> None:
+    """A step that is repeated after a lost answer changes nothing."""
+    told = day().with_run(report(entry("heal")), "a")
+    assert told.with_run(report(entry("heal")), "a") is told
+
+
+def test_what_only_waits_is_no_new_failure() -> None:
+    """A letter that is looked at in every sweep is counted when something is done about it."""
+    told = day()
+    for number in range(10):
+        told = told.with_run(report(entry("wait"), entry("leave", kind="")), f"run-{number}")
+    assert told.failed == 0
+    assert told.groups == ()
+
+
+def test_what_did_not_go_through_is_no_group_of_what_was_done() -> None:
+    """It is counted as such, and again once it went through."""
+    told = day().with_run(report(entry("heal", settled=False)), "a")
+    assert (told.failed, told.unsettled, told.failed_runs, told.groups) == (0, 1, 1, ())
+
+
+def test_published_rows_came_back() -> None:
+    """A publish that SNS has taken is the proof."""
+    told = day("outbox_records").with_run(report(entry("deliver"), entry("retry"), path="outbox_records"), "a")
+    assert (told.failed, told.came_back) == (1, 1)
+
+
+def test_full_lists_are_kept_by_their_keys() -> None:
+    """The latest ones, so that an item can be looked for in them."""
+    told = day()
+    for number in range(LISTS + 5):
+        told = told.with_run(report(entry("heal"), full_list=f"s3://bucket/reports/{number}.gz"), f"r{number}")
+    assert len(told.lists) == LISTS
+    assert told.lists[-1] == f"reports/{LISTS + 4}.gz"
+
+
+def test_every_path_has_its_words() -> None:
+    """A path that is added must say which of its actions answer a failure."""
+    assert set(FAILED) == {"appflow_runs", "dead_letters", "outbox_records", "replication_tasks"}
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.tuples(st.sampled_from(["a", "b"]), st.integers(0, 500), st.sampled_from(["heal", "archive"])),
+            max_size=30,
+        ),
+        max_size=6,
+    )
+)
+def test_a_day_stays_small_and_loses_no_count(runs: list[list[tuple[str, int, str]]]) -> None:
+    """However many groups there are: bounded, and the sum over groups is the sum of what was done."""
+    told = day()
+    for number, run in enumerate(runs):
+        entries = [
+            Entry(
+                key="k", source=source, action=action, reason="why", kind="TIMEOUT", group=f"g{group}", error="e" * 999
+            )
+            for source, group, action in run
+        ]
+        told = told.with_run(report(*entries), f"run-{number}")
+    assert len(told.groups) <= GROUPS + 1
+    assert sum(group.count for group in told.groups) == told.failed == sum(len(run) for run in runs)
+    assert len(told.model_dump_json()) < 100_000
+    assert Day.model_validate(told.model_dump(mode="json")) == told

@@ -1,0 +1,176 @@
+"""The history of an item, told from what the paths really keep of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from recovery.appflow_runs.memory import Memory as FlowMemory
+from recovery.appflow_runs.models import Attempt, History, Means
+from recovery.cases import Case, State
+from recovery.histories.pages import age, list_page, list_rows, story_page
+from recovery.histories.story import IN_WORDS, Story, of_flow, of_letter, of_replication
+from recovery.replication_tasks.memory import Memory
+from recovery.replication_tasks.models import Restart, Verb
+
+NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
+
+
+def case(key: str, state: State, *, path: str = "dead_letters", minutes: int = 0, **more: Any) -> Case:
+    basis: dict[str, Any] = {
+        "path": path,
+        "key": key,
+        "source": "orders-dlq",
+        "state": state,
+        "kind": "TIMEOUT",
+        "rule": "timeout-words",
+        "group": "TIMEOUT-1234",
+        "first_seen": NOW,
+        "changed": NOW + timedelta(minutes=minutes),
+        "expires": NOW + timedelta(days=30),
+        "reason": "the consumer timed out",
+    }
+    return Case(**(basis | more))
+
+
+def whats(story: Story) -> list[str]:
+    return [moment.what for moment in story.moments]
+
+
+def test_every_state_has_words() -> None:
+    """A person reads a sentence, not a state."""
+    assert set(IN_WORDS) == set(State)
+
+
+def test_a_letter_is_told_over_all_its_ids() -> None:
+    """Healed, came back, healed again, given up: one story in the order of time, and where it stands is the last."""
+    first = case("a", State.SUPERSEDED, minutes=10, attempts=1, detail={"next": "b"})
+    second = case("b", State.SUPERSEDED, minutes=70, attempts=2, detail={"next": "c", "earlier": ["a"]})
+    last = case(
+        "c",
+        State.EXHAUSTED,
+        minutes=80,
+        attempts=2,
+        detail={
+            "earlier": ["a", "b"],
+            "error": "read timed out",
+            "step": "mend it",
+            "archive": {"key": "k", "line": 0},
+        },
+    )
+    record = {
+        "archived_at": (NOW + timedelta(minutes=79)).isoformat(),
+        "body": "SECRET",
+        "diagnosis": {"kind": "TIMEOUT", "rule": "r", "normalised": "read timed out", "quote": "SECRET"},
+        "log": "https://example/log",
+    }
+    story = of_letter("b", [last, first, second], [("s3://bucket/k line 0", record)])
+    assert (story.state, story.waits_for_a_person, story.attempts) == ("exhausted", True, 2)
+    assert story.ids == ("a", "b", "c")
+    assert whats(story) == [
+        "first found in orders-dlq",
+        "came back as b, attempt 1",
+        "came back as c, attempt 2",
+        "copied to s3://bucket/k line 0 as TIMEOUT (r)",
+        "exhausted, attempt 2: the consumer timed out",
+    ]
+    page = story_page([story])
+    assert "SECRET" not in page
+    assert "mend it" in page
+    assert "https://example/log" in page
+
+
+def test_a_letter_that_waits_says_until_when() -> None:
+    """Its next attempt is told with its time."""
+    story = of_letter("a", [case("a", State.BACKOFF, due=NOW + timedelta(hours=1))], [])
+    assert "due 2026-03-04 13:00:00 UTC" in whats(story)[-1]
+    assert "next attempt: 2026-03-04 13:00:00 UTC" in story_page([story])
+
+
+def test_a_replication_is_told_with_each_restart_and_what_became_of_it() -> None:
+    """From the very memory that the path keeps."""
+    memory = Memory(
+        restarts=(
+            Restart(NOW + timedelta(minutes=5), Verb.RESUME, outcome="flapped"),
+            Restart(NOW + timedelta(minutes=9), Verb.RESUME),
+        ),
+        incident=NOW + timedelta(minutes=1),
+        failed=NOW,
+        told="mark",
+        missed=True,
+    )
+    kept = case(
+        "arn:aws:dms:x",
+        State.ESCALATED,
+        path="replication_tasks",
+        minutes=20,
+        detail={**memory.as_json(), "name": "orders"},
+    )
+    story = of_replication("orders", kept)
+    assert whats(story) == [
+        "it failed",
+        "no event had told of it",
+        "resume-processing: flapped",
+        "resume-processing: not judged yet",
+        "escalated: the consumer timed out",
+        "people were told",
+    ]
+    assert story.ids == ("orders", "arn:aws:dms:x")
+
+
+def test_a_flow_is_told_with_each_attempt_and_its_outcome() -> None:
+    """From the very memory that the path keeps."""
+    attempt = Attempt(
+        1,
+        Means.TWIN,
+        "run-1",
+        NOW + timedelta(minutes=2),
+        NOW + timedelta(minutes=4),
+        outcome="Error",
+        ended=NOW + timedelta(minutes=6),
+        error="the connector timed out",
+    )
+    memory = FlowMemory(history=History((attempt,), NOW, None), seconds_to_recover=None)
+    kept = case("orders", State.EXHAUSTED, path="appflow_runs", minutes=9, detail=memory.as_json())
+    story = of_flow("orders", kept)
+    assert whats(story)[1:] == [
+        "its runs began to fail",
+        f"attempt 1 ({Means.TWIN.value}) at run run-1",
+        "attempt 1 ended: Error, the connector timed out",
+        "exhausted: the consumer timed out",
+    ]
+    assert story.error == "the connector timed out"
+
+
+def test_the_time_to_recover_is_told() -> None:
+    """Where the path knows it."""
+    memory = replace(FlowMemory(), seconds_to_recover=90.0)
+    story = of_flow("orders", case("orders", State.RECOVERED, path="appflow_runs", detail=memory.as_json()))
+    assert whats(story)[-1].endswith("90 s from failure to recovery")
+
+
+def test_texts_cannot_break_out_of_the_page() -> None:
+    """What AWS or a service wrote is neither markup nor a template."""
+    nasty = case("a`b", State.PARKED, reason="<script>|{{ x }}[l](http://e)", source="<b>")
+    page = story_page([of_letter("a`b", [nasty], [])], ["<i>"])
+    assert "<script>" not in page
+    assert "<b>" not in page
+    assert "{{" not in page
+    assert "](http://e)" not in page
+
+
+def test_the_list_is_counted_by_group_with_the_next_step() -> None:
+    """A person sees what to do first, then the single cases with their age."""
+    stories = [
+        of_letter(f"m{n}", [case(f"m{n}", State.PARKED, detail={"step": "rotate the key", "error": "401"})], [])
+        for n in range(3)
+    ]
+    page = list_page(stories, ["something"], NOW)
+    assert "### 3 TIMEOUT of orders-dlq (dead letters)" in page
+    assert page.count("rotate the key") == 1
+    rows = list_rows(stories, NOW + timedelta(hours=3))
+    assert [row["what"] for row in rows] == ["m0", "m1", "m2"]
+    assert rows[0]["age"] == "3 h"
+    assert age(stories[0], NOW + timedelta(days=4)) == "4 d"
+    assert age(stories[0], NOW) == "0 min"
