@@ -1,4 +1,4 @@
-"""What AppFlow refuses, or says in words that nobody knows: told once, not repeated, in nobody's way, leaking nothing."""
+"""What AppFlow refuses, or says in unknown words: told once, not repeated, stopping nobody, leaking nothing."""
 
 from __future__ import annotations
 

@@ -13,8 +13,19 @@ from hypothesis import strategies as st
 from recovery.appflow_runs.coverage import MOST_WINDOWS, Coverage, Window
 from recovery.appflow_runs.deactivation import approaching
 from recovery.appflow_runs.memory import Memory, up_to_date
-from recovery.appflow_runs.models import Attempt, FlowFacts, FlowStatus, History, Means, Run, RunStatus, Schedule
+from recovery.appflow_runs.models import (
+    Attempt,
+    FlowFacts,
+    FlowStatus,
+    History,
+    Means,
+    Refusal,
+    Run,
+    RunStatus,
+    Schedule,
+)
 from recovery.appflow_runs.policy import AppFlowPolicy
+from recovery.appflow_runs.rules import decide
 from recovery.failures.models import Diagnosis, Kind
 from tests.unit.appflow_runs.situations import DAILY, NOW, TWINS, Situation, attempt, failed, run, succeeded
 
@@ -78,6 +89,26 @@ def test_a_twin_ends_an_incident() -> None:
     assert seconds == (twin.updated - failed(90).updated).total_seconds()
 
 
+def test_a_twin_does_not_end_what_began_while_it_ran() -> None:
+    """A failure between the twin's beginning and its end goes on, and so does its budget."""
+    twin = attempt(1, "run-90", 30, means=Means.TWIN, run="t", outcome="Successful", ended_ago=5)
+    before = History((twin,), began=failed(90).updated)
+    history, seconds = up_to_date(before, facts(failed(20), failed(90), schedule=DAILY), TWINS)
+    assert history.began == before.began
+    assert history.attempts == (twin,)
+    assert seconds is None
+    assert decide(facts(failed(20), failed(90), schedule=DAILY), history, TWINS, NOW).rule in {"W8", "W9"}
+
+
+def test_a_refusal_belongs_to_its_failure() -> None:
+    """It is remembered while the failure stands that was to be answered, and forgotten with it."""
+    refusal = Refusal("run-30", NOW, "appflow:StartFlow: AccessDeniedException", "not authorized")
+    before = History(began=failed(30).updated, refusal=refusal)
+    assert up_to_date(before, facts(failed(30)), POLICY)[0].refusal == refusal
+    assert up_to_date(before, facts(failed(5), failed(30)), POLICY)[0].refusal is None
+    assert up_to_date(before, facts(succeeded(5), failed(30)), POLICY)[0].refusal is None
+
+
 def test_a_twin_that_failed_goes_on() -> None:
     """A twin's failure ends the attempt, not the incident, and its diagnosis is kept."""
     before = History((attempt(1, "run-90", 30, means=Means.TWIN),), began=failed(90).updated)
@@ -130,6 +161,10 @@ _attempts = st.builds(
             attempts=st.lists(_attempts, max_size=3).map(tuple),
             began=st.none() | _moments,
             recovered=st.none() | _moments,
+            refusal=st.none()
+            | st.builds(
+                Refusal, failed_run=st.text(max_size=5), at=_moments, call=st.text(), words=st.text(max_size=5)
+            ),
         ),
         coverage=st.builds(Coverage, asked=st.none() | _windows, covered=st.lists(_windows, max_size=3).map(tuple)),
         told=st.lists(st.text(max_size=5), max_size=2).map(tuple),

@@ -121,6 +121,16 @@ def test_what_a_twin_wrote_is_not_inserted_again(records: int, rule: str) -> Non
     assert decide(row.facts, history, accepted, NOW).rule == "W9"
 
 
+def test_a_twin_of_which_nothing_is_told_may_have_written() -> None:
+    """Where AppFlow tells no number of records for a twin that failed, none is run again into a destination that
+    inserts."""
+    made = attempt(1, F.id, 28, means=Means.TWIN, run="twin-run", outcome="Error", ended_ago=27)
+    row = Situation("", "W6", "", "", (F,), schedule=DAILY, destination=INSERTING)
+    assert decide(row.facts, replace(row.known, attempts=(made,)), TWINS, NOW).rule == "W6"
+    never_ran = replace(made, run="", outcome="abandoned", ended=None)
+    assert decide(row.facts, replace(row.known, attempts=(never_ran,)), TWINS, NOW).rule == "W9"
+
+
 def F_facts() -> FlowFacts:  # noqa: N802 - the facts of F
     """An on-demand flow that failed half an hour ago."""
     return Situation("", "", "", "", (F,)).facts
