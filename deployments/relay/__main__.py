@@ -64,6 +64,7 @@ def _run(arguments: argparse.Namespace, stop: threading.Event) -> int:
     from deployments.relay.prefect_events import PrefectEvents
     from deployments.relay.queue import EventsQueue
     from deployments.relay.service import Relay
+    from recovery.metrics.gateway import MetricsGateway
 
     listened = configuration.load(arguments.config)
     connection = _connected(stop)
@@ -76,7 +77,7 @@ def _run(arguments: argparse.Namespace, stop: threading.Event) -> int:
         _doorbells(connection, listened),
         connection.clock.now,
         stop,
-        RelayMetrics(connection.client("cloudwatch", repeat=False), connection.metrics_namespace),
+        RelayMetrics(MetricsGateway(connection.client("cloudwatch", repeat=False), connection.metrics_namespace)),
     )
     server = health.serve(relay, arguments.health_host, arguments.health_port)
     print(f"relay: listening; health on http://{arguments.health_host}:{server.server_port}/health", flush=True)

@@ -9,19 +9,15 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
 
-from recovery.aws import calling
-from recovery.errors import RepriseError
-
-if TYPE_CHECKING:
-    from mypy_boto3_cloudwatch import CloudWatchClient
+from recovery.errors import OutcomeUnknown, RepriseError
+from recovery.metrics.gateway import MetricsGateway
+from recovery.metrics.series import Datum
 
 log = logging.getLogger("reprise.relay")
 
 EVERY = timedelta(minutes=1)
-ACTIONS = {"publish": ("cloudwatch:PutMetricData",)}
-DIMENSIONS = [{"Name": "Path", "Value": "relay"}]
+PATH = "relay"
 """The relay is a path of its own beside the four: the same dimension, and no other."""
 
 
@@ -47,42 +43,37 @@ class RelayMetrics:
     """Publishes what changed since the last time.
 
     Args:
-        client: a boto3 CloudWatch client.
-        namespace: of the metrics; "" publishes none.
+        gateway: publishes; one without a namespace is never asked.
     """
 
-    def __init__(self, client: CloudWatchClient, namespace: str) -> None:
-        self._client = client
-        self._namespace = namespace
+    def __init__(self, gateway: MetricsGateway) -> None:
+        self._gateway = gateway
         self._before = Reading()
         self._published: datetime | None = None
 
     def is_due(self, now: datetime) -> bool:
         """Whether a minute has passed."""
-        return bool(self._namespace) and (self._published is None or now - self._published >= EVERY)
+        return bool(self._gateway.namespace) and (self._published is None or now - self._published >= EVERY)
 
     def publish(self, reading: Reading, now: datetime) -> None:
         """Publish; what cannot be published is counted into the next minute's numbers."""
-        if not self._namespace:
+        if not self._gateway.namespace:
             return
         self._published = now
         before = self._before
-        data: list[Any] = [
-            _datum("Received", reading.received - before.received, "Count", now),
-            _datum("Posted", reading.posted - before.posted, "Count", now),
-            _datum("Parked", reading.parked - before.parked, "Count", now),
-            _datum("Unheard", reading.unheard - before.unheard, "Count", now),
-            _datum("Lag", reading.lag, "Seconds", now),
-            _datum("Held", reading.held, "Count", now),
-        ]
+        counts = {
+            "Received": reading.received - before.received,
+            "Posted": reading.posted - before.posted,
+            "Parked": reading.parked - before.parked,
+            "Unheard": reading.unheard - before.unheard,
+            "Held": reading.held,
+        }
+        data = [Datum(name, PATH, value) for name, value in counts.items()]
         try:
-            with calling("cloudwatch:PutMetricData"):
-                self._client.put_metric_data(Namespace=self._namespace, MetricData=data)
+            self._gateway.put([*data, Datum("Lag", PATH, reading.lag, "Seconds")], now)
+        except OutcomeUnknown as error:
+            log.warning("metrics may not have been published: %s", error)  # twice would be worse
         except RepriseError as error:
             log.warning("metrics could not be published: %s", error)
             return
         self._before = reading
-
-
-def _datum(name: str, value: float, unit: str, now: datetime) -> dict[str, Any]:
-    return {"MetricName": name, "Dimensions": DIMENSIONS, "Timestamp": now, "Value": value, "Unit": unit}

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from deployments.relay import metrics, queue
+from deployments.relay import queue
 from recovery import ledger
 from recovery.dead_letters import gateway as letters
+from recovery.metrics import gateway as metrics
 from recovery.outbox_records import gateway as rows
 from recovery.outbox_records import stream
 

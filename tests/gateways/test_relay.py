@@ -22,6 +22,7 @@ from deployments.relay.service import Doorbell, Relay
 from recovery.dead_letters.gateway import Sqs
 from recovery.errors import BadInput, Transient
 from recovery.events.hints import OUTBOX_DUE, OUTBOX_INSERTED, Hint
+from recovery.metrics.gateway import MetricsGateway
 from tests.outbox_world import OutboxWorld
 
 
@@ -63,7 +64,7 @@ class World:
         client = httpx.Client(base_url="http://prefect/api", transport=httpx.MockTransport(self.answer))
         self.events = PrefectEvents("", client=client)
         self.stop = NoWait()
-        self.metrics = RelayMetrics(aws.client("cloudwatch"), "Reprise")
+        self.metrics = RelayMetrics(MetricsGateway(aws.client("cloudwatch"), "Reprise"))
         queue = EventsQueue(self.sqs, self.url, self.parked)
         self.relay = Relay(queue, self.events, doorbells, lambda: self.now, self.stop, self.metrics, holdings)
 

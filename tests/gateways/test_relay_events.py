@@ -19,6 +19,7 @@ from deployments.relay.prefect_events import PrefectEvents
 from deployments.relay.queue import EventsQueue
 from deployments.relay.service import Relay
 from recovery.dead_letters.gateway import Sqs
+from recovery.metrics.gateway import MetricsGateway
 from tests.outbox_world import OutboxWorld
 from tests.waiting import wait_for
 
@@ -94,7 +95,7 @@ class Server:
 def relay(aws: SimulatedAws, server: Server, *bells: Any) -> Relay:
     sqs = aws.client("sqs")
     queue = EventsQueue(sqs, aws.queue_url("reprise-events"), aws.queue_url("reprise-events-parked"))
-    metrics = RelayMetrics(aws.client("cloudwatch"), "Reprise")
+    metrics = RelayMetrics(MetricsGateway(aws.client("cloudwatch"), "Reprise"))
     return Relay(queue, server.client, bells, aws.clock.now, threading.Event(), metrics)
 
 
