@@ -14,6 +14,7 @@ from prefect.client.schemas.objects import State
 
 from recovery.dead_letters.batch import Batch
 from recovery.dead_letters.policy import DeadLetterRequest, ReplayRequest
+from recovery.dead_letters.verdicts import Hide
 from recovery.dead_letters.work import Work
 from recovery.errors import RepriseError
 from recovery.report import RecoveryReport
@@ -97,9 +98,9 @@ def settle(work: Work, batch: Batch) -> None:
     if batch.alerting:
         carry_out(do.announce_groups, work, batch, batch.to_announce())
     if batch.removing:
-        carry_out(do.remove_letters, work, batch)
+        carry_out(do.remove_letters, work, batch, batch.to_remove())
     if batch.hiding:
-        carry_out(do.hide_letters, work, batch)
+        carry_out(do.hide_letters, work, batch, batch.having(Hide))
 
 
 @flow(name="dead-letters", flow_run_name=do.replay_name, persist_result=False)

@@ -137,9 +137,9 @@ def translate(error: Exception, operation: str) -> RepriseError:
     """
     if isinstance(error, ClientError):
         code = str(error.response.get("Error", {}).get("Code", ""))
-        said = _said(str(error.response.get("Error", {}).get("Message", "")))
+        words = said(str(error.response.get("Error", {}).get("Message", "")))
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        text = f"{operation}: {code}: {said}"
+        text = f"{operation}: {code}: {words}"
         kind: type[RepriseError]
         if code in _THROTTLES or status == 429:
             kind = Transient
@@ -153,7 +153,7 @@ def translate(error: Exception, operation: str) -> RepriseError:
             kind = Refused
         return kind(text, code=code, operation=operation)
     name = type(error).__name__
-    text = f"{operation}: {name}: {_said(str(error))}"
+    text = f"{operation}: {name}: {said(str(error))}"
     if isinstance(error, _SETUP):
         return Refused(text, code=name, operation=operation)
     if isinstance(error, _NEVER_SENT):
@@ -161,7 +161,8 @@ def translate(error: Exception, operation: str) -> RepriseError:
     return OutcomeUnknown(text, code=name, operation=operation)
 
 
-def _said(words: str) -> str:
+def said(words: str) -> str:
+    """AWS's own words as they may leave the process: secrets, account numbers and quoted values masked, and bounded."""
     return mask(_QUOTED_VALUE.sub(r"\1***", words.strip()))[:SAID]
 
 

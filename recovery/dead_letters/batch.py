@@ -160,7 +160,7 @@ class Batch:
     @property
     def removing(self) -> int:
         """Letters whose original may be removed."""
-        return sum(item.is_gone_for_good and not item.removed for item in self.items)
+        return len(self.to_remove())
 
     def to_send(self) -> list[Item]:
         """Items that are to be sent and are not yet."""
@@ -173,6 +173,10 @@ class Batch:
     def to_announce(self) -> list[Item]:
         """Items that may be removed only after a person was told."""
         return [item for item in self.items if item.failure is None and item.wants_alert]
+
+    def to_remove(self) -> list[Item]:
+        """Items whose original may be removed and is not yet."""
+        return [item for item in self.items if item.is_gone_for_good and not item.removed]
 
     def having(self, *kinds: type[Verdict]) -> list[Item]:
         """Items with a verdict of these kinds whose action has not failed so far."""

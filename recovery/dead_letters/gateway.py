@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from recovery.aws import calling, is_throttle
+from recovery.aws import calling, is_throttle, said
 from recovery.dead_letters.letters import BATCH, Letter, Queue
 from recovery.errors import BadInput, OutcomeUnknown, Refused, RepriseError, Transient
 
@@ -252,13 +252,13 @@ def name_of(url_or_name: str) -> str:
 def _outcomes(
     ids: Sequence[str], done: Mapping[str, Sent], failed: Sequence[Mapping[str, Any]], operation: str
 ) -> list[Outcome]:
-    said = {item["Id"]: item for item in failed}
+    not_done = {item["Id"]: item for item in failed}
     outcomes: list[Outcome] = []
     for entry_id in ids:
         if entry_id in done:
             outcomes.append(done[entry_id])
-        elif entry_id in said:
-            outcomes.append(_failure(said[entry_id], operation))
+        elif entry_id in not_done:
+            outcomes.append(_failure(not_done[entry_id], operation))
         else:
             # An answer that mentions an entry nowhere leaves open what became of it.
             outcomes.append(
@@ -269,7 +269,7 @@ def _outcomes(
 
 def _failure(item: Mapping[str, Any], operation: str) -> NotSent:
     code = str(item.get("Code", ""))
-    text = f"{operation}: {code}: {item.get('Message', '')}"
+    text = f"{operation}: {code}: {said(str(item.get('Message', '')))}"
     if is_throttle(code):
         return NotSent(Transient(text, code=code, operation=operation))
     if not item.get("SenderFault"):

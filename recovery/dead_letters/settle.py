@@ -117,8 +117,8 @@ def remove_letters(work: Work, batch: Batch) -> None:
     Raises:
         Transient: some could not be removed yet; repeating it is safe.
     """
-    batch.keep_to_leases([item for item in batch.items if item.is_gone_for_good and not item.removed], work.now())
-    gone = [item for item in batch.items if item.is_gone_for_good and not item.removed]
+    batch.keep_to_leases(batch.to_remove(), work.now())
+    gone = batch.to_remove()
     parts = [gone[start : start + BATCH] for start in range(0, len(gone), BATCH)]
     outcomes = work.each(lambda part: work.sqs.delete(batch.queue, [item.letter for item in part]), parts)
     later: list[RepriseError] = []
