@@ -138,7 +138,7 @@ def series(report: RecoveryReport, *, swept: bool) -> list[Datum]:
     for number in report.numbers:
         plain = Datum(number.name, report.path, number.value, number.unit, is_worst=number.is_worst)
         data.append(plain)
-        if number.source:
+        if number.source and number.value:
             data.append(replace(plain, dimension=BY_SOURCE, key=plain_value(number.source)))
     return together(datum for datum in data if math.isfinite(datum.value))
 

@@ -108,6 +108,13 @@ def test_numbers_of_a_path_are_told_by_path_and_source() -> None:
     assert found["Oldest", "", ""] == 90
 
 
+def test_a_number_of_zero_is_told_by_path_only() -> None:
+    """An empty queue costs no series of its own."""
+    found = values(report(numbers=(Number(name="VisibleDeadLetters", value=0, source="a"),)))
+    assert found["VisibleDeadLetters", "", ""] == 0
+    assert ("VisibleDeadLetters", "Source", "a") not in found
+
+
 def test_outbox_rows_that_failed_are_split_by_kind_without_being_counted_twice() -> None:
     """The path tells how many failed; the groups tell of which kind."""
     numbers = (Number(name="OutboxFailed", value=2, source="orders-outbox"),)
