@@ -1,8 +1,9 @@
 """`python -m deployments.bootstrap`: everything that a Prefect server must know before Reprise can run on it.
 
 The work pool, the block types, the estate block "default" (when REPRISE_* variables name an estate), and all
-deployments of `prefect.yaml`. It may be repeated at any time, and must be after each new version: what exists is
-brought up to date; a pause, a limit or a schedule's switch that a person has set on the work pool stays.
+deployments of `prefect.yaml`, written anew each time: what a demo or a server of one's own needs. An operator uses
+`python -m deployments.apply`, which changes only what differs, keeps what a person has set, and sees to it that
+people are told when something goes wrong.
 
 The server is the one at PREFECT_API_URL. Credentials are never stored: runs use what boto3 finds where the worker
 runs. The simulated AWS is the exception, because its address changes and its keys are no secret.
@@ -14,11 +15,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from deployments.local.guard import ENDPOINT, SIMULATED_CREDENTIALS, on_this_machine
 from deployments.prefect_settings import PROJECT, require_server
 from recovery import settings
 from recovery.errors import BadInput, RepriseError
+
+if TYPE_CHECKING:
+    from blocks import RecoveryEstate
 
 POOL = "reprise"
 ESTATE = "default"
@@ -43,41 +48,33 @@ def bootstrap() -> None:
 
 
 def make_work_pool() -> str:
-    """Create the process work pool, or bring its job template up to date; returns which."""
+    """Create the work pool, or bring its job template up to date; returns which."""
     from prefect.client.orchestration import get_client
-    from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
-    from prefect.exceptions import ObjectNotFound
-    from prefect.workers.process import ProcessWorker
 
-    template = ProcessWorker.get_default_base_job_template()
+    from deployments.apply import pool
+
     with get_client(sync_client=True) as client:
-        try:
-            client.read_work_pool(POOL)
-        except ObjectNotFound:
-            description = "Runs of Reprise, each in a process of its own beside the worker."
-            client.create_work_pool(
-                WorkPoolCreate(name=POOL, type="process", description=description, base_job_template=template)
-            )
-            return "created"
-        # The client's own "overwrite" would also lift a pause and a limit that a person has set.
-        client.update_work_pool(POOL, WorkPoolUpdate(base_job_template=template))
-        return "up to date"
+        existed = pool.current(client) is not None
+        pool.make(client, pool.wanted(client))
+    return "up to date" if existed else "created"
 
 
-def save_blocks(environment: Mapping[str, str]) -> str:
-    """Register the block types, and save the estate that the environment names; returns what was done."""
+def estate_of(environment: Mapping[str, str]) -> RecoveryEstate | None:
+    """The estate that the environment names, or None where it names none.
+
+    Credentials are never in it: runs use what boto3 finds. The simulated AWS is the exception.
+    """
     from prefect_aws import AwsCredentials
     from prefect_aws.client_parameters import AwsClientParameters
 
     from blocks import RecoveryEstate
 
-    RecoveryEstate.register_type_and_schema()  # and, with it, the credentials that it nests
     try:
         table = settings.read("REPRISE_LEDGER_TABLE", environment)
         bucket = settings.read("REPRISE_ARCHIVE_BUCKET", environment)
         topic = settings.read("REPRISE_ALERT_TOPIC_ARN", environment)
     except BadInput:
-        return _WITHOUT_ESTATE
+        return None
     endpoint = environment.get(ENDPOINT, "")
     if endpoint and on_this_machine(endpoint):
         credentials = AwsCredentials(
@@ -88,7 +85,7 @@ def save_blocks(environment: Mapping[str, str]) -> str:
         )
     else:
         credentials = AwsCredentials(region_name=environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION"))
-    estate = RecoveryEstate(
+    return RecoveryEstate(
         aws_credentials=credentials,
         ledger_table=table,
         archive_bucket=bucket,
@@ -96,8 +93,18 @@ def save_blocks(environment: Mapping[str, str]) -> str:
         metrics_namespace=settings.read("REPRISE_METRICS_NAMESPACE", environment),
         archive_days=settings.archive_days(environment),
     )
+
+
+def save_blocks(environment: Mapping[str, str]) -> str:
+    """Register the block types, and save the estate that the environment names; returns what was done."""
+    from blocks import RecoveryEstate
+
+    RecoveryEstate.register_type_and_schema()  # and, with it, the credentials that it nests
+    estate = estate_of(environment)
+    if estate is None:
+        return _WITHOUT_ESTATE
     estate.save(ESTATE, overwrite=True)
-    return f"estate {ESTATE!r} (ledger {table}, archive {bucket})"
+    return f"estate {ESTATE!r} (ledger {estate.ledger_table}, archive {estate.archive_bucket})"
 
 
 def deploy() -> None:

@@ -38,6 +38,9 @@ SETTINGS = (
     Setting("REPRISE_LOG_LEVEL", "level of the line logged for each action and group", "INFO"),
     Setting("REPRISE_EVENTS_QUEUE_URL", "URL of the events queue, for the relay (only it needs one)"),
     Setting("REPRISE_EVENTS_PARKED_QUEUE_URL", "URL of its dead-letter queue, for the relay (only it needs one)"),
+    Setting("REPRISE_NOTIFY_SLACK_URL", "Slack webhook that is told about failed runs, for `deployments.apply`", ""),
+    Setting("REPRISE_NOTIFY_PAGERDUTY_KEY", "PagerDuty integration key (32 characters), as above", ""),
+    Setting("REPRISE_NOTIFY_WEBHOOK_URL", "address that gets a JSON object with `subject` and `text`, as above", ""),
 )
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -56,6 +59,11 @@ def read(name: str, environment: Mapping[str, str] | None = None) -> str:
     if setting.default is None:
         raise BadInput(f"{name} is not set: it must hold the {setting.meaning}")
     return setting.default
+
+
+def meaning(name: str) -> str:
+    """What a setting is for, in one line."""
+    return _BY_NAME[name].meaning
 
 
 def log_level(environment: Mapping[str, str] | None = None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from copy import deepcopy
 
@@ -12,6 +13,7 @@ from prefect.client.schemas.actions import WorkPoolUpdate
 from prefect.workers.process import ProcessWorker
 
 from blocks import RecoveryEstate
+from deployments.apply.pool import TEMPLATES
 from deployments.bootstrap import ESTATE, POOL, bootstrap, make_work_pool, save_blocks
 from recovery.errors import BadInput
 
@@ -42,7 +44,7 @@ def test_the_work_pool_is_made_and_kept_up_to_date() -> None:
         pool = client.read_work_pool(POOL)
     assert pool.type == "process"
     assert (pool.is_paused, pool.concurrency_limit) == (True, 3)
-    assert pool.base_job_template == ProcessWorker.get_default_base_job_template()
+    assert pool.base_job_template == json.loads((TEMPLATES / "process.json").read_text(encoding="utf-8"))
 
 
 def test_the_estate_of_a_real_account_holds_no_credentials() -> None:

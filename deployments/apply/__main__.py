@@ -1,0 +1,165 @@
+"""`python -m deployments.apply [--check]`: bring a Prefect server up to date for Reprise, or say what is different.
+
+Work pool, estate block, notification blocks, the deployments of `prefect.yaml`, and the automations that no deployment
+owns, each found by its name. A second time nothing is changed. What a person has set on the server stays: pauses,
+switched-off schedules, triggers and automations, the pool's limit, and the parameters of deployments.
+
+Exit status: 0 when everything is (now) as it should be; 1 when --check found a difference, or something is wrong that
+applying does not mend; 2 when it could not be done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import httpx
+
+from deployments.prefect_settings import require_server
+from recovery.errors import BadInput, RepriseError, Transient
+
+
+@dataclass
+class Outcome:
+    """What was found.
+
+    Attributes:
+        changes: what was different, in lines for a person.
+        problems: what is wrong, and is not mended by applying.
+        notes: what a person should know.
+    """
+
+    changes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def reach(api_url: str, environment: Mapping[str, str]) -> None:
+    """Make sure that the server answers and lets us in.
+
+    Raises:
+        Transient: nobody answers at the address.
+        BadInput: the server asks for a password that we do not have, or it is something else than a Prefect server.
+    """
+    auth = environment.get("PREFECT_API_AUTH_STRING", "")
+    user, _, password = auth.partition(":")
+    try:
+        answer = httpx.get(
+            f"{api_url.rstrip('/')}/admin/version",
+            auth=(user, password) if auth else None,
+            headers={"Authorization": f"Bearer {key}"} if (key := environment.get("PREFECT_API_KEY")) else None,
+            timeout=30,
+        )
+    except (httpx.TransportError, httpx.InvalidURL) as error:
+        raise Transient(
+            f"the Prefect server at {api_url} does not answer ({error}). Is it running, and is PREFECT_API_URL right?"
+        ) from error
+    if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        raise BadInput(
+            f"the Prefect server at {api_url} asks for a password: set PREFECT_API_AUTH_STRING to its user:password"
+        )
+    if not answer.is_success:
+        raise BadInput(f"what answers at {api_url} is no Prefect server: HTTP {answer.status_code} for /admin/version")
+
+
+def apply(environment: Mapping[str, str], *, check: bool, overwrite: bool = False, template: str = "") -> Outcome:
+    """Compare, and unless `check`, bring up to date.
+
+    Args:
+        environment: the variables that name estate and channels.
+        check: change nothing.
+        overwrite: take the parameters of `prefect.yaml` even where a person has set others.
+        template: file of the work pool's job template; the process template when empty.
+
+    Raises:
+        RepriseError: it could not be done.
+    """
+    # Only now: Prefect reads its settings when it is imported, and says a lot when it cannot.
+    from prefect.client.orchestration import get_client
+
+    from deployments.apply import automations, channels, condition, pool, registered, saved_estate
+    from deployments.bootstrap import deploy
+
+    outcome = Outcome()
+
+    def note(changes: Sequence[object]) -> bool:
+        outcome.changes += [line for change in changes for line in change.lines()]  # type: ignore[attr-defined]
+        return bool(changes) and not check
+
+    deployments = registered.of_the_file()
+    flows = {deployment.flow for deployment in deployments} - {"operations"}
+    with get_client(sync_client=True) as client:
+        wanted_pool = pool.wanted(client, template)
+        if note(pool.changes(client, wanted_pool)):
+            pool.make(client, wanted_pool)
+        if note(saved_estate.changes(environment)):
+            saved_estate.make(environment)
+        outcome.notes += saved_estate.notes(environment)
+        if note(channels.changes(environment)):
+            channels.make(environment)
+        if note(registered.changes(client, deployments, overwrite=overwrite)):
+            before = registered.kept(client, deployments, overwrite=overwrite)
+            deploy()
+            registered.restore(client, deployments, before)
+        outcome.notes += registered.notes(client, deployments, pool.NAME)
+        tell = registered.there(client, "operations/tell")
+        wanted = automations.wanted(flows, tell.id if tell else registered.NOBODY, channels.ids())
+        if note(automations.changes(client, wanted)):
+            automations.make(client, wanted)
+        outcome.problems += condition.occupied_slots(client, deployments)
+        outcome.problems += condition.runs_without_a_process(client, pool.NAME)
+    connection = saved_estate.connection(environment)
+    if connection is not None:
+        outcome.problems += condition.estate_answers(connection)
+    return outcome
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line and do it; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m deployments.apply", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--check", action="store_true", help="change nothing; print the differences and exit with 1")
+    parser.add_argument(
+        "--overwrite-parameters", action="store_true", help="take prefect.yaml's, even where a person has set others"
+    )
+    parser.add_argument(
+        "--job-template", default="", metavar="FILE", help="of the work pool: one of deployments/work_pools/*.json"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        api_url = require_server()
+        reach(api_url, os.environ)
+        outcome = apply(
+            os.environ, check=options.check, overwrite=options.overwrite_parameters, template=options.job_template
+        )
+    except RepriseError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except Exception as error:
+        if not _of_the_server(error):
+            raise
+        print(f"the Prefect server at {api_url} did not do what was asked: {error}", file=sys.stderr)
+        return 2
+    for line in outcome.changes:
+        print(line)
+    for line in outcome.notes:
+        print(f"note: {line}")
+    for line in outcome.problems:
+        print(f"problem: {line}", file=sys.stderr)
+    if options.check:
+        print("different" if outcome.changes else "nothing differs", f"on {api_url}")
+        return 1 if outcome.changes or outcome.problems else 0
+    print("applied" if outcome.changes else "nothing to change", f"on {api_url}")
+    return 1 if outcome.problems else 0
+
+
+def _of_the_server(error: Exception) -> bool:
+    from prefect.exceptions import PrefectException
+
+    return isinstance(error, httpx.HTTPError | PrefectException)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""The automations that no deployment owns: people are told when something goes wrong, and dead runs are ended.
+
+Each tells through `operations/tell`, which a worker runs, and through the saved notification blocks, which the server
+itself speaks to: these reach people when no worker is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.events.schemas.automations import AutomationCore
+
+from deployments.apply.differences import Change, changed
+
+PREFIX = "Reprise: "
+"""Begins the name of each, so that an alert is never about one of these: that would go on forever."""
+
+QUIET_SECONDS = 600
+"""Within which a second failure of the same deployment starts no second run of `operations/tell`."""
+SWEEP_SECONDS = 1800
+HEARTBEAT_SECONDS = 180
+"""Prefect's own default, `PREFECT_FLOWS_HEARTBEAT_FREQUENCY`. Three missed ones are a dead process."""
+ENDED = ("prefect.flow-run.Failed", "prefect.flow-run.Crashed", "prefect.flow-run.TimedOut")
+
+_DEPLOYMENT = "related:deployment:prefect.resource.id"
+_RUN = "{{ flow.name }}/{{ deployment.name | default('by hand') }}"
+_AUTOMATION = "{{ event.resource['prefect.resource.name'] | default('without a name') }}"
+_LINK = "{{ flow_run | ui_url or flow_run.id }}"
+
+
+def wanted(flows: Iterable[str], tell: UUID | str, channels: Sequence[UUID]) -> list[AutomationCore]:
+    """All of them.
+
+    Args:
+        flows: names of the flows that recover; those of `operations` must not be among them.
+        tell: id of the deployment `operations/tell`.
+        channels: ids of the notification blocks that are told besides.
+    """
+
+    def told(group: str, source: str, subject: str, text: str) -> list[dict[str, Any]]:
+        request = {"subject": subject, "text": text, "source": source, "group": group, "dry_run": False}
+        return [
+            {
+                "type": "run-deployment",
+                "source": "selected",
+                "deployment_id": str(tell),
+                "parameters": {"request": request},
+            },
+            *(
+                {
+                    "type": "send-notification",
+                    "block_document_id": str(block),
+                    "subject": f"{PREFIX}{subject}",
+                    "body": text,
+                }
+                for block in channels
+            ),
+        ]
+
+    ours = {"prefect.resource.role": "flow", "prefect.resource.name": sorted(flows)}
+    sweeps = {"prefect.resource.role": "tag", "prefect.resource.id": ["prefect.tag.retry", "prefect.tag.sweep"]}
+    finished = ["prefect.flow-run.Completed", *ENDED]
+    described = [
+        {
+            "name": f"{PREFIX}a run failed",
+            "description": "Tells people, once in ten minutes for each deployment.",
+            "trigger": {
+                "type": "event",
+                "posture": "Reactive",
+                "expect": list(ENDED),
+                "match": {"prefect.resource.id": "prefect.flow-run.*"},
+                "match_related": ours,
+                "for_each": [_DEPLOYMENT],
+                "threshold": 1,
+                "within": QUIET_SECONDS,
+            },
+            "actions": told(
+                "run-failed",
+                _RUN,
+                f"{_RUN} {{{{ flow_run.state.name }}}}",
+                f"The run {{{{ flow_run.name }}}} of {_RUN} ended as {{{{ flow_run.state.name }}}}. What it could not "
+                f"do is where it was, and the next run takes it up; its page says why: {_LINK}",
+            ),
+        },
+        {
+            "name": f"{PREFIX}an automation could not act",
+            "description": "A trigger fired and no run was made of it: the next sweep does the work.",
+            "trigger": {
+                "type": "event",
+                "posture": "Reactive",
+                "expect": ["prefect.automation.action.failed"],
+                "match": {"prefect.resource.id": "prefect.automation.*", "prefect.resource.name": f"!{PREFIX}*"},
+                "for_each": ["prefect.resource.id"],
+                "threshold": 1,
+                "within": QUIET_SECONDS,
+            },
+            "actions": told(
+                "action-failed",
+                f"automation {_AUTOMATION}",  # never a lone expression: Prefect would take its value for JSON
+                f"the automation {_AUTOMATION} could not act",
+                "An event came, and Prefect could not start a run for it: "
+                "{{ event.payload.reason | default('it does not say why') }}. The sweeps find the work without the "
+                "event. Run python -m deployments.apply --check.",
+            ),
+        },
+        {
+            "name": f"{PREFIX}no sweep has finished for 30 minutes",
+            "description": "A sweep has ended no run for half an hour: its worker is gone, it is paused, or it hangs.",
+            "trigger": {
+                "type": "event",
+                "posture": "Proactive",
+                "after": finished,
+                "expect": finished,
+                "match": {"prefect.resource.id": "prefect.flow-run.*"},
+                "match_related": sweeps,
+                "for_each": [_DEPLOYMENT],
+                "threshold": 1,
+                "within": SWEEP_SECONDS,
+            },
+            "actions": told(
+                "no-sweep",
+                _RUN,
+                "no sweep has finished for 30 minutes",
+                "A deployment that runs every few minutes has ended no run for half an hour. Is a worker connected to "
+                "the pool reprise, and is the deployment switched on? Its last run was of "
+                f"{_RUN}. Nothing is lost: what failed in AWS is taken up when it runs again.",
+            ),
+        },
+        {
+            "name": f"{PREFIX}end runs without a process",
+            "description": "A run that sent heartbeats and then nothing for nine minutes has lost its process.",
+            "trigger": {
+                "type": "event",
+                "posture": "Proactive",
+                "after": ["prefect.flow-run.heartbeat"],
+                "expect": ["prefect.flow-run.*"],
+                "match": {"prefect.resource.id": "prefect.flow-run.*"},
+                "match_related": ours,
+                "for_each": ["prefect.resource.id"],
+                "threshold": 1,
+                "within": 3 * HEARTBEAT_SECONDS,
+            },
+            "actions": [
+                {
+                    "type": "change-flow-run-state",
+                    "state": "CRASHED",
+                    "message": "No heartbeat for nine minutes: its process is gone. The next run takes up its work.",
+                }
+            ],
+        },
+    ]
+    return [AutomationCore.model_validate(each) for each in described]
+
+
+def changes(client: SyncPrefectClient, should: Iterable[AutomationCore]) -> list[Change]:
+    """Which of them are missing, or not as they should be. Whether one is switched on is for a person to say."""
+    found = []
+    for automation in should:
+        there = client.read_automations_by_name(automation.name)
+        found += changed("automation", automation.name, comparable(automation), comparable(there[0]) if there else None)
+    return found
+
+
+def make(client: SyncPrefectClient, should: Iterable[AutomationCore]) -> None:
+    """Bring them up to date. One that a person has switched off stays switched off."""
+    for automation in should:
+        there = client.read_automations_by_name(automation.name)
+        if not there:
+            client.create_automation(automation)
+        elif comparable(there[0]) != comparable(automation):
+            client.update_automation(there[0].id, automation.model_copy(update={"enabled": there[0].enabled}))
+
+
+def comparable(automation: AutomationCore) -> dict[str, Any]:
+    """What one automation is, in a form that can be compared: sets in order, and without what Prefect adds."""
+    raw = automation.model_dump(mode="json", include={"description", "trigger", "actions"})
+    trigger = _plain(raw["trigger"])
+    return {"description": raw["description"], "trigger": trigger, "actions": raw["actions"]}
+
+
+def _plain(trigger: Mapping[str, Any]) -> dict[str, Any]:
+    plain = {}
+    for key, value in trigger.items():
+        if key == "id":
+            continue
+        if key in ("after", "expect", "for_each"):
+            value = sorted(value)
+        elif key == "triggers":
+            value = [_plain(child) for child in value]
+        plain[key] = value
+    return plain

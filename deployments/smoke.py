@@ -1,0 +1,262 @@
+"""`python -m deployments.smoke`: a few marked failures through the dead-letter path of a real or simulated estate.
+
+Three letters are put into a dead-letter queue, each with an error of its own: one that can be healed, one that people
+must be told about, and one that belongs into the archive. A worker runs `dead-letters/by-hand` on it (or this process
+does, with --here). Then AWS is asked what became of each.
+
+Without names it makes two queues, reprise-smoke-..., and removes them afterwards; a role that may touch certain queues
+only needs --source and --dead-letters. In named queues only the marked letters are put, but the run takes up whatever
+lies in the dead-letter queue, as any run does.
+
+Exit status: 0 when all went as it should; 1 when something did not; 2 when it could not be tried.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from deployments.prefect_settings import require_server
+from recovery.aws import calling
+from recovery.cases import State
+from recovery.errors import BadInput, RepriseError, Transient
+
+if TYPE_CHECKING:
+    from blocks.connection import Connection
+
+MARK = "reprise-smoke"
+ERROR = "reprise-smoke-error"
+RUN_SECONDS = 300
+_LOOKS, _LOOK_SECONDS = 30, 2.0
+
+FAILURES = {
+    "healed": "TimeoutError: the read of the price service timed out after 30 s",
+    "alerted": "AccessDeniedException: User is not authorized to perform: dynamodb:PutItem",
+    "archived": "ValidationError: 1 validation error for Order: quantity: Input should be greater than 0",
+}
+"""What each letter's consumer said, by what must become of it."""
+
+
+@dataclass(frozen=True)
+class Queues:
+    """A queue and its dead-letter queue.
+
+    Attributes:
+        source, dead: their names.
+        own: whether this program made them; nobody else takes from them.
+    """
+
+    source: str
+    dead: str
+    own: bool
+
+
+class RunFailed(RepriseError):
+    """The recovery run did not end well: the estate, or the role, does not do its part."""
+
+
+Run = Callable[[dict[str, Any]], None]
+"""Recovers dead letters as the request says; raises when the run did not end well."""
+
+
+def smoke(connection: Connection, queues: Queues, run: Run, pause: Callable[[float], object]) -> dict[str, str]:
+    """Send, run, and ask AWS; what is not as it should be, by letter (empty when all is well).
+
+    Args:
+        connection: to the estate.
+        queues: where.
+        run: carries the recovery out.
+        pause: waits between two looks, in seconds: counts of queues lag behind in AWS.
+
+    Raises:
+        RepriseError: AWS refused or did not answer, or the run failed.
+    """
+    ids = _send(connection, queues)
+    run(
+        {
+            "queues": [queues.dead],
+            "dry_run": False,
+            "policy": {"error_attributes": [ERROR], "destination": queues.source},
+        }
+    )
+    wrong = {}
+    cases = connection.ledger.read_cases("dead_letters", ids.values())
+    for letter, state in (("alerted", State.PARKED), ("archived", State.ARCHIVED)):
+        case = cases.get(ids[letter])
+        if case is None:
+            wrong[letter] = "the ledger knows nothing of it"
+        elif case.state is not state:
+            wrong[letter] = f"its case is {case.state.value!r} and not {state.value!r}: {case.reason}"
+        elif not _in_archive(connection, case.detail, ids[letter]):
+            wrong[letter] = "its original is not where the ledger says, in the archive"
+        elif letter == "alerted" and not connection.alerts.is_announced("dead_letters", queues.dead, case.group):
+            wrong[letter] = "it is archived, and nobody was told"
+    healed = cases.get(ids["healed"])
+    if healed and healed.state in (State.PARKED, State.ARCHIVED, State.EXHAUSTED, State.STALE):
+        wrong["healed"] = f"its case is {healed.state.value!r}: {healed.reason}"
+    elif queues.own and not _arrives(connection, queues.source, pause):
+        wrong["healed"] = f"it did not come back to {queues.source}"
+    for case in cases.values():
+        if case.state in (State.PARKED, State.ARCHIVED):  # nobody has to look after a letter of ours
+            connection.ledger.change_case(replace(case, state=State.SUPERSEDED), expected=case)
+    return wrong
+
+
+@contextlib.contextmanager
+def queues_of(connection: Connection, source: str, dead: str) -> Iterator[Queues]:
+    """The named queues, or two of our own that are removed at the end.
+
+    Raises:
+        BadInput: only one is named.
+        RepriseError: they could not be made.
+    """
+    if source and dead:
+        yield Queues(source, dead, own=False)
+        return
+    if source or dead:
+        raise BadInput("name both, --source and --dead-letters, or neither")
+    sqs, name = connection.client("sqs"), f"{MARK}-{uuid4().hex[:8]}"
+    tags = {"reprise": MARK}
+    made: list[str] = []
+    try:
+        with calling("sqs:CreateQueue"):
+            made.append(sqs.create_queue(QueueName=f"{name}-dead", tags=tags)["QueueUrl"])
+            with calling("sqs:GetQueueAttributes"):
+                found = sqs.get_queue_attributes(QueueUrl=made[0], AttributeNames=["QueueArn"])["Attributes"]
+            policy = json.dumps({"deadLetterTargetArn": found["QueueArn"], "maxReceiveCount": 1})
+            attributes = {"RedrivePolicy": policy}
+            made.append(sqs.create_queue(QueueName=name, Attributes=attributes, tags=tags)["QueueUrl"])
+        yield Queues(name, f"{name}-dead", own=True)
+    finally:
+        for url in made:
+            with calling("sqs:DeleteQueue"):
+                sqs.delete_queue(QueueUrl=url)
+
+
+def by_a_worker(request: dict[str, Any]) -> None:
+    """Let a worker run `dead-letters/by-hand`.
+
+    Raises:
+        BadInput: there is no such deployment.
+        Transient: no worker took the run, or it did not end in time.
+        RunFailed: the run did not end well.
+    """
+    from prefect.deployments import run_deployment
+    from prefect.exceptions import ObjectNotFound
+
+    try:
+        started: Any = run_deployment("dead-letters/by-hand", parameters={"request": request}, timeout=RUN_SECONDS)
+    except ObjectNotFound as error:
+        raise BadInput("there is no deployment dead-letters/by-hand: python -m deployments.apply") from error
+    state = started.state
+    if state is None or not state.is_final():
+        raise Transient(
+            f"the run {started.name} is still {state.name if state else 'unknown'} after {RUN_SECONDS} s: is a worker "
+            "connected to the pool reprise (make worker)?"
+        )
+    if not state.is_completed():
+        raise RunFailed(f"the run {started.name} ended as {state.name}: {state.message}")
+
+
+def here(request: dict[str, Any]) -> None:
+    """Run the flow in this process.
+
+    Raises:
+        RunFailed: the run did not end well.
+    """
+    from flows.dead_letters import recover_dead_letters
+    from recovery.dead_letters.policy import DeadLetterRequest
+
+    state = recover_dead_letters(DeadLetterRequest.model_validate(request), return_state=True)
+    if not state.is_completed():
+        raise RunFailed(f"the run ended as {state.name}: {state.message}")
+
+
+def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> int:
+    """Parse the command line and try; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m deployments.smoke", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--source", default="", help="name of a queue whose consumer ignores marked letters")
+    parser.add_argument("--dead-letters", default="", help="name of its dead-letter queue")
+    parser.add_argument("--estate", default=None, help="name of a Recovery Estate block; the default one otherwise")
+    parser.add_argument("--here", action="store_true", help="run the flow in this process: no worker is needed")
+    options = parser.parse_args(arguments)
+    try:
+        require_server(None if environment is os.environ else environment)
+        from blocks.estate import connect
+
+        connection = connect(options.estate)
+        run = here if options.here else by_a_worker
+        estate = {"estate": options.estate} if options.estate else {}
+        with queues_of(connection, options.source, options.dead_letters) as queues:
+            print(f"sending {len(FAILURES)} marked letters to {queues.dead}", flush=True)
+            wrong = smoke(connection, queues, lambda request: run({**request, **estate}), threading.Event().wait)
+    except RunFailed as error:
+        print(error, file=sys.stderr)
+        return 1
+    except RepriseError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except Exception as error:
+        from prefect.exceptions import PrefectException
+
+        if not isinstance(error, PrefectException) and not type(error).__module__.startswith("httpx"):
+            raise
+        print(f"the Prefect server did not do what was asked: {error}", file=sys.stderr)
+        return 2
+    for letter in FAILURES:
+        print(f"{letter}: {wrong.get(letter, 'yes')}")
+    print("not as it should be" if wrong else "all as it should be")
+    return 1 if wrong else 0
+
+
+def _send(connection: Connection, queues: Queues) -> dict[str, str]:
+    """Put the letters into the dead-letter queue; returns their message ids."""
+    sqs, mark = connection.client("sqs"), uuid4().hex
+    with calling("sqs:GetQueueUrl"):
+        url = sqs.get_queue_url(QueueName=queues.dead)["QueueUrl"]
+    ids = {}
+    for letter, error in FAILURES.items():
+        body = json.dumps({MARK: mark, "letter": letter})
+        told = {"StringValue": error, "DataType": "String"}
+        with calling("sqs:SendMessage"):
+            answer = sqs.send_message(QueueUrl=url, MessageBody=body, MessageAttributes={ERROR: told})
+        ids[letter] = answer["MessageId"]
+    return ids
+
+
+def _in_archive(connection: Connection, detail: Mapping[str, Any], message_id: str) -> bool:
+    from recovery.archive import Pointer
+
+    raw = detail.get("archive")
+    if not raw:
+        return False
+    pointer = Pointer.from_json(raw)
+    record = connection.archive.read_bundle(pointer.key)[pointer.line]
+    return MARK in json.dumps(record) and message_id in json.dumps(record)
+
+
+def _arrives(connection: Connection, queue: str, pause: Callable[[float], object]) -> bool:
+    """Whether a letter lies in a queue that nobody takes from, delayed or not."""
+    sqs = connection.client("sqs")
+    names = [f"ApproximateNumberOfMessages{which}" for which in ("", "Delayed", "NotVisible")]
+    with calling("sqs:GetQueueUrl"):
+        url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+    for _ in range(_LOOKS):
+        with calling("sqs:GetQueueAttributes"):
+            counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+        if sum(int(counts[name]) for name in names):
+            return True
+        pause(_LOOK_SECONDS)
+    return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""The smoke test of an estate: it passes on a good one, says what is wrong with a bad one, and tidies up."""
+
+from __future__ import annotations
+
+import pytest
+from prefect.settings import PREFECT_API_URL
+
+from deployments import smoke
+from recovery.errors import RepriseError
+from tests.letters_world import LettersWorld
+
+
+@pytest.fixture(autouse=True)
+def _server(world: LettersWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The harness's server, named as an operator names it; the simulated AWS needs no second look."""
+    assert world.aws
+    monkeypatch.setenv("PREFECT_API_URL", str(PREFECT_API_URL.value()))
+    monkeypatch.setenv("PREFECT_SERVER_EPHEMERAL_ENABLED", "false")  # as the command itself would set it, for good
+    monkeypatch.setattr(smoke, "_LOOKS", 1)
+    monkeypatch.setattr(smoke, "_LOOK_SECONDS", 0)
+
+
+def queues(world: LettersWorld) -> list[str]:
+    """Names of the queues that the smoke test made and that are still there."""
+    found = world.sqs.list_queues(QueueNamePrefix=smoke.MARK).get("QueueUrls", [])
+    return [url.rpartition("/")[2] for url in found]
+
+
+def archived(world: LettersWorld) -> int:
+    """How many of its letters lie in the archive."""
+    prefix = f"archive/path=dead_letters/source={smoke.MARK}"
+    found = world.aws.client("s3").list_objects_v2(Bucket=world.bucket, Prefix=prefix).get("Contents", [])
+    return sum(len(world.connection().archive.read_bundle(each["Key"])) for each in found)
+
+
+def test_a_good_estate_passes_and_keeps_nothing(world: LettersWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    """One letter is healed, one told about, one archived; the queues are gone, and no open case is left."""
+    assert smoke.main(["--here"]) == 0
+    said = capsys.readouterr().out
+    assert all(f"{letter}: yes" in said for letter in smoke.FAILURES)
+    assert said.endswith("all as it should be\n")
+    assert queues(world) == []
+    assert len(world.alerts(smoke.MARK)) == 1
+    assert archived(world) == 2
+    assert list(world.connection().ledger.waiting("dead_letters")) == []
+
+
+def test_queues_that_are_named_are_used_and_stay(world: LettersWorld) -> None:
+    """For a role that may touch certain queues only: nothing is made and nothing removed."""
+    pair = world.pair()
+    assert smoke.main(["--here", "--source", pair.source, "--dead-letters", pair.dead]) == 0
+    assert queues(world) == []
+    assert len(world.bodies(pair.source)) == 1
+    assert world.bodies(pair.dead) == []
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "letter"),
+    [("sns", "Publish", "alerted"), ("s3", "PutObject", "archived"), ("sqs", "SendMessageBatch", "healed")],
+)
+def test_an_estate_that_does_not_do_its_part_fails(
+    world: LettersWorld, capsys: pytest.CaptureFixture[str], service: str, operation: str, letter: str
+) -> None:
+    """Whatever the role may not do is seen, and the queues are removed all the same."""
+    world.aws.fault("error", service=service, operation=operation, times=None, code="AccessDenied", status=403)
+    try:
+        assert smoke.main(["--here"]) == 1
+    finally:
+        world.aws.lift_faults()
+    said = capsys.readouterr()
+    assert f"{letter}: yes" not in said.out
+    assert "did not go through" in said.err
+    assert queues(world) == []
+
+
+def test_a_run_that_does_nothing_is_noticed_letter_by_letter(world: LettersWorld) -> None:
+    """The verdict is AWS's own: a run that claims success and did nothing does not pass."""
+    with smoke.queues_of(world.connection(), "", "") as made:
+        wrong = smoke.smoke(world.connection(), made, lambda _: None, lambda _: None)
+    assert set(wrong) == set(smoke.FAILURES)
+
+
+def test_without_a_deployment_it_says_what_to_do(world: LettersWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    """The usual way needs what `deployments.apply` makes; its absence is one line and not a traceback."""
+    assert smoke.main([]) == 2
+    assert "python -m deployments.apply" in capsys.readouterr().err
+    assert queues(world) == []
+
+
+def test_half_a_pair_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """One queue without the other is a mistake on the command line."""
+    assert smoke.main(["--here", "--source", "orders"]) == 2
+    assert "--dead-letters" in capsys.readouterr().err
+
+
+def test_a_run_that_fails_is_the_smoke_test_s_failure(world: LettersWorld) -> None:
+    """The run's own words reach the person."""
+
+    def failing(_: object) -> None:
+        raise RepriseError("the run ended as Failed: why")
+
+    with (
+        smoke.queues_of(world.connection(), "", "") as made,
+        pytest.raises(RepriseError, match="ended as Failed"),
+    ):
+        smoke.smoke(world.connection(), made, failing, lambda _: None)
+    assert queues(world) == []

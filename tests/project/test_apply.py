@@ -1,0 +1,370 @@
+"""`python -m deployments.apply` on a Prefect server and a simulated AWS of its own: once, again, and after a person."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import DeploymentUpdate, GlobalConcurrencyLimitUpdate, WorkPoolUpdate
+from prefect.client.schemas.objects import FlowRun
+from prefect.events.schemas.automations import AutomationCore, EventTrigger
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Failed, Pending, Running
+
+from deployments.apply import __main__ as command
+from deployments.apply import automations, pool
+from deployments.apply.__main__ import Outcome, apply
+from deployments.apply.differences import Change, Difference, compare
+from deployments.local.server import SimulatedAws
+from deployments.prefect_server import PrefectServer, prefect_server
+from deployments.processes import free_port
+from recovery.errors import BadInput, RepriseError
+from tests.waiting import wait_for
+
+SWEEP = "dead-letters/sweep"
+
+
+class Told(HTTPServer):
+    """A webhook of a person's own; `said` is what came."""
+
+    def __init__(self) -> None:
+        self.said: list[dict[str, Any]] = []
+        said = self.said
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                said.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                """Say nothing."""
+
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.server_port}/alerts"
+
+
+@pytest.fixture(scope="module")
+def webhook() -> Iterator[Told]:
+    """A webhook on this machine."""
+    with Told() as told:
+        threading.Thread(target=told.serve_forever, daemon=True).start()
+        yield told
+        told.shutdown()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    """A whole server in a home of its own."""
+    with prefect_server(tmp_path_factory.mktemp("prefect"), ui=False) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def environment(server: PrefectServer, webhook: Told) -> Iterator[dict[str, str]]:
+    """An operator's variables, which are this process's own for the time of these tests."""
+    with SimulatedAws.start() as aws:
+        aws.create_estate()
+        made = {**aws.environ({}), "REPRISE_NOTIFY_WEBHOOK_URL": webhook.url}
+        with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_API_URL: server.api_url}):
+            patch.setenv("PREFECT_API_URL", server.api_url)
+            for name, value in made.items():
+                patch.setenv(name, value)
+            yield {**made, "PREFECT_API_URL": server.api_url}
+
+
+@pytest.fixture(scope="module")
+def applied(environment: Mapping[str, str]) -> Outcome:
+    """What the first apply found on an empty server."""
+    return apply(environment, check=False)
+
+
+@pytest.fixture
+def client(environment: Mapping[str, str]) -> Iterator[SyncPrefectClient]:
+    """Speaks to the server."""
+    with get_client(sync_client=True) as made:
+        yield made
+
+
+def test_an_empty_server_is_brought_up_to_date_and_stays_so(applied: Outcome, environment: Mapping[str, str]) -> None:
+    """The first time everything is made; after that nothing differs, and nothing is changed."""
+    assert {line.split(" ")[0] for line in applied.changes} == {
+        "work",
+        "estate",
+        "notification",
+        "deployment",
+        "automation",
+    }
+    assert all(line.endswith(": missing") for line in applied.changes)
+    assert "deployment dead-letters/sweep: missing" in applied.changes
+    assert apply(environment, check=True) == Outcome()
+    with get_client(sync_client=True) as client:
+        # Prefect's own registration makes triggers anew each time: the same ids are the same triggers.
+        before = {each.id for each in client.read_automations()}
+        assert apply(environment, check=False) == Outcome()
+        assert {each.id for each in client.read_automations()} == before
+
+
+@pytest.mark.usefixtures("applied")
+def test_what_a_person_set_stays_and_what_drifted_is_mended(
+    client: SyncPrefectClient, environment: Mapping[str, str]
+) -> None:
+    """The scope, pauses and switches of a person survive; the rest is shown field by field and set right."""
+    sweep = client.read_deployment_by_name(SWEEP)
+    scope = {"request": {"queues": ["orders-dlq"], "dry_run": False}}
+    client.update_deployment(
+        sweep.id, DeploymentUpdate(parameters=scope, description="of last year", tags=["old"], paused=True)
+    )
+    client.update_deployment_schedule(sweep.id, sweep.schedules[0].id, active=False)
+    for name in ("replication-tasks-on-failure", f"{automations.PREFIX}a run failed"):
+        client.pause_automation(client.read_automations_by_name(name)[0].id)
+    client.update_work_pool(pool.NAME, WorkPoolUpdate(is_paused=True, concurrency_limit=3, base_job_template={}))
+
+    found = apply(environment, check=True)
+    assert "deployment dead-letters/sweep" in found.changes
+    assert any(line.startswith("    description: 'of last year' -> 'Every five") for line in found.changes)
+    assert "    tags: ['old'] -> ['dead-letters', 'sweep']" in found.changes
+    assert any(line.startswith("    job template.variables: ") for line in found.changes)
+    assert not [line for line in found.changes if line.strip().startswith(("automation", "parameters", "triggers"))]
+    assert found.notes == ["deployment dead-letters/sweep: its parameters were set on the server, and stay"]
+
+    apply(environment, check=False)
+    after = client.read_deployment_by_name(SWEEP)
+    assert (after.description or "").startswith("Every five minutes")
+    assert (after.parameters, after.paused, after.schedules[0].active) == (scope, True, False)
+    for name in ("replication-tasks-on-failure", f"{automations.PREFIX}a run failed"):
+        (automation,) = client.read_automations_by_name(name)
+        assert automation.enabled is False
+        client.resume_automation(automation.id)
+    there = client.read_work_pool(pool.NAME)
+    assert (there.is_paused, there.concurrency_limit) == (True, 3)
+    assert there.base_job_template
+    assert apply(environment, check=True).changes == []
+
+
+@pytest.mark.usefixtures("applied")
+def test_a_slot_that_nobody_holds_is_told_with_its_cure(
+    client: SyncPrefectClient, environment: Mapping[str, str]
+) -> None:
+    """A server that forgot its leases cancels every further run without a word; the check says so."""
+    limit = client.read_deployment_by_name("appflow-runs/sweep").global_concurrency_limit
+    assert limit is not None
+    client.update_global_concurrency_limit(limit.name, GlobalConcurrencyLimitUpdate(active_slots=1))
+    try:
+        (problem,) = apply(environment, check=True).problems
+        assert "deployment appflow-runs/sweep" in problem
+        assert f"prefect global-concurrency-limit update {limit.name} --active-slots 0" in problem
+    finally:
+        client.update_global_concurrency_limit(limit.name, GlobalConcurrencyLimitUpdate(active_slots=0))
+
+
+def run_of(client: SyncPrefectClient, deployment: str) -> FlowRun:
+    """A run that is under way, as far as the server knows."""
+    made = client.create_flow_run_from_deployment(client.read_deployment_by_name(deployment).id)
+    client.set_flow_run_state(made.id, Pending(), force=True)
+    client.set_flow_run_state(made.id, Running(), force=True)
+    return made
+
+
+def told_runs(client: SyncPrefectClient, group: str) -> list[dict[str, Any]]:
+    """The requests of the runs of operations/tell for a group."""
+    tell = client.read_deployment_by_name("operations/tell").id
+    requests = [run.parameters["request"] for run in client.read_flow_runs() if run.deployment_id == tell]
+    return [request for request in requests if request.get("group") == group]
+
+
+@pytest.mark.usefixtures("applied")
+def test_a_failed_run_tells_people_once(client: SyncPrefectClient, webhook: Told) -> None:
+    """A failure starts operations/tell and reaches the webhook, with the run's name and no more; a second is quiet."""
+    first = run_of(client, "outbox-records/retry")
+    client.set_flow_run_state(first.id, Failed(message="body of a letter"), force=True)
+    told = wait_for("a run that tells", lambda: told_runs(client, "run-failed"), seconds=60)
+    wait_for("the webhook's call", lambda: webhook.said, seconds=60)
+    second = run_of(client, "outbox-records/retry")
+    client.set_flow_run_state(second.id, Failed(message="again"), force=True)
+    other = run_of(client, "replication-tasks/sweep")
+    client.set_flow_run_state(other.id, Failed(message="another deployment"), force=True)
+    wait_for("both runs that tell", lambda: len(told_runs(client, "run-failed")) == 2, seconds=60)
+
+    assert told[0]["source"] == "outbox-records/retry"
+    assert told[0]["subject"] == "outbox-records/retry Failed"
+    assert told[0]["dry_run"] is False
+    assert first.name in told[0]["text"]
+    assert str(first.id) in told[0]["text"]
+    assert webhook.said[0]["subject"] == "Reprise: outbox-records/retry Failed"
+    assert first.name in webhook.said[0]["text"]
+    assert "body of a letter" not in json.dumps([told, webhook.said])
+
+
+def send(client: Any, name: str, resource: dict[str, str], related: list[dict[str, str]], **payload: Any) -> None:
+    """An event, as Prefect's own parts send them."""
+    from datetime import UTC, datetime
+
+    event = {
+        "id": str(uuid4()),
+        "event": name,
+        "occurred": datetime.now(UTC).isoformat(),
+        "resource": resource,
+        "related": related,
+        "payload": payload,
+    }
+    client.request("POST", "/events", json=[event])
+
+
+@pytest.mark.usefixtures("applied")
+def test_an_automation_that_could_not_act_is_told(client: SyncPrefectClient) -> None:
+    """A trigger's failure is told with its reason; one of our own alerts' failure is not, or it would never end."""
+    for name, automation in (("Reprise: a run failed", uuid4()), ("dead-letters-on-event", uuid4())):
+        resource = {"prefect.resource.id": f"prefect.automation.{automation}", "prefect.resource.name": name}
+        send(client, "prefect.automation.action.failed", resource, [], reason="no such deployment")
+    (told,) = wait_for("a run that tells", lambda: told_runs(client, "action-failed"), seconds=60)
+    assert told["source"] == "automation dead-letters-on-event"
+    assert "no such deployment" in told["text"]
+
+
+@pytest.mark.usefixtures("applied")
+def test_silence_is_noticed(client: SyncPrefectClient) -> None:
+    """A run that sends no heartbeat any more is marked as crashed, and a sweep that ends no run any more is told;
+    with the shipped automations, whose windows are shortened to the least that Prefect takes."""
+    shortened = {"end runs without a process", "no sweep has finished for 30 minutes"}
+    for name in shortened:
+        (shipped,) = client.read_automations_by_name(f"{automations.PREFIX}{name}")
+        assert isinstance(shipped.trigger, EventTrigger)
+        trigger = shipped.trigger.model_copy(update={"within": type(shipped.trigger.within)(seconds=10)})
+        fields = {**shipped.model_dump(exclude={"id", "trigger", "owner_resource"}), "trigger": trigger}
+        client.update_automation(shipped.id, AutomationCore.model_validate(fields))
+
+    dead = run_of(client, "appflow-runs/on-failure")
+    flow = client.read_flow(dead.flow_id)
+    related = [
+        {"prefect.resource.id": f"prefect.flow.{flow.id}", "prefect.resource.role": "flow"},
+    ]
+    related[0]["prefect.resource.name"] = flow.name
+    heartbeat = {"prefect.resource.id": f"prefect.flow-run.{dead.id}", "prefect.resource.name": dead.name}
+    send(client, "prefect.flow-run.heartbeat", heartbeat, related)
+    swept = run_of(client, "appflow-runs/sweep")
+    client.set_flow_run_state(swept.id, Failed(message="finished, all the same"), force=True)
+
+    def crashed() -> str | None:
+        state = client.read_flow_run(dead.id).state
+        assert state is not None
+        return state.message if state.name == "Crashed" else None
+
+    assert "its process is gone" in str(wait_for("the run's end", crashed, seconds=90))
+    (told,) = wait_for("a run that tells", lambda: told_runs(client, "no-sweep"), seconds=60)
+    assert told["source"] == "appflow-runs/sweep"
+
+
+@pytest.mark.usefixtures("applied")
+def test_an_estate_that_does_not_answer_is_a_problem_and_no_traceback(
+    environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is missing in AWS is named, each thing in one line; the server is not to blame."""
+    monkeypatch.setenv("REPRISE_LEDGER_TABLE", "no-such-table")
+    assert command.main([]) == 1
+    said = capsys.readouterr()
+    assert "ledger_table: 'reprise-ledger' -> 'no-such-table'" in said.out
+    (problem,) = said.err.splitlines()
+    assert problem.startswith("problem: estate: ledger table no-such-table: ")
+    monkeypatch.setenv("REPRISE_LEDGER_TABLE", environment["REPRISE_LEDGER_TABLE"])
+    assert command.main([]) == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("", "PREFECT_API_URL is not set"),
+        ("http://127.0.0.1:{port}/api", "does not answer"),
+        ("{server}/nowhere", "is no Prefect server"),
+    ],
+)
+def test_a_server_that_is_away_is_said_in_one_line(
+    address: str,
+    told: str,
+    environment: Mapping[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nobody is shown a traceback, and the exit status is another one than that of a difference."""
+    named = address.format(port=free_port(), server=environment["PREFECT_API_URL"])
+    monkeypatch.setenv("PREFECT_API_URL", named)
+    assert command.main(["--check"]) == 2
+    said = capsys.readouterr()
+    assert told in said.err
+    assert len(said.err.splitlines()) == 1
+    assert said.out == ""
+
+
+@pytest.mark.parametrize(
+    "variable", ["REPRISE_NOTIFY_SLACK_URL", "REPRISE_NOTIFY_PAGERDUTY_KEY", "REPRISE_NOTIFY_WEBHOOK_URL"]
+)
+def test_a_channel_that_cannot_be_used_is_refused_without_its_value(
+    variable: str, environment: Mapping[str, str]
+) -> None:
+    """The message names the variable, and what it held is a secret."""
+    with pytest.raises(BadInput, match=variable) as refused:
+        apply({**environment, variable: "s3cret"}, check=True)
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.usefixtures("applied")
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # Apprise loads all it has
+def test_slack_and_pagerduty_are_told_by_every_alarm(environment: Mapping[str, str], client: SyncPrefectClient) -> None:
+    """Each automation that tells, tells every channel that is saved; a variable that is gone takes none away."""
+    more = {
+        **environment,
+        "REPRISE_NOTIFY_SLACK_URL": "https://hooks.slack.com/services/T00000000/B00000000/" + "c" * 24,
+        "REPRISE_NOTIFY_PAGERDUTY_KEY": "a" * 32,
+    }
+    apply(more, check=False)
+    assert apply(environment, check=True).changes == []
+    for name in ("a run failed", "an automation could not act", "no sweep has finished for 30 minutes"):
+        (automation,) = client.read_automations_by_name(f"{automations.PREFIX}{name}")
+        kinds = [action.type for action in automation.actions]
+        assert kinds == ["run-deployment", "send-notification", "send-notification", "send-notification"]
+    assert "hooks.slack.com" not in json.dumps([each.model_dump(mode="json") for each in client.read_automations()])
+
+
+@pytest.mark.usefixtures("applied")
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [("ecs.json", "is of type 'process'"), ("nowhere.json", "is no job template")],
+)
+def test_a_job_template_that_does_not_fit_is_refused(file: str, told: str, environment: Mapping[str, str]) -> None:
+    """Prefect cannot change a pool's type, and would not say so."""
+    with pytest.raises(RepriseError, match=told):
+        apply(environment, check=True, template=str(pool.TEMPLATES / file))
+
+
+def test_differences_are_told_field_by_field() -> None:
+    """Nested fields and the elements of lists are named by their place; long values are cut."""
+    found = compare(
+        {"a": 1, "b": {"c": [{"d": 1}], "e": "x" * 500}}, {"a": 1, "b": {"c": [{"d": 2}, {"d": 3}], "e": None}}
+    )
+    assert [(each.field, each.there, each.wanted) for each in found[:2]] == [
+        ("b.c.0.d", 2, 1),
+        ("b.c.1", {"d": 3}, None),
+    ]
+    assert str(found[2]).endswith("... (502 characters)")
+    assert Change("automation", "x", (Difference("f", None, 1),)).lines() == ["automation x", "    f: (none) -> 1"]
+
+
+def test_no_alarm_is_about_those_who_tell() -> None:
+    """An alarm about a failed operations/tell would start operations/tell, for ever."""
+    made: Callable[..., Any] = automations.wanted
+    for automation in made({"dead-letters"}, uuid4(), []):
+        text = automation.model_dump_json()
+        assert "operations" not in text
+        assert automation.name.startswith(automations.PREFIX)
+        assert automation.trigger.expect
+        assert automation.trigger.match.root or automation.trigger.match_related

@@ -1,0 +1,125 @@
+"""The image and the work pools' templates: what can be known of them without Docker, which the tests do not need."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.utilities.templating import find_placeholders
+from prefect.workers.base import BaseJobConfiguration
+from prefect.workers.process import ProcessJobConfiguration, ProcessWorker
+from prefect_aws.workers.ecs_worker import ECSJobConfiguration, ECSWorker
+
+from tests.project.checkout import PROJECT, files, text
+
+DOCKERFILE = text(Path("deployments/Dockerfile"))
+INSTRUCTIONS = [
+    line.strip() for line in DOCKERFILE.replace("\\\n", " ").splitlines() if line and not line.startswith("#")
+]
+TEMPLATES = PROJECT / "deployments" / "work_pools"
+
+WORKERS: dict[str, tuple[type[Any], type[BaseJobConfiguration]]] = {
+    "process": (ProcessWorker, ProcessJobConfiguration),
+    "ecs": (ECSWorker, ECSJobConfiguration),
+}
+
+
+def template(kind: str) -> dict[str, Any]:
+    """A work pool's job template."""
+    found: dict[str, Any] = json.loads((TEMPLATES / f"{kind}.json").read_text(encoding="utf-8"))
+    return found
+
+
+def without_defaults(of: dict[str, Any]) -> dict[str, Any]:
+    """The same, whatever values its variables have."""
+    copy = json.loads(json.dumps(of))
+    for variable in copy["variables"]["properties"].values():
+        variable.pop("default", None)
+    return dict(copy)
+
+
+@pytest.mark.parametrize("kind", WORKERS)
+def test_a_job_template_is_prefects_own_with_our_values(kind: str) -> None:
+    """Nothing but defaults differs from what the locked version makes, so that a new version is noticed."""
+    worker, _ = WORKERS[kind]
+    assert without_defaults(template(kind)) == without_defaults(worker.get_default_base_job_template())
+    Draft202012Validator.check_schema(template(kind)["variables"])
+
+
+@pytest.mark.parametrize("kind", WORKERS)
+def test_a_run_can_be_configured_from_a_job_template(kind: str) -> None:
+    """Every placeholder has a variable, and the worker makes a job of it that starts one interpreter."""
+    found = template(kind)
+    named = {placeholder.name for placeholder in find_placeholders(found["job_configuration"])}
+    assert named <= set(found["variables"]["properties"])
+    _, configuration = WORKERS[kind]
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):  # a client is made, and asks nothing
+        made: Any = asyncio.run(configuration.from_template_and_values(found, {}))
+    assert made.command == "python -m prefect.engine"
+
+
+def test_the_image_installs_exactly_the_lock() -> None:
+    """Nothing is resolved when the image is built: hashes for everything, and no dependency besides."""
+    installs = [line for line in INSTRUCTIONS if re.search(r"\bpip install\b", line)]
+    assert installs == [
+        "RUN pip install --require-hashes --no-deps -r requirements.lock",
+        "RUN pip install --no-deps --no-build-isolation -e .",
+    ]
+    assert not [line for line in INSTRUCTIONS if re.search(r"\bapt|curl|wget|ADD\b", line)]
+
+
+def test_the_image_runs_as_nobody_in_particular() -> None:
+    """The last user is not root, and is a number, which orchestrators can check."""
+    (user,) = [line.split()[1] for line in INSTRUCTIONS if line.startswith("USER ")]
+    assert int(user) > 0
+    assert INSTRUCTIONS.index(f"USER {user}") > max(i for i, line in enumerate(INSTRUCTIONS) if "FROM" in line)
+
+
+def test_the_image_holds_what_it_needs_and_no_more() -> None:
+    """What is copied is the code and its settings: no tests, no history, no database of a person's."""
+    patterns = text(Path("deployments/Dockerfile.dockerignore")).splitlines()
+    wanted = {line[1:] for line in patterns if line.startswith("!")}
+    assert all((PROJECT / name).exists() for name in wanted)
+    assert not wanted & {"tests", "docs", ".git", ".venv", ".reprise", ".prefect"}
+    top = {f.parts[0] for f in files() if f.suffix in (".toml", ".yaml", ".lock") and len(f.parts) == 1}
+    assert top <= wanted
+    assert "**" in patterns
+    assert fnmatch("x/__pycache__", "**/__pycache__")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "prefect worker start --pool reprise --limit 8"),
+        (["worker", "--name", "w"], "prefect worker start --pool reprise --limit 8 --name w"),
+        (["relay", "--config", "c"], "python -m deployments.relay --config c"),
+        (["server"], "prefect server start --host 0.0.0.0"),
+        (["apply", "--check"], "python -m deployments.apply --check"),
+        (["smoke"], "python -m deployments.smoke"),
+        (["python", "-m", "prefect.engine"], "python -m prefect.engine"),
+    ],
+)
+def test_the_first_argument_says_what_a_container_runs(arguments: list[str], said: str, tmp_path: Path) -> None:
+    """The entry point hands over to the program, with the rest of the command line."""
+    for name in ("prefect", "python"):
+        stand_in = tmp_path / name
+        stand_in.write_text(f'#!/bin/sh\necho {name} "$@"\n')
+        stand_in.chmod(0o755)
+    done = subprocess.run(
+        [str(PROJECT / "deployments" / "entrypoint.sh"), *arguments],
+        env={"PATH": os.pathsep.join([str(tmp_path), os.environ["PATH"]])},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=20,
+    )
+    assert done.stdout.strip() == said
