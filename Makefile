@@ -10,6 +10,7 @@ PIP = $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 DEMO_ARGS ?=
 TEST_ARGS ?=
 BENCH_ARGS ?=
+PROVE_ARGS ?=
 LOCK_ARGS ?=
 
 # No tool of this project reports its use to anybody.
@@ -17,7 +18,7 @@ export DO_NOT_TRACK = 1
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint check aws bench lock clean
+.PHONY: help install demo test lint check aws bench prove lock clean
 
 help: ## What can be made
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -53,6 +54,9 @@ aws: $(INSTALLED) ## The simulated AWS alone; prints the variables to export
 
 bench: $(INSTALLED) ## Measure speed and cost on this machine
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+prove: $(INSTALLED) ## Kill every path at every request, and whatever else docs/proof.md says (half an hour)
+	$(BIN)/python -m tests.crash $(PROVE_ARGS)
 
 lock: ## Pin and hash what pyproject.toml allows (newer versions: LOCK_ARGS=--upgrade)
 	$(PYTHON) -m venv .reprise/lock

@@ -20,8 +20,9 @@ README = text(Path("README.md"))
 SHELL = {"cd", "export", "git"}
 """Commands of the shell and of git: they are not ours to prove."""
 
-RUN_BY_HAND = {"clean", "lock", "help", "bench"}
-"""Targets that only a person has use for: `clean` and `lock` change the checkout, `bench` needs a quiet machine."""
+RUN_BY_HAND = {"clean", "lock", "help", "bench", "prove", "soak"}
+"""Targets that only a person has use for: `clean` and `lock` change the checkout, `bench` needs a quiet machine, and
+`prove` and `soak` need much time (tests/crash has a sample of what they do)."""
 
 
 def targets() -> dict[str, str]:

@@ -1,0 +1,77 @@
+"""python -m tests.crash [--stride N] [--only TEXT] [--part points ...]: what is proven and how, see docs/proof.md."""
+
+from __future__ import annotations
+
+import tests.conftest as shut_in  # isort: skip - before anything that might see a person's accounts is imported
+
+import argparse
+import os
+import platform
+import sys
+import time
+
+from deployments.local.server import SimulatedAws
+from tests.crash.planted import DEFECTS
+from tests.crash.points import Harness, Tried, table
+from tests.crash.scene import connection_to
+from tests.crash.scenes import all_scenes
+
+
+def say(text: str) -> None:
+    """A line of the report."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def crash_points(stride: int, only: str) -> list[str]:
+    """Kill every run at every request; prints the table, and returns what must not be."""
+    results: list[Tried] = []
+    with SimulatedAws.start() as aws:
+        connection = connection_to(aws)
+        harness = Harness(aws, connection)
+        with all_scenes(aws, connection) as scenes:
+            for number, (name, make) in enumerate(scenes):
+                if only in name:
+                    aws.reset()
+                    # Another first point in each scene, so that a stride does not always meet the same requests.
+                    results.append(harness.crash(make(), stride=stride, first=1 + 3 * number))
+                    for violation in results[-1].violations:
+                        say(f"  VIOLATION {violation}")
+    say(table(results))
+    return [each for tried in results for each in tried.violations]
+
+
+def planted_defects() -> list[str]:
+    """Play scenes whose path is broken on purpose; returns the defects that the harness did not find."""
+    missed = []
+    with SimulatedAws.start() as aws:
+        connection = connection_to(aws)
+        harness = Harness(aws, connection)
+        for defect in DEFECTS:
+            aws.reset()
+            found = harness.crash(defect(aws, connection), stride=12)
+            say(f"planted: {found.scene}: {len(found.violations)} violations, as {found.violations[:1]}")
+            if not any(defect.shows in violation for violation in found.violations):
+                missed.append(found.scene)
+    return missed
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
+    parser.add_argument("--stride", type=int, default=1, help="try only every Nth crash point")
+    parser.add_argument("--only", default="", help="only scenes whose name contains this")
+    parser.add_argument("--planted", action="store_true", help="show that the harness finds defects planted on purpose")
+    options = parser.parse_args()
+    began = time.monotonic()
+    say(f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    violations = planted_defects() if options.planted else crash_points(options.stride, options.only)
+    say(f"{len(violations)} violations, {time.monotonic() - began:.0f} s")
+    return 1 if violations else 0
+
+
+if __name__ == "__main__":
+    try:
+        code = main()
+    finally:
+        shut_in.pytest_unconfigure()
+    sys.exit(code)
