@@ -12,13 +12,15 @@ TEST_ARGS ?=
 BENCH_ARGS ?=
 PROVE_ARGS ?=
 LOCK_ARGS ?=
+APPLY_ARGS ?=
+WORKER_ARGS ?=
 
 # No tool of this project reports its use to anybody.
 export DO_NOT_TRACK = 1
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint check aws bench prove lock clean
+.PHONY: help install demo test lint check aws apply worker bench prove lock clean
 
 help: ## What can be made
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -51,6 +53,13 @@ check: lint test ## Lint, types, import contracts, templates and tests: what mus
 
 aws: $(INSTALLED) ## The simulated AWS alone; prints the variables to export
 	$(BIN)/python -m deployments.local
+
+apply: $(INSTALLED) ## Bring the Prefect server at PREFECT_API_URL up to date (only look: APPLY_ARGS=--check)
+	$(BIN)/python -m deployments.apply $(APPLY_ARGS)
+
+# The worker starts each run by the name `python`, which must be that of the virtual environment.
+worker: $(INSTALLED) ## A worker for the Prefect server at PREFECT_API_URL, until Ctrl-C
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/prefect worker start --pool reprise --limit 8 $(WORKER_ARGS)
 
 bench: $(INSTALLED) ## Measure speed and cost on this machine
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
