@@ -7,216 +7,228 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import IO, Any
 
 from rich.table import Table
 
+from benchmarks import far_aws
 from benchmarks.traffic import WriteUnits, environment, fill
+from benchmarks.ways import REQUEST, Way, bare_mover, drain, one_by_one, plain, stopwatch, with_prefect
 from blocks.estate import connect_from_environment
 from deployments.local.server import SimulatedAws
-from recovery.dead_letters import judge, outlook, sending, settle
-from recovery.dead_letters import run as begin
-from recovery.dead_letters.policy import DeadLetterPolicy, DeadLetterRequest
-from recovery.dead_letters.work import Work
 from tasks.dead_letters import work_of
 
-LETTERS = 2000
-REQUEST = DeadLetterRequest(
-    queues=("orders-dlq",),
-    policy=DeadLetterPolicy(error_attributes=("error",), max_per_second=10_000),
-    limit=1_000_000,
-    time_limit_seconds=600,
-    dry_run=False,
-)
+LETTERS = 4_000
+FAR_LETTERS = 10_000
+LATENCY = 0.015
+PROCESSES = (1, 2, 4)
+PASSES = 2
+"""Each way is measured so often, in turns, and its best pass counts: others may use the machine at the same time."""
 
 
-def one_by_one(aws: SimulatedAws) -> None:
-    """The loop of usual healers: receive ten; classify by substring, send, record and delete each by itself."""
-    sqs, table = aws.client("sqs"), aws.client("dynamodb")
-    source, target = aws.queue_url("orders-dlq"), aws.queue_url("orders")
-    while True:
-        answer = sqs.receive_message(
-            QueueUrl=source, MaxNumberOfMessages=10, MessageAttributeNames=["All"], AttributeNames=["All"]
-        )
-        messages = answer.get("Messages", [])
-        if not messages:
-            return
-        for message in messages:
-            text = message["MessageAttributes"]["error"]["StringValue"]
-            kind = "TIMEOUT" if "timed out" in text else "UNKNOWN"
-            sqs.send_message(
-                QueueUrl=target,
-                MessageBody=message["Body"],
-                MessageAttributes=message["MessageAttributes"],
-                DelaySeconds=60,
-            )
-            table.put_item(
-                TableName="reprise-ledger",
-                Item={"pk": {"S": message["MessageId"]}, "sk": {"S": "healed"}, "kind": {"S": kind}},
-            )
-            sqs.delete_message(QueueUrl=source, ReceiptHandle=message["ReceiptHandle"])
+def run() -> Iterator[Table]:
+    """Speed beside the baselines, near and far; several processes; memory."""
+    for measured in (near, far, processes, memory_table):
+        yield measured()
 
 
-def bare_mover(aws: SimulatedAws) -> None:
-    """Ten at a time on sixteen threads, with no records at all: the most that moving itself allows."""
-    from recovery.aws import client_config
-
-    sqs = aws.client("sqs", config=client_config())
-    source, target = aws.queue_url("orders-dlq"), aws.queue_url("orders")
-
-    def move(_: int) -> int:
-        moved = 0
-        while True:
-            answer = sqs.receive_message(
-                QueueUrl=source, MaxNumberOfMessages=10, MessageAttributeNames=["All"], AttributeNames=["All"]
-            )
-            messages = answer.get("Messages", [])
-            if not messages:
-                return moved
-            entries: list[Any] = [
-                {
-                    "Id": str(n),
-                    "MessageBody": message["Body"],
-                    "MessageAttributes": message["MessageAttributes"],
-                    "DelaySeconds": 60,
-                }
-                for n, message in enumerate(messages)
-            ]
-            sqs.send_message_batch(QueueUrl=target, Entries=entries)
-            sqs.delete_message_batch(
-                QueueUrl=source,
-                Entries=[{"Id": str(n), "ReceiptHandle": m["ReceiptHandle"]} for n, m in enumerate(messages)],
-            )
-            moved += len(messages)
-
-    with ThreadPoolExecutor(16) as pool:
-        list(pool.map(move, range(16)))
-
-
-def plain(units: WriteUnits) -> Callable[[SimulatedAws], None]:
-    """The path's own steps, without Prefect around them."""
-
-    def go(_: SimulatedAws) -> None:
-        connection = connect_from_environment()
-        units.watch(connection.client("dynamodb"))
-        work = work_of(connection, REQUEST)
-        try:
-            drain(work)
-        finally:
-            work.close()
-
-    return go
-
-
-def drain(work: Work) -> None:
-    """One run of the path's steps over its queues."""
-    for queue in begin.find_queues(work, REQUEST):
-        while work.room and not work.time_is_up:
-            batch = judge.receive(work, queue, REQUEST.policy)
-            if not batch.items:
-                break
-            judge.look_up(work, batch)
-            judge.diagnose_letters(work, batch)
-            judge.decide_letters(work, batch)
-            sending.write_ahead(work, batch)
-            sending.send_letters(work, batch)
-            settle.record_cases(work, batch)
-            settle.remove_letters(work, batch)
-            settle.hold(work, batch)
-        outlook.count_recovered(work, queue)
-    settle.release(work)
-
-
-def with_prefect(_: SimulatedAws) -> None:
-    """The flow, on a Prefect server that runs already."""
-    from flows.dead_letters import recover_dead_letters
-
-    recover_dead_letters(REQUEST)
-
-
-def run() -> Table:
-    """Fill, drain and time each way on one simulated AWS."""
+def near() -> Table:
+    """Against the simulated AWS, which shares this machine's processors."""
     from prefect.testing.utilities import prefect_test_harness
 
-    table = Table(title=f"{LETTERS} dead letters healed", title_justify="left")
-    for column in ("way", "letters/s", "x one by one", "x bare mover", "requests per 1,000", "write units per 1,000"):
-        table.add_column(column, justify="right" if column != "way" else "left")
     units = WriteUnits()
-    ways: list[tuple[str, Callable[[SimulatedAws], None]]] = [
-        ("one by one", one_by_one),
-        ("bare mover, no records", bare_mover),
-        ("Reprise, plain steps", plain(units)),
-        ("Reprise, as a flow", with_prefect),
+    ways: list[tuple[str, Way, int]] = [
+        ("one by one", one_by_one, LETTERS // 4),
+        ("bare mover, no records", bare_mover, LETTERS),
+        ("Reprise, plain steps", plain(units), LETTERS),
+        ("Reprise, as a flow", with_prefect, LETTERS),
     ]
-    rates: dict[str, float] = {}
+
+    def filled(aws: SimulatedAws, count: int) -> None:
+        aws.reset()
+        aws.create_estate()
+        aws.create_sample_workload()
+        fill(aws, count)
+
     with SimulatedAws.start() as aws, prefect_test_harness(server_startup_timeout=120):
-        for name, way in ways:
-            aws.reset()
-            aws.create_estate()
-            aws.create_sample_workload()
-            with environment(aws):
-                if name.endswith("flow"):
-                    recover_nothing()
-                fill(aws, LETTERS)
+        title = f"{LETTERS:,} dead letters healed, simulated AWS on the same processors"
+        return _compared(title, aws, ways, filled, units)
+
+
+def far() -> Table:
+    """Against an AWS that answers after 15 ms."""
+    from prefect.testing.utilities import prefect_test_harness
+
+    units = WriteUnits()
+    ways: list[tuple[str, Way, int]] = [
+        ("one by one", one_by_one, 100),
+        ("bare mover, no records", bare_mover, FAR_LETTERS),
+        ("Reprise, plain steps", plain(units), FAR_LETTERS),
+        ("Reprise, as a flow", with_prefect, FAR_LETTERS),
+    ]
+    with far_aws.started(LATENCY) as aws, prefect_test_harness(server_startup_timeout=120):
+        title = f"{FAR_LETTERS:,} dead letters healed, an AWS {LATENCY * 1000:.0f} ms away"
+        return _compared(title, aws, ways, far_aws.fill, units)
+
+
+def _compared(
+    title: str,
+    aws: SimulatedAws,
+    ways: Sequence[tuple[str, Way, int]],
+    filled: Callable[[SimulatedAws, int], None],
+    units: WriteUnits,
+) -> Table:
+    table = Table(title=title, caption=f"best of {PASSES} passes", title_justify="left")
+    columns = (
+        "letters/s",
+        "x one by one",
+        "x bare mover",
+        "processor ms",
+        "requests per 1,000",
+        "write units per 1,000",
+    )
+    table.add_column("way")
+    for column in (*columns, "time in AWS / diagnosis / rest"):
+        table.add_column(column, justify="right")
+    best: dict[str, tuple[float, list[str]]] = {}
+    for _ in range(PASSES):
+        for name, way, count in ways:
+            filled(aws, count)
+            units.total = 0
+            watch: AbstractContextManager[Counter[str]]
+            watch = stopwatch() if name.startswith("Reprise") else nullcontext(Counter())
+            with environment(aws), watch as spent:
+                go = way(aws)
                 aws.clear_requests()
-                began = time.perf_counter()
-                way(aws)
-                seconds = time.perf_counter() - began
-            left = len(aws.messages("orders-dlq"))
-            assert left == 0, f"{name} left {left} letters"
-            rates[name] = LETTERS / seconds
-            requests = sum(aws.request_counts().values()) * 1000 / LETTERS
-            table.add_row(
-                name,
-                f"{rates[name]:,.0f}",
-                f"{rates[name] / rates['one by one']:.1f}",
-                f"{rates[name] / rates['bare mover, no records']:.2f}" if "bare mover, no records" in rates else "",
-                f"{requests:,.0f}",
-                f"{units.total * 1000 / LETTERS:,.0f}" if name.endswith("steps") else "",
-            )
-    for count, peak in memory():
-        table.add_row(f"peak memory, {count:,} letters", f"{peak:,.0f} MiB", "", "", "", "")
+                spent.clear()
+                used, began = time.process_time(), time.perf_counter()
+                go()
+                seconds, used = time.perf_counter() - began, time.process_time() - used
+            assert not aws.messages("orders-dlq"), f"{name} left letters"
+            requests = _by_service(aws.request_counts(), count)
+            shares = "".join(f"{100 * spent[part] / seconds:.0f} % / " for part in ("AWS", "diagnosis") if spent)
+            rest = f"{100 * (1 - sum(spent.values()) / seconds):.0f} %" if spent else ""
+            told = [
+                f"{1000 * used / count:.2f}",
+                requests,
+                f"{units.total * 1000 / count:,.0f}" if name.endswith("steps") else "",
+                shares + rest,
+            ]
+            rate = count / seconds
+            if name not in best or rate > best[name][0]:
+                best[name] = rate, told
+    slow, bare = (best[name][0] for name, _, _ in ways[:2])
+    for name, (rate, told) in best.items():
+        table.add_row(name, f"{rate:,.0f}", f"{rate / slow:.1f}", f"{rate / bare:.2f}", *told)
     return table
 
 
-def recover_nothing() -> None:
-    """A first flow run, so that the one that is timed pays for no imports."""
-    from flows.dead_letters import recover_dead_letters
+def _by_service(counts: dict[str, int], letters: int) -> str:
+    totals: dict[str, int] = {}
+    for operation, count in counts.items():
+        service = operation.split(":")[0]
+        totals[service] = totals.get(service, 0) + count
+    each = ", ".join(f"{service} {count * 1000 / letters:,.0f}" for service, count in sorted(totals.items()))
+    return f"{sum(totals.values()) * 1000 / letters:,.0f} ({each})"
 
-    recover_dead_letters(DeadLetterRequest())
+
+def processes() -> Table:
+    """One, two and four processes on one queue."""
+    table = Table(
+        title=f"{FAR_LETTERS:,} dead letters, several processes on one queue, an AWS {LATENCY * 1000:.0f} ms away",
+        caption="plain steps; from the word to go to the end of the last process",
+        title_justify="left",
+    )
+    for column in ("processes", "letters/s", "x one process", "letters healed by each", "sent twice"):
+        table.add_column(column, justify="right")
+    alone = 0.0
+    with far_aws.started(LATENCY) as aws:
+        for count in PROCESSES:
+            far_aws.fill(aws, FAR_LETTERS)
+            with ExitStack() as running:
+                workers = [running.enter_context(_worker(aws)) for _ in range(count)]
+                for worker in workers:
+                    _read(worker.stdout)
+                began = time.perf_counter()
+                for worker in workers:
+                    _go(worker)
+                healed = [int(_read(worker.stdout)["healed"]) for worker in workers]
+                rate = FAR_LETTERS / (time.perf_counter() - began)
+            assert not aws.messages("orders-dlq"), "letters were left"
+            twice = len(aws.messages("orders")) - FAR_LETTERS
+            alone = alone or rate
+            shares = ", ".join(f"{each:,}" for each in sorted(healed, reverse=True))
+            table.add_row(str(count), f"{rate:,.0f}", f"{rate / alone:.2f}", shares, str(twice))
+    return table
+
+
+@contextmanager
+def _worker(aws: SimulatedAws) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "benchmarks.dead_letters"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=aws.environ()
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _go(worker: subprocess.Popen[str]) -> None:
+    assert worker.stdin is not None
+    worker.stdin.write("go\n")
+    worker.stdin.flush()
+
+
+def _read(output: IO[str] | None) -> dict[str, Any]:
+    assert output is not None
+    told: dict[str, Any] = json.loads(output.readline())
+    return told
+
+
+def memory_table() -> Table:
+    """Peak memory by the number of letters."""
+    table = Table(
+        title="Peak memory of a run", caption="each in a process of its own, plain steps", title_justify="left"
+    )
+    for column in ("letters", "MiB", "x the fewest"):
+        table.add_column(column, justify="right")
+    found = memory()
+    for count, peak in found:
+        table.add_row(f"{count:,}", f"{peak:,.0f}", f"{peak / found[0][1]:.2f}")
+    return table
 
 
 def memory(counts: tuple[int, ...] = (2_000, 100_000)) -> list[tuple[int, float]]:
     """Peak memory (MiB) of a process that heals so many letters; each in a process of its own."""
     found = []
-    for count in counts:
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.dead_letters", str(count)], capture_output=True, text=True, check=True
-        )
-        found.append((count, float(json.loads(done.stdout.splitlines()[-1])["peak_mib"])))
+    with far_aws.started(0.0) as aws:
+        for count in counts:
+            far_aws.fill(aws, count)
+            with _worker(aws) as worker:
+                _read(worker.stdout)
+                _go(worker)
+                told = _read(worker.stdout)
+            assert told["healed"] == count
+            found.append((count, float(told["peak_mib"])))
     return found
 
 
-def heal_and_measure(count: int) -> None:
-    """Heal so many letters and print this process's peak memory."""
-    with SimulatedAws.start() as aws:
-        aws.create_estate()
-        aws.create_sample_workload()
-        with environment(aws):
-            filling = f"from benchmarks.dead_letters import fill_from_environment; fill_from_environment({count})"
-            subprocess.run([sys.executable, "-c", filling], check=True)
-            plain(WriteUnits())(aws)
-        print(json.dumps({"peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
-
-
-def fill_from_environment(count: int) -> None:
-    """Fill in a process of its own, so that filling does not count as the path's memory."""
-    import os
-
-    fill(SimulatedAws(os.environ["AWS_ENDPOINT_URL"]), count)
+def work_when_told() -> None:
+    """Get ready, wait for a line, drain the queue, and say how many letters and how much memory that took."""
+    work = work_of(connect_from_environment(), REQUEST)
+    print(json.dumps({"ready": True}), flush=True)
+    sys.stdin.readline()
+    try:
+        drain(work)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(json.dumps({"healed": work.tally.by_action["heal"], "peak_mib": peak}), flush=True)
+    finally:
+        work.close()
 
 
 if __name__ == "__main__":
-    heal_and_measure(int(sys.argv[1]))
+    work_when_told()
