@@ -98,11 +98,23 @@ class Alerts:
         return Announced.SENT
 
     def announce_recovery(self, alert: Alert, now: datetime) -> Announced:
-        """Say once that a group which was announced has recovered; ALREADY when nobody was alarmed or it was said."""
+        """Say once that a group which was announced has recovered; ALREADY when nobody was alarmed or it was said.
+
+        Raises:
+            Transient, Refused: it was not said.
+        """
         record = self._ledger.read_record(_pk(alert.path, alert.source), alert.group)
-        if record.data.get("state") != "sent":
+        if not _is_open(record):
             return Announced.ALREADY
-        claim = {**record.data, "state": "pending", "owner": self._owner, "lease": (now + LEASE).isoformat()}
+        if record.data["state"] == "pending" and _time(record.data["lease"]) > now:
+            return Announced.ELSEWHERE
+        claim = {
+            **record.data,
+            "state": "pending",
+            "of": "recovery",
+            "owner": self._owner,
+            "lease": (now + LEASE).isoformat(),
+        }
         try:
             claimed = self._ledger.write_record(Record(record.pk, record.sk, claim, record.version), now + _KEEP)
         except Conflict:
@@ -114,7 +126,7 @@ class Alerts:
 
     def is_announced(self, path: str, source: str, group: str) -> bool:
         """Whether people were told of this group and not yet that it recovered."""
-        return self._ledger.read_record(_pk(path, source), group).data.get("state") == "sent"
+        return _is_open(self._ledger.read_record(_pk(path, source), group))
 
     def _publish(self, alert: Alert, claimed: Record, before: dict[str, object], now: datetime) -> None:
         try:
@@ -125,6 +137,12 @@ class Alerts:
             undone = before or {"state": "failed"}
             self._ledger.write_record(Record(claimed.pk, claimed.sk, undone, claimed.version), now + _KEEP)
             raise
+
+
+def _is_open(record: Record) -> bool:
+    """Whether people were told and wait for the end of it, which another run may have begun to tell (and died)."""
+    state = record.data.get("state")
+    return state == "sent" or (state == "pending" and record.data.get("of") == "recovery")
 
 
 def _pk(path: str, source: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from recovery.aws import calling
-from recovery.errors import Refused
+from recovery.errors import Refused, Transient
 from recovery.replication_tasks.answers import replication_of, table_of, task_of
 from recovery.replication_tasks.commands import begins_at
 from recovery.replication_tasks.models import Facts, Table, Verb
@@ -230,9 +230,12 @@ class ReplicationGateway:
         while True:
             answer = self._call(operation, **request)
             yield answer
-            if not answer.get("Marker"):
+            marker = answer.get("Marker")
+            if not marker:
                 return
-            request["Marker"] = answer["Marker"]
+            if marker == request.get("Marker"):
+                raise Transient(f"dms:{operation}: the same page came twice", operation=f"dms:{operation}")
+            request["Marker"] = marker
 
     def _call(self, operation: str, **request: Any) -> Mapping[str, Any]:
         method = getattr(self._once if operation in _ONCE else self._client, _METHODS[operation])

@@ -205,11 +205,17 @@ class Facts:
         """The text of the present failure, or "". DMS keeps the last message after a restart: it counts only now."""
         if self.status == FAILED:
             return self.last_failure or self.stop_reason
-        if self.status == STOPPED and self.stop_code not in ON_PURPOSE:
-            return self.stop_reason if self.stop_code in IN_ERROR_STOP or "Last Error" in self.stop_reason else ""
+        if self.status == STOPPED and self.was_stopped_by_an_error:
+            return self.stop_reason
         if self.status == DEPROVISIONED and self.stop_code not in ON_PURPOSE:
-            return self.last_failure
+            return self.last_failure or (self.stop_reason if self.was_stopped_by_an_error else "")
         return ""
+
+    @property
+    def was_stopped_by_an_error(self) -> bool:
+        """Whether the stop reason itself says that it did not mean to stop."""
+        code = self.stop_code
+        return code in IN_ERROR_STOP or (code not in ON_PURPOSE and "Last Error" in self.stop_reason)
 
     @property
     def stop_code(self) -> str:

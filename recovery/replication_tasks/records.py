@@ -181,7 +181,9 @@ def _is_news(item: Item) -> bool:
 def _tell(work: Work, item: Item) -> None:
     now = work.now()
     if item.recovered_seconds is not None and item.memory.told:
-        work.alerts.announce_recovery(_recovery(item), now)
+        if work.alerts.announce_recovery(_recovery(item), now) is Announced.ELSEWHERE:
+            item.state, item.recovered_seconds = None, None  # as below; the one who tells it counts it, too
+            return
         item.memory = replace(item.memory, told="")
     if isinstance(item.decision, Escalate) and item.memory.told != item.memory.mark:
         if work.alerts.announce(_escalation(item, item.decision), now, ONCE) is not Announced.ELSEWHERE:

@@ -218,7 +218,7 @@ def _without_position(
             next_step=cause.next_step
             or "create a new task from a position that still exists, after finding out what was missed",
         )
-    if facts.status == DEPROVISIONED and not facts.stop_code and "Last Error" not in facts.stop_reason:
+    if facts.status == DEPROVISIONED and not facts.was_stopped_by_an_error:
         return Escalate(
             rule="position-lost",
             reason=f"{lost}; that it failed, and was not stopped, is told by an old message only",

@@ -45,11 +45,11 @@ def passes(work: Work) -> int:
 def finish(work: Work, run: str) -> RecoveryReport:
     """The report of the run; the full list is stored first, and a list that cannot be stored is only a warning."""
     told = work.tally.found or work.problems or work.warnings
-    if work.outside and (told or work.request.trigger is Trigger.BY_HAND):
+    if work.outside:
         names = ", ".join(sorted(work.outside.values())[:LISTED])
-        work.warnings.append(
-            f"{len(work.outside)} failed replications are outside the request, and not touched: {names}"
-        )
+        line = f"{len(work.outside)} failed replications are outside the request, and not touched: {names}"
+        # Every sweep finds them: by themselves they are worth no page every ten minutes.
+        (work.warnings if told or work.request.trigger is Trigger.BY_HAND else work.facts).append(line)
     address = ""
     lines = work.full_list()
     if lines is not None and not work.dry_run:

@@ -187,7 +187,9 @@ def _moved(facts: Facts, restart: Restart, *, loading: bool) -> bool:
         # Everything counts from zero again.
         return bool(now.rows or now.completed or now.changes)
     if loading:
-        return now.rows > before.rows or now.completed > before.completed
+        # A table that is loaded again counts from zero, so that the sum may be smaller than it was.
+        anew = any(table.load_began and table.load_began >= restart.at and table.rows for table in facts.tables or ())
+        return anew or now.rows > before.rows or now.completed > before.completed
     if now.checkpoint and now.checkpoint != before.checkpoint:
         return True
     if facts.migration is not Migration.CDC and now.completed > before.completed:

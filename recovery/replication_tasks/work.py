@@ -165,6 +165,7 @@ class Work:
         self.tally = Tally()
         self.problems: list[str] = []
         self.warnings: list[str] = []
+        self.facts: list[str] = []
         self.seen: set[str] = set()
         self.outside: dict[str, str] = {}
         self.recovered = 0
@@ -226,6 +227,7 @@ class Work:
             groups=self.tally.groups(),
             problems=tuple(self.problems),
             warnings=tuple(self.warnings),
+            facts=tuple(self.facts),
             requests=dict(self.requests()),
             full_list=full_list,
         )

@@ -154,3 +154,22 @@ def test_a_recovery_is_told_once_and_only_to_those_who_were_alarmed(desk: Desk) 
     assert not desk.sender().is_announced("dead_letters", "orders-dlq", "g")
     assert [message["Subject"] for message in desk.sent] == ["3 letters wait for you", "recovered"]
     assert desk.sender().announce(ALERT, NOW + timedelta(minutes=1), WINDOW) is Announced.SENT
+
+
+def test_a_recovery_whose_sender_died_is_told_by_the_next_run(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that claimed the notice and died before publishing it keeps nobody from telling it once its lease ends."""
+    notice = replace(ALERT, subject="recovered", text="it works again")
+    desk.sender().announce(ALERT, NOW, WINDOW)
+    dying = desk.sender("dying")
+    monkeypatch.setattr(dying, "_publish", _dies)
+    with pytest.raises(KeyboardInterrupt):
+        dying.announce_recovery(notice, NOW)
+    assert desk.sender().announce_recovery(notice, NOW + LEASE / 2) is Announced.ELSEWHERE
+    assert desk.sender().is_announced("dead_letters", "orders-dlq", "g")
+    assert desk.sender().announce_recovery(notice, NOW + LEASE) is Announced.SENT
+    assert desk.sender().announce_recovery(notice, NOW + LEASE * 2) is Announced.ALREADY
+    assert [message["Subject"] for message in desk.sent] == ["3 letters wait for you", "recovered"]
+
+
+def _dies(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -108,6 +108,34 @@ def test_killed_at_any_call(number: int, after: bool) -> None:
         all_is_well(world, alerts=2 if killed else 1)
 
 
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("number", range(1, 13))
+def test_killed_while_it_proves_a_recovery(number: int, after: bool) -> None:
+    """Wherever the run is killed that finds a recovery, people who were alarmed are told of it, and it is counted."""
+    with a_world() as world:
+        world.recover("billing")
+        assert len(world.alerts()) == 1
+        arn = world.dms.replication("billing").arn
+        world.start(arn, Verb.RESUME)
+        world.advance(700)
+        lift = kill_at(world, number, after=after)
+        try:
+            world.recover("billing")
+            killed = False
+        except Killed:
+            killed = True
+        made = lift()
+        assert killed is (number <= made < 12)
+        for _ in range(3):
+            world.advance(600)
+            assert not world.recover("billing").failed
+        assert world.case(arn).state is State.RECOVERED
+        told = [alert["subject"] for alert in world.alerts()]
+        assert set(told) == {"DMS billing has recovered"}
+        # The same duplicate window as that of an alert: published, and not written down yet.
+        assert len(told) <= (2 if killed else 1)
+
+
 def test_all_calls_of_a_run_are_tried() -> None:
     """The kills above reach past the last call of a whole run."""
     with a_world() as world:

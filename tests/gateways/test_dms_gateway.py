@@ -84,6 +84,17 @@ def test_lists_go_over_all_pages(world: Recovering) -> None:
     assert len(world.facts(arn).tables or ()) == 620
 
 
+def test_a_page_that_comes_twice_ends_the_list(world: Recovering) -> None:
+    """A list whose marker never moves on is no endless loop: it could not be read."""
+
+    class Stuck(ReplicationGateway):
+        def _call(self, operation: str, **request: Any) -> Any:
+            return {"ReplicationTasks": [], "Marker": "the same"}
+
+    with pytest.raises(Transient, match="same page"):
+        list(Stuck(world.client).tasks())
+
+
 def test_what_is_gone_is_none(world: Recovering) -> None:
     """A replication that was deleted reads as None, and has no statistics."""
     arn = failed(world)

@@ -384,6 +384,14 @@ def test_nothing_named_nothing_touched(world: Recovering) -> None:
     assert world.starts("orders") == ["start-replication"]
 
 
+def test_a_sweep_lists_what_is_outside_without_a_page_for_it(world: Recovering) -> None:
+    """The report of a sweep names failures outside its scope, although they alone are worth no artifact."""
+    run_until_failed(world, "orders", "cdc", failing(RECOVERABLE))
+    report = world.recover("other-*")
+    assert report.facts == ("1 failed replications are outside the request, and not touched: orders",)
+    assert report.is_quiet
+
+
 def test_scope_by_name_arn_glob_and_tag(world: Recovering) -> None:
     """Only what is named is restarted: by name, by ARN, by glob, by tag."""
     names = ("by-name", "by-arn", "glob-1", "tagged", "not-meant")

@@ -9,19 +9,21 @@ from typing import Any
 import pytest
 
 from recovery.replication_tasks.memory import Memory, mark_of
-from recovery.replication_tasks.models import FLAPPED, NOT_MADE, REFUSED, Migration, Restart, Verb
+from recovery.replication_tasks.models import FLAPPED, NOT_MADE, REFUSED, Migration, Progress, Restart, Table, Verb
 from recovery.replication_tasks.policy import ReplicationPolicy
 from recovery.replication_tasks.rules import decide
 from recovery.replication_tasks.verdicts import Escalate, Leave, Reload, Resume, Wait
 from recovery.replication_tasks.verify import Outcome, verify
 from tests.unit.replication_tasks.situations import (
     HOUR,
+    LOADED,
     MINUTE,
     NOW,
     RECOVERABLE,
     RELOADABLE,
     WRONG_PASSWORD,
     cdc,
+    load,
     serverless,
 )
 
@@ -94,6 +96,27 @@ def test_an_old_message_does_not_reload_what_was_stopped() -> None:
     decision = decide(gone, Memory().history(), RELOADABLE, NOW)
     assert isinstance(decision, Escalate)
     assert "reload-target" in decision.next_step
+
+
+def test_a_deprovisioned_failure_may_be_told_by_its_stop_reason_alone() -> None:
+    """Without failure messages, a stop reason that names an error still tells that it failed."""
+    text = "Stop Reason FATAL_ERROR"
+    gone = serverless(Migration.FULL_LOAD_AND_CDC, "deprovisioned", text, last_failure="", stopped=NOW - 50 * HOUR)
+    assert gone.failure == text
+    assert isinstance(decide(gone, Memory().history(), RELOADABLE, NOW), Reload)
+
+
+def test_a_table_that_is_loaded_again_moves_although_it_counts_from_zero() -> None:
+    """A large table that is loaded anew after a resume has fewer rows for hours than it had before."""
+    before = Restart(NOW - HOUR, Verb.RESUME, Progress(rows=5_000_000, completed=1))
+    for began, outcome in (
+        (NOW - HOUR / 2, Outcome.RECOVERED),
+        (NOW - 9 * HOUR, Outcome.STALLED),
+        (None, Outcome.STALLED),
+    ):
+        tables = (LOADED[0], Table("public", "large", "Full load", 7_000, load_began=began))
+        running = load("running", tables=tables, started=NOW - HOUR)
+        assert verify(running, before, POLICY, NOW).outcome is outcome
 
 
 CLAIMED = Restart(NOW - 10 * MINUTE, Verb.RESUME)
