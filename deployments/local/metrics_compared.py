@@ -40,7 +40,6 @@ def create(aws: SimulatedAws, **parameters: str) -> dict[str, str]:
     outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
     settings = {
         "AlertTopicArn": outputs["RepriseAlertTopicArn"],
-        "EventsQueueArn": outputs["EventsQueueArn"],
         "WatchOutbox": "yes",
         "WatchReplications": "yes",
         "WatchAppFlow": "yes",

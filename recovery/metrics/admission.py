@@ -14,6 +14,8 @@ from recovery.metrics.series import BY_KIND, BY_SOURCE, OTHER, PATHS, Datum, tog
 
 MOST = 200
 """Series in all."""
+ELSEWHERE = 10
+"""Room for what other processes publish: the relay's own numbers."""
 FORGET = timedelta(days=30)
 """A kind or source that was not counted for so long gives its place away."""
 
@@ -22,9 +24,9 @@ Admitted = Mapping[str, str]
 
 
 def reserved() -> int:
-    """Series that are always there: each metric by path, and each `other`."""
+    """Series that are always there: each metric by path, each `other`, and what other processes publish."""
     by_path = sum(len(words.path_names()) for words in PATHS.values())
-    return by_path + sum(_weight(path, dimension) for path in PATHS for dimension in (BY_KIND, BY_SOURCE))
+    return ELSEWHERE + by_path + sum(_weight(path, dimension) for path in PATHS for dimension in (BY_KIND, BY_SOURCE))
 
 
 def taken(admitted: Admitted) -> int:
