@@ -24,8 +24,9 @@ def count_recovered(work: Work, queue: Queue) -> int:
     """
     settled = list(work.flights.settled(queue.name, work.now(), FLIGHTS))
     groups: Counter[str] = Counter()
-    for flight in settled:
-        for case in work.ledger.read_cases(PATH, flight.keys).values():
+    read = work.each(lambda flight: work.ledger.read_cases(PATH, flight.keys), settled)
+    for flight, cases in zip(settled, read, strict=True):
+        for case in cases.values():
             if case.state is State.SENT and case.changed <= flight.arrived:
                 groups[case.group] += 1
                 work.recovered += 1

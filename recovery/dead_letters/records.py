@@ -26,9 +26,12 @@ EXAMPLES = 5
 
 
 def cases(item: Item, batch: Batch, now: datetime, archive_keep: timedelta) -> Iterator[Case]:
-    """The cases to write for one letter whose action went through so far."""
+    """The cases to write for one letter: for its action, if that went through so far; else only that it is back."""
     verdict = item.verdict
-    if item.failure is not None:
+    if item.failure is not None or isinstance(verdict, Leave):
+        # Without this a letter that lies here would count as recovered once its settle time is over.
+        if item.history is not None and item.history.state is State.SENT and item.letter.lease_until > now:
+            yield replace(item.history, state=State.BACK, changed=now)
         return
     if isinstance(verdict, Heal) and item.new_id:
         key = new_key(item)
@@ -84,8 +87,6 @@ def cases(item: Item, batch: Batch, now: datetime, archive_keep: timedelta) -> I
         )
         if item.history is not None and item.key != item.letter.message_id:
             yield replace(item.history, state=State.SUPERSEDED, changed=now, detail={"next": item.letter.message_id})
-    elif isinstance(verdict, Leave) and item.history is not None and item.history.state is State.SENT:
-        yield replace(item.history, state=State.BACK, changed=now)
 
 
 def write(case: Case) -> Write:

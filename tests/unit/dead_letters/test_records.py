@@ -84,6 +84,16 @@ def test_a_letter_that_was_not_sent_gets_no_case() -> None:
     assert written(item, batch) == {}
 
 
+def test_a_letter_that_came_back_and_could_not_be_helped_has_not_recovered() -> None:
+    """Its case says that it is back; unless its lease is over, when another run may have written a newer one."""
+    item, batch = one(HEAL, case(State.SENT))
+    item.failure = Transient("throttled")
+    assert [(found.key, found.state) for found in written(item, batch).values()] == [("m-1", State.BACK)]
+    late, batch = one(HEAL, case(State.SENT), lease_until=NOW)
+    late.failure = Transient("its lease is over")
+    assert written(late, batch) == {}
+
+
 def test_a_waiting_letter_remembers_when_it_is_due() -> None:
     """The attempt that is waited for was not made yet."""
     item, batch = one(HIDE, case(attempts=2))
