@@ -7,6 +7,7 @@ websocket acknowledges nothing, and the SDK's own `emit_event` swallows errors: 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from enum import IntEnum
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +25,21 @@ _BUSY = frozenset({408, 425, 429})
 _EXECUTED = "prefect.automation.action.executed"
 _FAILED = "prefect.automation.action.failed"
 _TRIGGERING = "prefect.event."
+_RUN = "prefect.flow-run."
+_BEHIND = "Deployment concurrency limit reached"
+
+
+class Outcome(IntEnum):
+    """What the server made of a ring, by how much there is left to see to."""
+
+    FAILED = 0
+    """No run could be made."""
+    MADE = 1
+    """A run that has started, or another action."""
+    WAITS = 2
+    """A run that has not started."""
+    BEHIND = 3
+    """A run that was cancelled because another one of its deployment was at work, which may have looked already."""
 
 
 class ServerAway(Exception):
@@ -61,8 +77,8 @@ class PrefectEvents:
         """
         self._ask("/events", [_event(telling) for telling in tellings], _ACCEPTED)
 
-    def acted_on(self, ids: Collection[UUID]) -> dict[UUID, bool]:
-        """Which of these events started something: True when a run was made, False when making it failed.
+    def acted_on(self, ids: Collection[UUID]) -> dict[UUID, Outcome]:
+        """What the server made of these events; one of which it made nothing (yet) is absent.
 
         Raises:
             ServerAway: it could not be asked.
@@ -71,13 +87,31 @@ class PrefectEvents:
             return {}
         wanted = {f"{_TRIGGERING}{identity}": identity for identity in ids}
         asked = {"event": {"name": [_EXECUTED, _FAILED]}, "related": {"id": list(wanted)}}
-        found: dict[UUID, bool] = {}
+        found: dict[UUID, Outcome] = {}
+        runs: dict[str, UUID] = {}
         for event in self._ask("/events/filter", {"filter": asked, "limit": 50}, 200).get("events", []):
-            for related in event.get("related", []):
-                identity = wanted.get(related.get("prefect.resource.id", ""))
-                if identity is not None:
-                    found[identity] = found.get(identity, False) or event.get("event") == _EXECUTED
+            related = [resource.get("prefect.resource.id", "") for resource in event.get("related", [])]
+            for identity in (wanted[name] for name in related if name in wanted):
+                executed = event.get("event") == _EXECUTED
+                found[identity] = Outcome.MADE if executed or found.get(identity) is Outcome.MADE else Outcome.FAILED
+                runs |= {name.removeprefix(_RUN): identity for name in related if name.startswith(_RUN)}
+        for run, outcome in self._waiting(list(runs)).items():
+            # Two runs of one ring: the one that did not start counts.
+            found[runs[run]] = max(outcome, found[runs[run]])
         return found
+
+    def _waiting(self, runs: list[str]) -> dict[str, Outcome]:
+        """Of these runs, those that have not started, or were cancelled behind another one."""
+        if not runs:
+            return {}
+        waiting: dict[str, Outcome] = {}
+        for run in self._ask("/flow_runs/filter", {"flow_runs": {"id": {"any_": runs}}}, 200):
+            state = run.get("state") or {}
+            if state.get("type") == "SCHEDULED":
+                waiting[run["id"]] = Outcome.WAITS
+            elif state.get("type") == "CANCELLED" and str(state.get("message") or "").startswith(_BEHIND):
+                waiting[run["id"]] = Outcome.BEHIND
+        return waiting
 
     def triggers(self) -> set[str]:
         """Names of events that an enabled automation of the server waits for.

@@ -18,7 +18,7 @@ from typing import Protocol
 from deployments.relay.bursts import Bursts, Telling
 from deployments.relay.holdings import Holdings
 from deployments.relay.metrics import Reading, RelayMetrics
-from deployments.relay.prefect_events import BATCH, Misconfigured, PrefectEvents, Rejected, ServerAway
+from deployments.relay.prefect_events import BATCH, Misconfigured, Outcome, PrefectEvents, Rejected, ServerAway
 from deployments.relay.queue import VISIBILITY, Arrival, EventsQueue
 from deployments.relay.unheard import Unheard
 from recovery.errors import BadInput, RepriseError
@@ -162,7 +162,7 @@ class Relay:
                 self._resting[place] = now + _BELL_RESTS
 
     def _listen_after(self) -> None:
-        """Ring again what the server accepted and made nothing of."""
+        """Ring again what the server accepted and made nothing of, or only a run that was cancelled behind another."""
         now = self._now()
         due = self._unheard.due(now)
         if not due:
@@ -176,7 +176,7 @@ class Relay:
             self._unheard.later(now)
             return
         for name, identity in due.items():
-            if acted_on.get(identity) is False:
+            if acted_on.get(identity) is Outcome.FAILED:
                 log.error("%s rang, and no run could be made: see the server's event feed", name)
         again, lost = self._unheard.settle(acted_on, triggers, now)
         self._pending += again

@@ -2,8 +2,9 @@
 
 The server accepts an event before it acts on it. A server that has just started accepts for a moment before its
 triggers listen, and one that is killed forgets what it had accepted (its broker is in memory). So a ring is believed
-only when the server has an event of its own that says what it did because of it. A run takes care of its whole path,
-so of each event name only the latest ring counts.
+only when the server has an event of its own that says what it did because of it. A ring whose run was cancelled behind
+another one rings again as well: that run may have looked before the failure happened. A run takes care of its whole
+path, so of each event name only the latest ring counts.
 """
 
 from __future__ import annotations
@@ -14,10 +15,14 @@ from datetime import datetime, timedelta
 from uuid import UUID, uuid5
 
 from deployments.relay.bursts import Telling
+from deployments.relay.prefect_events import Outcome
 from recovery.events.hints import Hint
 
-LOOK_AFTER = tuple(timedelta(seconds=seconds) for seconds in (8, 16, 32))
-"""Between a ring and the look for what it did. The server writes its events down every five seconds."""
+LOOK_AFTER = tuple(timedelta(seconds=seconds) for seconds in (8, 16, 32, 64, 64, 64))
+"""Between a ring and the looks for what it did. The server writes its events down every five seconds; after four
+minutes the next sweep is near."""
+MOST_UNHEARD = 3
+"""Rings of which the server made nothing at all, after which no more are sent."""
 _AGAIN = UUID("a2f7c2f1-5f7c-5c64-8d1b-0c5c4cf8b0aa")
 
 
@@ -25,7 +30,8 @@ _AGAIN = UUID("a2f7c2f1-5f7c-5c64-8d1b-0c5c4cf8b0aa")
 class _Ring:
     hint: Hint
     id: UUID
-    again: int
+    looks: int
+    unheard: int
     look: datetime
 
 
@@ -44,7 +50,7 @@ class Unheard:
         """The server accepted a ring."""
         known = self._rings.get(hint.event)
         if known is None or known.id != hint.id:
-            self._rings[hint.event] = _Ring(hint, hint.id, 0, now + LOOK_AFTER[0])
+            self._rings[hint.event] = _Ring(hint, hint.id, 0, 0, now + LOOK_AFTER[0])
 
     def due(self, now: datetime) -> dict[str, UUID]:
         """The rings to look for now: id of the latest, by event name."""
@@ -56,12 +62,12 @@ class Unheard:
             self._rings[name] = replace(self._rings[name], look=now + LOOK_AFTER[0])
 
     def settle(
-        self, acted_on: Mapping[UUID, bool], triggers: Collection[str], now: datetime
+        self, acted_on: Mapping[UUID, Outcome], triggers: Collection[str], now: datetime
     ) -> tuple[list[Telling], list[str]]:
         """What the server said.
 
         Args:
-            acted_on: rings because of which it did something.
+            acted_on: what it made of rings.
             triggers: event names that something waits for; a ring of another name needs no answer.
             now: the time of this look.
 
@@ -72,13 +78,19 @@ class Unheard:
         lost: list[str] = []
         for name, identity in self.due(now).items():
             ring = self._rings.pop(name)
-            if identity in acted_on or name not in triggers:
+            outcome = acted_on.get(identity)
+            if outcome in (Outcome.MADE, Outcome.FAILED) or (outcome is None and name not in triggers):
                 continue
-            if ring.again + 1 >= len(LOOK_AFTER):
+            looks, unheard = ring.looks + 1, ring.unheard + (outcome is None)
+            if unheard >= MOST_UNHEARD:
                 lost.append(name)
                 continue
-            # An id of its own: the server drops a repetition of one that it remembers.
-            fresh = uuid5(_AGAIN, f"{ring.hint.id}:{ring.again}")
-            self._rings[name] = _Ring(ring.hint, fresh, ring.again + 1, now + LOOK_AFTER[ring.again + 1])
-            again.append(Telling(replace(ring.hint, id=fresh), rings=True))
+            if looks >= len(LOOK_AFTER):
+                continue  # it waits for a worker, or behind a run of minutes: the sweep comes sooner
+            later = replace(ring, looks=looks, unheard=unheard, look=now + LOOK_AFTER[looks])
+            if outcome is not Outcome.WAITS:
+                # An id of its own: the server drops a repetition of one that it remembers.
+                later = replace(later, id=uuid5(_AGAIN, f"{ring.hint.id}:{looks}"))
+                again.append(Telling(replace(ring.hint, id=later.id), rings=True))
+            self._rings[name] = later
         return again, lost

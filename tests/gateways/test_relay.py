@@ -45,7 +45,10 @@ HANGS = -1
 
 def acted(ring: str, how: str) -> dict[str, Any]:
     """The server's own event of what it did because of a ring."""
-    return {"event": f"prefect.automation.action.{how}", "related": [{"prefect.resource.id": ring}]}
+    return {
+        "event": f"prefect.automation.action.{how}",
+        "related": [{"prefect.resource.id": ring}, {"prefect.resource.id": "prefect.flow-run.r1"}],
+    }
 
 
 class World:
@@ -58,6 +61,7 @@ class World:
         self.status = 204
         self.rejects = "no such thing"
         self.acts = "executed"  # what the server makes of rings; "" for nothing
+        self.run = {"type": "COMPLETED", "message": ""}  # the state of the run that was made
         self.triggers = ["reprise.dms.task.failed"]
         self.posted: list[dict[str, Any]] = []
         self.now = datetime.now(UTC)
@@ -85,6 +89,10 @@ class World:
             case "/api/events/filter":
                 wanted = asked["filter"]["related"]["id"]
                 return httpx.Response(200, json={"events": [acted(ring, self.acts) for ring in wanted if self.acts]})
+            case "/api/flow_runs/filter":
+                return httpx.Response(
+                    200, json=[{"id": run, "state": self.run} for run in asked["flow_runs"]["id"]["any_"]]
+                )
             case "/api/automations/filter":
                 return httpx.Response(200, json=[{"enabled": True, "trigger": {"expect": self.triggers}}])
         raise AssertionError(request.url)
@@ -341,6 +349,29 @@ def test_what_needs_no_second_ring(aws: SimulatedAws, acts: str, caplog: pytest.
     world.rounds(10, 10)
     assert len(world.rings) == 1
     assert ("no run could be made" in caplog.text) is (acts == "failed")
+
+
+@pytest.mark.parametrize(
+    ("state", "message", "rings"),
+    [
+        ("CANCELLED", "Deployment concurrency limit reached.", 2),
+        ("CANCELLED", "Cancelled by a person", 1),
+        ("SCHEDULED", "", 1),
+        ("RUNNING", "", 1),
+    ],
+)
+def test_a_ring_whose_run_was_cancelled_behind_another_comes_again(
+    aws: SimulatedAws, state: str, message: str, rings: int
+) -> None:
+    """The run at work may have looked before the failure happened; a run that waits or works will see it."""
+    world = World(aws)
+    world.run = {"type": state, "message": message}
+    world.send(1)
+    world.rounds(1)
+    world.rounds(1, 8)
+    world.run = {"type": "COMPLETED", "message": ""}
+    world.rounds(10, 20)
+    assert len(world.rings) == rings
 
 
 def test_a_server_that_cannot_be_asked_is_asked_later(aws: SimulatedAws) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from deployments.relay.prefect_events import Outcome
 from deployments.relay.unheard import LOOK_AFTER, Unheard
 from recovery.events.hints import DEAD_LETTERS, OUTBOX_DUE, hint
 
@@ -50,10 +51,10 @@ def test_rings_come_again_more_and_more_rarely_and_then_end() -> None:
 
 def test_what_was_heard_is_forgotten() -> None:
     """A run was made, or could not be made: neither needs another ring."""
-    for made in (True, False):
+    for outcome in (Outcome.MADE, Outcome.FAILED):
         unheard = Unheard()
         unheard.rang(RING, NOW)
-        assert unheard.settle({RING.id: made}, {DEAD_LETTERS}, NOW + LOOK_AFTER[0]) == ([], [])
+        assert unheard.settle({RING.id: outcome}, {DEAD_LETTERS}, NOW + LOOK_AFTER[0]) == ([], [])
         assert unheard.count == 0
 
 
@@ -63,3 +64,35 @@ def test_what_nothing_waits_for_is_forgotten() -> None:
     unheard.rang(RING, NOW)
     assert unheard.settle({}, {OUTBOX_DUE}, NOW + LOOK_AFTER[0]) == ([], [])
     assert unheard.count == 0
+
+
+def looks(outcome: Outcome) -> tuple[list[int], list[int]]:
+    """Seconds at which a ring of which the server always says the same is looked for, and rung again."""
+    unheard = Unheard()
+    unheard.rang(RING, NOW)
+    looked, rung = [], []
+    for second in range(600):
+        now = NOW + timedelta(seconds=second)
+        due = unheard.due(now)
+        looked += [second for _ in due]
+        again, lost = unheard.settle(dict.fromkeys(due.values(), outcome), {DEAD_LETTERS}, now)
+        assert lost == []
+        for telling in again:
+            unheard.rang(telling.hint, now)
+            rung.append(second)
+    assert unheard.count == 0
+    return looked, rung
+
+
+def test_a_ring_behind_another_run_comes_again() -> None:
+    """The run at work may have looked already: once it is over, another sees what it missed. For four minutes."""
+    looked, rung = looks(Outcome.BEHIND)
+    assert looked == [8, 24, 56, 120, 184, 248]
+    assert rung == looked[:-1]
+
+
+def test_a_run_that_waits_for_a_worker_is_waited_for() -> None:
+    """It will look when it starts, or be cancelled behind another one: until then another ring would add nothing."""
+    looked, rung = looks(Outcome.WAITS)
+    assert looked == [8, 24, 56, 120, 184, 248]
+    assert rung == []
