@@ -188,13 +188,13 @@ def test_a_failed_run_tells_people_once(client: SyncPrefectClient, webhook: Told
     """A failure starts operations/tell and reaches the webhook, with the run's name and no more; a second is quiet."""
     first = run_of(client, "outbox-records/retry")
     client.set_flow_run_state(first.id, Failed(message="body of a letter"), force=True)
-    told = wait_for("a run that tells", lambda: told_runs(client, "run-failed"), seconds=60)
-    wait_for("the webhook's call", lambda: webhook.said, seconds=60)
+    told = wait_for("a run that tells", lambda: told_runs(client, "run-failed"), seconds=120)
+    wait_for("the webhook's call", lambda: webhook.said, seconds=120)
     second = run_of(client, "outbox-records/retry")
     client.set_flow_run_state(second.id, Failed(message="again"), force=True)
     other = run_of(client, "replication-tasks/sweep")
     client.set_flow_run_state(other.id, Failed(message="another deployment"), force=True)
-    wait_for("both runs that tell", lambda: len(told_runs(client, "run-failed")) == 2, seconds=60)
+    wait_for("both runs that tell", lambda: len(told_runs(client, "run-failed")) == 2, seconds=120)
 
     assert told[0]["source"] == "outbox-records/retry"
     assert told[0]["subject"] == "outbox-records/retry Failed"
@@ -227,7 +227,7 @@ def test_an_automation_that_could_not_act_is_told(client: SyncPrefectClient) -> 
     for name, automation in (("Reprise: a run failed", uuid4()), ("dead-letters-on-event", uuid4())):
         resource = {"prefect.resource.id": f"prefect.automation.{automation}", "prefect.resource.name": name}
         send(client, "prefect.automation.action.failed", resource, [], reason="no such deployment")
-    (told,) = wait_for("a run that tells", lambda: told_runs(client, "action-failed"), seconds=60)
+    (told,) = wait_for("a run that tells", lambda: told_runs(client, "action-failed"), seconds=120)
     assert told["source"] == "automation dead-letters-on-event"
     assert "no such deployment" in told["text"]
 
@@ -260,8 +260,8 @@ def test_silence_is_noticed(client: SyncPrefectClient) -> None:
         assert state is not None
         return state.message if state.name == "Crashed" else None
 
-    assert "its process is gone" in str(wait_for("the run's end", crashed, seconds=90))
-    (told,) = wait_for("a run that tells", lambda: told_runs(client, "no-sweep"), seconds=60)
+    assert "its process is gone" in str(wait_for("the run's end", crashed, seconds=120))
+    (told,) = wait_for("a run that tells", lambda: told_runs(client, "no-sweep"), seconds=120)
     assert told["source"] == "appflow-runs/sweep"
 
 
