@@ -59,7 +59,7 @@ apply: $(INSTALLED) ## Bring the Prefect server at PREFECT_API_URL up to date (o
 
 # The worker starts each run by the name `python`, which must be that of the virtual environment.
 worker: $(INSTALLED) ## A worker for the Prefect server at PREFECT_API_URL, until Ctrl-C
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/prefect worker start --pool reprise --limit 8 $(WORKER_ARGS)
+	PREFECT_SERVER_EPHEMERAL_ENABLED=false PATH="$(abspath $(BIN)):$$PATH" $(BIN)/prefect worker start --pool reprise --limit 8 $(WORKER_ARGS)
 
 bench: $(INSTALLED) ## Measure speed and cost on this machine
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
