@@ -20,18 +20,25 @@ class Setting:
         name: the variable.
         meaning: one line for the README.
         default: its value when unset; None when it must be set (or come from a saved estate block).
+        may_be_empty: set to nothing means nothing, not the default.
     """
 
     name: str
     meaning: str
     default: str | None = None
+    may_be_empty: bool = False
 
 
 SETTINGS = (
     Setting("REPRISE_LEDGER_TABLE", "name of the DynamoDB ledger table"),
     Setting("REPRISE_ARCHIVE_BUCKET", "name of the S3 archive bucket"),
     Setting("REPRISE_ALERT_TOPIC_ARN", "ARN of the SNS topic that tells people"),
-    Setting("REPRISE_METRICS_NAMESPACE", "CloudWatch namespace of the metrics; empty: none are published", "Reprise"),
+    Setting(
+        "REPRISE_METRICS_NAMESPACE",
+        "CloudWatch namespace of the metrics; empty: none are published",
+        "Reprise",
+        may_be_empty=True,
+    ),
     Setting(
         "REPRISE_ARCHIVE_DAYS", "days that the bucket keeps an archived item (the template's RetentionDays)", "400"
     ),
@@ -53,8 +60,9 @@ def read(name: str, environment: Mapping[str, str] | None = None) -> str:
         BadInput: it is not set and has no default.
     """
     setting = _BY_NAME[name]
-    value = (os.environ if environment is None else environment).get(name, "").strip()
-    if value:
+    given = (os.environ if environment is None else environment).get(name)
+    value = (given or "").strip()
+    if value or (setting.may_be_empty and given is not None):
         return value
     if setting.default is None:
         raise BadInput(f"{name} is not set: it must hold the {setting.meaning}")
