@@ -241,7 +241,10 @@ _UNREAD = Cause(
 
 def cause_of(facts: Facts) -> Cause:
     """What made this replication fail; it must have failed or stopped in error."""
-    text = f"{facts.failure} {facts.stop_reason if facts.stop_reason != facts.failure else ''}".strip()
+    text = facts.failure
+    if facts.stop_reason != text and facts.stop_code:
+        # Of a stop reason beside the failure only its own word: the rest may be the text of an earlier failure.
+        text = f"{text} Stop Reason {facts.stop_code}".strip()
     if not text:
         return _UNREAD
     for pattern in PATTERNS:

@@ -67,9 +67,9 @@ def tables_of(work: Work, facts: Facts) -> tuple[Table, ...]:
     try:
         return work.dms.tables(facts)
     except Conflict:
-        if facts.migration.loads:
+        if facts.migration.loads and facts.has_run:
             raise
-        return ()  # nothing about change capture alone is decided by them
+        return ()  # nothing about change capture alone, or about a first start, is decided by them
 
 
 def decide_all(work: Work, batch: Batch) -> None:
@@ -86,7 +86,7 @@ def judge(work: Work, item: Item) -> None:
     item.memory = replace(item.memory, checkpoint=item.facts.checkpoint or item.memory.checkpoint)
     if item.state is None and _is_watched(work, item) and _verified(work, item, now):
         return
-    if not has_failed(item.facts) or _has_counted_errors_only(item):
+    if not _needs_something(item):
         _healthy(work, item, now)
         return
     open_case = item.state is not None or (item.case is not None and item.case.state in OPEN)
@@ -113,9 +113,13 @@ def judge(work: Work, item: Item) -> None:
             item.state = State.SUPERSEDED if open_case else None
 
 
-def _has_counted_errors_only(item: Item) -> bool:
-    """It runs, and no table is set aside (any more): `TablesErrored` counts what once was."""
-    return item.facts.status == RUNNING and item.case is not None and not item.facts.tables_in_error
+def _needs_something(item: Item) -> bool:
+    """Whether something is wrong with it by all that is known. `TablesErrored` may count what once was, or lag behind:
+    of what runs, the statistics tell.
+    """
+    if item.facts.status != RUNNING:
+        return has_failed(item.facts)
+    return bool(item.facts.tables_in_error) or (item.case is None and item.facts.errored > 0)
 
 
 def _was_given_up(item: Item) -> bool:

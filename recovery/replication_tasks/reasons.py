@@ -40,11 +40,11 @@ def used_up(recent: Sequence[Restart], wanted: Action, policy: ReplicationPolicy
     made = sum(restart.was_made for restart in recent)
     idle = len(recent) - made
     if not made:
-        return f"{times(idle)} a restart was begun {within}, and none was carried out"
+        return f"{times(idle)} a restart was written down {within}, and DMS shows none of them"
     again = "tables are still in error" if isinstance(wanted, ReloadTables) else "it failed again"
     verb = "tables were reloaded" if isinstance(wanted, ReloadTables) else "restarted"
     return f"{times(made)} {verb} {within}, and {again}" + (
-        f"; {times(idle)} a restart was begun and not carried out" if idle else ""
+        f"; {times(idle)} one was written down that DMS does not show" if idle else ""
     )
 
 

@@ -237,7 +237,7 @@ def _tried(memory: Memory) -> list[str]:
 
 def _became(restart: Restart) -> str:
     if restart.outcome == NOT_MADE:
-        return "written down, but never carried out (the run ended first, or its request was lost)"
+        return "written down, but DMS shows no start after it (the run ended first, or its request was lost)"
     return restart.outcome or "not judged yet"
 
 

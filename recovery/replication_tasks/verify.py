@@ -103,7 +103,7 @@ def _failed_again(facts: Facts, restart: Restart, policy: ReplicationPolicy, kno
     accepted = facts.accepted is not None and facts.accepted >= restart.at
     if facts.stopped is not None and not since and not accepted:
         # Written down, but never carried out: a crash or a lost request came between.
-        return Proof(Outcome.NOT_MADE, "not-carried-out", "the restart was written down, but never carried out")
+        return Proof(Outcome.NOT_MADE, "not-carried-out", "a restart was written down, but DMS shows no start after it")
     flapped = not since or (
         facts.stopped is not None and facts.stopped - restart.at < timedelta(seconds=policy.flap_seconds)
     )
@@ -147,7 +147,7 @@ def _tables_reloaded(
     if broken and known < CLAIM_HOLDS:
         return Proof(Outcome.WATCHED, "just-claimed", "a reload was just claimed; DMS may not show it yet")
     if broken and all(table.load_began is not None and table.load_began < restart.at for table in named):
-        return Proof(Outcome.NOT_MADE, "not-carried-out", "the reload was written down, but never carried out")
+        return Proof(Outcome.NOT_MADE, "not-carried-out", "a reload was written down, but DMS has begun none since")
     if broken:
         return Proof(Outcome.FAILED_AGAIN, "failed-again", "reloaded tables are in error again", flapped=True)
     complete = {table.label for table in named if table.state == COMPLETED}

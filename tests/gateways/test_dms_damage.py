@@ -152,6 +152,19 @@ def test_statistics_that_nobody_needs_may_be_refused(world: Recovering) -> None:
     assert world.starts("load") == ["start-replication"]
 
 
+def test_a_count_of_errors_that_lags_behind_hides_no_table(world: Recovering) -> None:
+    """A table that the statistics show in error is one, whatever the list counts: nothing has recovered yet."""
+    labels = [f"public.t{number:02}" for number in range(12)]
+    faults = tuple(Fault("", "cdc", 30, table=label) for label in labels)
+    arn = world.task("wide", "full-load-and-cdc", Future(tables=dict.fromkeys(labels, 10), faults=faults))
+    world.start(arn)
+    world.advance(300)
+    world.recover(allow_reload=("wide",))
+    world.advance(600)
+    report = sweep(world, Twisted(world, errored=0), allow_reload=("wide",))
+    assert (report.by_action, report.recovered) == ({"reload tables": 1}, 0)
+
+
 def test_what_was_deprovisioned_is_not_asked_for_statistics(world: Recovering) -> None:
     """DMS has thrown them away, and refuses: that is known, and decided upon."""
     arn = world.config("lake", "full-load-and-cdc", Future(faults=(Fault(RECOVERABLE, "cdc", 30),)))

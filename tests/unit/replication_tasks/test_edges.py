@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from recovery.replication_tasks.causes import cause_of
 from recovery.replication_tasks.memory import Memory, mark_of
 from recovery.replication_tasks.models import FLAPPED, NOT_MADE, REFUSED, Migration, Progress, Restart, Table, Verb
 from recovery.replication_tasks.policy import ReplicationPolicy
@@ -15,6 +16,7 @@ from recovery.replication_tasks.rules import decide
 from recovery.replication_tasks.verdicts import Escalate, Leave, Reload, Resume, Wait
 from recovery.replication_tasks.verify import Outcome, verify
 from tests.unit.replication_tasks.situations import (
+    BINLOG,
     HOUR,
     LOADED,
     MINUTE,
@@ -119,6 +121,14 @@ def test_a_table_that_is_loaded_again_moves_although_it_counts_from_zero() -> No
         assert verify(running, before, POLICY, NOW).outcome is outcome
 
 
+def test_the_text_of_an_earlier_failure_decides_nothing() -> None:
+    """A stop reason that DMS has kept from a lost position is not the cause of the failure that came after it."""
+    failed = cdc("failed", RECOVERABLE, stop_reason=BINLOG)
+    assert cause_of(failed).rule == cause_of(cdc("failed", RECOVERABLE)).rule
+    assert isinstance(decide(failed, Memory().history(), POLICY, NOW), Resume)
+    assert cause_of(cdc("failed", last_failure="", stop_reason=BINLOG)).rule == "dms-binlog-gone"
+
+
 CLAIMED = Restart(NOW - 10 * MINUTE, Verb.RESUME)
 
 
@@ -150,7 +160,7 @@ def test_what_was_never_carried_out_counts_against_the_budget_alone() -> None:
     assert isinstance(decision, Escalate)
     assert decision.rule == "budget"
     assert "twice restarted" in decision.reason
-    assert "twice a restart was begun and not carried out" in decision.reason
+    assert "twice one was written down that DMS does not show" in decision.reason
 
 
 def test_every_failure_has_a_mark() -> None:
