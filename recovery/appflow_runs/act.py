@@ -55,16 +55,22 @@ def _carry_out(work: Work, item: Item, verdict: Rerun | RunTwin | Reactivate) ->
     try:
         save(work, item, replace(before, history=_with(before.history, attempt)), State.SENT)
     except Conflict:
-        item.verdict = Wait("T6", "another run of this deployment is making the attempt", work.now() + LEASE)
+        item.verdict = _elsewhere(work)
         return
     if not _still_stands(work, item, verdict, before.history):
         if begun is None:
             save(work, item, before, State.BACKOFF)
         return
+    if work.now() >= attempt.lease_ends:
+        item.verdict = _elsewhere(work)  # this worker was held up, and another one may have taken over
+        return
     try:
         if isinstance(verdict, RunTwin):
             assert item.described is not None
             work.appflow.create_twin(verdict, item.described, work.ledger.table)
+            if work.now() >= attempt.lease_ends:
+                item.verdict = _elsewhere(work)
+                return
         run = work.appflow.start(verdict.twin if isinstance(verdict, RunTwin) else item.name, verdict.client_token)
     except Conflict as conflict:
         if work.now() - attempt.claimed >= APPEARS_WITHIN:
@@ -85,6 +91,10 @@ def _carry_out(work: Work, item: Item, verdict: Rerun | RunTwin | Reactivate) ->
     item.done = True
     started = ACTIVATED if isinstance(verdict, Reactivate) else run
     save(work, item, replace(before, history=_with(before.history, replace(attempt, run=started))), State.SENT)
+
+
+def _elsewhere(work: Work) -> Wait:
+    return Wait("T6", "another run of this deployment is making the attempt", work.now() + LEASE)
 
 
 def _refused(work: Work, item: Item, attempt: Attempt | None, before: Memory, error: RepriseError) -> None:

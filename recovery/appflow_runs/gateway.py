@@ -154,7 +154,12 @@ class AppFlowGateway:
             "flowName": verdict.twin,
             "description": f"Temporary twin of {plain(flow.name)}, attempt {verdict.attempt}. Removed by Reprise.",
             "triggerConfig": {"triggerType": Trigger.ON_DEMAND.value},
-            "sourceFlowConfig": definition["sourceFlowConfig"],
+            "sourceFlowConfig": {
+                # Only a scheduled flow has a field that tells what is new.
+                part: value
+                for part, value in definition["sourceFlowConfig"].items()
+                if part != "incrementalPullConfig"
+            },
             "destinationFlowConfigList": definition["destinationFlowConfigList"],
             "tasks": definition["tasks"],
             "tags": {

@@ -218,6 +218,11 @@ class FlowFacts:
         threshold = self.flow.schedule.threshold if self.flow.schedule else None
         return bool(self.flow.status_message) or (threshold is not None and self.failures_in_a_row >= threshold)
 
+    @property
+    def says_why_off(self) -> bool:
+        """Whether AppFlow itself says that it switched the flow off; failures in a row alone only suggest it."""
+        return self.flow.status is FlowStatus.ERRORED or bool(self.flow.status_message)
+
 
 class Means(StrEnum):
     """How a transfer was tried again."""

@@ -138,10 +138,13 @@ def _attempt_under_way(newest: Run, facts: FlowFacts, history: History, now: dat
             return Leave("T2", "its temporary twin has made the transfer; the schedule goes on by itself")
         if last.outcome == RunStatus.CANCELED and answers:
             return Leave("T3", "a person cancelled its temporary twin")
-    if last.outcome or not (answers or facts.twin_runs is not None):
+    recent = now - last.claimed < APPEARS_WITHIN
+    # Somebody else's run may have failed since: ours can still be under way, or have succeeded.
+    unseen = last.means is Means.RERUN and bool(begun) and all(run.id != begun for run in facts.runs)
+    if last.outcome or not (answers or facts.twin_runs is not None or (unseen and recent)):
         return None
     if begun and last.means is not Means.REACTIVATE:
-        if now - last.claimed < APPEARS_WITHIN:
+        if recent:
             return Wait("T4", f"run {begun} was started and is not in the records yet", now + LOOK_AGAIN)
         shows = "has shown it under way for more than 48 hours" if under_way else "shows no record of it"
         return Escalate(
@@ -197,10 +200,11 @@ def _switched_off_by_appflow(
     flow = facts.flow
     if not facts.switched_off:
         return None
-    if not policy.allow_reactivate:
+    if not policy.allow_reactivate or not facts.says_why_off:
+        who = "AppFlow" if facts.says_why_off else "AppFlow, or a person,"
         return Escalate(
             "A1",
-            f"AppFlow switched the flow off after {facts.failures_in_a_row} failures in a row",
+            f"{who} switched the flow off after {facts.failures_in_a_row} failures in a row",
             f"activate it: aws appflow start-flow --flow-name {flow.name}",
         )
     last = history.last

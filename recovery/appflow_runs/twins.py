@@ -47,7 +47,12 @@ def tidy_twins(work: Work, items: Sequence[Item], twins: Sequence[Summary]) -> N
             owner.memory = Memory.from_json(case.detail)
         try:
             _settle(work, owner, twin)
+        except Conflict:
+            _leave_to_another(owner)
         except RepriseError as error:
+            if isinstance(error, Refused) and error.code == "ResourceNotFoundException":
+                _leave_to_another(owner)
+                continue
             work.fail(f"temporary twin {twin.name}: {words_of(error)}")
             if isinstance(error, Refused) and not work.dry_run:
                 _tell(work, error, twin)
@@ -83,8 +88,7 @@ def _settle(work: Work, owner: Item | None, twin: Summary) -> None:
             return
         if work.dry_run:
             return
-        if not _copy(work, owner, attempt, run):
-            return
+        _copy(work, owner, attempt, run)
     _remove(work, twin)
 
 
@@ -101,8 +105,18 @@ def _deciding(runs: Sequence[Run], attempt: Attempt) -> Run | None:
     return runs[0] if runs else None
 
 
-def _copy(work: Work, owner: Item, attempt: Attempt, run: Run | None) -> bool:
-    """Put what became of the twin's run into the ledger; False when another worker is doing it."""
+def _leave_to_another(owner: Item | None) -> None:
+    """Another run has just settled this twin, so what was read of its flow is out of date: the next run looks."""
+    if owner is not None:
+        owner.quiet = True
+
+
+def _copy(work: Work, owner: Item, attempt: Attempt, run: Run | None) -> None:
+    """Put what became of the twin's run into the ledger.
+
+    Raises:
+        Conflict: another run has written the flow's case since it was read.
+    """
     ended = replace(attempt, outcome=ABANDONED)
     if run is not None:
         failed = run.status is RunStatus.ERROR
@@ -119,11 +133,7 @@ def _copy(work: Work, owner: Item, attempt: Attempt, run: Run | None) -> bool:
     history = owner.memory.history
     attempts = tuple(ended if one == attempt else one for one in history.attempts)
     memory = replace(owner.memory, history=replace(history, attempts=attempts))
-    try:
-        save(work, owner, memory, owner.case.state if owner.case else None)
-    except Conflict:
-        return False
-    return True
+    save(work, owner, memory, owner.case.state if owner.case else None)
 
 
 def _attempt_of(owner: Item, twin: Summary) -> Attempt | None:

@@ -117,6 +117,54 @@ def test_a_twin_that_may_be_made_and_not_started(world: World) -> None:
     assert [one.outcome for one in world.memory("orders").history.attempts] == ["Successful"]
 
 
+class Killed(BaseException):
+    """The process ends here, as after SIGKILL."""
+
+
+def killed(world: World, denied: Denied, at: int) -> bool:
+    """One run that is killed after its n-th call; False when it ended before."""
+    calls = 0
+
+    def around(_: str, call: Callable[[], Any]) -> Any:
+        nonlocal calls
+        try:
+            return call()
+        finally:
+            calls += 1
+            if calls == at:
+                raise Killed
+
+    try:
+        world.recover(policy=TWINS, through=lambda client: Through(denied(client), around))
+    except Killed:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("schedule", [None, DAILY], ids=["on demand", "through a twin"])
+def test_killed_at_any_call_while_it_is_refused(schedule: dict[str, Any] | None) -> None:
+    """Wherever a run is killed that AppFlow refuses, once it is allowed one run is made, and people heard of it."""
+    at = 0
+    while True:
+        at += 1
+        with a_world() as world:
+            world.flow("orders", Outcome.failure(DOWN), schedule=schedule)
+            world.advance(minutes=10)
+            denied = Denied("start_flow")
+            if not killed(world, denied, at):
+                break
+            world.advance(minutes=10)
+            world.recover(policy=TWINS, through=denied)
+            world.sweeps(3, every=60, policy=TWINS)
+            assert 1 <= len(world.alerts()) <= 2  # two: killed between the alert and the record that it went out
+            assert len(world.appflow.runs_by_token("reprise-")) == 1
+            assert world.twins() == []
+            case = world.case("orders")
+            assert case is not None
+            assert case.state is State.RECOVERED
+    assert at > 5
+
+
 @pytest.mark.parametrize("method", ["describe_flow_execution_records", "describe_flow"])
 def test_a_read_that_is_refused_is_told_once(world: World, method: str) -> None:
     """Flows that may not be read are in every report, and people hear of all of them once."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from recovery.appflow_runs.models import TWIN_PREFIX
 from recovery.appflow_runs.policy import AppFlowPolicy
 from recovery.appflow_runs.verdicts import twin_name
 from recovery.cases import State
-from tests.appflow_world import World, a_world
+from tests.appflow_world import Through, World, a_world
 from tests.unit.appflow_runs.situations import DOWN
 
 TWINS = AppFlowPolicy(allow_twin=True)
@@ -146,3 +147,65 @@ def test_a_stranger_under_the_twins_name_is_left_alone(world: World) -> None:
     assert [operation for operation, _ in world.changes()] == ["CreateFlow"] * 3
     assert world.alerts() == ["Reprise: appflow:CreateFlow: another flow does not go through"]
     assert world.memory("orders").history.attempts == ()
+
+
+def test_a_twin_that_another_run_has_just_settled(world: World) -> None:
+    """Between this run's look at the ledger and its look at the twin, another run settled the twin: no problem, no
+    alert from what is out of date, and the next run knows."""
+    world.appflow.script(Outcome(seconds=7200), flow=f"{TWIN_PREFIX}*")
+    world.flow("orders", Outcome.failure(DOWN), schedule=DAILY)
+    world.advance(minutes=10)
+    world.recover(policy=TWINS)
+    world.advance(hours=3)
+    settled: list[bool] = []
+
+    def late(client: Any) -> Through:
+        def around(name: str, call: Callable[[], Any]) -> Any:
+            if name == "describe_flow_execution_records" and not settled:
+                settled.append(True)
+                world.recover(policy=TWINS)
+                assert world.twins() == []
+            return call()
+
+        return Through(client, around)
+
+    report = world.recover(policy=TWINS, through=late)
+    assert settled
+    assert (report.problems, report.unsettled, world.alerts()) == ((), 0, [])
+    assert world.memory("orders").history.attempts[-1].outcome == "Successful"
+
+
+@pytest.mark.parametrize("held_up_at", ["put_item", "create_flow"])
+def test_a_worker_that_was_held_up_makes_no_call(world: World, held_up_at: str) -> None:
+    """A worker whose lease has ended before its next call leaves the attempt to whoever holds it now."""
+    world.flow("orders", Outcome.failure(DOWN), schedule=DAILY)
+    world.advance(minutes=10)
+    held_up: list[bool] = []
+
+    def slow(client: Any) -> Through:
+        def around(name: str, call: Callable[[], Any]) -> Any:
+            answer = call()
+            if name == held_up_at and not held_up:
+                held_up.append(True)
+                world.advance(minutes=6)
+            return answer
+
+        return Through(client, around)
+
+    world.recover(policy=TWINS, through=slow)
+    assert starts(world) == []
+    world.recover(policy=TWINS)
+    assert len(starts(world)) == 1
+    assert len(world.memory("orders").history.attempts) == 1
+
+
+def test_a_twin_pulls_everything(world: World) -> None:
+    """The field by which a schedule tells what is new is not the twin's: it runs once, on demand."""
+    world.flow("orders", Outcome.failure(DOWN), schedule=DAILY)
+    world.appflow.flow("orders").definition["sourceFlowConfig"]["incrementalPullConfig"] = {
+        "datetimeTypeFieldName": "At"
+    }
+    world.advance(minutes=10)
+    world.recover(policy=TWINS)
+    (twin,) = world.twins()
+    assert "incrementalPullConfig" not in world.client.describe_flow(flowName=twin)["sourceFlowConfig"]

@@ -311,6 +311,15 @@ SITUATIONS: tuple[Situation, ...] = (
         until=10,
     ),
     S(
+        "the run of its attempt is not in the records yet, and another run failed since",
+        "T4",
+        "wait",
+        "ran again",
+        (failed(2), failed(60)),
+        history=(attempt(1, "run-60", 4, run="run-new"),),
+        until=10,
+    ),
+    S(
         "the run of its attempt never came up",
         "T5",
         "escalate",
@@ -532,6 +541,16 @@ SITUATIONS: tuple[Situation, ...] = (
         (failed(30), failed(90), failed(150)),
         schedule=Schedule("rate(1hours)", incremental=False, threshold=3),
         status=FlowStatus.SUSPENDED,
+    ),
+    S(
+        "switched off after so many failures, but AppFlow does not say that it did it",
+        "A1",
+        "escalate",
+        "untouched",
+        (failed(30), failed(90), failed(150)),
+        schedule=Schedule("rate(1hours)", incremental=False, threshold=3),
+        status=FlowStatus.SUSPENDED,
+        policy=AppFlowPolicy(allow_reactivate=True),
     ),
     S(
         "an event-triggered flow in error",
