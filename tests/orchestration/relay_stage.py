@@ -126,7 +126,7 @@ def stage(folder: Path) -> Iterator[Stage]:
         children.callback(stop, relay)
         made = Stage(aws, outbox, server, folder, relay, children)
         made.deployments = _deploy(server, outbox, folder)
-        wait_for("the relay", lambda: "relay: listening" in made.log, seconds=60)
+        wait_for("the relay", lambda: "relay: listening" in made.log, seconds=120)
         yield made
 
 
