@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from prefect import Task
+from prefect import Task, tags
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 
@@ -16,8 +17,10 @@ from flows.cases import describe_case, list_cases
 from flows.dead_letters import recover_dead_letters
 from flows.digest import tell_day
 from recovery.dead_letters.policy import DeadLetterRequest
+from recovery.digest.book import DayBook
 from recovery.digest.digest import Digest
 from recovery.digest.request import DigestRequest
+from recovery.errors import Refused
 from recovery.histories.requests import CaseRequest, ListRequest
 from tasks import metrics as metrics_tasks
 from tests.letters_world import AUTH, LettersWorld
@@ -48,6 +51,21 @@ def latest_artifact(key: str) -> Any:
     return asyncio.run(read())
 
 
+def sweeps(world: LettersWorld) -> float:
+    """How many sweeps CloudWatch has counted."""
+    now = world.aws.clock.now()
+    answer: Any = world.aws.client("cloudwatch").get_metric_statistics(
+        Namespace="Reprise",
+        MetricName="Sweeps",
+        Dimensions=[{"Name": "Path", "Value": "dead_letters"}],
+        StartTime=now - timedelta(hours=1),
+        EndTime=now + timedelta(hours=1),
+        Period=7200,
+        Statistics=["Sum"],
+    )
+    return float(sum(point["Sum"] for point in answer["Datapoints"]))
+
+
 def mails(world: LettersWorld) -> list[Mapping[str, Any]]:
     return [json.loads(message["body"]) for message in world.aws.messages(world._mailbox)]
 
@@ -56,7 +74,11 @@ def test_a_run_is_seen_in_cloudwatch_in_the_digest_and_as_a_case(world: LettersW
     """One run of dead letters: its numbers are metrics, its day is told once, and its letter has a history."""
     pair = world.pair()
     [letter] = world.die(pair, [AUTH], MessageBody="SECRET-BODY")
+    with tags("auto-scheduled"):  # as Prefect marks the runs of a schedule
+        recover(world, pair.dead)
+    assert sweeps(world) == 1
     recover(world, pair.dead)
+    assert sweeps(world) == 1
     names = published(world)
     assert ("Alerted", "dead_letters") in names
     assert ("Alerted", "dead_letters", pair.dead) in names
@@ -85,15 +107,24 @@ def test_a_run_is_seen_in_cloudwatch_in_the_digest_and_as_a_case(world: LettersW
     assert letter in latest_artifact("waiting-cases-one-by-one")["data"]
 
 
-def test_metrics_that_cannot_be_published_fail_no_run(world: LettersWorld, caplog: pytest.LogCaptureFixture) -> None:
-    """A refusal of CloudWatch is one warning; the letters are healed all the same."""
+def test_what_cannot_be_published_or_noted_fails_no_run(
+    world: LettersWorld, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refusal of CloudWatch, or of the day book, is one warning; the letters are taken care of all the same."""
+
+    def refuse(*_: object) -> None:
+        raise Refused("dynamodb:PutItem: AccessDeniedException")
+
+    monkeypatch.setattr(DayBook, "add", refuse)
     pair = world.pair()
     world.die(pair, [AUTH])
     world.aws.fault("error", service="monitoring", code="AccessDenied", status=403)
     report = recover(world, pair.dead)
     world.aws.lift_faults()
     assert report.by_action == {"alert": 1}
-    assert [record.message for record in caplog.records if "metrics of this run are not complete" in record.message]
+    said = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert len([line for line in said if "metrics of this run are not complete" in line]) == 1
+    assert len([line for line in said if "missing in the digest of its day" in line]) == 1
     assert not report.failed
 
 
