@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -149,6 +150,30 @@ def test_rules_can_be_switched_off(aws: SimulatedAws) -> None:
         "reprise-alarm": "DISABLED",
     }
     assert estate.create(aws.client, estate.TEMPLATES / "events.yaml", "none", {"Prefix": "none"}) == {}
+
+
+def test_the_relay_s_alarms_name_what_it_publishes(aws: SimulatedAws) -> None:
+    """Silence and unheard rings raise an alarm; after a minute of work both have a datapoint."""
+    outputs = aws.create_estate()
+    create_events(aws, outputs, AlertTopicArn=outputs["RepriseAlertTopicArn"])
+    cloudwatch = aws.client("cloudwatch")
+    alarms = {alarm["AlarmName"]: alarm for alarm in cloudwatch.describe_alarms()["MetricAlarms"]}
+    template = estate.load(estate.TEMPLATES / "events.yaml")["Resources"]
+    named = [template[name]["Properties"] for name in ("RelaySilentAlarm", "RelayUnheardAlarm")]
+    assert {"reprise-relay-silent", "reprise-relay-unheard"} <= set(alarms)
+    relay(aws, Server()).round(wait=0)
+    now = aws.clock.now()
+    for alarm in named:
+        points = cloudwatch.get_metric_statistics(
+            Namespace="Reprise",
+            MetricName=alarm["MetricName"],
+            Dimensions=alarm["Dimensions"],
+            StartTime=now - timedelta(minutes=5),
+            EndTime=now + timedelta(minutes=5),
+            Period=60,
+            Statistics=["SampleCount"],
+        )["Datapoints"]
+        assert points, alarm["MetricName"]
 
 
 @pytest.fixture
