@@ -128,13 +128,13 @@ def queues_of(connection: Connection, source: str, dead: str) -> Iterator[Queues
     made: list[str] = []
     try:
         with calling("sqs:CreateQueue"):
-            made.append(sqs.create_queue(QueueName=f"{name}-dead", tags=tags)["QueueUrl"])
+            made.append(sqs.create_queue(QueueName=f"{name}-dlq", tags=tags)["QueueUrl"])
             with calling("sqs:GetQueueAttributes"):
                 found = sqs.get_queue_attributes(QueueUrl=made[0], AttributeNames=["QueueArn"])["Attributes"]
             policy = json.dumps({"deadLetterTargetArn": found["QueueArn"], "maxReceiveCount": 1})
             attributes = {"RedrivePolicy": policy}
             made.append(sqs.create_queue(QueueName=name, Attributes=attributes, tags=tags)["QueueUrl"])
-        yield Queues(name, f"{name}-dead", own=True)
+        yield Queues(name, f"{name}-dlq", own=True)
     finally:
         for url in made:
             with calling("sqs:DeleteQueue"):
