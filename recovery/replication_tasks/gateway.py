@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from recovery.aws import calling
 from recovery.errors import Refused, Transient
+from recovery.pacing import Pace
 from recovery.replication_tasks.answers import replication_of, table_of, task_of
 from recovery.replication_tasks.commands import begins_at
 from recovery.replication_tasks.models import Facts, Table, Verb
-from recovery.replication_tasks.pace import Pace
 
 if TYPE_CHECKING:
     from mypy_boto3_dms import DatabaseMigrationServiceClient
 
+CALLS_PER_SECOND = 8.0
+"""DMS publishes no rate of its API, and throttles whole accounts: eight calls a second leave room for others."""
+BURST = 8
 PAGE = 100
 TABLE_PAGE = 500
 TAGGED_AT_ONCE = 50
@@ -56,7 +59,7 @@ class ReplicationGateway:
     ) -> None:
         self._client = client
         self._once = once or client
-        self.pace = pace or Pace()
+        self.pace = pace or Pace(CALLS_PER_SECOND, BURST)
         self.unreadable: list[str] = []
 
     def tasks(self) -> Iterator[Facts]:

@@ -10,7 +10,7 @@ from recovery.errors import Conflict, RepriseError
 from recovery.failures import fingerprint, normalise
 from recovery.replication_tasks.causes import cause_of
 from recovery.replication_tasks.find import OPEN, has_failed
-from recovery.replication_tasks.memory import mark_of
+from recovery.replication_tasks.memory import is_newer, mark_of
 from recovery.replication_tasks.models import DEPROVISIONED, FLAPPED, IN_TRANSITION, RUNNING, Facts, Table
 from recovery.replication_tasks.policy import Trigger
 from recovery.replication_tasks.rules import LOOK_AGAIN, decide
@@ -125,7 +125,7 @@ def _needs_something(item: Item) -> bool:
 def _was_given_up(item: Item) -> bool:
     """Whether its restarts are used up and it has not failed anew since: then no passing of time begins them again."""
     given_up = item.memory.gave_up
-    if not given_up or given_up != mark_of(item.facts) or item.case is None or item.case.state is not State.ESCALATED:
+    if not given_up or item.case is None or item.case.state is not State.ESCALATED:
         return False
     step = "mend what makes it fail, then start it, or run replication-tasks/by-hand with `cause_is_mended`"
     item.decision = Escalate(rule="given-up", reason=item.case.reason, next_step=step)
@@ -135,7 +135,7 @@ def _was_given_up(item: Item) -> bool:
 
 def _has_failed_anew(item: Item) -> bool:
     """Whether somebody started it after this path had given it up, and it has failed again."""
-    return bool(item.memory.gave_up) and item.memory.gave_up != mark_of(item.facts)
+    return bool(item.memory.gave_up) and is_newer(mark_of(item.facts), item.memory.gave_up)
 
 
 def _is_watched(work: Work, item: Item) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from recovery.failures import Kind, fingerprint
 from recovery.replication_tasks.models import FLAPPED, NOT_MADE, RUNNING, Facts, History, Progress, Restart, Verb
 
+_UNDATED = "undated "
 KEPT_RESTARTS = 60
 """More than any budget allows within its window."""
 
@@ -160,7 +161,14 @@ def mark_of(facts: Facts) -> str:
     The moment that DMS gives for it; where it gives none, the words of the failure text.
     """
     moment = _moment_of(facts)
-    return moment.isoformat(timespec="seconds") if moment else f"undated {fingerprint(Kind.UNKNOWN, facts.failure)}"
+    return moment.isoformat(timespec="seconds") if moment else _UNDATED + fingerprint(Kind.UNKNOWN, facts.failure)
+
+
+def is_newer(mark: str, known: str) -> bool:
+    """Whether a failure came after a known one, by their marks. An earlier moment is what DMS told before: it lags."""
+    if mark.startswith(_UNDATED) or known.startswith(_UNDATED):
+        return mark != known
+    return mark > known
 
 
 def _moment_of(facts: Facts) -> datetime | None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from recovery.replication_tasks.causes import cause_of
-from recovery.replication_tasks.memory import Memory, mark_of
+from recovery.replication_tasks.memory import Memory, is_newer, mark_of
 from recovery.replication_tasks.models import FLAPPED, NOT_MADE, REFUSED, Migration, Progress, Restart, Table, Verb
 from recovery.replication_tasks.policy import ReplicationPolicy
 from recovery.replication_tasks.rules import decide
@@ -176,6 +176,17 @@ def test_every_failure_has_a_mark() -> None:
     )
     silent = cdc("failed", stopped=NOW - HOUR)
     assert mark_of(silent) != mark_of(replace(silent, stopped=NOW)), "without a text, too"
+
+
+def test_what_dms_told_before_is_no_new_failure() -> None:
+    """A list that lags behind shows an earlier failure than the one that was given up: only a later one is new."""
+    first, second = (mark_of(cdc("failed", RECOVERABLE, stopped=moment)) for moment in (NOW - HOUR, NOW))
+    words = mark_of(cdc("failed", RECOVERABLE, stopped=None, started=None))
+    assert is_newer(second, first)
+    assert not is_newer(first, second)
+    assert not is_newer(first, first)
+    assert is_newer(words, first)
+    assert not is_newer(words, words)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from hypothesis import given, settings
@@ -29,7 +29,7 @@ from recovery.replication_tasks.models import (
 from recovery.replication_tasks.policy import ReplicationPolicy, matches
 from recovery.replication_tasks.rules import RULES, decide
 from recovery.replication_tasks.verdicts import Action, Escalate, Reload, ReloadTables, Resume, Start, Wait
-from recovery.replication_tasks.verify import Outcome, verify
+from recovery.replication_tasks.verify import CLAIM_HOLDS, Outcome, verify
 from tests.unit.replication_tasks.situations import NOW, SITUATIONS
 
 STATUSES = sorted(
@@ -202,6 +202,18 @@ def test_every_restart_can_be_judged(found: Facts, verb: Verb, at: object, polic
         assert found.status == "running" or found.load_is_complete
     if proof.outcome is Outcome.STALLED:
         assert proof.next_step
+
+
+@given(facts(), st.sampled_from(Verb), moments, moments, policies)
+def test_nothing_older_than_a_restart_judges_it(
+    found: Facts, verb: Verb, at: datetime, asked: datetime, policy: ReplicationPolicy
+) -> None:
+    """What DMS told before a restart was claimed leaves it to whoever claimed it, whatever it says."""
+    proof = verify(found, Restart(at, verb), policy, NOW, asked)
+    if asked < at:
+        assert proof.outcome is Outcome.WATCHED
+    if proof.outcome is Outcome.NOT_MADE:
+        assert asked - at >= CLAIM_HOLDS
 
 
 @given(restarts, st.none() | moments, st.floats(0, 1), st.text())
