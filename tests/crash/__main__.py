@@ -9,12 +9,16 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Callable
 
 from deployments.local.server import SimulatedAws
+from tests.crash import trouble
 from tests.crash.planted import DEFECTS
 from tests.crash.points import Harness, Tried, table
 from tests.crash.scene import connection_to
 from tests.crash.scenes import all_scenes
+
+PARTS = ("points", "faults", "planted")
 
 
 def say(text: str) -> None:
@@ -41,6 +45,18 @@ def crash_points(stride: int, only: str) -> list[str]:
     return [each for tried in results for each in tried.violations]
 
 
+def faults(stories: int, only: str) -> list[str]:
+    """Seeded stories of faults; prints what was met, and returns what must not be."""
+    with SimulatedAws.start() as aws:
+        connection = connection_to(aws)
+        with all_scenes(aws, connection) as scenes:
+            violations, report = trouble.play(aws, connection, [each for each in scenes if only in each[0]], stories)
+    for violation in violations:
+        say(f"  VIOLATION {violation}")
+    say(report)
+    return violations
+
+
 def planted_defects() -> list[str]:
     """Play scenes whose path is broken on purpose; returns the defects that the harness did not find."""
     missed = []
@@ -60,11 +76,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
     parser.add_argument("--stride", type=int, default=1, help="try only every Nth crash point")
     parser.add_argument("--only", default="", help="only scenes whose name contains this")
-    parser.add_argument("--planted", action="store_true", help="show that the harness finds defects planted on purpose")
+    parser.add_argument("--stories", type=int, default=6, help="seeds of faults for each scene")
+    parser.add_argument(
+        "--part", action="append", choices=("points", "faults", "planted"), help="only this; all if none"
+    )
     options = parser.parse_args()
     began = time.monotonic()
     say(f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    violations = planted_defects() if options.planted else crash_points(options.stride, options.only)
+    parts: dict[str, Callable[[], list[str]]] = {
+        "points": lambda: crash_points(options.stride, options.only),
+        "faults": lambda: faults(options.stories, options.only),
+        "planted": planted_defects,
+    }
+    violations: list[str] = []
+    for part in options.part or parts:
+        say(f"\n{part}")
+        violations += parts[part]()
     say(f"{len(violations)} violations, {time.monotonic() - began:.0f} s")
     return 1 if violations else 0
 

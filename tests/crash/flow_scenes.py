@@ -103,6 +103,19 @@ class Flows:
         left = [name for name in self.flows() if name.startswith(TWIN_PREFIX)]
         found.expect(not left, f"twins left behind: {left}")
 
+    def after_trouble(self) -> Findings:
+        """One further run at most, and it worked; or a person was told."""
+        found, runs = Findings(), self.statuses()
+        case = cases_of(self.aws, PATH).get("orders")
+        state = case.state if case else None
+        if len(runs) > len(self.runs):
+            found.excess.append(f"runs: {runs}")
+        if state is State.ESCALATED:
+            found.expect(bool(alerts(self.aws)), "given up, and nobody was told")
+        elif state is not State.RECOVERED:
+            found.lost.append(f"orders: {runs}, the ledger says {state}")
+        return found
+
 
 class ForAPerson(Flows):
     """A flow whose credentials have run out."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -93,6 +94,21 @@ class Letters:
         alerts = len(world.alerts(pair.dead))
         found.expect(1 <= alerts <= 1 + open_alert, f"{alerts} alerts for one group")
         self._budget_holds(found)
+        return found
+
+    def after_trouble(self) -> Findings:
+        """Each letter is back at its source or in the archive: a send may have been made three times for an attempt,
+        and a letter whose sends were never confirmed is in the archive, for a person."""
+        found, world, pair = Findings(), self.world, self.pair
+        left = world.bodies(pair.dead)
+        found.expect(not left, f"left behind: {left}")
+        back = Counter(world.bodies(pair.source))
+        kept = set(self.archived())
+        found.lost = sorted(set(self.originals) - set(back) - kept)
+        found.doubled = Counter({body: count for body, count in back.items() if count > 1})
+        found.excess = [f"{body}: {count} times" for body, count in back.items() if count > 3]
+        found.expect(set(back) <= self.healing, f"healed although it should not: {set(back) - self.healing}")
+        found.expect(len(world.alerts(pair.dead)) >= 1, "nobody was told")
         return found
 
     def _ledger_agrees(self, found: Findings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from blocks.connection import Connection
@@ -116,6 +117,24 @@ class Outbox:
         found.expect(bad.get("status") == "Exhausted", f"the row that SNS never takes: {bad.get('status')}")
         alerts, open_alert = len(self.world.told()) - self._told, is_open(kill, operations, "Publish", "PutItem")
         found.expect(1 <= alerts <= 1 + open_alert, f"{alerts} alerts for one group")
+        return found
+
+    def after_trouble(self) -> Findings:
+        """Each row arrived and says so; a copy more for each publish whose answer was lost."""
+        found, rows = Findings(), self.world.rows()
+        arrived = Counter(self.delivered())
+        found.lost = sorted(set(self.rows) - set(arrived))
+        found.doubled = Counter({each: count for each, count in arrived.items() if count > 1})
+        for identity in self.rows:
+            row = rows.get(identity, {})
+            attempts = int(row.get("outbox_attempts", 0))
+            found.expect(row.get("status") == "Successful", f"{identity}: {row.get('status')}, {row}")
+            if arrived[identity] > attempts:
+                found.excess.append(f"{identity}: {arrived[identity]} times in {attempts} attempts")
+        if self.fifo:
+            self._in_order(found)
+        bad = rows.get(f"{self.prefix}bad", {})
+        found.expect(bad.get("status") == "Exhausted", f"the row that SNS never takes: {bad.get('status')}")
         return found
 
     def marks(self, operations: Sequence[str]) -> bool:

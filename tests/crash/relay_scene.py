@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import urllib.request
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -236,6 +237,16 @@ class RelayScene(Outbox):
         found.expect(not self._bodies("events"), "events left behind")
         rung = [event for event in self.told() if event["resource"].get("reprise.ring") == "yes"]
         found.expect(bool(rung), "nobody rang")
+        self._rows_in_line(found)
+        return found
+
+    def after_trouble(self) -> Findings:
+        """Every event was accepted under its own id, what could not be read is parked, and rows stand in line."""
+        found = Findings()
+        told = Counter(f"{_task(event)} {event['id']}" for event in self.told() if _task(event) in self.names)
+        found.lost = sorted(set(self.names) - {each.split()[0] for each in told})
+        found.doubled = Counter({each: count for each, count in told.items() if count > 1})
+        found.expect(not self._bodies("events"), f"events left behind: {len(self._bodies('events'))}")
         self._rows_in_line(found)
         return found
 

@@ -129,6 +129,21 @@ class Replications:
         found.expect(1 <= len(subjects) <= 1 + open_alert, f"{len(subjects)} alerts for one incident")
         return found
 
+    def after_trouble(self) -> Findings:
+        """Each runs, restarted once for its one failure, or a person was told."""
+        found, states, cases = Findings(), self.states(), cases_of(self.aws, PATH)
+        subjects = " ".join(alerts(self.aws))
+        for name, wanted in self.wanted.items():
+            starts, case = states[name]["starts"], cases.get(states[name]["arn"])
+            state = case.state if case else None
+            if len(starts) > len(wanted):
+                found.excess.append(f"{name}: started {starts}")
+            if state is State.ESCALATED:
+                found.expect(name in subjects, f"{name}: given up, and nobody was told")
+            elif len(starts) < len(wanted) or state is not State.RECOVERED:
+                found.lost.append(f"{name}: {states[name]['status']}, started {starts}, the ledger says {state}")
+        return found
+
 
 def listen(aws: SimulatedAws) -> None:
     """A queue that gets what people are told."""
