@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable
 
 from deployments.local.server import SimulatedAws
-from tests.crash import trouble
+from tests.crash import trouble, workers
 from tests.crash.planted import DEFECTS
 from tests.crash.points import Harness, Tried, table
 from tests.crash.scene import connection_to
 from tests.crash.scenes import all_scenes
 
-PARTS = ("points", "faults", "planted")
+PARTS = ("points", "faults", "workers", "planted")
 
 
 def say(text: str) -> None:
@@ -57,6 +57,16 @@ def faults(stories: int, only: str) -> list[str]:
     return violations
 
 
+def many_workers() -> list[str]:
+    """Two to sixteen processes on one list of work; returns what must not be."""
+    with SimulatedAws.start() as aws:
+        violations, report = workers.play(aws, connection_to(aws))
+    for violation in violations:
+        say(f"  VIOLATION {violation}")
+    say(report)
+    return violations
+
+
 def planted_defects() -> list[str]:
     """Play scenes whose path is broken on purpose; returns the defects that the harness did not find."""
     missed = []
@@ -77,15 +87,14 @@ def main() -> int:
     parser.add_argument("--stride", type=int, default=1, help="try only every Nth crash point")
     parser.add_argument("--only", default="", help="only scenes whose name contains this")
     parser.add_argument("--stories", type=int, default=6, help="seeds of faults for each scene")
-    parser.add_argument(
-        "--part", action="append", choices=("points", "faults", "planted"), help="only this; all if none"
-    )
+    parser.add_argument("--part", action="append", choices=PARTS, help="only this; all if none")
     options = parser.parse_args()
     began = time.monotonic()
     say(f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, Python {platform.python_version()}")
     parts: dict[str, Callable[[], list[str]]] = {
         "points": lambda: crash_points(options.stride, options.only),
         "faults": lambda: faults(options.stories, options.only),
+        "workers": many_workers,
         "planted": planted_defects,
     }
     violations: list[str] = []
