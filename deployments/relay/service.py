@@ -139,13 +139,18 @@ class Relay:
 
     def _receive(self, wait: int) -> None:
         try:
-            for arrival in self._queue.receive(wait):
-                self.take(arrival)
-            self._queue_wait = 1.0
+            arrivals = self._queue.receive(wait)
         except RepriseError as error:
             log.warning("the events queue could not be used, next try in %.0f s: %s", self._queue_wait, error)
             self._stop.wait(self._queue_wait)
             self._queue_wait = min(_LONGEST_WAIT, self._queue_wait * 2)
+            return
+        self._queue_wait = 1.0
+        for arrival in arrivals:
+            try:
+                self.take(arrival)
+            except RepriseError as error:
+                log.warning("%s comes again: %s", arrival.message_id, error)
 
     def _listen(self) -> None:
         for place, bell in enumerate(self._doorbells):
@@ -185,7 +190,11 @@ class Relay:
         self.counts.unheard += len(lost)
 
     def take(self, arrival: Arrival) -> None:
-        """Translate one event; park it with its reason when it cannot be read."""
+        """Translate one event; park it with its reason when it cannot be read.
+
+        Raises:
+            Transient, Refused: it could neither be parked nor removed; it stays in the queue.
+        """
         self.counts.received += 1
         try:
             hints = translate(arrival.body, arrival.message_id, self._now())

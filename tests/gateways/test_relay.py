@@ -266,6 +266,22 @@ def test_a_stop_ends_bursts(aws: SimulatedAws) -> None:
     assert aws.messages("events") == []
 
 
+def test_what_cannot_be_parked_holds_nothing_up(aws: SimulatedAws) -> None:
+    """While the dead-letter queue refuses, the unreadable stays where it is, and what came with it is served."""
+    world = World(aws)
+    world.sqs.send_message(QueueUrl=world.url, MessageBody="no JSON")
+    world.send(3)
+    aws.fault("error", service="sqs", operation="SendMessage", code="AccessDenied", status=403)
+    world.rounds(1)
+    world.rounds(1, 5)
+    assert len(world.posted) == 4
+    assert [message["body"] for message in aws.messages("events")] == ["no JSON"]
+    aws.lift_faults()
+    aws.clock.advance(61)
+    world.rounds(1)
+    assert ([m["body"] for m in world.parked_messages], aws.messages("events")) == (["no JSON"], [])
+
+
 @pytest.mark.parametrize("bound", [Holdings(most=20), Holdings(most_bytes=20 * len(failed("orders-10")))])
 def test_what_is_in_hand_is_bounded(aws: SimulatedAws, bound: Holdings) -> None:
     """No more is received than may be held; the rest waits in SQS, and is served after the burst."""
