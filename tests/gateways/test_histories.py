@@ -16,7 +16,7 @@ from recovery.histories.pages import story_page
 from recovery.histories.requests import CaseRequest, ListRequest
 from recovery.histories.search import Histories
 from tasks.cases import histories_of
-from tests.letters_world import AUTH, PAYLOAD, TIMEOUT, LettersWorld
+from tests.letters_world import AUTH, PAYLOAD, POLICY, TIMEOUT, LettersWorld
 from tests.outbox_world import TABLE, OutboxWorld
 from tests.unit.histories.test_story import case
 
@@ -172,3 +172,19 @@ def test_a_list_that_ends_early_says_so(world: LettersWorld) -> None:
     asked = histories(world)
     assert len(asked.waiting(ListRequest())) == 30
     assert not asked.warnings
+
+
+def test_a_report_says_which_letters_are_used_up_and_what_became_of_the_others(world: LettersWorld) -> None:
+    """What metrics, digest and histories rest on: `exhausted` of a group, and `became` in the full list."""
+    pair = world.pair()
+    [letter] = world.die(pair, [TIMEOUT])
+    once = POLICY.model_copy(update={"budget": 1})
+    report = world.recover(pair.dead, policy=once)
+    key = report.full_list.removeprefix(f"s3://{world.bucket}/")
+    [line] = histories(world).archive.read_bundle(key)
+    world.aws.clock.advance(900)
+    [healed] = world.ids(pair.source)
+    assert (line["key"], line["became"], line["exhausted"]) == (letter, healed, False)
+    world.fail(pair.source)
+    report = world.recover(pair.dead, policy=once)
+    assert [(row.action, row.exhausted) for row in report.groups] == [("alert", True)]
