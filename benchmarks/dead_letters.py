@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -15,7 +14,7 @@ from typing import IO, Any
 from rich.table import Table
 
 from benchmarks import far_aws
-from benchmarks.traffic import WriteUnits, environment, fill
+from benchmarks.traffic import WriteUnits, environment, fill, peak_mib
 from benchmarks.ways import REQUEST, Way, bare_mover, drain, one_by_one, plain, stopwatch, with_prefect
 from blocks.estate import connect_from_environment
 from deployments.local.server import SimulatedAws
@@ -224,8 +223,7 @@ def work_when_told() -> None:
     sys.stdin.readline()
     try:
         drain(work)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps({"healed": work.tally.by_action["heal"], "peak_mib": peak}), flush=True)
+        print(json.dumps({"healed": work.tally.by_action["heal"], "peak_mib": peak_mib()}), flush=True)
     finally:
         work.close()
 

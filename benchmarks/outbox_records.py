@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import resource
 import subprocess
 import sys
 import threading
@@ -16,7 +15,7 @@ from typing import Any
 
 from rich.table import Table
 
-from benchmarks.traffic import environment
+from benchmarks.traffic import environment, peak_mib
 from blocks.estate import connect_from_environment
 from deployments.local import estate
 from deployments.local.server import SimulatedAws
@@ -288,7 +287,7 @@ def deliver_and_measure() -> None:
     finally:
         work.close()
     told = {
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mib": peak_mib(),
         "seconds": time.perf_counter() - began,
         "sent": work.sent,
     }

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import resource
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from deployments.local.server import SimulatedAws
@@ -78,6 +80,15 @@ class WriteUnits:
 def _units(item: dict[str, dict[str, str]]) -> int:
     size = sum(len(name) + sum(len(str(value)) for value in typed.values()) for name, typed in item.items())
     return math.ceil(size / 1024) * (2 if "wait" in item else 1)
+
+
+def peak_mib() -> float:
+    """The most memory that this process has held, in MiB."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # What getrusage says on Linux starts with the peak of the process that started this one.
+        return int(next(line for line in status.read_text().splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # in bytes on macOS
 
 
 @contextmanager
