@@ -14,9 +14,9 @@ from prefect.artifacts import create_table_artifact
 
 from blocks.connection import Connection
 from blocks.estate import connect
+from recovery.pacing import Pace
 from recovery.replication_tasks import act, find, look, records, run
 from recovery.replication_tasks.gateway import ReplicationGateway
-from recovery.replication_tasks.pace import Pace
 from recovery.replication_tasks.policy import ReplicationRequest
 from recovery.replication_tasks.work import Batch, Work
 from recovery.report import RecoveryReport

@@ -16,10 +16,10 @@ from recovery.alerts import Alerts
 from recovery.archive import Archive
 from recovery.cases import Case
 from recovery.ledger import Ledger
-from recovery.replication_tasks.gateway import ReplicationGateway
+from recovery.pacing import Pace
+from recovery.replication_tasks.gateway import BURST, CALLS_PER_SECOND, ReplicationGateway
 from recovery.replication_tasks.memory import Memory
 from recovery.replication_tasks.models import PATH, Facts, Preparation, Verb
-from recovery.replication_tasks.pace import Pace
 from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest, Trigger
 from recovery.replication_tasks.run import recover
 from recovery.replication_tasks.work import Work
@@ -78,7 +78,7 @@ class World:
         def sleep(seconds: float) -> None:
             self.seconds += seconds
 
-        return Pace(clock=lambda: self.seconds, sleep=sleep, **arguments)
+        return Pace(CALLS_PER_SECOND, BURST, clock=lambda: self.seconds, sleep=sleep, **arguments)
 
     def advance(self, seconds: float) -> datetime:
         """Let time pass, and let what is due happen."""

@@ -17,9 +17,9 @@ from recovery.alerts import Alerts
 from recovery.archive import Archive
 from recovery.cases import State
 from recovery.ledger import Ledger
-from recovery.replication_tasks.gateway import ReplicationGateway
+from recovery.pacing import Pace
+from recovery.replication_tasks.gateway import CALLS_PER_SECOND, ReplicationGateway
 from recovery.replication_tasks.models import Verb
-from recovery.replication_tasks.pace import Pace
 from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest, Trigger
 from recovery.replication_tasks.run import recover
 from recovery.replication_tasks.work import Work
@@ -201,7 +201,7 @@ def work_on(aws: SimulatedAws, request: ReplicationRequest, owner: str) -> Work:
     """The tools of a run on the simulated AWS."""
     ledger = Ledger(aws.client("dynamodb"), aws.environment["REPRISE_LEDGER_TABLE"])
     return Work(
-        dms=ReplicationGateway(aws.client("dms"), Pace(burst=1_000)),
+        dms=ReplicationGateway(aws.client("dms"), Pace(CALLS_PER_SECOND, burst=1_000)),
         ledger=ledger,
         archive=Archive(aws.client("s3"), aws.environment["REPRISE_ARCHIVE_BUCKET"]),
         alerts=Alerts(aws.client("sns"), aws.environment["REPRISE_ALERT_TOPIC_ARN"], ledger, owner),

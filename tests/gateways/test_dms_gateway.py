@@ -14,10 +14,10 @@ from deployments.local.dms import Fault, Future
 from deployments.local.requests import SimulatedRequest, SimulatedResponse
 from recovery.cases import State
 from recovery.errors import Conflict, OutcomeUnknown, Refused, Transient
+from recovery.pacing import Pace
 from recovery.replication_tasks import gateway as gateway_module
-from recovery.replication_tasks.gateway import ACTIONS, RELOAD_ACTIONS, ReplicationGateway
+from recovery.replication_tasks.gateway import ACTIONS, BURST, CALLS_PER_SECOND, RELOAD_ACTIONS, ReplicationGateway
 from recovery.replication_tasks.models import REFUSED, Table, Verb
-from recovery.replication_tasks.pace import Pace
 from recovery.replication_tasks.policy import ReplicationRequest, Trigger
 from recovery.replication_tasks.run import recover
 from tests.dms_world import Recovering, World
@@ -154,7 +154,12 @@ def test_errors_are_named_by_what_comes_next(world: Recovering) -> None:
 def test_pace_is_a_token_bucket() -> None:
     """Eight calls go at once, then eight a second; what was not used comes back, as much as the bucket holds."""
     clock = [0.0]
-    pace = Pace(clock=lambda: clock[0], sleep=lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    pace = Pace(
+        CALLS_PER_SECOND,
+        BURST,
+        clock=lambda: clock[0],
+        sleep=lambda seconds: clock.__setitem__(0, clock[0] + seconds),
+    )
     moments = []
     for _ in range(24):
         pace.take()
