@@ -39,6 +39,7 @@ def crash_points(stride: int, only: str) -> list[str]:
                     aws.reset()
                     # Another first point in each scene, so that a stride does not always meet the same requests.
                     results.append(harness.crash(make(), stride=stride, first=1 + 3 * number))
+                    say(table(results[-1:]).splitlines()[1])
                     for violation in results[-1].violations:
                         say(f"  VIOLATION {violation}")
     say(table(results))

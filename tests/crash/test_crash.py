@@ -12,7 +12,6 @@ import pytest
 
 from tests.project.checkout import PROJECT
 
-
 pytestmark = pytest.mark.timeout(900)
 
 

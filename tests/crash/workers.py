@@ -8,6 +8,7 @@ for conditional writes to mean anything.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
@@ -41,8 +42,7 @@ class History:
     """What one worker settled."""
 
     entries: list[Entry] = field(default_factory=list)
-    _left: float = 0.0
-    _items: list[str] = field(default_factory=list)
+    _now: threading.local = field(default_factory=threading.local)
 
     def watch(
         self, client: Any, service: str, operation: str, items: Callable[[dict[str, Any]], Iterable[str]]
@@ -50,10 +50,10 @@ class History:
         """Write down the requests of an operation, and which items they settle."""
 
         def leaves(params: dict[str, Any], **_: Any) -> None:
-            self._left, self._items = time.time(), list(items(params))
+            self._now.left, self._now.items = time.time(), list(items(params))
 
         def answered(**_: Any) -> None:
-            self.entries += [(operation, item, self._left, time.time()) for item in self._items]
+            self.entries += [(operation, item, self._now.left, time.time()) for item in self._now.items]
 
         client.meta.events.register(f"provide-client-params.{service}.{operation}", leaves)
         client.meta.events.register(f"after-call.{service}.{operation}", answered)
@@ -175,7 +175,6 @@ def replications(aws: SimulatedAws, connection: Connection, count: int) -> Findi
 
     def run(own: Connection, history: History) -> None:
         arn = "ReplicationTaskArn"
-        history.watch(own.client("dms"), "database-migration-service", "StartReplicationTask", lambda p: [p[arn]])
         history.watch(own.client("dms"), "dms", "StartReplicationTask", lambda p: [p[arn]])
         work = work_of(own, request, Unpaced())  # type: ignore[arg-type]
         try:
