@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from deployments.local import estate
 from tests.appflow_world import TASKS, TO
-from tests.orchestration.relay_stage import LETTERS, Stage, failed_task, stage, tagged_task
+from tests.orchestration.relay_stage import LETTERS, Stage, call, failed_task, stage, tagged_task
+from tests.unit.events.test_appflow import REPORT
+from tests.unit.events.test_hints import FAILED
 from tests.unit.replication_tasks.situations import RECOVERABLE
 from tests.waiting import wait_for
 
@@ -97,6 +101,39 @@ def failing_flow(aws: Any, name: str) -> None:
         tags={"reprise": "recover"},
     )
     aws.client("appflow").start_flow(flowName=name)
+
+
+@pytest.mark.parametrize(
+    ("rule", "deployment", "event", "told"),
+    [
+        ("ReplicationFailedDirectly", "replication-tasks/on-failure", FAILED, {"arn": FAILED["resources"][0]}),
+        ("RunFailedDirectly", "appflow-runs/on-failure", REPORT, {"flow": REPORT["detail"]["flow-name"]}),
+    ],
+)
+def test_a_server_understands_the_api_destination(
+    played: Stage, rule: str, deployment: str, event: dict[str, Any], told: dict[str, str]
+) -> None:
+    """What the template makes of an event starts the deployment, and its repetition starts nothing more."""
+    [target] = estate.load(estate.TEMPLATES / "events.yaml")["Resources"][rule]["Properties"]["Targets"]
+    body = transformed(target["InputTransformer"], event)
+    path = f"/deployments/{played.deployments[deployment]}/create_flow_run"
+    first, again = (call(played.server, path, body) for _ in range(2))
+    assert first["id"] == again["id"]
+    assert first["state_type"] == "SCHEDULED"
+    assert told.items() <= first["parameters"]["event"].items()
+    assert first["parameters"]["request"]["trigger"] == "event"
+
+
+def transformed(transformer: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
+    """What EventBridge sends: values as JSON in the place of their names."""
+    text = transformer["InputTemplate"]
+    for name, path in transformer["InputPathsMap"].items():
+        value: Any = event
+        for step in path.removeprefix("$.").replace("[0]", ".0").split("."):
+            value = value[int(step)] if isinstance(value, list) else value[step]
+        text = text.replace(f"<{name}>", json.dumps(value))
+    made: dict[str, Any] = json.loads(text)
+    return made
 
 
 def test_sigterm_stops_the_relay_in_order(played: Stage) -> None:
