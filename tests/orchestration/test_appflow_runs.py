@@ -191,20 +191,18 @@ def test_a_twin_comes_and_goes(aws: SimulatedAws) -> None:
     assert before == after
 
 
-def test_a_refused_start_fails_the_run(aws: SimulatedAws) -> None:
-    """Without permission the run ends as failed with its report, names operation and flow, and counts no attempt."""
+def test_a_refused_start_is_told_to_a_person(aws: SimulatedAws) -> None:
+    """Without permission the report names operation and flow, and no attempt is counted; once mended, it runs again."""
     make(aws, "orders", failure("503 Service Unavailable"))
     aws.clock.advance(300)
     aws.fault("error", service="appflow", operation="StartFlow", code="AccessDeniedException", status=403)
-    state: State[Any] = recover_appflow_runs(AppFlowRequest(flows=("orders",), dry_run=False), return_state=True)
+    report = recover("orders")
     aws.lift_faults()
-    assert state.is_failed()
-    assert "orders" in str(state.message) or "1 of 1" in str(state.message)
-    report = report_of(state)
-    assert report.unsettled == 1
+    assert report.by_action == {"escalate": 1}
     assert "appflow:StartFlow" in report.groups[0].reason
+    assert report.groups[0].samples == ("orders",)
     assert runs(aws, "orders") == ["Error"]
-    assert recover("orders").by_action == {"rerun": 1}
+    assert recover("orders", cause_is_mended=True).by_action == {"rerun": 1}
 
 
 def test_a_flow_that_does_not_exist(aws: SimulatedAws) -> None:
