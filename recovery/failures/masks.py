@@ -12,7 +12,16 @@ _SECRETS = ("pass", "pwd", "secret", "token", "key", "credential", "authorizatio
 
 
 def _holds(*parts: str) -> Callable[[str], bool]:
-    return lambda text: any(part in text for part in parts)
+    def holds(text: str) -> bool:
+        for part in parts:  # noqa: SIM110 - a generator would cost more than all that it looks for
+            if part in text:
+                return True
+        return False
+
+    return holds
+
+
+_holds_secret = _holds(*_SECRETS)
 
 
 def _may_assign(text: str) -> bool:
@@ -20,8 +29,7 @@ def _may_assign(text: str) -> bool:
         return False
     if not text.isascii():
         return True  # letters outside ASCII that agree with one inside it but for their case
-    lower = text.lower()
-    return any(part in lower for part in _SECRETS)
+    return _holds_secret(text.lower())
 
 
 def _has_digit(text: str) -> bool:

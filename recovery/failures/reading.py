@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from recovery.failures.frames import strip_frames
 from recovery.failures.structure import unescape, unfold
@@ -90,14 +91,8 @@ def bounded(text: str) -> str:
 
 def read(error: str, attributes: Mapping[str, str]) -> Reading:
     """Read an error's text and the structured facts beside it."""
-    raw = bounded(error)
-    fields: dict[str, str] = {}
-    text = _ANSI.sub("", raw) if "\x1b" in raw else raw
-    if text[:1] in _OPENS:
-        text = unfold(text.lstrip(), fields) or text
-    if "\\" in text:
-        text = unescape(text)
-    segments = [segment for segment in _segments(text) if segment.text]
+    raw, found, facts = _read(error)
+    segments, fields = list(found), dict(facts)
     if attributes:
         said = {segment.lower for segment in segments}
         for name, value in attributes.items():
@@ -107,6 +102,18 @@ def read(error: str, attributes: Mapping[str, str]) -> Reading:
                 if " ".join(cut.split()).lower() not in said:
                     segments.extend(_attribute(name, cut))
     return Reading(segments=segments, raw=raw, fields=fields)
+
+
+@lru_cache(maxsize=4)  # one text is diagnosed, and then normalised
+def _read(error: str) -> tuple[str, tuple[Segment, ...], dict[str, str]]:
+    raw = bounded(error)
+    fields: dict[str, str] = {}
+    text = _ANSI.sub("", raw) if "\x1b" in raw else raw
+    if text[:1] in _OPENS:
+        text = unfold(text.lstrip(), fields) or text
+    if "\\" in text:
+        text = unescape(text)
+    return raw, tuple(segment for segment in _segments(text) if segment.text), fields
 
 
 # Names of attributes that consumers use for an error; others are the producer's business and say nothing.
