@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
@@ -17,12 +18,12 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.actions import LogCreate, WorkPoolCreate
 from prefect.client.schemas.objects import (
     ConcurrencyLimitConfig,
     ConcurrencyLimitStrategy,
@@ -30,7 +31,7 @@ from prefect.client.schemas.objects import (
     FlowRun,
 )
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import AwaitingRetry, Scheduled
+from prefect.states import AwaitingRetry, Completed, Scheduled
 
 from deployments.prefect_settings import client_environment, server_environment
 from deployments.processes import LOOPBACK, free_port, start_module, stop
@@ -40,6 +41,7 @@ from tests.project.checkout import PROJECT
 from tests.waiting import wait_for
 
 POOL = "outage"
+OLD = "reprise.test.old"
 LATE = 6
 BUSY = 180
 """Seconds that a busy machine may take to start a process; an idle one needs three."""
@@ -55,8 +57,13 @@ class World:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start_server(self) -> None:
-        """Start it, and wait until it answers. It looks for ended leases every second; the default is 15."""
-        environment = {**server_environment(self.home), "PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": "1"}
+        """Start it, and wait until it answers. It looks for ended leases every second instead of every 15, and removes
+        what is old every 5 seconds instead of every hour."""
+        environment = {
+            **server_environment(self.home),
+            "PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": "1",
+            "PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS": "5",
+        }
         arguments = ["server", "start", "--host", LOOPBACK, "--port", str(self.port), "--no-ui"]
         self._start("server", arguments, environment)
 
@@ -226,6 +233,47 @@ def test_server_worker_and_run_killed_together_leave_nothing_stuck(
     assert set(silent) == {str(run.id)}
     assert crash(client, str(run.id), silent[str(run.id)])
     assert client.read_flow_run(run.id).state_name == "Crashed"
+
+
+def test_old_runs_events_and_logs_are_removed(client: SyncPrefectClient, world: World, tmp_path: Path) -> None:
+    """A run of 31 days ago goes, with its logs; one of 29 days ago stays; of events the limits are 8 and 6 days."""
+    deployment = deployed(client, "old", ConcurrencyLimitStrategy.ENQUEUE, tmp_path / "old")
+    ages = {29: "stays", 31: "goes"}
+    runs = {days: client.create_flow_run_from_deployment(deployment, name=name) for days, name in ages.items()}
+    now = datetime.now(UTC)
+    for run in runs.values():
+        client.set_flow_run_state(run.id, Completed(), force=True)
+        client.create_logs([LogCreate(name="test", level=20, message="a line", timestamp=now, flow_run_id=run.id)])
+    with contextlib.closing(sqlite3.connect(world.home / "prefect.db", timeout=60)) as database, database:
+        for days, run in runs.items():
+            ended = (now - timedelta(days=days)).replace(tzinfo=None).isoformat(" ")
+            database.execute("update flow_run set end_time = ? where id = ?", (ended, str(run.id)))
+
+    def count(table: str, column: str, run: FlowRun) -> int:
+        with contextlib.closing(sqlite3.connect(world.home / "prefect.db", timeout=60)) as reader:
+            (found,) = reader.execute(f"select count(*) from {table} where {column} = ?", (str(run.id),)).fetchone()
+            return int(found)
+
+    wait_for("the old run's end", lambda: count("flow_run", "id", runs[31]) == 0, seconds=BUSY)
+    wait_for("the old logs' end", lambda: count("log", "flow_run_id", runs[31]) == 0, seconds=BUSY)
+    assert (count("flow_run", "id", runs[29]), count("log", "flow_run_id", runs[29])) == (1, 1)
+
+    events = [event_of(now - timedelta(days=days)) for days in (6, 8)]
+    client_of_events: Any = client
+    client_of_events.request("POST", "/events", json=events)
+
+    def stored() -> set[str]:
+        wanted = {"filter": {"occurred": {"since": (now - timedelta(days=9)).isoformat()}, "event": {"name": [OLD]}}}
+        answer = client_of_events.request("POST", "/events/filter", json=wanted).json()["events"]
+        return {each["id"] for each in answer}
+
+    wait_for("the old event's end", lambda: stored() == {events[0]["id"]}, seconds=BUSY)
+
+
+def event_of(occurred: datetime) -> dict[str, Any]:
+    """An event of that time."""
+    resource = {"prefect.resource.id": "reprise.test"}
+    return {"id": str(uuid4()), "event": OLD, "occurred": occurred.isoformat(), "resource": resource}
 
 
 def slots(client: SyncPrefectClient, deployment: UUID) -> int:
