@@ -197,8 +197,9 @@ def _tell(work: Work, item: Item) -> None:
     memory = item.memory
     if item.recovered_seconds is not None and memory.told:
         ours = [group for group in memory.told if not group.startswith(_REFUSED)]
-        if ours:
-            work.alerts.announce_recovery(_recovery(item, ours[0]), now)
+        if ours and work.alerts.announce_recovery(_recovery(item, ours[0]), now) is Announced.ELSEWHERE:
+            item.postponed = True
+            return
         memory = replace(memory, told=())
     due: list[tuple[Alert, timedelta]] = []
     refusal = memory.history.refusal

@@ -17,7 +17,7 @@ from recovery.appflow_runs.run import recover
 from recovery.aws import translate
 from recovery.cases import State
 from tests.appflow_world import BUCKET, TABLE, Through, World, a_world
-from tests.unit.appflow_runs.situations import DOWN
+from tests.unit.appflow_runs.situations import DOWN, EXPIRED
 
 TWINS = AppFlowPolicy(allow_twin=True)
 DAILY = {"scheduleExpression": "rate(1days)", "dataPullMode": "Complete"}
@@ -379,3 +379,32 @@ def test_a_stuck_run_is_told_once_whatever_runs_beside_it(world: World) -> None:
         world.advance(hours=1)
     assert len(world.alerts()) == 1
     assert world.appflow.runs_by_token("reprise-") == {}
+
+
+def test_a_recovery_that_another_run_was_telling_is_told(world: World) -> None:
+    """A run that died while it told of a recovery leaves it to the next one, after its lease."""
+    world.flow("orders", Outcome.failure(EXPIRED))
+    world.advance(minutes=10)
+    world.recover()
+    world.client.start_flow(flowName="orders")
+    world.advance(minutes=1)
+
+    def dies(client: Any) -> Through:
+        def around(name: str, call: Callable[[], Any]) -> Any:
+            if name == "publish":
+                raise Killed
+            return call()
+
+        return Through(client, around)
+
+    with pytest.raises(Killed):
+        world.recover(through=dies)
+    world.recover()  # the one who died might still be telling
+    assert world.memory("orders").told
+    world.advance(minutes=10)
+    world.recover()
+    assert world.alerts() == [
+        "Reprise: AppFlow flow orders needs a person (AUTH_FAILURE)",
+        "Reprise: AppFlow flow orders has recovered",
+    ]
+    assert world.memory("orders").told == ()
