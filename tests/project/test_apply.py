@@ -18,7 +18,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Failed, Pending, Running
 
 from deployments.apply import __main__ as command
-from deployments.apply import automations, pool
+from deployments.apply import automations, pool, registered
 from deployments.apply.__main__ import Outcome, apply
 from deployments.apply.differences import Change, Difference, compare
 from deployments.local.server import SimulatedAws
@@ -368,3 +368,13 @@ def test_no_alarm_is_about_those_who_tell() -> None:
         assert automation.name.startswith(automations.PREFIX)
         assert automation.trigger.expect
         assert automation.trigger.match.root or automation.trigger.match_related
+
+
+def test_prefect_yaml_is_what_apply_takes_it_for() -> None:
+    """Triggers are known as ours by their flow's name, and what is tagged as a sweep is missed after half an hour."""
+    for deployment in registered.of_the_file():
+        for trigger in deployment.described.get("triggers") or []:
+            assert trigger["name"].startswith(f"{deployment.flow}-")
+        if {"sweep", "retry"} & set(deployment.described["tags"]):
+            (schedule,) = deployment.described["schedules"]
+            assert schedule["interval"] * 2 <= automations.SWEEP_SECONDS
