@@ -4,7 +4,7 @@ Control plane (plain JSON over HTTP, unsigned; `deployments.local.server.Simulat
 
     GET    /_reprise/clock                 {"now": ISO 8601, "offset": seconds}
     POST   /_reprise/clock                 {"advance": seconds, "expire": true}: also deletes what TTL says
-    GET    /_reprise/requests              every API request since the log was cleared; ?counts=1 only counts them
+    GET    /_reprise/requests              each request since the log was cleared; ?counts=1 counts, ?times=1 says when
     DELETE /_reprise/requests              clears the log
     GET    /_reprise/faults                the rules and how often each one hit
     POST   /_reprise/faults                adds a rule (`deployments.local.faults.Fault`)
@@ -65,12 +65,14 @@ class LoggedRequest:
         operation: "SendMessageBatch" ...
         status: HTTP status of the answer; 0 where the connection was closed without one.
         carried_out: False where a fault kept the request from the emulator.
+        at: when it was answered, by the simulated clock, in seconds since 1970; told only where it is asked for.
     """
 
     service: str
     operation: str
     status: int
     carried_out: bool = True
+    at: float = 0.0
 
 
 class Application:
@@ -184,7 +186,7 @@ class Application:
         return status
 
     def _note(self, service: str, operation: str, status: int, *, carried_out: bool = True) -> None:
-        self._log.append(LoggedRequest(service, operation, status, carried_out))
+        self._log.append(LoggedRequest(service, operation, status, carried_out, clock.now().timestamp()))
         self._counts[service, operation] += 1
 
     # -- control plane ---------------------------------------------------------------------------------------------
@@ -216,7 +218,11 @@ class Application:
             case "GET", "requests":
                 if query.get("counts"):
                     return {f"{service}:{operation}": count for (service, operation), count in self._counts.items()}
-                return [asdict(request) for request in self._log]
+                told = [asdict(request) for request in self._log]
+                if not query.get("times"):
+                    for one in told:
+                        del one["at"]
+                return told
             case "DELETE", "requests":
                 self._log.clear()
                 self._counts.clear()

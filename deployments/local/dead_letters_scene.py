@@ -89,7 +89,7 @@ class DeadLettersScene:
 
     def wiring(self, world: World) -> Wiring:
         """The consumer has given up and most of the service is back: from here on the queues' depth tells."""
-        world.wait("the consumer to give up", lambda: not self._letters.with_consumer(), seconds=60)
+        world.wait("the consumer to give up", lambda: not self._letters.with_consumer(), seconds=240)
         world.say(f"{len(self._letters.dead())} letters now lie in {len(DEAD_LETTER_QUEUES)} dead-letter queues")
         self._shop.change(**asdict(AFTERNOON))
         world.say("the service recovers, but for one warehouse and one customer's revoked key")
@@ -106,7 +106,7 @@ class DeadLettersScene:
         if not run.completed:
             raise DemoFailed(f"{run.deployment} ended as {run.state}: {run.message} ({run.url})")
         world.say(f"{run.deployment}: {run.name}")
-        world.wait("the replayed orders to be tried", lambda: not self._letters.with_consumer(), seconds=60)
+        world.wait("the replayed orders to be tried", lambda: not self._letters.with_consumer(), seconds=240)
         self._wait_until_settled(world)
 
     def settled(self, _world: World) -> Sequence[Row]:

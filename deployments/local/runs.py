@@ -94,13 +94,14 @@ class Runs:
         """The run as it is now."""
         return self._run(self._ask("GET", f"/flow_runs/{run.id}"), run.deployment)
 
-    def configure(self, deployment: str, request: Mapping[str, Any]) -> None:
+    def configure(self, deployment: str, request: Mapping[str, Any], *, keep_schedules: bool = False) -> None:
         """Give a deployment its request, as a person does who names his queues in the UI, and switch its schedules off:
         nobody waits minutes for a sweep, so whoever configures starts it.
 
         Args:
             deployment: as "dead-letters/on-event".
             request: the flow's parameter of this name.
+            keep_schedules: whether its schedules stay as they are.
 
         Raises:
             Refused: there is no such deployment, or the server does not accept the request.
@@ -109,7 +110,7 @@ class Runs:
         found = self._ask("GET", f"/deployments/name/{deployment}")
         parameters = {**found["parameters"], "request": dict(request)}
         self._ask("PATCH", f"/deployments/{found['id']}", {"parameters": parameters})
-        for schedule in found.get("schedules", ()):
+        for schedule in () if keep_schedules else found.get("schedules", ()):
             self._ask("PATCH", f"/deployments/{found['id']}/schedules/{schedule['id']}", {"active": False})
         self._deployments[found["id"]] = deployment
 

@@ -108,7 +108,7 @@ def start_relay(made: World, *, queues: Sequence[str], outboxes: Sequence[Mappin
     listening.write_text(yaml.safe_dump({"queues": list(queues), "outboxes": [dict(outbox) for outbox in outboxes]}))
     port = free_port()
     made.relay = made.start(RELAY, "--config", str(listening), "--health-port", str(port), log=RELAY_LOG)
-    made.wait("the relay to listen", lambda: _listens(made, port, len(outboxes)), seconds=30)
+    made.wait("the relay to listen", lambda: _listens(made, port, len(outboxes)), seconds=240)
     made.say(f"the relay listens to the events queue, {len(queues)} dead-letter queues and {len(outboxes)} stream(s)")
 
 
@@ -174,12 +174,21 @@ def _with_own_python(environment: Mapping[str, str]) -> dict[str, str]:
 def _fill(aws: SimulatedAws) -> None:
     outputs = aws.create_estate()
     aws.create_sample_workload(VisibilitySeconds=str(VISIBILITY_SECONDS))
-    _let_services_tell(aws, outputs["EventsQueueArn"], outputs["KeyArn"])
+    let_services_tell(aws, outputs)
 
 
-def _let_services_tell(aws: SimulatedAws, queue: str, key: str) -> None:
-    """DMS by SNS and EventBridge, AppFlow by EventBridge: both end in the events queue, as the templates have it."""
+def let_services_tell(aws: SimulatedAws, outputs: Mapping[str, str]) -> None:
+    """DMS by SNS and EventBridge, AppFlow and alarms by EventBridge: all end in the events queue, by the templates.
+
+    Args:
+        aws: with its estate.
+        outputs: of the estate's stack.
+    """
+    queue, key = outputs["EventsQueueArn"], outputs["KeyArn"]
+    parked = outputs["EventsDeadLetterQueueArn"]
     estate.create(aws.client, estate.TEMPLATES / "appflow.yaml", "reprise-appflow", {"EventsQueueArn": queue})
+    rules = {"EventsQueueArn": queue, "ParkedQueueArn": parked, "KeyArn": key}
+    estate.create(aws.client, estate.TEMPLATES / "events.yaml", "reprise-events", rules)
     told = estate.create(
         aws.client,
         estate.TEMPLATES / "dms.yaml",

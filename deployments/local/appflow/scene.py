@@ -104,7 +104,7 @@ class AppFlowScene:
 
     def wiring(self, world: World) -> Wiring:
         """All of them have failed, and AppFlow has told so."""
-        world.wait("flows to fail", lambda: all(self._runs(world, actor) for actor in ANNOUNCED), seconds=60)
+        world.wait("flows to fail", lambda: all(self._runs(world, actor) for actor in ANNOUNCED), seconds=240)
         # A late event of another one would find the silent one, too, and here it is the sweep that shall find it.
         announced = {**_request("event"), "flows": [actor.name for actor in ANNOUNCED]}
         return Wiring({ON_EVENT: announced, SWEEP: _request("sweep", PATIENT)})
@@ -116,7 +116,7 @@ class AppFlowScene:
         for actor in SILENT:
             world.aws.client("appflow").start_flow(flowName=actor.name)
         world.say(f"{', '.join(actor.name for actor in SILENT)} is run; it will fail, and no event will tell")
-        world.wait("it to fail", lambda: all(self._runs(world, actor) for actor in SILENT), seconds=60)
+        world.wait("it to fail", lambda: all(self._runs(world, actor) for actor in SILENT), seconds=240)
         self._sweep_until_settled(world, ACTORS, 0)
 
     def _sweep_until_settled(self, world: World, actors: Sequence[Actor], grace: int) -> None:

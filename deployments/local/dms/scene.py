@@ -166,14 +166,14 @@ class ReplicationsScene:
             self._arns[actor.name] = self._make(world, actor, instance, ends)
             future = {**QUICK, "silent": actor.silent, "faults": list(actor.faults)}
             world.aws.control("POST", "dms/script", {"replication": actor.name, "future": future})
-        world.wait("the tasks to be created", lambda: not self._in_status(world, "creating"), seconds=30)
+        world.wait("the tasks to be created", lambda: not self._in_status(world, "creating"), seconds=240)
         for actor in ANNOUNCED:
             self._start(world, actor)
         world.say(f"{len(ANNOUNCED)} replications are started; each will fail within seconds")
 
     def wiring(self, world: World) -> Wiring:
         """All of them have failed, and DMS has told so."""
-        world.wait("them to fail", lambda: len(self._in_status(world, "failed")) == len(ANNOUNCED), seconds=60)
+        world.wait("them to fail", lambda: len(self._in_status(world, "failed")) == len(ANNOUNCED), seconds=240)
         # A late event of another one would find the silent one, too, and here it is the sweep that shall find it.
         announced = {**_request("event"), "tasks": [actor.name for actor in ANNOUNCED]}
         return Wiring({ON_EVENT: announced, SWEEP: _request("sweep", PATIENT)})
@@ -185,7 +185,7 @@ class ReplicationsScene:
         for actor in SILENT:
             self._start(world, actor)
         world.say(f"{', '.join(actor.name for actor in SILENT)} is started; it will fail, and no event will tell")
-        world.wait("it to fail", lambda: self._have_failed(world, SILENT), seconds=60)
+        world.wait("it to fail", lambda: self._have_failed(world, SILENT), seconds=240)
         self._sweep_until_settled(world, ACTORS, 0)
 
     def _sweep_until_settled(self, world: World, actors: Sequence[Actor], grace: int) -> None:
