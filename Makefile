@@ -20,7 +20,7 @@ export DO_NOT_TRACK = 1
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint check aws apply worker bench prove lock clean
+.PHONY: help install demo test lint check aws apply worker bench prove soak lock clean
 
 help: ## What can be made
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -64,8 +64,11 @@ worker: $(INSTALLED) ## A worker for the Prefect server at PREFECT_API_URL, unti
 bench: $(INSTALLED) ## Measure speed and cost on this machine
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
-prove: $(INSTALLED) ## Kill every path at every request, and whatever else docs/proof.md says (half an hour)
+prove: $(INSTALLED) ## Kill every path at every request, with faults, many workers and Prefect (docs/proof.md)
 	$(BIN)/python -m tests.crash $(PROVE_ARGS)
+
+soak: $(INSTALLED) ## Failures arrive and processes are killed for 20 minutes (SOAK_MINUTES)
+	$(BIN)/python -m tests.crash.soak
 
 lock: ## Pin and hash what pyproject.toml allows (newer versions: LOCK_ARGS=--upgrade)
 	$(PYTHON) -m venv .reprise/lock

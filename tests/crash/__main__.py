@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tests.conftest as shut_in  # isort: skip - before anything that might see a person's accounts is imported
+import tests.crash.shut_in as shut_in  # isort: skip - before anything that might see a person's accounts is imported
 
 import argparse
 import os
@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable
 
 from deployments.local.server import SimulatedAws
-from tests.crash import trouble, workers
+from tests.crash import through_prefect, trouble, workers
 from tests.crash.planted import DEFECTS
 from tests.crash.points import Harness, Tried, table
 from tests.crash.scene import connection_to
 from tests.crash.scenes import all_scenes
 
-PARTS = ("points", "faults", "workers", "planted")
+PARTS = ("points", "faults", "workers", "prefect", "planted")
 
 
 def say(text: str) -> None:
@@ -68,6 +68,16 @@ def many_workers() -> list[str]:
     return violations
 
 
+def flow_runs(kills: int, only: str) -> list[str]:
+    """Kill whole flow runs; returns what must not be."""
+    with SimulatedAws.start() as aws:
+        violations, report = through_prefect.play(aws, connection_to(aws), kills, only)
+    for violation in violations:
+        say(f"  VIOLATION {violation}")
+    say(report)
+    return violations
+
+
 def planted_defects() -> list[str]:
     """Play scenes whose path is broken on purpose; returns the defects that the harness did not find."""
     missed = []
@@ -88,6 +98,7 @@ def main() -> int:
     parser.add_argument("--stride", type=int, default=1, help="try only every Nth crash point")
     parser.add_argument("--only", default="", help="only scenes whose name contains this")
     parser.add_argument("--stories", type=int, default=6, help="seeds of faults for each scene")
+    parser.add_argument("--kills", type=int, default=through_prefect.KILLS, help="kills of flow runs of each path")
     parser.add_argument("--part", action="append", choices=PARTS, help="only this; all if none")
     options = parser.parse_args()
     began = time.monotonic()
@@ -96,6 +107,7 @@ def main() -> int:
         "points": lambda: crash_points(options.stride, options.only),
         "faults": lambda: faults(options.stories, options.only),
         "workers": many_workers,
+        "prefect": lambda: flow_runs(options.kills, options.only),
         "planted": planted_defects,
     }
     violations: list[str] = []
@@ -110,5 +122,5 @@ if __name__ == "__main__":
     try:
         code = main()
     finally:
-        shut_in.pytest_unconfigure()
+        shut_in.tidy_up()
     sys.exit(code)

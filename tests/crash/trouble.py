@@ -128,9 +128,10 @@ class Story:
     def _prepare(self) -> None:
         self._names: list[str] = []
         position = 0
+        classes = self._chance.sample(list(SERVER_FAULTS), 3)
         for _ in range(_REQUESTS):
             if self._chance.random() < self._rate:
-                name = self._chance.choice(list(SERVER_FAULTS))
+                name = self._chance.choice(classes)
                 rule = SERVER_FAULTS[name](self._chance)
                 self._aws.fault(**rule, times=1, after=position if rule.get("operation") is None else 0)
                 self._names.append(name)
