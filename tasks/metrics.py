@@ -51,11 +51,11 @@ def metrics_of(connection: Connection) -> Metrics | None:
     return Metrics(MetricsGateway(client, connection.metrics_namespace), connection.ledger)
 
 
-def publish_metrics(work: Any, report: RecoveryReport) -> None:
+def publish_metrics(work: Run, report: RecoveryReport) -> None:
     """Publish the numbers of a run, unless it was a dry run or had nothing to look at.
 
     Args:
-        work: the run's tools (see `Run`; a path's own class).
+        work: the run's tools, a path's own class.
         report: what it found and did.
     """
     if work.metrics is None or report.dry_run or not report.requests:
