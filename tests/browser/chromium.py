@@ -59,11 +59,9 @@ class Page:
 
     def resize(self, width: int, height: int) -> None:
         """The size of the window, in pixels."""
-        self._ask(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
-        )
+        self._ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
-    def open(self, url: str, *shows: str, seconds: float = 60) -> str:
+    def open(self, url: str, *shows: str, seconds: float = 180) -> str:
         """Go to a page, wait until it shows all of these words, and return its text.
 
         Raises:
@@ -72,7 +70,7 @@ class Page:
         self._ask("Page.navigate", url=url)
         return self.shows(*shows, seconds=seconds)
 
-    def shows(self, *words: str, seconds: float = 60) -> str:
+    def shows(self, *words: str, seconds: float = 180) -> str:
         """Wait until the page shows all of these words; returns its text."""
         wanted = " ".join
         text = ""

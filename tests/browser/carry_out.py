@@ -1,0 +1,16 @@
+"""python -m tests.browser.carry_out RUN ...: flow runs that wait on a server, carried out here one after another.
+
+What a worker does for each in an interpreter of its own; four of them at once are most of what these tests would cost.
+"""
+
+from __future__ import annotations
+
+import sys
+from uuid import UUID
+
+from prefect.flow_engine import load_flow_and_flow_run, run_flow_sync
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        flow_run, flow = load_flow_and_flow_run(UUID(argument))
+        run_flow_sync(flow, flow_run=flow_run, parameters=flow_run.parameters, return_type="state")

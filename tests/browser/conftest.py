@@ -1,0 +1,121 @@
+"""A Prefect server with its pages, the four paths' runs on it, and a browser; skipped where there is no browser."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, cast
+
+import httpx
+import pytest
+
+from deployments.local.appflow.scene import AppFlowScene
+from deployments.local.dms.scene import ReplicationsScene
+from deployments.local.outbox_scene import FIND_LOST, OutboxScene
+from deployments.local.runs import Run, Runs
+from deployments.local.scenes import World
+from deployments.local.server import SimulatedAws
+from deployments.local.stage import _with_own_python
+from deployments.local.workload.recorded import letters, put
+from deployments.prefect_server import PrefectServer, prefect_server
+from deployments.prefect_settings import PROJECT
+from recovery.dead_letters.policy import DeadLetterRequest
+from tests.browser import chromium
+
+QUEUE = "back-office-dlq"
+
+
+@dataclass(frozen=True)
+class Ui:
+    """Where the pages are, and what can be seen there.
+
+    Attributes:
+        server: the Prefect server.
+        runs: one ended run of each path, by its deployment.
+    """
+
+    server: PrefectServer
+    runs: Mapping[str, Run]
+
+    def url(self, path: str) -> str:
+        """The address of a page."""
+        return f"{self.server.ui_url}/v2/{path}"
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """An answer of the server's API."""
+        answer = httpx.request(method, f"{self.server.api_url}/{path}", json=body, timeout=60, trust_env=False)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    def deployment(self, name: str) -> str:
+        """The id of a deployment, as "dead-letters/by-hand"."""
+        return str(self.ask("GET", f"deployments/name/{name}")["id"])
+
+    def artifact(self, run: Run, key: str) -> str:
+        """The id of a run's artifact."""
+        wanted = {"artifacts": {"flow_run_id": {"any_": [run.id]}}}
+        made = {artifact["key"]: artifact["id"] for artifact in self.ask("POST", "artifacts/filter", wanted)}
+        assert key in made, f"{run} made the artifacts {sorted(map(str, made))}"
+        return str(made[key])
+
+
+@pytest.fixture(scope="session")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Page]:
+    """A browser's tab."""
+    browser = chromium.installed()
+    if browser is None:
+        pytest.skip(f"no browser is installed (one of {', '.join(chromium.NAMES)}, or REPRISE_TEST_BROWSER)")
+    with chromium.page(browser, tmp_path_factory.mktemp("browser")) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def ui(page: chromium.Page, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
+    """Failures in the simulated AWS, and a run of each path that looked after them."""
+    folder = tmp_path_factory.mktemp("ui")
+    with ExitStack() as children:
+        aws = children.enter_context(SimulatedAws.start())
+        aws.create_estate()
+        aws.create_sample_workload()
+        server = children.enter_context(prefect_server(folder / "prefect", base=aws.environ()))
+        environment = _with_own_python(server.client_environment(aws.environ()))
+        _run(sys.executable, "-m", "deployments.bootstrap", environment=environment)
+        runs = Runs(server.api_url, server.ui_url)
+        children.callback(runs.close)
+        requests = _failures(World(aws, server, runs, folder, environment, lambda _: None, children))
+        begun = [runs.start(deployment, {"request": request}) for deployment, request in requests.items()]
+        _run(sys.executable, "-m", "tests.browser.carry_out", *(run.id for run in begun), environment=environment)
+        ended = [runs.look(run) for run in begun]
+        yield Ui(server, {run.deployment: run for run in ended})
+
+
+def _run(*command: str, environment: Mapping[str, str]) -> None:
+    done = subprocess.run(
+        command,
+        env=dict(environment),
+        cwd=PROJECT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _failures(world: World) -> dict[str, Mapping[str, Any]]:
+    """Let something fail on each path; the requests that look after it, by deployment."""
+    put(world.aws.client("sqs"), world.aws.queue_url(QUEUE), letters(world.aws.clock.now()))
+    requests: dict[str, Mapping[str, Any]] = {
+        "dead-letters/by-hand": cast(Any, DeadLetterRequest(queues=(QUEUE,), dry_run=False).model_dump(mode="json"))
+    }
+    for scene, wired, deployment in (
+        (OutboxScene(), FIND_LOST, "outbox-records/by-hand"),
+        (ReplicationsScene(), "replication-tasks/on-failure", "replication-tasks/by-hand"),
+        (AppFlowScene(), "appflow-runs/on-failure", "appflow-runs/by-hand"),
+    ):
+        scene.prepare(world)
+        requests[deployment] = scene.wiring(world).requests[wired]
+    return requests
