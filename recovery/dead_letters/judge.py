@@ -109,7 +109,7 @@ def look_up(work: Work, batch: Batch) -> None:
     parts = [keys[start : start + READ_BATCH] for start in range(0, len(keys), READ_BATCH)]
     cases: dict[str, Case] = {}
     opened: Open | None = None
-    for found in work.each(partial(_read, work, batch.queue), [None, *parts]):
+    for found in work.each(partial(_read, work, batch.queue), [*parts, None]):
         if isinstance(found, Open):
             opened = found
         else:
