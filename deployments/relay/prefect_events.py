@@ -7,13 +7,13 @@ websocket acknowledges nothing, and the SDK's own `emit_event` swallows errors: 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from enum import IntEnum
 from typing import Any
 from uuid import UUID
 
 import httpx
 
 from deployments.relay.bursts import Telling
+from deployments.relay.unheard import Outcome
 
 RING = "reprise.ring"
 """Label on the resource of an event that deployments trigger on."""
@@ -27,19 +27,6 @@ _FAILED = "prefect.automation.action.failed"
 _TRIGGERING = "prefect.event."
 _RUN = "prefect.flow-run."
 _BEHIND = "Deployment concurrency limit reached"
-
-
-class Outcome(IntEnum):
-    """What the server made of a ring, by how much there is left to see to."""
-
-    FAILED = 0
-    """No run could be made."""
-    MADE = 1
-    """A run that has started, or another action."""
-    WAITS = 2
-    """A run that has not started."""
-    BEHIND = 3
-    """A run that was cancelled because another one of its deployment was at work, which may have looked already."""
 
 
 class ServerAway(Exception):

@@ -18,9 +18,9 @@ from typing import Protocol
 from deployments.relay.bursts import Bursts, Telling
 from deployments.relay.holdings import Holdings
 from deployments.relay.metrics import Reading, RelayMetrics
-from deployments.relay.prefect_events import BATCH, Misconfigured, Outcome, PrefectEvents, Rejected, ServerAway
+from deployments.relay.prefect_events import BATCH, Misconfigured, PrefectEvents, Rejected, ServerAway
 from deployments.relay.queue import VISIBILITY, Arrival, EventsQueue
-from deployments.relay.unheard import Unheard
+from deployments.relay.unheard import Outcome, Unheard
 from recovery.errors import BadInput, RepriseError
 from recovery.events.hints import Hint, translate
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import IntEnum
 from uuid import UUID, uuid5
 
 from deployments.relay.bursts import Telling
-from deployments.relay.prefect_events import Outcome
 from recovery.events.hints import Hint
 
 LOOK_AFTER = tuple(timedelta(seconds=seconds) for seconds in (8, 16, 32, 64, 64, 64))
@@ -24,6 +24,19 @@ minutes the next sweep is near."""
 MOST_UNHEARD = 3
 """Rings of which the server made nothing at all, after which no more are sent."""
 _AGAIN = UUID("a2f7c2f1-5f7c-5c64-8d1b-0c5c4cf8b0aa")
+
+
+class Outcome(IntEnum):
+    """What the server made of a ring, by how much there is left to see to."""
+
+    FAILED = 0
+    """No run could be made."""
+    MADE = 1
+    """A run that has started, or another action."""
+    WAITS = 2
+    """A run that has not started."""
+    BEHIND = 3
+    """A run that was cancelled because another one of its deployment was at work, which may have looked already."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from deployments.relay.prefect_events import Outcome
-from deployments.relay.unheard import LOOK_AFTER, Unheard
+from deployments.relay.unheard import LOOK_AFTER, Outcome, Unheard
 from recovery.events.hints import DEAD_LETTERS, OUTBOX_DUE, hint
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
