@@ -64,9 +64,10 @@ class StubServer:
     def __init__(self) -> None:
         listening = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        parent = os.getpid()
         self.pid = os.fork()
         if self.pid == 0:
-            _serve(listening)
+            _serve(listening, parent)
         listening.close()
 
     def posted(self) -> list[list[dict[str, Any]]]:
@@ -93,7 +94,7 @@ class StubServer:
             return bytes(answer.read())
 
 
-def _serve(listening: socket.socket) -> None:
+def _serve(listening: socket.socket, parent: int) -> None:
     accepted: list[Any] = []
     requests: list[str] = []
 
@@ -131,7 +132,9 @@ def _serve(listening: socket.socket) -> None:
         server = HTTPServer(listening.getsockname(), Handler, bind_and_activate=False)
         server.socket.close()
         server.socket = listening
-        server.serve_forever()
+        server.timeout = 1
+        while os.getppid() == parent:  # it does not outlive whoever started it
+            server.handle_request()
     finally:
         os._exit(0)
 

@@ -171,8 +171,9 @@ class Stage:
 
 
 def again_and_again(run: Callable[[Connection], Any], connection: Connection) -> None:
-    """In a child: runs without end, as a worker's."""
-    while True:
+    """In a child: run after run, as a worker's, as long as its parent lives."""
+    parent = os.getppid()
+    while os.getppid() == parent:
         with contextlib.suppress(RepriseError):  # told in a report; the next run goes on
             run(replace(connection, owner=uuid4().hex))
         _NEVER.wait(0.5)

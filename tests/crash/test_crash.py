@@ -40,3 +40,10 @@ def test_a_sample_of_all_crash_points_loses_nothing() -> None:
 def test_the_harness_finds_planted_defects() -> None:
     """Letters removed too early, sends not written ahead, rows marked too early: each is found."""
     assert prove("--part", "planted").count("planted: ") == 3
+
+
+def test_a_story_of_faults_loses_nothing() -> None:
+    """Outbox rows, with faults of three classes in each of five runs: in the end each has arrived, and says so."""
+    report = prove("--part", "faults", "--only", "outbox, standard", "--stories", "1")
+    assert "0 violations" in report
+    assert "Troubled runs: " in report
