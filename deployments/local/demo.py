@@ -23,6 +23,7 @@ from types import FrameType
 
 from rich.markup import escape
 
+from deployments.local import metrics_compared
 from deployments.local.appflow.scene import AppFlowScene
 from deployments.local.dead_letters_scene import DeadLettersScene
 from deployments.local.dms.scene import ReplicationsScene
@@ -127,7 +128,7 @@ def differences(made: World, played: Sequence[Scene]) -> list[str]:
     for deployment in BY_EVENT:
         if deployment not in started:
             found.append(f"no event started {deployment}")
-    return found
+    return found + metrics_compared.differences(made.aws)
 
 
 def perform(view: View, *, once: bool) -> int:

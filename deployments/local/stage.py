@@ -22,7 +22,7 @@ import httpx
 import yaml
 
 from deployments.bootstrap import POOL
-from deployments.local import estate
+from deployments.local import estate, metrics_compared
 from deployments.local.guard import require_simulated_aws
 from deployments.local.runs import Runs
 from deployments.local.scenes import DemoFailed, World
@@ -175,6 +175,7 @@ def _fill(aws: SimulatedAws) -> None:
     outputs = aws.create_estate()
     aws.create_sample_workload(VisibilitySeconds=str(VISIBILITY_SECONDS))
     let_services_tell(aws, outputs)
+    metrics_compared.create(aws)
 
 
 def let_services_tell(aws: SimulatedAws, outputs: Mapping[str, str]) -> None:
