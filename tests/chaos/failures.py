@@ -80,7 +80,11 @@ class Failures:
             "dead-letters/sweep": letters,
             "outbox-records/on-insert": self.outboxes()[0],
             "outbox-records/retry": self.outboxes()[0],
-            "outbox-records/find-lost": {**self.outboxes()[0], "mode": "find_lost"},
+            "outbox-records/find-lost": {
+                **self.outboxes()[0],
+                "mode": "find_lost",
+                "policy": {"backoff": BACKOFF, "probe_seconds": 0, "lost_after_seconds": 0},
+            },
             "replication-tasks/on-failure": {**replications, "trigger": "event"},
             "replication-tasks/sweep": {**replications, "trigger": "sweep"},
             "appflow-runs/on-failure": {**flows, "trigger": "event"},
