@@ -8,8 +8,9 @@ one of them is taken away for real, and comes back:
     worker   the worker is killed with the runs that it has started, and started again
     aws      AWS refuses every connection for a minute
 
-Afterwards every failure must have been recovered, by events and by the schedules of prefect.yaml alone (the hourly search
-for lost rows is started early), asked of AWS itself. It prints the counts, and exits with 1 when one is missing. Takes up to twenty minutes.
+Afterwards every failure must have been recovered, by events and by the schedules of prefect.yaml alone (the hourly
+search for lost rows is started early), asked of AWS itself. It prints the counts, and exits with 1 when one is missing.
+Takes up to twenty minutes.
 """
 
 from __future__ import annotations
