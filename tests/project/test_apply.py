@@ -14,6 +14,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentUpdate, GlobalConcurrencyLimitUpdate, WorkPoolUpdate
 from prefect.client.schemas.objects import FlowRun
 from prefect.events.schemas.automations import AutomationCore, EventTrigger
+from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Failed, Pending, Running
 
@@ -81,6 +82,9 @@ def environment(server: PrefectServer, webhook: Told) -> Iterator[dict[str, str]
             for name, value in made.items():
                 patch.setenv(name, value)
             yield {**made, "PREFECT_API_URL": server.api_url}
+            # Loading a block sends an event, and what sends it keeps this server's address for the rest of the process:
+            # flows of later tests would talk to a server that is gone.
+            EventsWorker.drain_all(timeout=30)
 
 
 @pytest.fixture(scope="module")
