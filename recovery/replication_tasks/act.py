@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
 from recovery.cases import State
 from recovery.errors import Conflict, OutcomeUnknown, Refused, RepriseError, Transient
-from recovery.failures import normalise
 from recovery.replication_tasks.causes import Nature, cause_of
 from recovery.replication_tasks.commands import by_hand
 from recovery.replication_tasks.look import judge, tables_of
 from recovery.replication_tasks.models import IN_TRANSITION, REFUSED, RUNNING, STARTING, Facts, Restart, Verb
 from recovery.replication_tasks.records import save
+from recovery.replication_tasks.refusals import escalated, refusal_of
 from recovery.replication_tasks.verdicts import Action, Escalate, Leave, ReloadTables, Wait
 from recovery.replication_tasks.work import Batch, Item, Work
 
@@ -132,8 +133,9 @@ def _call(work: Work, item: Item, wanted: Action) -> bool:
     except Refused as refusal:
         if refusal.code == WRONG_START_TYPE:
             return _wrong_start_type(work, item, wanted, refusal)
-        _take_back(work, item)
+        _refused_for_good(work, item, wanted, refusal)
         raise
+    item.memory = replace(item.memory, refusal=None)
     item.did = f"{wanted.verb.value} was accepted"
     return True
 
@@ -178,11 +180,21 @@ def _wrong_start_type(work: Work, item: Item, wanted: Action, refusal: Refused) 
     item.memory = item.memory.judged(REFUSED)
     item.decision = Escalate(
         rule="refused",
-        reason=f"DMS refuses {wanted.verb.value} for it: {_words(refusal)}",
+        reason=f"DMS refuses {wanted.verb.value} for it: {refusal_of(refusal, wanted, work.now()).words}",
         next_step=f"find out what it has been through; what was tried is: {by_hand(item.facts, wanted)}",
     )
     item.state = State.ESCALATED
     return True
+
+
+def _refused_for_good(work: Work, item: Item, wanted: Action, error: Refused) -> None:
+    """Certainly not carried out, so it does not count. A person is told, and the next runs do not ask again at once."""
+    refusal = refusal_of(error, wanted, work.now())
+    item.memory = replace(item.memory.without_last(), refusal=refusal)
+    item.decision, item.state = escalated(refusal, item.facts, wanted), State.ESCALATED
+    item.did = f"{wanted.verb.value} was asked for, and refused"
+    with suppress(RepriseError):  # the end of the run writes it once more
+        save(work, item, item.memory, item.state)
 
 
 def _take_back(work: Work, item: Item) -> None:
@@ -198,8 +210,3 @@ def _take_back(work: Work, item: Item) -> None:
 def _not_now(work: Work, item: Item, reason: str) -> None:
     item.decision = Wait(rule="not-now", reason=reason, until=work.now())
     item.state = State.BACKOFF
-
-
-def _words(refusal: Refused) -> str:
-    """What DMS said, without values: it goes into the ledger and to people."""
-    return normalise(str(refusal).removeprefix(f"{refusal.operation}: {refusal.code}: "))

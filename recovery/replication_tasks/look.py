@@ -13,8 +13,19 @@ from recovery.replication_tasks.find import OPEN, has_failed
 from recovery.replication_tasks.memory import is_newer, mark_of
 from recovery.replication_tasks.models import DEPROVISIONED, FLAPPED, IN_TRANSITION, RUNNING, Facts, Table
 from recovery.replication_tasks.policy import Trigger
+from recovery.replication_tasks.refusals import escalated
 from recovery.replication_tasks.rules import LOOK_AGAIN, decide
-from recovery.replication_tasks.verdicts import Escalate, Leave, Reload, ReloadTables, Resume, Start, Wait
+from recovery.replication_tasks.verdicts import (
+    Action,
+    Decision,
+    Escalate,
+    Leave,
+    Reload,
+    ReloadTables,
+    Resume,
+    Start,
+    Wait,
+)
 from recovery.replication_tasks.verify import Outcome, verify
 from recovery.replication_tasks.work import Batch, Item, Work
 
@@ -100,7 +111,8 @@ def judge(work: Work, item: Item) -> None:
         item.memory = item.memory.begun(item.facts, now, work.draw(), missed=item.missed)
     if _was_given_up(item):
         return
-    item.decision = decide(item.facts, item.memory.history(cause_is_mended=item.mended), work.policy, now)
+    decision = decide(item.facts, item.memory.history(cause_is_mended=item.mended), work.policy, now)
+    item.decision = _unless_refused(item, decision, now)
     item.memory = replace(item.memory, gave_up=mark_of(item.facts) if item.decision.rule in GIVES_UP else "")
     match item.decision:
         case Start() | Resume() | Reload() | ReloadTables():
@@ -131,6 +143,16 @@ def _was_given_up(item: Item) -> bool:
     item.decision = Escalate(rule="given-up", reason=item.case.reason, next_step=step)
     item.state = State.ESCALATED
     return True
+
+
+def _unless_refused(item: Item, decision: Decision, now: datetime) -> Decision:
+    """What was decided, unless DMS has just refused the very call: it would refuse it at every sweep."""
+    refusal, last = item.memory.refusal, item.memory.last
+    if refusal is None or not isinstance(decision, Action):
+        return decision
+    if not refusal.stands(decision, last.at if last else None, now):
+        return decision
+    return escalated(refusal, item.facts, decision)
 
 
 def _has_failed_anew(item: Item) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from recovery.failures import Kind, fingerprint
 from recovery.replication_tasks.models import FLAPPED, NOT_MADE, RUNNING, Facts, History, Progress, Restart, Verb
+from recovery.replication_tasks.refusals import Refusal
 
 _UNDATED = "undated "
 KEPT_RESTARTS = 60
@@ -30,6 +31,8 @@ class Memory:
         start_was_refused: DMS said that it ran before.
         gave_up: the failure (by `mark_of`) at which restarting was given up; "" while it was not.
         told: the mark of the incident that people were told of, until they are told that it recovered; "" for none.
+        refusal: of the last call of this incident, if DMS refused it for good.
+        refusal_told: mark, operation and code of the refusal that people were told of, until they are told as above.
         missed: no event had told of it when a sweep found it.
         checkpoint: the last one seen; it is lost when the task is deleted.
         seconds_to_recover: of the last incident, once it recovered.
@@ -43,6 +46,8 @@ class Memory:
     start_was_refused: bool = False
     gave_up: str = ""
     told: str = ""
+    refusal: Refusal | None = None
+    refusal_told: str = ""
     missed: bool = False
     checkpoint: str = ""
     seconds_to_recover: float | None = None
@@ -87,6 +92,7 @@ class Memory:
             missed=missed,
             seconds_to_recover=None,
             gave_up="",
+            refusal=None,
         )
 
     def mended(self, facts: Facts, now: datetime, draw: float) -> Memory:
@@ -124,6 +130,8 @@ class Memory:
             "start_was_refused": self.start_was_refused,
             "gave_up": self.gave_up,
             "told": self.told,
+            "refusal": _refusal_json(self.refusal),
+            "refusal_told": self.refusal_told,
             "missed": self.missed,
             "checkpoint": self.checkpoint,
             "seconds_to_recover": self.seconds_to_recover,
@@ -147,6 +155,8 @@ class Memory:
                 start_was_refused=read.flag("start_was_refused"),
                 gave_up=read.text("gave_up"),
                 told=read.text("told"),
+                refusal=_refusal(raw.get("refusal")),
+                refusal_told=read.text("refusal_told"),
                 missed=read.flag("missed"),
                 checkpoint=read.text("checkpoint"),
                 seconds_to_recover=None if raw.get("seconds_to_recover") is None else read.number("seconds_to_recover"),
@@ -207,6 +217,28 @@ def _restart(raw: Mapping[str, Any]) -> Restart:
         outcome=read.text("outcome"),
         by=read.text("by"),
     )
+
+
+def _refusal_json(one: Refusal | None) -> dict[str, Any] | None:
+    if one is None:
+        return None
+    return {
+        "at": one.at.isoformat(),
+        "operation": one.operation,
+        "code": one.code,
+        "words": one.words,
+        "verb": one.verb.value,
+    }
+
+
+def _refusal(raw: Mapping[str, Any] | None) -> Refusal | None:
+    if raw is None:
+        return None
+    read = _Reader(raw)
+    at, verb = read.time("at"), read.text("verb")
+    if at is None or verb not in set(Verb):
+        raise ValueError("refusal: at or verb")
+    return Refusal(at, read.text("operation"), read.text("code"), read.text("words"), Verb(verb))
 
 
 class _Reader:

@@ -12,6 +12,7 @@ from recovery.errors import Conflict, RepriseError
 from recovery.replication_tasks.memory import Memory
 from recovery.replication_tasks.models import NOT_MADE, PATH, Restart
 from recovery.replication_tasks.policy import Trigger
+from recovery.replication_tasks.refusals import CALL_REFUSED
 from recovery.replication_tasks.verdicts import Action, Decision, Escalate, Leave, ReloadTables, Wait
 from recovery.replication_tasks.work import Batch, Item, Work
 from recovery.report import Entry
@@ -64,7 +65,7 @@ def tell(work: Work, batch: Batch) -> None:
     A replication whose alert is not out yet keeps the reason in `failure`, and the next run tells.
     """
     for item in batch.items:
-        if work.dry_run or item.failure is not None:
+        if work.dry_run or (item.failure is not None and item.decision.rule != CALL_REFUSED):
             continue
         try:
             _tell(work, item)
@@ -118,7 +119,8 @@ def entry(work: Work, item: Item) -> Entry:
     if item.recovered_seconds is not None:
         reason += f", {item.recovered_seconds:.0f} s after it failed"
     if item.failure is not None:
-        reason += f"; did not go through: {item.failure}"
+        # A refused call is told of by its own decision, with what to do.
+        reason += "" if item.decision.rule == CALL_REFUSED else f"; did not go through: {item.failure}"
     return Entry(
         key=item.facts.name,
         source=source_of(item),
@@ -141,7 +143,7 @@ def row(work: Work, item: Item) -> dict[str, Any]:
     told = entry(work, item)
     kind = "serverless, " if item.facts.serverless else ""
     happened = item.did or ("would be done" if work.dry_run and isinstance(item.decision, Action) else "nothing to do")
-    if item.failure is not None:
+    if item.failure is not None and item.decision.rule != CALL_REFUSED:
         happened = f"did not go through: {item.failure}"
     return {
         "replication": item.facts.name,
@@ -179,20 +181,26 @@ def _is_news(item: Item) -> bool:
 
 
 def _tell(work: Work, item: Item) -> None:
-    now = work.now()
-    if item.recovered_seconds is not None and item.memory.told:
+    now, memory = work.now(), item.memory
+    if item.recovered_seconds is not None and (memory.told or memory.refusal_told):
         if work.alerts.announce_recovery(_recovery(item), now) is Announced.ELSEWHERE:
             item.state, item.recovered_seconds = None, None  # as below; the one who tells it counts it, too
             return
-        item.memory = replace(item.memory, told="")
-    if isinstance(item.decision, Escalate) and item.memory.told != item.memory.mark:
-        if work.alerts.announce(_escalation(item, item.decision), now, ONCE) is not Announced.ELSEWHERE:
-            item.memory = replace(item.memory, told=item.memory.mark)
-        elif not item.acted:
-            item.state = None  # the other run writes it down; should it die first, the next one decides again
+        item.memory = replace(memory, told="", refusal_told="")
+    if not isinstance(item.decision, Escalate):
+        return
+    refused = memory.refusal if item.decision.rule == CALL_REFUSED else None
+    # What is refused is not what failed: who heard of the one must still hear of the other.
+    mark = f"{memory.mark}:{refused.operation}:{refused.code}" if refused else memory.mark
+    if mark == (memory.refusal_told if refused else memory.told):
+        return
+    if work.alerts.announce(_escalation(item, item.decision, mark), now, ONCE) is not Announced.ELSEWHERE:
+        item.memory = replace(memory, refusal_told=mark) if refused else replace(memory, told=mark)
+    elif not item.acted:
+        item.state = None  # the other run writes it down; should it die first, the next one decides again
 
 
-def _escalation(item: Item, decision: Escalate) -> Alert:
+def _escalation(item: Item, decision: Escalate, mark: str) -> Alert:
     facts = item.facts
     lines = [
         f"DMS {'serverless replication' if facts.serverless else 'task'} {facts.name} needs a person.",
@@ -208,7 +216,7 @@ def _escalation(item: Item, decision: Escalate) -> Alert:
         f"ARN: {facts.arn}",
     ]
     subject = f"DMS {facts.name} needs a person: {decision.reason}"
-    return Alert(PATH, source_of(item), _group(item, item.memory.mark), subject, "\n".join(lines))
+    return Alert(PATH, source_of(item), _group(item, mark), subject, "\n".join(lines))
 
 
 def _recovery(item: Item) -> Alert:
@@ -222,9 +230,8 @@ def _recovery(item: Item) -> Alert:
         "What was tried:",
         *(_tried(item.memory) or ["- nothing by Reprise"]),
     ]
-    return Alert(
-        PATH, source_of(item), _group(item, item.memory.told), f"DMS {facts.name} has recovered", "\n".join(lines)
-    )
+    group = _group(item, item.memory.told or item.memory.refusal_told)
+    return Alert(PATH, source_of(item), group, f"DMS {facts.name} has recovered", "\n".join(lines))
 
 
 def _group(item: Item, mark: str) -> str:

@@ -312,16 +312,18 @@ def test_throttled_restart_does_not_count(world: Recovering) -> None:
 
 
 def test_missing_permission_is_told_for_each(world: Recovering) -> None:
-    """Without the right to start tasks the run fails with AWS's words, and no attempt is counted."""
+    """Without the right to start tasks the run fails with AWS's words and the permission, and no attempt is counted."""
     arn = failed(world)
     lift = answers(
         world, "StartReplicationTask", "AccessDeniedFault", "not authorized to perform dms:StartReplicationTask"
     )
     report = world.recover()
     assert report.failed
-    assert "dms:StartReplicationTask" in report.groups[0].reason
+    assert "not authorized to perform dms:StartReplicationTask" in report.groups[0].reason
+    assert "allow dms:StartReplicationTask" in report.groups[0].next_step
     assert world.memory(arn).restarts == ()
     lift()
+    world.advance(3_600)
     assert world.recover().by_action == {"resume": 1}
 
 

@@ -180,7 +180,7 @@ def test_nothing_named_nothing_touched(aws: SimulatedAws) -> None:
 
 
 def test_missing_permission_fails_the_run(aws: SimulatedAws) -> None:
-    """Without permission the run ends as failed with its report and AWS's words; a later run restarts it."""
+    """Without permission the run ends as failed with its report and AWS's words; once mended, it is restarted."""
     make(aws, "orders", "cdc", RECOVERABLE)
     aws.fault("error", service="dms", operation="StartReplicationTask", code="AccessDeniedFault", status=400)
     state: State[Any] = recover_replication_tasks(ReplicationRequest(tasks=("*",), dry_run=False), return_state=True)
@@ -189,7 +189,7 @@ def test_missing_permission_fails_the_run(aws: SimulatedAws) -> None:
     report = report_of(state)
     assert report.unsettled == 1
     assert "dms:StartReplicationTask" in report.groups[0].reason
-    assert recover("*").by_action == {"resume": 1}
+    assert recover("*", cause_is_mended=True).by_action == {"resume": 1}
 
 
 def test_throttled_list_is_asked_again(aws: SimulatedAws) -> None:
