@@ -11,6 +11,7 @@ from recovery.errors import Conflict, OutcomeUnknown, Refused, RepriseError, Tra
 from recovery.replication_tasks.causes import Nature, cause_of
 from recovery.replication_tasks.commands import by_hand
 from recovery.replication_tasks.look import judge, tables_of
+from recovery.replication_tasks.memory import mark_of
 from recovery.replication_tasks.models import IN_TRANSITION, REFUSED, RUNNING, STARTING, Facts, Restart, Verb
 from recovery.replication_tasks.records import save
 from recovery.replication_tasks.refusals import escalated, refusal_of
@@ -190,7 +191,7 @@ def _wrong_start_type(work: Work, item: Item, wanted: Action, refusal: Refused) 
 def _refused_for_good(work: Work, item: Item, wanted: Action, error: Refused) -> None:
     """Certainly not carried out, so it does not count. A person is told, and the next runs do not ask again at once."""
     refusal = refusal_of(error, wanted, work.now())
-    item.memory = replace(item.memory.without_last(), refusal=refusal)
+    item.memory = replace(item.memory.without_last(), refusal=refusal, asked=mark_of(item.facts))
     item.decision, item.state = escalated(refusal, item.facts, wanted), State.ESCALATED
     item.did = f"{wanted.verb.value} was asked for, and refused"
     with suppress(RepriseError):  # the end of the run writes it once more

@@ -46,6 +46,8 @@ def find(work: Work) -> Batch:
             within.append(item)
         elif has_failed(item.facts):
             work.outside[item.facts.arn] = item.facts.name
+    # What waits for a person already must not take the room of what failed since, sweep after sweep.
+    within.sort(key=lambda item: item.case is not None and item.case.state is State.ESCALATED)
     room = work.request.limit - len(work.seen)
     if len(within) > room:
         work.warnings.append(f"{len(within) - room} more replications than `limit` were not looked at in this run")

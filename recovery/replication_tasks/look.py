@@ -113,7 +113,12 @@ def judge(work: Work, item: Item) -> None:
         return
     decision = decide(item.facts, item.memory.history(cause_is_mended=item.mended), work.policy, now)
     item.decision = _unless_refused(item, decision, now)
-    item.memory = replace(item.memory, gave_up=mark_of(item.facts) if item.decision.rule in GIVES_UP else "")
+    mark = mark_of(item.facts)
+    item.memory = replace(
+        item.memory,
+        gave_up=mark if item.decision.rule in GIVES_UP else "",
+        asked=mark if isinstance(item.decision, Escalate) else "",
+    )
     match item.decision:
         case Start() | Resume() | Reload() | ReloadTables():
             item.state = State.SENT
@@ -156,8 +161,9 @@ def _unless_refused(item: Item, decision: Decision, now: datetime) -> Decision:
 
 
 def _has_failed_anew(item: Item) -> bool:
-    """Whether somebody started it after this path had given it up, and it has failed again."""
-    return bool(item.memory.gave_up) and is_newer(mark_of(item.facts), item.memory.gave_up)
+    """Whether somebody started it after a person was asked to act on it, and it has failed again."""
+    known = item.memory.asked or item.memory.gave_up
+    return bool(known) and is_newer(mark_of(item.facts), known)
 
 
 def _is_watched(work: Work, item: Item) -> bool:

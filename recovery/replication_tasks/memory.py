@@ -30,6 +30,7 @@ class Memory:
         draw: the jitter of the next wait, from 0 to 1.
         start_was_refused: DMS said that it ran before.
         gave_up: the failure (by `mark_of`) at which restarting was given up; "" while it was not.
+        asked: the failure (by `mark_of`) for which a person was asked last; "" while nobody need act.
         told: the mark of the incident that people were told of, until they are told that it recovered; "" for none.
         refusal: of the last call of this incident, if DMS refused it for good.
         refusal_told: mark, operation and code of the refusal that people were told of, until they are told as above.
@@ -45,6 +46,7 @@ class Memory:
     draw: float = 1.0
     start_was_refused: bool = False
     gave_up: str = ""
+    asked: str = ""
     told: str = ""
     refusal: Refusal | None = None
     refusal_told: str = ""
@@ -92,6 +94,7 @@ class Memory:
             missed=missed,
             seconds_to_recover=None,
             gave_up="",
+            asked="",
             refusal=None,
         )
 
@@ -129,6 +132,7 @@ class Memory:
             "draw": self.draw,
             "start_was_refused": self.start_was_refused,
             "gave_up": self.gave_up,
+            "asked": self.asked,
             "told": self.told,
             "refusal": _refusal_json(self.refusal),
             "refusal_told": self.refusal_told,
@@ -154,6 +158,7 @@ class Memory:
                 draw=read.number("draw", 1.0),
                 start_was_refused=read.flag("start_was_refused"),
                 gave_up=read.text("gave_up"),
+                asked=read.text("asked"),
                 told=read.text("told"),
                 refusal=_refusal(raw.get("refusal")),
                 refusal_told=read.text("refusal_told"),

@@ -118,9 +118,8 @@ def entry(work: Work, item: Item) -> Entry:
     reason = item.decision.reason
     if item.recovered_seconds is not None:
         reason += f", {item.recovered_seconds:.0f} s after it failed"
-    if item.failure is not None:
-        # A refused call is told of by its own decision, with what to do.
-        reason += "" if item.decision.rule == CALL_REFUSED else f"; did not go through: {item.failure}"
+    if item.failure is not None and not _is_told(item):
+        reason += f"; did not go through: {item.failure}"
     return Entry(
         key=item.facts.name,
         source=source_of(item),
@@ -138,12 +137,18 @@ def entry(work: Work, item: Item) -> Entry:
     )
 
 
+def _is_told(item: Item) -> bool:
+    """Whether its decision speaks of the failure already, as that of a refused call does."""
+    refusal = item.memory.refusal if item.decision.rule == CALL_REFUSED else None
+    return refusal is not None and item.failure is not None and item.failure.operation == refusal.operation
+
+
 def row(work: Work, item: Item) -> dict[str, Any]:
     """One line of the artifact: what it was, what was decided and why, what happened."""
     told = entry(work, item)
     kind = "serverless, " if item.facts.serverless else ""
     happened = item.did or ("would be done" if work.dry_run and isinstance(item.decision, Action) else "nothing to do")
-    if item.failure is not None and item.decision.rule != CALL_REFUSED:
+    if item.failure is not None and not _is_told(item):
         happened = f"did not go through: {item.failure}"
     return {
         "replication": item.facts.name,

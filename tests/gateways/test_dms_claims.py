@@ -14,7 +14,7 @@ from recovery.replication_tasks.act import restart_all
 from recovery.replication_tasks.find import find
 from recovery.replication_tasks.gateway import ReplicationGateway
 from recovery.replication_tasks.look import decide_all, look_closer
-from recovery.replication_tasks.models import Facts
+from recovery.replication_tasks.models import Facts, Verb
 from recovery.replication_tasks.policy import ReplicationRequest, Trigger
 from recovery.replication_tasks.records import keep, note, tell
 from recovery.replication_tasks.run import finish, recover
@@ -261,3 +261,41 @@ def test_a_reload_of_tables_that_was_never_carried_out(world: Recovering) -> Non
     assert [one.outcome for one in world.memory(arn).restarts] == ["not carried out", ""]
     world.advance(600)
     assert world.recover(**policy).recovered == 1
+
+
+# -- what waits for a person -------------------------------------------------------------------------------------
+
+
+def test_another_failure_after_somebodys_start_is_told(world: Recovering) -> None:
+    """A person mends what the alert named and starts it; before any run sees it run, it fails of something else."""
+    arn = failed(world, WRONG_PASSWORD)
+    world.recover()
+    assert len(world.alerts()) == 1
+    world.dms.script("orders", Future(faults=(Fault("Error 1236 reading binary log. Error Level FATAL", "cdc", 30),)))
+    world.start(arn, Verb.RESUME)
+    world.advance(300)
+    assert world.status("orders") == "failed"
+    for _ in range(3):
+        world.recover()
+        world.advance(600)
+    [alert] = world.alerts()
+    assert "binary log" in alert["text"]
+
+
+def test_what_waits_for_a_person_takes_nobodys_room(world: Recovering) -> None:
+    """A limit that those which wait would fill leaves its room to what failed since."""
+    failed(world, WRONG_PASSWORD)
+    request = ReplicationRequest(tasks=("*",), dry_run=False, trigger=Trigger.SWEEP, limit=1)
+
+    def sweep() -> RecoveryReport:
+        work = world.work(request)
+        try:
+            return recover(work, "limited")
+        finally:
+            work.close()
+
+    assert sweep().by_action == {"escalate": 1}
+    world.start(world.task("stock", "cdc", Future(faults=(Fault(RECOVERABLE, "cdc", 30, times=1),))))
+    world.advance(300)
+    assert sweep().by_action == {"resume": 1}
+    assert world.starts("stock") == ["start-replication", "resume-processing"]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws
 
 from deployments.local.dms import Fault, Future
@@ -173,3 +174,20 @@ def test_a_run_killed_while_it_is_refused(world: Recovering) -> None:
     assert len(denied.tried) == 1
     world.advance(600)
     assert sweep(world, denied).is_quiet
+
+
+def test_a_refusal_that_nobody_could_be_told_of(world: Recovering) -> None:
+    """While the alert does not go out the entry says that, too, and the next run tells without asking DMS again."""
+    failed(world)
+    denied, publish = Denied(world), world.sns.publish
+
+    def down(**_: Any) -> Any:
+        raise EndpointConnectionError(endpoint_url="http://sns")
+
+    world.sns.publish = down
+    [group] = sweep(world, denied).groups
+    assert "sns:Publish" in group.reason
+    world.sns.publish = publish
+    world.advance(600)
+    assert not sweep(world, denied).failed
+    assert len(world.alerts()) == len(denied.tried) == 1
