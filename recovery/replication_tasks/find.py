@@ -32,10 +32,7 @@ def find(work: Work) -> Batch:
     everything = [*work.dms.tasks(), *work.dms.replications()]
     # Counted back from now: the clock agrees with AWS only once AWS has answered.
     asked = work.now() - timedelta(seconds=work.seconds - began)
-    if work.dms.unreadable:
-        names = ", ".join(sorted(set(work.dms.unreadable)))
-        work.problems.append(f"replications that could not be understood, and were left alone: {names}")
-        work.dms.unreadable.clear()
+    _name_the_unreadable(work)
     items = _with_cases(work, [facts for facts in everything if facts.arn not in work.seen])
     wanted = [item for item in items if item.failure is not None or has_failed(item.facts) or _is_open(item)]
     _read_tags(work, wanted)
@@ -54,6 +51,21 @@ def find(work: Work) -> Batch:
     batch = Batch(within[: max(0, room)])
     work.seen.update(item.facts.arn for item in batch.items)
     return batch
+
+
+def _name_the_unreadable(work: Work) -> None:
+    """Those within the request are a problem; what is not named is nobody's business."""
+    items = [Item(facts, None) for facts in work.dms.unreadable]
+    work.dms.unreadable.clear()
+    _read_tags(work, [item for item in items if item.facts.arn])
+    names = sorted({item.facts.name for item in items if matches(item.facts, work.request.tasks)})
+    if names:
+        _problem(work, f"replications that could not be understood, and were left alone: {', '.join(names)}")
+
+
+def _problem(work: Work, line: str) -> None:
+    if line not in work.problems:  # an event's run looks several times
+        work.problems.append(line)
 
 
 def has_failed(facts: Facts) -> bool:
@@ -116,7 +128,7 @@ def _read_tags(work: Work, items: list[Item]) -> None:
         tags = work.dms.tags(item.facts.arn for item in items)
     except Refused as refusal:
         # Without tags nothing is meant by a tag: nothing is touched that should not be.
-        work.problems.append(f"tags could not be read, so no replication is chosen by tag: {refusal}")
+        _problem(work, f"tags could not be read, so no replication is chosen by tag: {refusal}")
         return
     for item in items:
         item.facts = replace(item.facts, tags=tags.get(item.facts.arn, frozenset()))

@@ -10,7 +10,7 @@ from recovery.errors import Refused, Transient
 from recovery.pacing import Pace
 from recovery.replication_tasks.answers import replication_of, table_of, task_of
 from recovery.replication_tasks.commands import begins_at
-from recovery.replication_tasks.models import Facts, Table, Verb
+from recovery.replication_tasks.models import Facts, Migration, Table, Verb
 
 if TYPE_CHECKING:
     from mypy_boto3_dms import DatabaseMigrationServiceClient
@@ -48,7 +48,7 @@ class ReplicationGateway:
         once: a client that repeats nothing by itself, for the one call that DMS would carry out twice; None: `client`.
 
     Attributes:
-        unreadable: what was listed but could not be understood (a migration type of tomorrow), by name or ARN.
+        unreadable: what was listed but could not be understood (a migration type of tomorrow): name and ARN, no more.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class ReplicationGateway:
         self._client = client
         self._once = once or client
         self.pace = pace or Pace(CALLS_PER_SECOND, BURST)
-        self.unreadable: list[str] = []
+        self.unreadable: list[Facts] = []
 
     def tasks(self) -> Iterator[Facts]:
         """All replication tasks of the account and region, without settings or table statistics; 100 to a call.
@@ -191,7 +191,9 @@ class ReplicationGateway:
                 name = (
                     raw.get("ReplicationTaskIdentifier") or raw.get("ReplicationConfigIdentifier") or "without a name"
                 )
-                self.unreadable.append(str(name))
+                arn = raw.get("ReplicationTaskArn") or raw.get("ReplicationConfigArn") or ""
+                # Only its name and ARN count: they tell whether it is meant by a request.
+                self.unreadable.append(Facts(str(arn), str(name), Migration.CDC, status=""))
 
     def _tags_of(self, arns: Sequence[str]) -> dict[str, frozenset[tuple[str, str]]]:
         try:

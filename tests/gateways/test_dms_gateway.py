@@ -366,9 +366,9 @@ def test_alert_that_cannot_be_sent(world: Recovering) -> None:
 
 
 def test_replication_of_tomorrow(world: Recovering) -> None:
-    """A replication that cannot be understood is named as a problem, and the others go on."""
+    """A replication that cannot be understood is a problem if it is named, by tag or not, and the others go on."""
     failed(world, "orders")
-    failed(world, "strange")
+    strange = failed(world, "strange")
 
     def rename(parsed: Any, **_: Any) -> None:
         for task in parsed.get("ReplicationTasks", []):
@@ -379,6 +379,10 @@ def test_replication_of_tomorrow(world: Recovering) -> None:
     report = world.recover()
     assert report.by_action == {"resume": 1}
     assert [line for line in report.problems if line.endswith(": strange")]
+    assert world.recover("orders").problems == ()
+    assert world.recover("tag:reprise=recover").problems == ()
+    world.client.add_tags_to_resource(ResourceArn=strange, Tags=[{"Key": "reprise", "Value": "recover"}])
+    assert len(world.recover("tag:reprise=recover", trigger=Trigger.EVENT).problems) == 1
 
 
 def test_time_limit_is_kept(world: Recovering) -> None:
