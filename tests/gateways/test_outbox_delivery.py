@@ -210,8 +210,8 @@ def test_a_row_deleted_while_in_flight_is_not_made_anew(world: OutboxWorld) -> N
     work = world.work()
     sends = work.topic.publish
 
-    def publish(messages: Any) -> Any:
-        outcomes = sends(messages)
+    def publish(*arguments: Any) -> Any:
+        outcomes = sends(*arguments)
         world.dynamodb.delete_item(TableName="orders-outbox", Key={"id": {"S": "gone"}})
         return outcomes
 
