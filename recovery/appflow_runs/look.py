@@ -13,7 +13,6 @@ from recovery.appflow_runs.causes import diagnosed
 from recovery.appflow_runs.deactivation import approaching
 from recovery.appflow_runs.memory import Memory, up_to_date
 from recovery.appflow_runs.models import (
-    PATH,
     TWIN_PREFIX,
     FlowFacts,
     History,
@@ -22,6 +21,7 @@ from recovery.appflow_runs.models import (
     Trigger,
 )
 from recovery.appflow_runs.policy import AppFlowPolicy, Cause, is_name, matches
+from recovery.appflow_runs.remembered import remembered, set_aside
 from recovery.appflow_runs.rules import decide
 from recovery.appflow_runs.verdicts import Verdict
 from recovery.appflow_runs.work import Batch, Item, Work
@@ -80,15 +80,19 @@ def batches(items: Sequence[Item]) -> list[Batch]:
 
 
 def recall(work: Work, items: Sequence[Item]) -> None:
-    """Read what the ledger remembers.
+    """Read what the ledger remembers. A flow whose case is damaged keeps that in `failure`, and is left alone.
 
     Raises:
         Transient, Refused: the ledger cannot be read.
     """
-    cases = work.ledger.read_cases(PATH, [item.name for item in items])
+    found, damaged = remembered(work, [item.name for item in items])
     for item in items:
-        item.case = cases.get(item.name)
-        item.memory = Memory.from_json(item.case.detail if item.case else {})
+        if item.name in damaged:
+            item.quiet = work.seen.get(item.name) == item.summary.stamp  # told by an earlier pass of this run
+            if not item.quiet:
+                set_aside(work, item)
+            continue
+        item.case, item.memory = found.get(item.name, (None, Memory()))
 
 
 def look(work: Work, batch: Batch) -> None:
@@ -101,7 +105,7 @@ def look(work: Work, batch: Batch) -> None:
     """
     unread = 0
     for item in batch.items:
-        if item.quiet or item.facts is not None:
+        if item.quiet or item.facts is not None or item.failure is not None:
             continue
         if is_quiet(work, item):
             item.quiet = True

@@ -12,6 +12,7 @@ from recovery.appflow_runs.causes import refusal_of, words_of
 from recovery.appflow_runs.look import LAG
 from recovery.appflow_runs.memory import Memory
 from recovery.appflow_runs.models import PATH, Refusal
+from recovery.appflow_runs.remembered import DAMAGED
 from recovery.appflow_runs.verdicts import Escalate, Leave, Reactivate, Rerun, RunTwin, Wait
 from recovery.appflow_runs.work import Batch, Item, Work
 from recovery.cases import Case, State
@@ -29,6 +30,7 @@ REFUSAL_WINDOW = timedelta(days=1)
 _NOTHING_TO_TELL = frozenset({"S1", "S2", "S3", "R2", "R3", "R4", "D1", "D2"})
 _TAKEN_OVER = frozenset({"S1", "S2", "R3", "T3", "D1", "D2"})
 _REFUSED = "refused:"
+_TOLD_IN_REPORTS = frozenset({"ResourceNotFoundException", DAMAGED})
 _EXHAUSTED = frozenset({"C3", "C4", "C5"})
 
 
@@ -92,7 +94,7 @@ def tell_refusal(work: Work, refusal: Refusal, names: Sequence[str], next_step: 
 def _tell_unreadable(work: Work, items: Sequence[Item]) -> None:
     alike: dict[str, list[Item]] = {}
     for item in items:
-        if isinstance(item.failure, Refused | BadInput) and item.failure.code != "ResourceNotFoundException":
+        if isinstance(item.failure, Refused | BadInput) and item.failure.code not in _TOLD_IN_REPORTS:
             alike.setdefault(refusal_of(item.failure, "", work.now()).call, []).append(item)
     for group in alike.values():
         assert group[0].failure is not None

@@ -14,9 +14,9 @@ from recovery.appflow_runs.answers import Summary
 from recovery.appflow_runs.causes import diagnose_run, refusal_of, words_of
 from recovery.appflow_runs.gateway import LEDGER_TAG, TWIN_TAG, from_tag, plain
 from recovery.appflow_runs.look import rules_of
-from recovery.appflow_runs.memory import Memory
-from recovery.appflow_runs.models import PATH, Attempt, Means, Run, RunStatus
+from recovery.appflow_runs.models import Attempt, Means, Run, RunStatus
 from recovery.appflow_runs.records import save, tell_refusal
+from recovery.appflow_runs.remembered import remembered
 from recovery.appflow_runs.verdicts import twin_name
 from recovery.appflow_runs.work import Item, Work
 from recovery.errors import Conflict, Refused, RepriseError
@@ -35,16 +35,21 @@ def tidy_twins(work: Work, items: Sequence[Item], twins: Sequence[Summary]) -> N
     """
     owners = {item.name: item for item in items}
     others = [name for twin in twins if (name := from_tag(twin.tags.get(TWIN_TAG, ""))) and name not in owners]
-    cases = work.ledger.read_cases(PATH, others)
+    cases, damaged = remembered(work, others)
+    damaged |= {item.name for item in items if item.failure is not None or (item.quiet and item.case is None)}
     for twin in twins:
         name = from_tag(twin.tags.get(TWIN_TAG, ""))
-        owner, case = owners.get(name), cases.get(name)
-        if owner is None and case is not None:
+        if name in damaged:
+            work.warn(f"temporary twin {twin.name}: the ledger's case of its flow is damaged, so it was left alone")
+            continue
+        owner = owners.get(name)
+        if owner is None and name in cases:
+            case, memory = cases[name]
             # The flow is outside this request, or was removed; its twin is ours all the same.
             arn = f"{twin.arn.rpartition('/')[0]}/{case.key}"
             owner = Item(replace(twin, name=case.key, arn=arn), work.request.policy_for(case.key))
             owner.case = case
-            owner.memory = Memory.from_json(case.detail)
+            owner.memory = memory
         try:
             _settle(work, owner, twin)
         except Conflict:
