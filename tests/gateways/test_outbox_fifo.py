@@ -52,9 +52,9 @@ def test_one_entry_of_a_group_in_a_batch(world: OutboxWorld) -> None:
     batches: list[list[str]] = []
     publish = work.topic.publish
 
-    def watched(messages: Any) -> Any:
+    def watched(messages: Any, *rest: Any) -> Any:
         batches.append([message.group for message in messages])
-        return publish(messages)
+        return publish(messages, *rest)
 
     work.topic.publish = watched  # type: ignore[method-assign]
     play(work)
@@ -87,12 +87,14 @@ def fail_once(work: Any, text: str, error: str = "InternalError: Internal error"
     publish = work.topic._publish
     done: list[str] = []
 
-    def failing(messages: Any) -> Any:
+    def failing(messages: Any, *rest: Any) -> Any:
         bad = [message for message in messages if message.body == text and not done]
         if not bad:
-            return publish(messages)
+            return publish(messages, *rest)
         done.append(text)
-        good = iter(publish([message for message in messages if message not in bad]) if len(messages) > 1 else [])
+        good = iter(
+            publish([message for message in messages if message not in bad], *rest) if len(messages) > 1 else []
+        )
         failed = NotSent(Fault.ROW, error.partition(":")[0], error)
         return [failed if message in bad else next(good) for message in messages]
 
