@@ -40,7 +40,6 @@ ACTIONS = {
     "query": ("dynamodb:Query",),
     "read_record": ("dynamodb:GetItem",),
     "write_record": ("dynamodb:PutItem",),
-    "delete_record": ("dynamodb:DeleteItem",),
     "change_case": ("dynamodb:PutItem",),
 }
 """IAM actions of each method; the shipped policy is exactly the sum of these tables."""
@@ -168,11 +167,6 @@ class Ledger:
             }
         self._put(item, condition, same=lambda old: old.get("data") == item["data"] and old.get("v") == item["v"])
         return Record(record.pk, record.sk, record.data, record.version + 1)
-
-    def delete_record(self, pk: str, sk: str) -> None:
-        """Remove an item; nothing happens where there is none."""
-        with calling("dynamodb:DeleteItem"):
-            self._client.delete_item(TableName=self.table, Key={"pk": {"S": pk}, "sk": {"S": sk}})
 
     def query(self, pk: str, *, up_to: str = "") -> Iterator[Record]:
         """All records of a partition in the order of `sk`, by consistent reads; `up_to`: sort keys not above it."""

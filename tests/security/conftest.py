@@ -1,0 +1,16 @@
+"""One simulated AWS for these tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from deployments.local.server import SimulatedAws
+
+
+@pytest.fixture(scope="session")
+def simulated_aws() -> Iterator[SimulatedAws]:
+    """The simulated AWS in a process of its own, for the whole session."""
+    with SimulatedAws.start() as aws:
+        yield aws

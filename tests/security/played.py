@@ -1,0 +1,271 @@
+"""What the worker and the relay do in AWS, played once each as plain functions, with every call looked at."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
+from unittest import mock
+from uuid import UUID
+
+from blocks.connection import Connection
+from deployments import smoke
+from deployments.local.server import SimulatedAws
+from deployments.relay.doorbells import QueueDoorbells
+from deployments.relay.metrics import Reading, RelayMetrics
+from recovery.dead_letters.gateway import Sqs
+from recovery.dead_letters.policy import DeadLetterPolicy
+from recovery.digest.book import DayBook
+from recovery.digest.request import DigestRequest
+from recovery.errors import BadInput
+from recovery.histories.requests import CaseRequest, ListRequest, Path
+from recovery.histories.rows import Rows
+from recovery.logs import FILTERS, Logs
+from recovery.metrics.gateway import MetricsGateway
+from recovery.outbox_records.policy import Mode
+from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest, Trigger
+from recovery.replication_tasks.run import recover as recover_replications
+from tasks import digest
+from tasks.cases import histories_of
+from tasks.metrics import metrics_of
+from tasks.replication_tasks import work_of
+from tests.crash.flow_scenes import ForAPerson, SwitchedOff, Twin
+from tests.crash.letters_scenes import Letters, waiting
+from tests.crash.outbox_scenes import Lost, Outbox
+from tests.crash.relay_scene import RelayScene, StubServer
+from tests.crash.replication_scenes import Replications, failing
+from tests.crash.scene import Scene, Unpaced, connection_to, for_one_run
+from tests.letters_world import AUTH, ERROR, INVALID, TIMEOUT, LettersWorld, text
+from tests.outbox_world import TABLE, play
+from tests.security.calls import Calls
+from tests.security.policies import ENCRYPTED, FLOW_KEY
+
+GROUP = "/consumers/orders"
+
+
+class Player:
+    """Plays scenes.
+
+    Attributes:
+        aws: where.
+        calls: all calls that were made.
+    """
+
+    def __init__(self, aws: SimulatedAws) -> None:
+        aws.reset()
+        aws.create_estate()
+        self.aws = aws
+        self.calls = Calls(ENCRYPTED)
+        self._connection = connection_to(aws)
+        self.calls.watch(self._connection)
+
+    @property
+    def connection(self) -> Connection:
+        """The watched clients, for one run in the estate of now."""
+        return for_one_run(self._connection, self.aws)
+
+    def play(self, scene: Scene, runs: int = 2) -> None:
+        """A scene from its beginning until it is done."""
+        scene.stage()
+        for _ in range(runs):
+            scene.run(self.connection)
+            scene.later()
+
+
+def worker_calls(aws: SimulatedAws) -> Calls:
+    """Everything that the role of the worker is for."""
+    player = Player(aws)
+    with mock.patch("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None)):
+        _letters(player)
+        _outbox(player)
+        _replications(player)
+        _flows(player)
+        _what_people_see(player)
+    return player.calls
+
+
+def relay_calls(aws: SimulatedAws) -> Calls:
+    """Everything that the role of the relay is for."""
+    player = Player(aws)
+    stub = StubServer()
+    aws.reset()  # the scene makes its own estate
+    try:
+        scene = _Relay(aws, stub)
+        urls = [aws.environment[f"REPRISE_EVENTS_{name}QUEUE_URL"] for name in ("", "PARKED_")]
+        scene.urls[:2] = urls
+        player.play(scene, runs=1)
+        # While no server takes them, events are held and kept hidden, and given back at the end.
+        scene.stage()
+        with mock.patch.object(stub, "url", "http://127.0.0.1:9"):
+            scene.run(player.connection)
+    finally:
+        stub.stop()
+    sqs = Sqs(player.connection.client("sqs"), player.connection.client("sqs", repeat=False))
+    QueueDoorbells(sqs, ["orders-dlq*"]).listen(datetime.now(UTC))
+    gateway = MetricsGateway(player.connection.client("cloudwatch", repeat=False), "Reprise")
+    RelayMetrics(gateway).publish(Reading(), datetime.now(UTC))
+    return player.calls
+
+
+class _Relay(RelayScene):
+    """The scene; its service has a client of its own."""
+
+    def _service_writes(self, dynamodb: Any) -> None:
+        super()._service_writes(self.world.dynamodb)
+
+
+def _letters(player: Player) -> None:
+    for fifo in (False, True):
+        player.play(Letters(player.aws, player.connection, fifo=fifo))
+    world = LettersWorld(player.aws)
+    pair = world.pair()
+    world.die(pair, [AUTH, AUTH, TIMEOUT])
+    # The last one waits for an hour, hidden.
+    world.recover("orders-dlq*", policy=waiting(3600), connection=player.connection)
+    world.replay(queues=[pair.dead], connection=player.connection)
+    _explained_by_a_log(player, world)
+    _kept_in_s3(player, world)
+    _smoke(player, world)
+
+
+def _explained_by_a_log(player: Player, world: LettersWorld) -> None:
+    """Few letters are looked up by filters, many by queries; one that does not end is stopped."""
+    logs = world.aws.client("logs")
+    logs.create_log_group(logGroupName=GROUP)
+    logs.create_log_stream(logGroupName=GROUP, logStreamName="s")
+    now = world.aws.clock.now()
+    for filters in (FILTERS, 0):
+        pair = world.pair()
+        [letter] = world.die(pair, [""])
+        line = {"timestamp": int(now.timestamp() * 1000), "message": f"ERROR message_id={letter} {INVALID}"}
+        logs.put_log_events(logGroupName=GROUP, logStreamName="s", logEvents=[line])
+        with mock.patch("recovery.logs.FILTERS", filters):
+            world.recover(pair.dead, policy=DeadLetterPolicy(log_group=GROUP), connection=player.connection)
+    client = player.connection.client("logs")
+    client.meta.events.register("after-call.cloudwatch-logs.GetQueryResults", _goes_on)
+    seconds = itertools.count(0, 10)
+    with mock.patch("recovery.logs.FILTERS", 0):
+        Logs(client, lambda: next(seconds), lambda _: None).evidence(GROUP, [str(UUID(int=1))], now, now)
+
+
+def _goes_on(parsed: dict[str, Any], **_: Any) -> None:
+    """The emulator's queries are complete at once."""
+    parsed.update(status="Running", results=[])
+
+
+def _kept_in_s3(player: Player, world: LettersWorld) -> None:
+    """A pointer of an extended client: what it points at is copied."""
+    s3 = world.aws.client("s3")
+    s3.create_bucket(Bucket="big-payloads")
+    s3.put_object(Bucket="big-payloads", Key="k/1", Body=b"big")
+    pair = world.pair()
+    where = {"s3BucketName": "big-payloads", "s3Key": "k/1"}
+    pointer = json.dumps(["software.amazon.payloadoffloading.PayloadS3Pointer", where])
+    sized = {"ExtendedPayloadSize": {"DataType": "Number", "StringValue": "4"}}
+    world.send(pair.dead, [{"MessageBody": pointer, "MessageAttributes": {**sized, ERROR: text(INVALID)}}])
+    world.recover(pair.dead, connection=player.connection)
+
+
+def _smoke(player: Player, world: LettersWorld) -> None:
+    """The smoke test in named queues: it makes none then, and stays within the role."""
+    pair, connection = world.pair(), player.connection
+
+    def here(request: dict[str, Any]) -> None:
+        policy = DeadLetterPolicy.model_validate(request["policy"])
+        world.recover(*request["queues"], policy=policy, connection=connection)
+
+    wrong = smoke.smoke(connection, smoke.Queues(pair.source, pair.dead, own=False), here, lambda _: None)
+    assert wrong == {}
+
+
+def _outbox(player: Player) -> None:
+    for fifo in (False, True):
+        player.aws.reset()
+        scene = Outbox(player.aws, fifo=fifo)
+        player.play(scene)
+        scene.played(player.connection, Mode.REVIVE)
+    player.aws.reset()
+    lost = Lost(player.aws)
+    player.play(lost, runs=1)
+    work = lost.world.work(player.connection, circuit_alarm="orders-down")
+    try:
+        play(work)
+    finally:
+        work.close()
+    Rows(player.connection.client("dynamodb"), TABLE).find("nothing")
+
+
+def _replications(player: Player) -> None:
+    for serverless in (False, True):
+        scene = Replications(player.aws, serverless=serverless)
+        player.play(scene)
+        _by_tag(player)
+    # What the scene has for tasks only: tables of a serverless replication that must be loaded again.
+    scene.stage()
+    scene.make("tables", "full-load-and-cdc", failing("a row", "full-load", table="public.items"))
+    player.aws.clock.advance(900)
+    player.aws.control("POST", "dms/script", {"advance": True})
+    for _ in range(3):
+        scene.run(player.connection)
+        scene.later()
+
+
+def _by_tag(player: Player) -> None:
+    request = ReplicationRequest(
+        tasks=("tag:reprise=recover",), dry_run=False, trigger=Trigger.SWEEP, policy=ReplicationPolicy()
+    )
+    work = work_of(player.connection, request, cast(Any, Unpaced()))
+    try:
+        recover_replications(work, "by tag")
+    finally:
+        work.close()
+
+
+def _flows(player: Player) -> None:
+    aws, connection = player.aws, player.connection
+    for scene in (ForAPerson(aws, connection), SwitchedOff(aws, connection)):
+        player.play(scene)
+    # The twin of an encrypted flow uses its flow's key.
+    encrypt = aws.client("appflow").meta.events
+    encrypt.register("provide-client-params.appflow.CreateFlow", _with_a_key)
+    try:
+        twin = Twin(aws, connection)
+        twin.stage()
+        # As if the twin were there already, made by a run that died: it is looked at.
+        aws.fault("error", service="appflow", operation="CreateFlow", code="ConflictException", status=409)
+        twin.run(player.connection)
+        aws.lift_faults()
+        for _ in range(3):
+            twin.later()
+            twin.run(player.connection)
+    finally:
+        encrypt.unregister("provide-client-params.appflow.CreateFlow", _with_a_key)
+
+
+def _with_a_key(params: dict[str, Any], **_: Any) -> dict[str, Any]:
+    return {**params, "kmsArn": FLOW_KEY}
+
+
+def _what_people_see(player: Player) -> None:
+    """Numbers in CloudWatch, the day book, the digest, lists of cases and a case's history."""
+    world = LettersWorld(player.aws)
+    pair, connection = world.pair(), player.connection
+    [letter] = world.die(pair, [AUTH])
+    ended = world.recover(pair.dead, connection=connection)
+    now = world.aws.clock.now()
+    metrics = metrics_of(connection)
+    assert metrics is not None
+    metrics.publication(ended, now, swept=True).send()
+    DayBook(connection.ledger).add(ended, "run", now)
+    desk = digest.Desk(connection)
+    told = digest.read_days.fn(desk, DigestRequest(day=now.date(), dry_run=False))
+    assert digest.tell.fn(desk, told) == "told"
+    histories = histories_of(connection)
+    assert [story.key for story in histories.waiting(ListRequest())] == [letter]
+    assert histories.describe(CaseRequest(key=letter))
+    assert histories.describe(CaseRequest(key=letter, path=Path.DEAD_LETTERS))
+    with contextlib.suppress(BadInput):
+        histories.describe(CaseRequest(key="nobody"))
