@@ -30,6 +30,7 @@ from botocore.exceptions import (
     ProxyConnectionError,
     SSLError,
 )
+from botocore.parsers import ResponseParserError
 
 from recovery.errors import Conflict, OutcomeUnknown, Refused, RepriseError, Transient
 from recovery.failures.masks import mask
@@ -178,7 +179,7 @@ def calling(operation: str) -> Iterator[None]:
     """
     try:
         yield
-    except (ClientError, BotoCoreError) as error:
+    except (ClientError, BotoCoreError, ResponseParserError) as error:
         raise translate(error, operation) from error
 
 

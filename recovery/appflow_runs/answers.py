@@ -69,7 +69,7 @@ def understanding(name: str, operation: str) -> Iterator[None]:
     """
     try:
         yield
-    except (KeyError, ValueError) as error:
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadInput(
             f"flow {name}: AppFlow's answer is not understood: {mask(repr(error))}",
             code="not understood",

@@ -279,7 +279,7 @@ def _destination(work: Work, letter: Letter, queue: Queue, policy: DeadLetterPol
     """URL of the queue that a letter goes back to: its own source, else the one that the policy names, else none."""
     own = queue.sources.get(letter.source_arn, "") if letter.source_arn else ""
     if not own and letter.source_arn:
-        own = work.url_of(letter.source_arn.rsplit(":", 1)[1])  # it may exist without naming this queue any more
+        own = work.url_of(letter.source_arn.rpartition(":")[2])  # it may exist without naming this queue any more
     if own or not policy.destination:
         return own
     named = work.url_of(name_of(policy.destination))

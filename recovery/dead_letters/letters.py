@@ -84,18 +84,17 @@ class Letter:
     @property
     def sequence(self) -> int:
         """Its place in a FIFO queue; 0 elsewhere."""
-        return int(self.system.get("SequenceNumber", "0"))
+        return _count(self.system.get("SequenceNumber", ""))
 
     @property
     def sent_at(self) -> datetime:
         """When it was sent: on a standard queue the first send, on a FIFO queue the move to the dead-letter queue."""
-        return datetime.fromtimestamp(int(self.system.get("SentTimestamp", "0")) / 1000, UTC)
+        return _moment(self.system.get("SentTimestamp", ""))
 
     @property
     def first_received_at(self) -> datetime:
         """When it was first received by anybody: when it began to fail."""
-        stamp = self.system.get("ApproximateFirstReceiveTimestamp") or self.system.get("SentTimestamp", "0")
-        return datetime.fromtimestamp(int(stamp) / 1000, UTC)
+        return _moment(self.system.get("ApproximateFirstReceiveTimestamp") or self.system.get("SentTimestamp", ""))
 
     def expires_at(self, queue: Queue) -> datetime:
         """When the dead-letter queue forgets it. Source: retention runs on from SentTimestamp (SQS developer guide)."""
@@ -104,13 +103,13 @@ class Letter:
 
 def content_hash(letter: Letter) -> str:
     """What the letter says, as 32 hexadecimal digits: body, user attributes and group."""
-    digest = hashlib.sha256(letter.body.encode("utf-8", "surrogatepass"))
+    digest = hashlib.sha256(_bytes(letter.body))
     for name in sorted(letter.attributes):
         value = letter.attributes[name]
-        digest.update(b"\0" + name.encode() + b"\0" + str(value.get("DataType", "")).encode() + b"\0")
+        digest.update(b"\0" + _bytes(name) + b"\0" + _bytes(value.get("DataType", "")) + b"\0")
         binary = value.get("BinaryValue")
-        digest.update(bytes(binary) if binary is not None else str(value.get("StringValue", "")).encode())
-    digest.update(b"\0" + letter.group_id.encode())
+        digest.update(bytes(binary) if binary is not None else _bytes(value.get("StringValue", "")))
+    digest.update(b"\0" + _bytes(letter.group_id))
     return digest.hexdigest()[:32]
 
 
@@ -140,11 +139,11 @@ def deduplication_id(letter: Letter, attempt: int) -> str:
 
 def size(letter: Letter) -> int:
     """Bytes that count towards SQS's limits: body, and names, types and values of user attributes."""
-    total = len(letter.body.encode("utf-8", "surrogatepass"))
+    total = len(_bytes(letter.body))
     for name, value in letter.attributes.items():
         binary = value.get("BinaryValue")
-        content = len(bytes(binary)) if binary is not None else len(str(value.get("StringValue", "")).encode())
-        total += len(name.encode()) + len(str(value.get("DataType", ""))) + content
+        content = len(bytes(binary)) if binary is not None else len(_bytes(value.get("StringValue", "")))
+        total += len(_bytes(name)) + len(str(value.get("DataType", ""))) + content
     return total
 
 
@@ -225,7 +224,24 @@ def from_record(record: Mapping[str, Any], lease_until: datetime) -> Letter:
 
 def _short(value: str) -> str:
     # A business id may be long or personal: only its hash stands in the ledger's key.
-    return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return hashlib.sha256(_bytes(value)).hexdigest()[:32]
+
+
+def _bytes(value: object) -> bytes:
+    # Half a surrogate pair is no UTF-8, and no reason to stop for the other letters.
+    return str(value).encode("utf-8", "surrogatepass")
+
+
+def _count(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 40 else 0
+
+
+def _moment(milliseconds: str) -> datetime:
+    # What is no time is 1970: such a letter is taken for one that is about to expire, and archived.
+    try:
+        return datetime.fromtimestamp(_count(milliseconds) / 1000, UTC)
+    except (OverflowError, OSError, ValueError):
+        return datetime.fromtimestamp(0, UTC)
 
 
 def _at(body: str, path: str) -> object:

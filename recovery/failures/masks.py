@@ -77,7 +77,7 @@ _RULES: tuple[tuple[Callable[[str], bool], re.Pattern[str], str], ...] = (
     (
         _may_assign,
         re.compile(
-            r"(?i)((?:password|passwd|pwd|secret|token|api[_\-]?key|apikey|access[_\-]?key|"
+            r"(?i)((?:password|passwd|passphrase|pwd|secret|token|api[_\-]?key|apikey|(?:access|account|shared)[_\-]?key|"
             r"private[_\-]?key|client[_\-]?secret|credential|authorization|signature|sessionid|"
             r"session[_\-]id|cookie)"
             r"[\w\-]{0,20}[\"']?\s{0,3}(?:=>|[=:])\s{0,3}[\"']?)(?!\*\*\*)(?!(?:bearer|basic)\s)[^\s\"',;&)}\]]{3,1000}"

@@ -1,6 +1,6 @@
 """What DMS answers, as the facts of this path. Pure.
 
-What is needed raises `KeyError`, `TypeError` or `ValueError` where it is missing or of a kind that is not known here.
+What is needed raises one of `ODD` where it is missing, of a kind that is not known here, or a time beyond all times.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from recovery.replication_tasks.models import Facts, Migration, Preparation, Table
+
+ODD = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError)
+"""What an answer raises that is not understood."""
 
 
 def task_of(raw: Mapping[str, Any]) -> Facts:
@@ -84,7 +87,7 @@ def _preparation(settings: str) -> Preparation:
     try:
         wanted = (json.loads(settings or "{}").get("FullLoadSettings") or {}).get("TargetTablePrepMode")
         return Preparation(wanted or Preparation.DROP_AND_CREATE)
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         # DMS's own default, and the one that asks for permission.
         return Preparation.DROP_AND_CREATE
 

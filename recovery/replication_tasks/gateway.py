@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from recovery.aws import calling
-from recovery.errors import Refused, Transient
+from recovery.errors import BadInput, Refused, Transient
+from recovery.failures import mask
 from recovery.pacing import Pace
-from recovery.replication_tasks.answers import replication_of, table_of, task_of
+from recovery.replication_tasks.answers import ODD, replication_of, table_of, task_of
 from recovery.replication_tasks.commands import begins_at
 from recovery.replication_tasks.models import Facts, Migration, Table, Verb
 
@@ -88,17 +90,20 @@ class ReplicationGateway:
         Raises:
             Transient: not now.
             Refused: it may not be read.
+            BadInput: the answer holds what this version does not know.
         """
         if not facts.serverless:
             name = "replication-task-arn"
             raw = self._one("DescribeReplicationTasks", "ReplicationTasks", name, facts.arn)
-            return None if raw is None else task_of(raw)
+            with _understanding(facts.name, "DescribeReplicationTasks"):
+                return None if raw is None else task_of(raw)
         name = "replication-config-arn"
         raw = self._one("DescribeReplications", "Replications", name, facts.arn)
         if raw is None:
             return None
         config = self._one("DescribeReplicationConfigs", "ReplicationConfigs", name, facts.arn)
-        return replication_of(raw, settings=(config or {}).get("ReplicationSettings", ""))
+        with _understanding(facts.name, "DescribeReplications"):
+            return replication_of(raw, settings=(config or {}).get("ReplicationSettings", ""))
 
     def tables(self, facts: Facts) -> tuple[Table, ...]:
         """The table statistics; empty when it has none (any more).
@@ -106,6 +111,7 @@ class ReplicationGateway:
         Raises:
             Transient: not now.
             Refused: they may not be read.
+            BadInput: the answer holds what this version does not know.
         """
         rows: list[Table] = []
         if facts.serverless:
@@ -116,7 +122,8 @@ class ReplicationGateway:
             pages = self._pages(operation, ReplicationTaskArn=facts.arn, MaxRecords=TABLE_PAGE)
         try:
             for page in pages:
-                rows += [table_of(raw) for raw in page.get(field, [])]
+                with _understanding(facts.name, operation):
+                    rows += [table_of(raw) for raw in page.get(field, [])]
         except Refused as refusal:
             if refusal.code != "ResourceNotFoundFault":
                 raise
@@ -133,6 +140,7 @@ class ReplicationGateway:
             raw["ReplicationInstanceArn"]: raw.get("ReplicationInstanceStatus", "").lower()
             for page in self._pages("DescribeReplicationInstances", MaxRecords=PAGE)
             for raw in page["ReplicationInstances"]
+            if "ReplicationInstanceArn" in raw
         }
 
     def tags(self, arns: Iterable[str]) -> dict[str, frozenset[tuple[str, str]]]:
@@ -187,7 +195,7 @@ class ReplicationGateway:
         for raw in raws:
             try:
                 yield read(raw)
-            except (AttributeError, KeyError, TypeError, ValueError):
+            except ODD:
                 name = (
                     raw.get("ReplicationTaskIdentifier") or raw.get("ReplicationConfigIdentifier") or "without a name"
                 )
@@ -209,7 +217,7 @@ class ReplicationGateway:
             arn = tag.get("ResourceArn") or (arns[0] if len(arns) == 1 else "")
             if arn not in found:
                 return self._tags_one_by_one(arns)  # whose tag it is, is not told: nothing may be guessed
-            found[arn].add((tag["Key"], tag.get("Value", "")))
+            found[arn].add((tag.get("Key", ""), tag.get("Value", "")))
         return {arn: frozenset(tags) for arn, tags in found.items()}
 
     def _tags_one_by_one(self, arns: Sequence[str]) -> dict[str, frozenset[tuple[str, str]]]:
@@ -248,6 +256,19 @@ class ReplicationGateway:
         with calling(f"dms:{operation}"):
             answer: Mapping[str, Any] = method(**request)
         return answer
+
+
+@contextmanager
+def _understanding(name: str, operation: str) -> Iterator[None]:
+    """An answer that is not understood is the trouble of that replication, not of all."""
+    try:
+        yield
+    except ODD as error:
+        raise BadInput(
+            f"replication {name}: DMS's answer is not understood: {mask(repr(error))}",
+            code="not understood",
+            operation=f"dms:{operation}",
+        ) from None
 
 
 _ONCE = frozenset({"ReloadTables", "ReloadReplicationTables"})

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from botocore import exceptions as boto
 from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -212,3 +213,9 @@ def test_what_aws_quotes_of_a_value_stays_out_of_messages(said: str, kept: str) 
     assert "123456789012" not in str(error)
     assert "body" not in str(error)
     assert len(str(error)) < 700
+
+
+def test_an_answer_that_cannot_be_parsed_leaves_the_outcome_open() -> None:
+    """AWS answered, so what was asked for may have been done; botocore's own error never comes through."""
+    with pytest.raises(OutcomeUnknown, match="ResponseParserError"), calling("sqs:SendMessageBatch"):
+        raise ResponseParserError("expected a structure")

@@ -111,6 +111,8 @@ SECRETS = {
     "a vendor's key": ("Invalid API Key provided: sk_live_51Habcdefgh", "sk_live_51Habcdefgh"),
     "a password parameter": ("connect host=db password=hunter22 failed", "hunter22"),
     "a JSON password": ('{"password": "hunter22"} refused', "hunter22"),
+    "a storage account's key": ("Endpoint=x;AccountKey=kwyjibo; refused", "kwyjibo"),
+    "a passphrase": ("cannot unlock key.pem, passphrase: kwyjibo", "kwyjibo"),
     "an e-mail address": ("no mailbox jane.doe+x@example.co.uk here", "jane.doe"),
     "a card number": ("card 4242 4242 4242 4242 declined", "4242 4242"),
     "a phone number": ("number +4915112345678 blocked", "15112345678"),
