@@ -157,7 +157,8 @@ def _of_appflow(event: appflow.AppFlowEvent, message_id: str, now: datetime) -> 
         payload={
             "flow": event.flow,
             "run": event.run,
-            "status": event.status,
+            # Of its texts only that of a success is documented: one of a failure may quote anything.
+            "status": normalise(event.status),
             "trigger": event.trigger,
             "what": event.detail_type,
         },
@@ -215,7 +216,11 @@ def _plain(value: str | int) -> str | int:
     # A payload may be shown through templates: nothing of it may be one.
     if isinstance(value, int):
         return value
-    return _storable(value[:_VALUE]).replace("{{", "{ {").replace("}}", "} }").replace("__prefect_kind", "__kind")
+    plain = _storable(value[:_VALUE]).replace("__prefect_kind", "__kind")
+    for mark, apart in (("{{", "{ {"), ("}}", "} }"), ("{%", "{ %"), ("%}", "% }"), ("{#", "{ #"), ("#}", "# }")):
+        while mark in plain:  # three in a row are two marks
+            plain = plain.replace(mark, apart)
+    return plain
 
 
 def _storable(text: str) -> str:
