@@ -11,6 +11,7 @@ DEMO_ARGS ?=
 TEST_ARGS ?=
 BENCH_ARGS ?=
 PROVE_ARGS ?=
+RUBBISH_ARGS ?=
 LOCK_ARGS ?=
 APPLY_ARGS ?=
 WORKER_ARGS ?=
@@ -64,7 +65,8 @@ worker: $(INSTALLED) ## A worker for the Prefect server at PREFECT_API_URL, unti
 bench: $(INSTALLED) ## Measure speed and cost on this machine
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
-prove: $(INSTALLED) ## Kill every path at every request, with faults, many workers and Prefect (docs/proof.md)
+prove: $(INSTALLED) ## Rubbish; every path killed at every request, with faults, many workers and Prefect (docs/proof.md)
+	$(BIN)/python -m tests.rubbish $(RUBBISH_ARGS)
 	$(BIN)/python -m tests.crash $(PROVE_ARGS)
 
 soak: $(INSTALLED) ## Failures arrive and processes are killed for 20 minutes (SOAK_MINUTES)

@@ -40,6 +40,17 @@ def _always(_: str) -> bool:
     return True
 
 
+def _assigned(schemes: str) -> re.Pattern[str]:
+    """What is assigned to a name of a secret, unless it begins with one of these words and a blank."""
+    return re.compile(
+        r"(?i)((?:password|passwd|passphrase|pwd|secret|token|api[_\-]?key|apikey|(?:access|account|shared)[_\-]?key|"
+        r"private[_\-]?key|client[_\-]?secret|credential|authorization|signature|sessionid|"
+        r"session[_\-]id|cookie)"
+        r"[\w\-]{0,20}[\"']?\s{0,3}(?:=>|[=:])\s{0,3}[\"']?)(?!\*\*\*)"
+        rf"(?!(?:{schemes})\s)[^\s\"',;&)}}\]]{{3,1000}}"
+    )
+
+
 # Each pattern with what a text must hold for it to match at all: looking for that costs a hundredth of the pattern.
 _RULES: tuple[tuple[Callable[[str], bool], re.Pattern[str], str], ...] = (
     (
@@ -66,6 +77,8 @@ _RULES: tuple[tuple[Callable[[str], bool], re.Pattern[str], str], ...] = (
         ),
         _MASKED,
     ),
+    # Before the word of a scheme takes the name of what is assigned for its credential ("bearer password=...").
+    (_may_assign, _assigned("bearer|basic|digest|negotiate|token|key|password"), r"\1***"),
     (_always, re.compile(r"(?i)\b(bearer)(\s{1,3})[a-z0-9\-._~+/]{8,2000}={0,2}"), r"\1\2***"),
     (
         _has_digit,
@@ -74,16 +87,7 @@ _RULES: tuple[tuple[Callable[[str], bool], re.Pattern[str], str], ...] = (
         ),
         r"\1\2***",
     ),
-    (
-        _may_assign,
-        re.compile(
-            r"(?i)((?:password|passwd|passphrase|pwd|secret|token|api[_\-]?key|apikey|(?:access|account|shared)[_\-]?key|"
-            r"private[_\-]?key|client[_\-]?secret|credential|authorization|signature|sessionid|"
-            r"session[_\-]id|cookie)"
-            r"[\w\-]{0,20}[\"']?\s{0,3}(?:=>|[=:])\s{0,3}[\"']?)(?!\*\*\*)(?!(?:bearer|basic)\s)[^\s\"',;&)}\]]{3,1000}"
-        ),
-        r"\1***",
-    ),
+    (_may_assign, _assigned("bearer|basic"), r"\1***"),
     (
         _holds("@"),
         re.compile(r"[\w.+\-]{1,64}@[A-Za-z0-9\-]{1,63}(?:\.[A-Za-z0-9\-]{1,63}){1,6}"),

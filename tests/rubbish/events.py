@@ -10,7 +10,7 @@ from recovery.errors import BadInput
 from recovery.events.hints import translate
 from tests.rubbish.mutation import Rubbish
 from tests.rubbish.reasons import check_reason
-from tests.rubbish.texts import PLANTED, SECRET
+from tests.rubbish.texts import PLANTED, SECRET, is_marked
 from tests.unit.events import test_alarms, test_appflow, test_dms, test_hints
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -77,6 +77,7 @@ def judged(case: dict[str, Any]) -> str:
         assert hint.occurred.tzinfo is not None
         payload = json.dumps(hint.as_event()["payload"])
         assert "{{" not in payload, "a template"
-        assert SECRET not in str(hint.payload.get("message", "")), "a secret stands in a hint"
+        if is_marked(case["body"]):
+            assert SECRET not in str(hint.payload.get("message", "")), "a secret stands in a hint"
         assert not {"body", "NewImage", "Records", "Message", "detail"} & hint.payload.keys(), "a body in a payload"
     return "told" if hints else "nothing to tell"

@@ -112,7 +112,10 @@ class Rubbish:
     def text(self) -> str:
         """Odd text: known trouble, random characters of any plane, or both."""
         made = self._text()
-        return made.encode("utf-8", "replace").decode() if self.utf8 else made
+        if self.utf8:
+            return made.encode("utf-8", "replace").decode()
+        # Two halves that stand side by side are one character to whoever reads JSON.
+        return made.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
     def _text(self) -> str:
         if self.chance(0.6):

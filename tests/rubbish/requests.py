@@ -94,7 +94,8 @@ def judged(case: dict[str, Any]) -> str:
         check_reason(str(refusal))
         return f"{case['request']}: refused before anything is touched"
     again = model.model_validate_json(request.model_dump_json())
-    assert again == request or "nan" in repr(request), "a request changes on its way through JSON"
+    spellable = all(word not in repr(request) for word in ("nan", "inf"))  # JSON has neither
+    assert again == request or not spellable, "a request changes on its way through JSON"
     return f"{case['request']}: taken"
 
 

@@ -23,6 +23,16 @@ PLANTED = (
     f" client_secret='{SECRET}' ",
     f" AccountKey={SECRET}; ",
 )
+
+
+def is_marked(text: str) -> bool:
+    """Whether a secret stands there, and everywhere with its mark: a mutation may have torn one off."""
+    rest = text.replace("\\", "")
+    for planted in PLANTED:
+        rest = rest.replace(planted.strip(), "")
+    return SECRET in text and SECRET not in rest
+
+
 SECONDS = 0.5
 """Processor time that one text of any length may take."""
 
@@ -59,7 +69,7 @@ def judged(case: dict[str, Any]) -> str:
     assert len(said) <= CAP
     assert len(found.quote) <= QUOTE
     assert len(fingerprint(found, case["error"])) == 16
-    if any(planted in case["error"] for planted in PLANTED):
+    if is_marked(case["error"]):
         assert SECRET not in said, "a secret stands in the normalised text"
         assert SECRET not in found.quote, "a secret stands in the quote"
         assert SECRET not in found.reason, "a secret stands in the reason"

@@ -113,6 +113,8 @@ SECRETS = {
     "a JSON password": ('{"password": "hunter22"} refused', "hunter22"),
     "a storage account's key": ("Endpoint=x;AccountKey=kwyjibo; refused", "kwyjibo"),
     "a passphrase": ("cannot unlock key.pem, passphrase: kwyjibo", "kwyjibo"),
+    "a password behind the word of a scheme": ('{"error":"bearer  password=kwyjibo x"}', "kwyjibo"),
+    "a credential behind the name of a secret": ("password=token abc123def4567 refused", "abc123def4567"),
     "an e-mail address": ("no mailbox jane.doe+x@example.co.uk here", "jane.doe"),
     "a card number": ("card 4242 4242 4242 4242 declined", "4242 4242"),
     "a phone number": ("number +4915112345678 blocked", "15112345678"),
