@@ -215,7 +215,7 @@ def test_a_row_deleted_while_in_flight_is_not_made_anew(world: OutboxWorld) -> N
         world.dynamodb.delete_item(TableName="orders-outbox", Key={"id": {"S": "gone"}})
         return outcomes
 
-    work.topic.publish = publish  # type: ignore[method-assign]
+    work.topic.publish = publish  # type: ignore[method-assign, assignment]
     play(work)
     report = run.finish(work, "test")
     work.close()

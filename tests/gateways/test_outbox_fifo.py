@@ -56,7 +56,7 @@ def test_one_entry_of_a_group_in_a_batch(world: OutboxWorld) -> None:
         batches.append([message.group for message in messages])
         return publish(messages, *rest)
 
-    work.topic.publish = watched  # type: ignore[method-assign]
+    work.topic.publish = watched  # type: ignore[method-assign, assignment]
     play(work)
     work.close()
     assert len(batches) == 5
