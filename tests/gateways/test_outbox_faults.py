@@ -153,8 +153,8 @@ def test_unread_answers_open_the_circuit(world: OutboxWorld) -> None:
     assert set(world.statuses().values()) == {"Successful"}
 
 
-def test_a_batch_with_one_bad_message_is_split(world: OutboxWorld) -> None:
-    """A whole batch refused for what stands in one message: that row is exhausted, the other nine go out."""
+def nine_and_a_bad_one(world: OutboxWorld) -> None:
+    """Ten rows of one batch, which SNS refuses whole for what stands in one of them."""
     world.pending_many(9)
     world.pending("bad", "BAD")
     world.aws.fault(
@@ -167,6 +167,11 @@ def test_a_batch_with_one_bad_message_is_split(world: OutboxWorld) -> None:
         status=400,
         times=None,
     )
+
+
+def test_a_batch_with_one_bad_message_is_split(world: OutboxWorld) -> None:
+    """A whole batch refused for what stands in one message: that row is exhausted, the other nine go out."""
+    nine_and_a_bad_one(world)
     world.run()
     assert Counter(world.statuses().values()) == {"Successful": 9, "Exhausted": 1}
     assert world.row("bad")["status"] == "Exhausted"
@@ -175,18 +180,7 @@ def test_a_batch_with_one_bad_message_is_split(world: OutboxWorld) -> None:
 
 def test_a_slow_answer_uses_up_the_lease_of_those_behind_it(world: OutboxWorld) -> None:
     """A batch that is split asks for its lease before each message: what cannot be sent in time goes back untried."""
-    world.pending_many(9)
-    world.pending("bad", "BAD")
-    world.aws.fault(
-        "error",
-        service="sns",
-        operation="PublishBatch",
-        containing="BAD",
-        code="InvalidParameter",
-        message="Invalid parameter: Message Reason: not valid",
-        status=400,
-        times=None,
-    )
+    nine_and_a_bad_one(world)
     connection = world.connection()
     client = connection.client("sns", repeat=False)
 
