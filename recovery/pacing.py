@@ -52,6 +52,11 @@ class Pace:
             self._tokens -= 1
             self.taken += 1
 
+    def rest(self, seconds: float) -> None:
+        """Let no call through for so long: the API has just said that there are too many."""
+        with self._lock:
+            self._sleep(seconds)
+
     def _fill(self) -> None:
         now = self._clock()
         self._tokens = min(float(self._burst), self._tokens + (now - self._filled) * self._per_second)

@@ -148,7 +148,7 @@ def _refused_by_state(work: Work, item: Item, wanted: Action, conflict: Conflict
         item.decision, item.state = Leave(rule="gone", reason="it has been deleted"), State.SUPERSEDED
         return True
     if wanted.verb is not Verb.RELOAD_TABLES and (fresh.status in STARTING or fresh.status == RUNNING):
-        # The SDK repeats a call whose answer was lost, and the repetition finds the first one at work.
+        # Somebody else was faster, or an earlier run's request that nobody heard of again is at work.
         item.facts = replace(fresh, tables=item.facts.tables, instance_status=item.facts.instance_status)
         item.did = f"{wanted.verb.value} was asked for, and it is {fresh.status}"
         return True

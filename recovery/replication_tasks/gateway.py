@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from recovery.aws import calling
-from recovery.errors import BadInput, Refused, Transient
+from recovery.errors import BadInput, OutcomeUnknown, Refused, Transient
 from recovery.failures import mask
 from recovery.pacing import Pace
 from recovery.replication_tasks.answers import ODD, replication_of, table_of, task_of
@@ -22,6 +22,8 @@ CALLS_PER_SECOND = 8.0
 BURST = 8
 PAGE = 100
 TABLE_PAGE = 500
+RESTS = (0.5, 1.0, 2.0)
+"""Seconds of rest after a start or reload that was certainly not carried out; then it is left to the next run."""
 TAGGED_AT_ONCE = 50
 """ARNs in one ListTagsForResource; the API names no limit of its own."""
 
@@ -47,7 +49,7 @@ class ReplicationGateway:
     Args:
         client: a boto3 DMS client.
         pace: shared by all calls of a run.
-        once: a client that repeats nothing by itself, for the one call that DMS would carry out twice; None: `client`.
+        once: a client that repeats nothing by itself, for starts and reloads; None: `client`.
 
     Attributes:
         unreadable: what was listed but could not be understood (a migration type of tomorrow): name and ARN, no more.
@@ -251,10 +253,21 @@ class ReplicationGateway:
             request["Marker"] = marker
 
     def _call(self, operation: str, **request: Any) -> Mapping[str, Any]:
-        method = getattr(self._once if operation in _ONCE else self._client, _METHODS[operation])
+        if operation not in _ONCE:
+            return self._sent(self._client, operation, request)
+        for seconds in RESTS:
+            try:
+                return self._sent(self._once, operation, request)
+            except OutcomeUnknown:
+                raise  # it may be at work: the next run sees what became of it
+            except Transient:
+                self.pace.rest(seconds)  # throttled or never sent, so it is certain that nothing was begun
+        return self._sent(self._once, operation, request)
+
+    def _sent(self, client: Any, operation: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
         self.pace.take()
         with calling(f"dms:{operation}"):
-            answer: Mapping[str, Any] = method(**request)
+            answer: Mapping[str, Any] = getattr(client, _METHODS[operation])(**request)
         return answer
 
 
@@ -271,8 +284,9 @@ def _understanding(name: str, operation: str) -> Iterator[None]:
         ) from None
 
 
-_ONCE = frozenset({"ReloadTables", "ReloadReplicationTables"})
-"""What DMS carries out again each time it is asked. (It refuses a second start while the first is at work.)"""
+_ONCE = frozenset({"ReloadTables", "ReloadReplicationTables", "StartReplicationTask", "StartReplication"})
+"""What must not be repeated unseen. DMS loads tables again each time it is asked; and it refuses a second start while
+the first is at work, which would tell of a start that was carried out as of one that was not."""
 
 _METHODS = {
     "DescribeReplicationTasks": "describe_replication_tasks",

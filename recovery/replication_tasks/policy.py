@@ -7,7 +7,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from recovery.backoff import Backoff
 from recovery.replication_tasks.models import Facts
@@ -86,6 +86,16 @@ class ReplicationPolicy(BaseModel):
         le=3_600,
         description="How long an event may take. A sweep that finds an older failure found it without an event.",
     )
+
+    @model_validator(mode="after")
+    def _window_holds_budget(self) -> ReplicationPolicy:
+        waits = sum(wait.total_seconds() for wait in self.backoff.ceilings(self.budget)[1:])
+        if self.window_seconds <= waits:
+            raise ValueError(
+                f"window_seconds must be longer than the waits between {self.budget} restarts ({waits:.0f} s), or the"
+                " budget is never used up and nobody is told"
+            )
+        return self
 
 
 class Trigger(StrEnum):

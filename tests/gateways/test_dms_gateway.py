@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -55,12 +56,19 @@ def before(world: World, operation: str, do: Callable[[], Any]) -> None:
     world.dms.handle = happen  # type: ignore[method-assign]
 
 
-def answers(world: World, operation: str, code: str, message: str = "no", status: int = 400) -> Callable[[], None]:
-    """Let every call of an operation be answered with an error, until the returned function is called."""
+def answers(
+    world: World, operation: str, code: str, message: str = "no", status: int = 400, times: float = math.inf
+) -> Callable[[], None]:
+    """Let every call of an operation, or the first few, be answered with an error until the returned function is called."""
     handle = world.dms.handle
+    left = times
 
     def refuse(request: SimulatedRequest) -> SimulatedResponse:
-        return SimulatedResponse.error(code, message, status=status) if is_call(request, operation) else handle(request)
+        nonlocal left
+        if not is_call(request, operation) or left <= 0:
+            return handle(request)
+        left -= 1
+        return SimulatedResponse.error(code, message, status=status)
 
     def lift() -> None:
         world.dms.handle = handle  # type: ignore[method-assign]
@@ -298,6 +306,24 @@ def test_answer_that_was_not_read(world: Recovering) -> None:
     world.advance(700)
     assert world.recover().recovered == 1
     assert world.starts("orders") == ["start-replication", "resume-processing"]
+
+
+def test_a_restart_that_is_throttled_for_a_moment_is_asked_for_again(world: Recovering) -> None:
+    """A throttled start was certainly not carried out, so the same run asks again, later and later."""
+    failed(world)
+    answers(world, "StartReplicationTask", "ThrottlingException", times=3)
+    before = world.seconds
+    assert world.recover().by_action == {"resume": 1}
+    assert world.starts("orders") == ["start-replication", "resume-processing"]
+    assert world.seconds - before >= 3.5
+
+
+def test_a_restart_whose_outcome_is_unknown_is_asked_for_once(world: Recovering) -> None:
+    """An inner error leaves open whether it was carried out: it is not repeated unseen, and the next run looks."""
+    failed(world)
+    answers(world, "StartReplicationTask", "InternalFailure", status=500, times=1)
+    assert world.recover().by_action == {"resume": 1}
+    assert world.starts("orders") == ["start-replication"]
 
 
 def test_throttled_restart_does_not_count(world: Recovering) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from recovery.replication_tasks.causes import cause_of
 from recovery.replication_tasks.memory import Memory, is_newer, mark_of
@@ -208,3 +209,10 @@ def test_what_is_not_a_memory_is_not_read_as_one(field: str, value: object) -> N
     """Half of a memory would decide wrongly: it is refused as a whole, by the field that is damaged."""
     with pytest.raises(ValueError, match=r"\w"):
         Memory.from_json(Memory().as_json() | {field: value})
+
+
+def test_a_window_that_the_budget_outlasts_is_refused() -> None:
+    """Restarts that leave the window before the budget is used up would go on for ever, and nobody would be told."""
+    with pytest.raises(ValidationError, match="window_seconds must be longer than the waits between 5 restarts"):
+        ReplicationPolicy(window_seconds=3_600)
+    assert ReplicationPolicy(budget=2, window_seconds=3_600).window_seconds == 3_600
