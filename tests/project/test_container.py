@@ -64,7 +64,7 @@ def test_a_run_can_be_configured_from_a_job_template(kind: str) -> None:
     _, configuration = WORKERS[kind]
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):  # a client is made, and asks nothing
         made: Any = asyncio.run(configuration.from_template_and_values(found, {}))
-    assert made.command == "python -m prefect.engine"
+    assert made.command == "python -m deployments.flow_run"
 
 
 def test_the_image_installs_exactly_the_lock() -> None:
@@ -105,7 +105,7 @@ def test_the_image_holds_what_it_needs_and_no_more() -> None:
         (["server"], "prefect server start --host 0.0.0.0"),
         (["apply", "--check"], "python -m deployments.apply --check"),
         (["smoke"], "python -m deployments.smoke"),
-        (["python", "-m", "prefect.engine"], "python -m prefect.engine"),
+        (["python", "-m", "deployments.flow_run"], "python -m deployments.flow_run"),
     ],
 )
 def test_the_first_argument_says_what_a_container_runs(arguments: list[str], said: str, tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def deployed(client: SyncPrefectClient, name: str, strategy: ConcurrencyLimitStr
         pull_steps=[],
         parameters={"folder": str(folder)},
         work_pool_name=POOL,
-        job_variables={"command": "python -m prefect.engine"},
+        job_variables={"command": "python -m deployments.flow_run"},
         concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=strategy).limit,
         concurrency_options=ConcurrencyOptions(collision_strategy=strategy),
     )

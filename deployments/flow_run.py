@@ -1,0 +1,34 @@
+"""What a worker starts for a flow run: Prefect's engine, once everything that each run needs is loaded.
+
+    python -m deployments.flow_run        (the `command` of the work pools; the id comes with the environment)
+
+Loading makes a million objects that live as long as the process. Python's collector looks through them again and again
+meanwhile, which takes a seventh of the time until the flow begins (measured: 0.3 of 2.1 s), so it starts when they are
+there. That is all: what runs then is `python -m prefect.engine`.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import runpy
+import warnings
+
+NEEDED = ("prefect.flow_engine", "prefect_aws", "boto3", "blocks.estate", "recovery.failures", "tasks.digest")
+"""What every path's run loads. The flow itself is loaded by the engine, which knows which one it is."""
+
+
+def main() -> None:
+    """Load, then carry out the flow run that the environment names."""
+    gc.disable()
+    for module in NEEDED:
+        importlib.import_module(module)
+    gc.freeze()
+    gc.enable()
+    # Loading the flow engine has loaded this module under its own name already; now it runs, as a program.
+    warnings.filterwarnings("ignore", "'prefect.engine' found in sys.modules", RuntimeWarning)
+    runpy.run_module("prefect.engine", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()
