@@ -10,6 +10,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from recovery.errors import BadInput
+from recovery.fields import Fields, moment
+
 SHARDS = 8
 """Partitions of the index of waiting cases for each path: one partition takes about 1,000 writes a second."""
 
@@ -113,33 +116,77 @@ def to_json(case: Case) -> str:
 
 
 def from_json(state: str, data: str, expires: int) -> Case:
-    """The case that `to_json` wrote; `expires` in seconds since 1970."""
-    raw = json.loads(data)
+    """The case that `to_json` wrote; `expires` in seconds since 1970.
+
+    Raises:
+        ValueError: it is damaged; names the field and no value.
+    """
+    try:
+        raw = json.loads(data)
+    except (TypeError, ValueError, RecursionError):
+        raise ValueError("data is no JSON") from None
+    if state not in _STATES:
+        raise ValueError("state")
+    read = Fields(raw, *_FIELDS)
     return Case(
-        path=raw["path"],
-        key=raw["key"],
-        source=raw["source"],
+        path=read.text("path"),
+        key=read.text("key"),
+        source=read.text("source"),
         state=State(state),
-        kind=raw["kind"],
-        rule=raw["rule"],
-        group=raw["group"],
-        first_seen=_time(raw["first"]),
-        changed=_time(raw["changed"]),
-        attempts=raw["attempts"],
-        tries=raw["tries"],
-        due=_time(raw["due"]) if raw["due"] is not None else None,
-        reason=raw["reason"],
-        expires=_time(expires * 1000),
-        detail=raw["detail"],
+        kind=read.text("kind"),
+        rule=read.text("rule"),
+        group=read.text("group"),
+        first_seen=moment(raw["first"], "first"),
+        changed=moment(raw["changed"], "changed"),
+        attempts=read.count("attempts"),
+        tries=read.count("tries"),
+        due=read.stamp("due"),
+        reason=read.text("reason"),
+        expires=moment(expires * 1000, "expires"),
+        detail=read.mapping("detail"),
     )
+
+
+class DamagedCase(BadInput):
+    """A case of the ledger that cannot be read, so that what was done about its item is not known.
+
+    Nothing may be done on that item: without its case it would begin anew with all its attempts.
+
+    Attributes:
+        path, key: whose case it is.
+        damage: the field that is wrong, never its value.
+        kept: the ledger's item as it stands; it may hold an error text, so it goes nowhere but into the archive.
+    """
+
+    def __init__(self, path: str, key: str, damage: str, kept: Mapping[str, Any] | None = None) -> None:
+        super().__init__(f"the ledger's case of {key} is damaged ({damage})")
+        self.path = path
+        self.key = key
+        self.damage = damage
+        self.kept = kept or {}
+
+    def place(self, table: str) -> str:
+        """Where a person finds it."""
+        return f"the item with pk {case_key(self.path, self.key)!r} and sk 'case' of the table {table!r}"
 
 
 def _stamp(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
 
 
-def _time(milliseconds: int) -> datetime:
-    return EPOCH + timedelta(milliseconds=milliseconds)
-
-
-EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+_STATES = frozenset(state.value for state in State)
+_FIELDS = (
+    "path",
+    "key",
+    "source",
+    "kind",
+    "rule",
+    "group",
+    "first",
+    "changed",
+    "attempts",
+    "tries",
+    "due",
+    "reason",
+    "detail",
+)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from recovery.aws import calling
-from recovery.cases import SHARDS, WAITS_FOR_A_PERSON, Case, case_key, from_json, to_json
+from recovery.cases import SHARDS, WAITS_FOR_A_PERSON, Case, DamagedCase, case_key, from_json, to_json
 from recovery.errors import Conflict, Transient
 
 if TYPE_CHECKING:
@@ -71,10 +71,19 @@ class Ledger:
 
     # -- cases ---------------------------------------------------------------------------------------------------
 
-    def read_cases(self, path: str, keys: Iterable[str]) -> dict[str, Case]:
+    def read_cases(
+        self, path: str, keys: Iterable[str], *, damaged: list[DamagedCase] | None = None
+    ) -> dict[str, Case]:
         """The cases of these items, by key; consistent reads, 100 at a time.
 
+        Args:
+            path: the recovery path.
+            keys: keys of its items.
+            damaged: takes the cases that cannot be read, so that one of them does not hide the others. Whoever gives
+                it must leave those items alone; without it they are an error.
+
         Raises:
+            DamagedCase: a case cannot be read, and nobody takes it.
             Transient: DynamoDB still left keys unread after the resubmissions.
         """
         wanted = list(dict.fromkeys(keys))
@@ -84,8 +93,14 @@ class Ledger:
                 {"pk": {"S": case_key(path, key)}, "sk": {"S": "case"}} for key in wanted[start : start + READ_BATCH]
             ]
             for item in self._batch_get(asked):
-                case = _case(item)
-                found[case.key] = case
+                try:
+                    case = _case(path, item)
+                except DamagedCase as error:
+                    if damaged is None:
+                        raise
+                    damaged.append(error)
+                else:
+                    found[case.key] = case
         return found
 
     def write_cases(self, cases: Sequence[Case]) -> None:
@@ -115,10 +130,21 @@ class Ledger:
             item, condition, same=lambda old: old.get("data") == item["data"] and old.get("state") == item["state"]
         )
 
-    def waiting(self, path: str, group: str = "", *, limit: int | None = None) -> Iterator[Case]:
+    def waiting(
+        self, path: str, group: str = "", *, limit: int | None = None, damaged: list[DamagedCase] | None = None
+    ) -> Iterator[Case]:
         """Cases of a path (and group) that wait for a person: by group, and by age within a group and shard.
 
         The index lags a little behind (eventual consistency), so what must be exact is read again by key.
+
+        Args:
+            path: the recovery path.
+            group: only of this group of failures.
+            limit: the most that are wanted.
+            damaged: as in `read_cases`; they come on top of the limit.
+
+        Raises:
+            DamagedCase: a case cannot be read, and nobody takes it.
         """
         left = limit
         for shard in range(SHARDS):
@@ -131,8 +157,8 @@ class Ledger:
                 names["#since"] = "since"
             keys: list[str] = []
             for page in self._pages("waiting", condition, names, values, left):
-                keys = [item["pk"]["S"].split("#", 2)[2] for item in page]
-                for case in self.read_cases(path, keys).values():
+                keys = [item["pk"]["S"].removeprefix(case_key(path, "")) for item in page]
+                for case in self.read_cases(path, keys, damaged=damaged).values():
                     if case.state in WAITS_FOR_A_PERSON:
                         yield case
                         if left is not None:
@@ -287,8 +313,34 @@ def case_item(case: Case) -> Item:
     return item
 
 
-def _case(item: Item) -> Case:
-    return from_json(item["state"]["S"], item["data"]["S"], int(item["expires"]["N"]))
+def _case(path: str, item: Item) -> Case:
+    """The case that stands in an item.
+
+    Raises:
+        DamagedCase: it is not what `case_item` wrote.
+    """
+    key = item["pk"]["S"].removeprefix(case_key(path, ""))
+    try:
+        case = from_json(_attribute(item, "state", "S"), _attribute(item, "data", "S"), _expires(item))
+        if (case.path, case.key) != (path, key):
+            raise ValueError("path or key")
+    except ValueError as error:
+        raise DamagedCase(path, key, str(error), item) from None
+    return case
+
+
+def _attribute(item: Item, name: str, kind: str) -> str:
+    found = item.get(name, {}).get(kind)
+    if found is None:
+        raise ValueError(name)
+    return str(found)
+
+
+def _expires(item: Item) -> int:
+    try:
+        return int(_attribute(item, "expires", "N"))
+    except ValueError:
+        raise ValueError("expires") from None
 
 
 def _record(item: Item) -> Record:

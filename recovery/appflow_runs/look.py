@@ -90,7 +90,7 @@ def recall(work: Work, items: Sequence[Item]) -> None:
         if item.name in damaged:
             item.quiet = work.seen.get(item.name) == item.summary.stamp  # told by an earlier pass of this run
             if not item.quiet:
-                set_aside(work, item)
+                set_aside(work, item, damaged[item.name])
             continue
         item.case, item.memory = found.get(item.name, (None, Memory()))
 

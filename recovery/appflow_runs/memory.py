@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from recovery.appflow_runs.coverage import Coverage, Window
 from recovery.appflow_runs.models import Attempt, FlowFacts, History, Means, Refusal, Run, RunStatus
 from recovery.appflow_runs.policy import AppFlowPolicy
-from recovery.cases import EPOCH
 from recovery.failures.models import Diagnosis, Kind
+from recovery.fields import Fields, moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,25 +58,29 @@ class Memory:
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Memory:
-        """What `as_json` gave; an empty mapping is a flow that was never seen."""
-        asked = raw.get("asked")
+        """What `as_json` gave; an empty mapping is a flow that was never seen.
+
+        Raises:
+            ValueError: it is neither; names the field and no value.
+        """
+        read = Fields(raw)
         return cls(
             history=History(
-                attempts=tuple(_attempt(item) for item in raw.get("attempts", ())),
-                began=_time(raw.get("began")),
-                recovered=_time(raw.get("recovered")),
+                attempts=tuple(_attempt(item) for item in read.many("attempts")),
+                began=read.stamp("began"),
+                recovered=read.stamp("recovered"),
                 refusal=_refusal(raw.get("refusal")),
             ),
             coverage=Coverage(
-                Window(_moment(asked[0]), _moment(asked[1])) if asked else None,
-                tuple(Window(_moment(start), _moment(end)) for start, end in raw.get("covered", ())),
+                None if raw.get("asked") is None else _window(raw["asked"], "asked"),
+                tuple(_window(one, "covered") for one in read.many("covered")),
             ),
-            told=tuple(raw.get("told", ())),
-            noticed=str(raw.get("noticed", "")),
-            missed=bool(raw.get("missed", False)),
-            summary=str(raw.get("summary", "")),
-            read_at=_time(raw.get("read")),
-            seconds_to_recover=raw.get("seconds"),
+            told=read.texts("told"),
+            noticed=read.text("noticed"),
+            missed=read.flag("missed"),
+            summary=read.text("summary"),
+            read_at=read.stamp("read"),
+            seconds_to_recover=None if raw.get("seconds") is None else read.number("seconds"),
         )
 
 
@@ -166,18 +170,24 @@ def _attempt_json(attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def _attempt(raw: Mapping[str, Any]) -> Attempt:
+def _attempt(raw: Any) -> Attempt:
+    read = Fields(
+        raw, "n", "means", "failed", "claimed", "lease", "run", "outcome", "ended", "records", "error", "diagnosis"
+    )
+    means, claimed, lease_ends = read.text("means"), read.stamp("claimed"), read.stamp("lease")
+    if means not in _MEANS or claimed is None or lease_ends is None:
+        raise ValueError("attempts: means, claimed or lease")
     return Attempt(
-        number=int(raw["n"]),
-        means=Means(raw["means"]),
-        failed_run=str(raw["failed"]),
-        claimed=_moment(raw["claimed"]),
-        lease_ends=_moment(raw["lease"]),
-        run=str(raw["run"]),
-        outcome=str(raw["outcome"]),
-        ended=_time(raw["ended"]),
-        records=raw["records"],
-        error=str(raw["error"]),
+        number=read.count("n"),
+        means=Means(means),
+        failed_run=read.text("failed"),
+        claimed=claimed,
+        lease_ends=lease_ends,
+        run=read.text("run"),
+        outcome=read.text("outcome"),
+        ended=read.stamp("ended"),
+        records=None if raw["records"] is None else read.count("records"),
+        error=read.text("error"),
         diagnosis=_diagnosis(raw["diagnosis"]),
     )
 
@@ -186,8 +196,13 @@ def _refusal_json(refusal: Refusal | None) -> list[Any] | None:
     return None if refusal is None else [refusal.failed_run, _stamp(refusal.at), refusal.call, refusal.words]
 
 
-def _refusal(raw: list[Any] | None) -> Refusal | None:
-    return None if raw is None else Refusal(str(raw[0]), _moment(raw[1]), str(raw[2]), str(raw[3]))
+def _refusal(raw: object) -> Refusal | None:
+    if raw is None:
+        return None
+    match raw:
+        case [str(failed_run), at, str(call), str(words)]:
+            return Refusal(failed_run, moment(at, "refusal"), call, words)
+    raise ValueError("refusal")
 
 
 def _diagnosis_json(diagnosis: Diagnosis | None) -> list[Any] | None:
@@ -197,17 +212,25 @@ def _diagnosis_json(diagnosis: Diagnosis | None) -> list[Any] | None:
     return [diagnosis.kind.value, diagnosis.transient, diagnosis.rule, diagnosis.reason]
 
 
-def _diagnosis(raw: list[Any] | None) -> Diagnosis | None:
-    return None if raw is None else Diagnosis(Kind(raw[0]), bool(raw[1]), str(raw[2]), str(raw[3]))
+def _diagnosis(raw: object) -> Diagnosis | None:
+    if raw is None:
+        return None
+    match raw:
+        case [str(kind), bool(transient), str(rule), str(reason)] if kind in _KINDS:
+            return Diagnosis(Kind(kind), transient, rule, reason)
+    raise ValueError("diagnosis")
+
+
+def _window(raw: object, name: str) -> Window:
+    match raw:
+        case [start, end]:
+            return Window(moment(start, name), moment(end, name))
+    raise ValueError(name)
 
 
 def _stamp(moment: datetime | None) -> int | None:
     return None if moment is None else round(moment.timestamp() * 1000)
 
 
-def _moment(milliseconds: int) -> datetime:
-    return EPOCH + timedelta(milliseconds=milliseconds)
-
-
-def _time(milliseconds: int | None) -> datetime | None:
-    return None if milliseconds is None else _moment(milliseconds)
+_MEANS = frozenset(means.value for means in Means)
+_KINDS = frozenset(kind.value for kind in Kind)

@@ -8,40 +8,37 @@ from recovery.appflow_runs.memory import Memory
 from recovery.appflow_runs.models import PATH
 from recovery.appflow_runs.verdicts import Escalate
 from recovery.appflow_runs.work import Item, Work
-from recovery.cases import Case, case_key
+from recovery.cases import Case, DamagedCase
 from recovery.errors import BadInput
 
 DAMAGED = "damaged case"
 """The code of the failure of a flow whose case cannot be read."""
-_DAMAGE = (ValueError, TypeError, LookupError, AttributeError, OverflowError)
-"""What reading a damaged case of the ledger raises."""
 
 Remembered = dict[str, tuple[Case, Memory]]
 
 
-def remembered(work: Work, names: Sequence[str]) -> tuple[Remembered, set[str]]:
-    """Cases with what they remember, by flow; and the flows whose cases cannot be read.
+def remembered(work: Work, names: Sequence[str]) -> tuple[Remembered, dict[str, DamagedCase]]:
+    """Cases with what they remember, by flow; and those that cannot be read, by flow.
 
     Raises:
         Transient, Refused: the ledger cannot be read.
     """
-    try:
-        cases = work.ledger.read_cases(PATH, names)
-        return {name: (case, Memory.from_json(case.detail)) for name, case in cases.items()}, set()
-    except _DAMAGE:
-        if len(names) == 1:
-            return {}, set(names)
-    middle = len(names) // 2
-    (found, damaged), (more, more_damaged) = remembered(work, names[:middle]), remembered(work, names[middle:])
-    return found | more, damaged | more_damaged
+    unread: list[DamagedCase] = []
+    found: Remembered = {}
+    for name, case in work.ledger.read_cases(PATH, names, damaged=unread).items():
+        try:
+            found[name] = (case, Memory.from_json(case.detail))
+        except ValueError as error:
+            unread.append(DamagedCase(PATH, name, str(error)))
+    return found, {case.key: case for case in unread}
 
 
-def set_aside(work: Work, item: Item) -> None:
+def set_aside(work: Work, item: Item, case: DamagedCase) -> None:
     """Leave a flow alone whose case is damaged: nothing is started, and nothing is ever written over the case."""
-    item.failure = BadInput(f"flow {item.name}: the ledger's case of it is damaged", code=DAMAGED)
+    item.failure = BadInput(f"flow {item.name}: the ledger's case of it is damaged ({case.damage})", code=DAMAGED)
     item.verdict = Escalate(
         DAMAGED,
         "what was done about it before is not known, so nothing is done",
-        f"look at it in AppFlow, then delete the item with pk {case_key(PATH, item.name)!r} and sk 'case' from the"
-        f" table {work.ledger.table!r}: the next run begins anew with it, and its attempts count anew",
+        f"look at it in AppFlow, then delete {case.place(work.ledger.table)}: the next run begins anew with it, and its"
+        " attempts count anew",
     )

@@ -36,10 +36,10 @@ def tidy_twins(work: Work, items: Sequence[Item], twins: Sequence[Summary]) -> N
     owners = {item.name: item for item in items}
     others = [name for twin in twins if (name := from_tag(twin.tags.get(TWIN_TAG, ""))) and name not in owners]
     cases, damaged = remembered(work, others)
-    damaged |= {item.name for item in items if item.failure is not None or (item.quiet and item.case is None)}
+    unknown = damaged.keys() | {i.name for i in items if i.failure is not None or (i.quiet and i.case is None)}
     for twin in twins:
         name = from_tag(twin.tags.get(TWIN_TAG, ""))
-        if name in damaged:
+        if name in unknown:
             work.warn(f"temporary twin {twin.name}: the ledger's case of its flow is damaged, so it was left alone")
             continue
         owner = owners.get(name)

@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from recovery.cases import EPOCH, WAITS_FOR_A_PERSON, Case, State
+from recovery.cases import WAITS_FOR_A_PERSON, Case, State
+from recovery.fields import EPOCH
 
 IN_WORDS: Mapping[State, str] = {
     State.SENT: "brought back; whether it stays away is seen after the settle time",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from recovery.cases import Case, State, case_key
+from recovery.cases import DamagedCase, State
 from recovery.errors import BadInput, Refused
 from recovery.replication_tasks.memory import Memory
 from recovery.replication_tasks.models import FAILED, PATH, RUNNING, Facts
@@ -16,8 +16,6 @@ from recovery.replication_tasks.work import Batch, Item, Work
 
 OPEN = frozenset({State.SENT, State.BACKOFF, State.ESCALATED})
 """States of a case whose incident is not over."""
-_DAMAGE = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
-"""What reading a damaged case of the ledger raises."""
 
 
 def find(work: Work) -> Batch:
@@ -83,7 +81,9 @@ def _is_open(item: Item) -> bool:
 
 def _with_cases(work: Work, found: Sequence[Facts]) -> list[Item]:
     """The replications with their cases; one whose case cannot be read is set aside with what to do about it."""
-    cases, damaged = _read_cases(work, [facts.arn for facts in found])
+    damaged: list[DamagedCase] = []
+    cases = work.ledger.read_cases(PATH, [facts.arn for facts in found], damaged=damaged)
+    damages = {case.key: case for case in damaged}
     items = []
     for facts in found:
         case = cases.get(facts.arn)
@@ -91,33 +91,21 @@ def _with_cases(work: Work, found: Sequence[Facts]) -> list[Item]:
         try:
             item.memory = Memory.from_json(case.detail) if case else Memory()
         except ValueError as error:
-            damaged[facts.arn] = str(error)
-        if facts.arn in damaged:
-            _set_aside(work, item, damaged[facts.arn])
+            damages[facts.arn] = DamagedCase(PATH, facts.arn, str(error), {})
+        if facts.arn in damages:
+            _set_aside(work, item, damages[facts.arn])
         items.append(item)
     return items
 
 
-def _read_cases(work: Work, arns: Sequence[str]) -> tuple[dict[str, Case], dict[str, str]]:
-    """Cases by ARN, and what is wrong with those that cannot be read: one damaged case must not hide the others."""
-    try:
-        return work.ledger.read_cases(PATH, arns), {}
-    except _DAMAGE as error:
-        if len(arns) == 1:
-            return {}, {arns[0]: type(error).__name__}
-    middle = len(arns) // 2
-    (cases, damaged), (more_cases, more_damaged) = _read_cases(work, arns[:middle]), _read_cases(work, arns[middle:])
-    return cases | more_cases, damaged | more_damaged
-
-
-def _set_aside(work: Work, item: Item, damage: str) -> None:
+def _set_aside(work: Work, item: Item, case: DamagedCase) -> None:
     item.case = None  # and nothing is ever written over it: without a case, a write must find none
-    item.failure = BadInput(f"the ledger's case of it is damaged ({damage})")
+    item.failure = BadInput(f"the ledger's case of it is damaged ({case.damage})")
     item.decision = Escalate(
         rule="damaged-case",
         reason="what was done about it before is not known, so nothing is done",
-        next_step=f"look at it in DMS, then delete the item with pk {case_key(PATH, item.facts.arn)!r} and sk 'case'"
-        f" from the table {work.ledger.table!r}: the next run begins anew with it, and its restarts count anew",
+        next_step=f"look at it in DMS, then delete {case.place(work.ledger.table)}: the next run begins anew with it,"
+        " and its restarts count anew",
     )
 
 

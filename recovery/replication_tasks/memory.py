@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from math import isfinite
 from typing import Any
 
 from recovery.failures import Kind, fingerprint
+from recovery.fields import Fields
 from recovery.replication_tasks.models import FLAPPED, NOT_MADE, RUNNING, Facts, History, Progress, Restart, Verb
 from recovery.replication_tasks.refusals import Refusal
 
@@ -148,26 +148,23 @@ class Memory:
         Raises:
             ValueError: it is not; the message names the field, and no value.
         """
-        try:
-            read = _Reader(raw)
-            return cls(
-                restarts=tuple(_restart(one) for one in read.many("restarts")),
-                incident=read.time("incident"),
-                failed=read.time("failed"),
-                mark=read.text("mark"),
-                draw=read.number("draw", 1.0),
-                start_was_refused=read.flag("start_was_refused"),
-                gave_up=read.text("gave_up"),
-                asked=read.text("asked"),
-                told=read.text("told"),
-                refusal=_refusal(raw.get("refusal")),
-                refusal_told=read.text("refusal_told"),
-                missed=read.flag("missed"),
-                checkpoint=read.text("checkpoint"),
-                seconds_to_recover=None if raw.get("seconds_to_recover") is None else read.number("seconds_to_recover"),
-            )
-        except (AttributeError, TypeError) as error:
-            raise ValueError("it is not an object") from error
+        read = Fields(raw)
+        return cls(
+            restarts=tuple(_restart(one) for one in read.many("restarts")),
+            incident=read.time("incident"),
+            failed=read.time("failed"),
+            mark=read.text("mark"),
+            draw=read.number("draw", 1.0),
+            start_was_refused=read.flag("start_was_refused"),
+            gave_up=read.text("gave_up"),
+            asked=read.text("asked"),
+            told=read.text("told"),
+            refusal=_refusal(raw.get("refusal")),
+            refusal_told=read.text("refusal_told"),
+            missed=read.flag("missed"),
+            checkpoint=read.text("checkpoint"),
+            seconds_to_recover=None if raw.get("seconds_to_recover") is None else read.number("seconds_to_recover"),
+        )
 
 
 def mark_of(facts: Facts) -> str:
@@ -208,7 +205,7 @@ def _restart_json(one: Restart) -> dict[str, Any]:
 
 
 def _restart(raw: Mapping[str, Any]) -> Restart:
-    read = _Reader(raw)
+    read = Fields(raw)
     before = read.many("before")
     at, verb = read.time("at"), read.text("verb")
     if at is None or verb not in set(Verb) or [type(each) for each in before] != [int, int, int, str]:
@@ -239,48 +236,8 @@ def _refusal_json(one: Refusal | None) -> dict[str, Any] | None:
 def _refusal(raw: Mapping[str, Any] | None) -> Refusal | None:
     if raw is None:
         return None
-    read = _Reader(raw)
+    read = Fields(raw)
     at, verb = read.time("at"), read.text("verb")
     if at is None or verb not in set(Verb):
         raise ValueError("refusal: at or verb")
     return Refusal(at, read.text("operation"), read.text("code"), read.text("words"), Verb(verb))
-
-
-class _Reader:
-    """Reads fields of plain JSON, and takes each only in its own type: what is half read would decide wrongly."""
-
-    def __init__(self, raw: Mapping[str, Any]) -> None:
-        self._raw = raw
-
-    def text(self, name: str) -> str:
-        return str(self._of(name, str, ""))
-
-    def flag(self, name: str) -> bool:
-        return bool(self._of(name, bool, False))
-
-    def number(self, name: str, default: float = 0.0) -> float:
-        found = self._of(name, (int, float), default)
-        if not isfinite(found):
-            raise ValueError(name)
-        return float(found)
-
-    def many(self, name: str) -> list[Any]:
-        return list(self._of(name, list, []))
-
-    def time(self, name: str) -> datetime | None:
-        text = self._raw.get(name)
-        if text is None:
-            return None
-        try:
-            moment = datetime.fromisoformat(text)
-        except (TypeError, ValueError):
-            raise ValueError(name) from None
-        if moment.tzinfo is None:
-            raise ValueError(name)
-        return moment
-
-    def _of(self, name: str, kind: type | tuple[type, ...], default: Any) -> Any:
-        found = self._raw.get(name, default)
-        if not isinstance(found, kind):
-            raise ValueError(name)
-        return found

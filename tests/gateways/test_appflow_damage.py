@@ -35,6 +35,10 @@ def damage(world: World, name: str, how: str) -> dict[str, Any]:
             item["data"]["S"] = item["data"]["S"][:40]
         case "no attempt":
             item["data"]["S"] = json.dumps(data | {"detail": {"attempts": [{"n": "one"}]}})
+        case "odd types":
+            item["data"]["S"] = json.dumps(data | {"detail": data["detail"] | {"began": "yesterday", "told": 7}})
+        case "no state of ours":
+            item["state"]["S"] = "lost"
         case "no object":
             item["data"]["S"] = json.dumps(data | {"detail": [1, 2]})
     world.dynamodb.put_item(TableName=TABLE, Item=item)
@@ -47,7 +51,7 @@ def stored(world: World, name: str) -> dict[str, Any]:
     return item
 
 
-@pytest.mark.parametrize("how", ["cut off", "no attempt", "no object"])
+@pytest.mark.parametrize("how", ["cut off", "no attempt", "odd types", "no state of ours", "no object"])
 def test_a_damaged_case_is_one_entry_with_what_to_do(world: World, how: str) -> None:
     """The others go on, nothing is started for it or written over it, and one run names it once."""
     for name in ("orders", "stock", "users"):

@@ -11,9 +11,9 @@ import pytest
 
 from deployments.local.server import SimulatedAws
 from recovery.aws import client_config
-from recovery.cases import Case, State
+from recovery.cases import Case, DamagedCase, State
 from recovery.errors import Conflict, OutcomeUnknown, Refused, Transient
-from recovery.ledger import Ledger, Record, delete, put
+from recovery.ledger import Ledger, Record, case_item, delete, put
 
 NOW = datetime(2030, 3, 1, 12, tzinfo=UTC)  # nothing written at this time expires while a test runs
 LATER = NOW + timedelta(days=30)
@@ -158,6 +158,45 @@ def test_waiting_cases_come_by_group_and_in_pages(aws: SimulatedAws, ledger: Led
     aws.clear_requests()
     assert len(list(ledger.waiting("dead_letters", limit=1))) == 1
     assert aws.request_counts()["dynamodb:Query"] <= 8
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"data": {"S": '{"path":'}},
+        {"data": {"N": "1"}},
+        {"data": None},
+        {"state": {"S": "lost"}},
+        {"state": None},
+        {"expires": {"N": "1.5"}},
+        {"expires": {"S": "soon"}},
+        {"expires": None},
+    ],
+    ids=str,
+)
+def test_a_damaged_case_hides_no_other(aws: SimulatedAws, ledger: Ledger, change: dict[str, Any]) -> None:
+    """Whoever takes damaged cases gets their keys and all others; whoever does not gets an error that names the key."""
+    ledger.write_cases([case(f"m-{n}", State.PARKED) for n in range(120)])
+    item = {**case_item(case("m-7", State.PARKED)), **change}
+    ledger.write_items([put({name: value for name, value in item.items() if value is not None})])
+    keys = [f"m-{n}" for n in range(120)]
+    for group in ("", "g"):
+        damaged: list[DamagedCase] = []
+        assert len(ledger.read_cases("dead_letters", keys, damaged=damaged)) == 119
+        assert len(list(ledger.waiting("dead_letters", group, limit=119, damaged=damaged))) == 119
+        assert [(one.path, one.key) for one in damaged] == [("dead_letters", "m-7")] * 2
+        assert "'case#dead_letters#m-7'" in damaged[0].place(ledger.table)
+    for ask in (lambda: ledger.read_cases("dead_letters", keys), lambda: list(ledger.waiting("dead_letters"))):
+        with pytest.raises(DamagedCase, match="case of m-7 is damaged"):
+            ask()
+
+
+def test_a_case_under_the_key_of_another_is_damaged(ledger: Ledger) -> None:
+    """What speaks of another item may not decide about this one."""
+    ledger.write_items([put({**case_item(case("m-1")), "data": case_item(case("m-2"))["data"]})])
+    damaged: list[DamagedCase] = []
+    assert ledger.read_cases("dead_letters", ["m-1", "m-2"], damaged=damaged) == {}
+    assert [one.key for one in damaged] == ["m-1"]
 
 
 # -- records -------------------------------------------------------------------------------------------------------

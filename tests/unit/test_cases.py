@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -65,6 +67,41 @@ def test_microseconds_do_not_matter() -> None:
     read = from_json(State.SENT, to_json(written), int(NOW.timestamp()))
     assert to_json(read) == to_json(written)
     assert abs(read.changed - written.changed) < timedelta(milliseconds=1)
+
+
+@pytest.mark.parametrize("data", ["", "{", "null", "[]", "3", '"text"', "[" * 200_000])
+def test_what_is_no_case_is_a_value_error(data: str) -> None:
+    """Never another error, however it is broken."""
+    with pytest.raises(ValueError, match=r"data is no JSON|not an object"):
+        from_json(State.SENT, data, 0)
+
+
+_ODD: tuple[Any, ...] = ("x", 1.5, True, [1], {"a": 1}, -1, 10**30, None)
+_TAKES = {
+    "first": (-1,),
+    "changed": (-1,),
+    "due": (-1, None),
+    "detail": ({"a": 1},),
+    **dict.fromkeys(("path", "key", "source", "kind", "rule", "group", "reason"), ("x",)),
+}
+
+
+@pytest.mark.parametrize("name", sorted(json.loads(to_json(CASE))))
+def test_each_field_is_taken_only_in_its_own_type(name: str) -> None:
+    """A field that is missing, or holds another type, is named; its value is not, and nothing is guessed for it."""
+    raw = json.loads(to_json(CASE))
+    takes = (10**30,) if name in ("attempts", "tries") else _TAKES[name]
+    broken = [raw | {name: odd} for odd in _ODD if odd not in takes or isinstance(odd, bool)]
+    for data in [*broken, {field: value for field, value in raw.items() if field != name}]:
+        with pytest.raises(ValueError, match=f"^{name}"):
+            from_json(State.SENT, json.dumps(data), 0)
+
+
+@pytest.mark.parametrize(("state", "expires"), [("lost", 0), ("", 0), ("sent", 10**20)])
+def test_a_state_of_tomorrow_and_a_time_beyond_all_are_damage(state: str, expires: int) -> None:
+    """Another version may know more; this one does not act on what it does not understand."""
+    with pytest.raises(ValueError, match=r"^(state|expires)$"):
+        from_json(state, to_json(CASE), expires)
 
 
 @pytest.mark.parametrize(

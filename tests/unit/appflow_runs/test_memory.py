@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -183,6 +186,64 @@ def test_memory_survives_the_ledger(memory: Memory) -> None:
 def test_a_flow_that_was_never_seen() -> None:
     """An empty case is an empty memory."""
     assert Memory.from_json({}) == Memory()
+
+
+FULL = Memory(
+    history=History(
+        (
+            replace(
+                attempt(1, "run-60", 30, run="run-30"),
+                ended=NOW,
+                records=3,
+                diagnosis=Diagnosis(Kind.TIMEOUT, True, "r", "x"),
+            ),
+        ),
+        began=NOW,
+        recovered=NOW,
+        refusal=Refusal("run-60", NOW, "appflow:StartFlow: AccessDeniedException", "no"),
+    ),
+    coverage=Coverage(Window(NOW, NOW), (Window(NOW, NOW),)),
+    told=("g",),
+    noticed="run-60",
+    missed=True,
+    summary="Error",
+    read_at=NOW,
+    seconds_to_recover=3.5,
+)
+
+
+def places(value: Any, *path: Any) -> Iterator[tuple[Any, ...]]:
+    """Every place in plain JSON, the containers included."""
+    if path:
+        yield path
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, inner in children:
+        yield from places(inner, *path, name)
+
+
+ODD = ("odd", "", 3, -1, 2.5, 10**400, float("nan"), True, None, [], ["odd"], {}, {"n": 1})
+
+
+@pytest.mark.parametrize("path", list(places(FULL.as_json())), ids=str)
+def test_odd_types_are_damage(path: tuple[Any, ...]) -> None:
+    """Whatever stands anywhere in it is read as it was meant, or is a ValueError; never another error, never half."""
+    for odd in ODD:
+        raw = json.loads(json.dumps(FULL.as_json()))
+        spot = raw
+        for step in path[:-1]:
+            spot = spot[step]
+        spot[path[-1]] = odd
+        with contextlib.suppress(ValueError):
+            assert Memory.from_json(raw).as_json() == raw, odd
+
+
+@pytest.mark.parametrize("name", sorted(FULL.as_json()["attempts"][0]))
+def test_an_attempt_with_a_gap_is_damage(name: str) -> None:
+    """An attempt that is half known could be made again."""
+    raw = json.loads(json.dumps(FULL.as_json()))
+    del raw["attempts"][0][name]
+    with pytest.raises(ValueError, match=f"^{name} is missing"):
+        Memory.from_json(raw)
 
 
 # -- coverage ----------------------------------------------------------------------------------------------------------
