@@ -41,14 +41,19 @@ class Flows:
         self.aws.reset()
         self.aws.create_estate()
         listen(self.aws)
+        self.make("orders")
+        self.aws.clock.advance(600)
+
+    def make(self, name: str) -> None:
+        """A flow whose first run fails as the scene says, and has begun."""
         appflow = self.aws.client("appflow")
         outcome = {"error": self.error, "records": 0}
-        self.aws.control("POST", "appflow/script", {"flow": "orders", "outcomes": [outcome]})
+        self.aws.control("POST", "appflow/script", {"flow": name, "outcomes": [outcome]})
         trigger: dict[str, Any] = {"triggerType": "OnDemand"}
         if self.schedule:
             trigger = {"triggerType": "Scheduled", "triggerProperties": {"Scheduled": self.schedule}}
         appflow.create_flow(
-            flowName="orders",
+            flowName=name,
             triggerConfig=trigger,
             sourceFlowConfig={
                 "connectorType": "Salesforce",
@@ -58,8 +63,7 @@ class Flows:
             destinationFlowConfigList=[to_salesforce("UPSERT")],
             tasks=TASKS,
         )
-        appflow.start_flow(flowName="orders")
-        self.aws.clock.advance(600)
+        appflow.start_flow(flowName=name)
 
     def run(self, connection: Connection) -> list[str]:
         work = work_of(connection, AppFlowRequest(flows=("*",), dry_run=False, policy=POLICY), cast(Any, Unpaced()))

@@ -25,6 +25,7 @@ SERVICES = (
     ("sns", False),
     ("logs", True),
     ("dms", True),
+    ("dms", False),
     ("appflow", True),
     ("cloudwatch", False),
 )
@@ -85,6 +86,9 @@ class Unpaced:
 
     def take(self) -> None:
         self.taken += 1
+
+    def rest(self, seconds: float) -> None:
+        """Goes on at once."""
 
 
 class Scene(Protocol):

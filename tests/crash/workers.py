@@ -20,6 +20,7 @@ from deployments.local.server import SimulatedAws
 from recovery.replication_tasks.policy import ReplicationRequest, Trigger
 from recovery.replication_tasks.run import recover
 from tasks.replication_tasks import work_of
+from tests.crash.flow_scenes import Flows
 from tests.crash.letters_scenes import Letters, waiting
 from tests.crash.outbox_scenes import Outbox
 from tests.crash.process import Child
@@ -29,6 +30,8 @@ from tests.letters_world import AUTH, TIMEOUT
 from tests.unit.replication_tasks.situations import RECOVERABLE
 
 WORKERS = (2, 4, 8, 16)
+ROUNDS = 3
+"""Runs of every worker on a FIFO queue: letters that must wait are hidden by the first, and each later one goes on."""
 
 Entry = tuple[str, str, float, float]
 """Operation, item, and when its request left and was answered (seconds of this machine's clock)."""
@@ -194,10 +197,75 @@ def replications(aws: SimulatedAws, connection: Connection, count: int) -> Findi
     return found
 
 
+def ordered_letters(aws: SimulatedAws, connection: Connection, count: int) -> Findings:
+    """Ten groups of eight letters on a FIFO queue: each sent once, and every group in its order."""
+    aws.reset()
+    scene = Letters(aws, connection, fifo=True)
+    scene.policy = waiting(1.0)
+    world = scene.world
+    scene.pair = world.pair(fifo=True)
+    for n in range(10):
+        world.die(scene.pair, [TIMEOUT] * 8, MessageBody=f"group {n}, letter {{n}}", MessageGroupId=f"group-{n}")
+    healing = set(world.bodies(scene.pair.dead))
+
+    def run(own: Connection, history: History) -> None:
+        sqs = own.client("sqs")  # a FIFO send may be repeated: SQS knows it by its deduplication id
+        history.watch(sqs, "sqs", "SendMessageBatch", lambda params: [e["MessageBody"] for e in params["Entries"]])
+        scene.run(own)
+
+    crew, histories, errors = Crew(aws, connection), [], []
+    for _ in range(ROUNDS):
+        more, wrong = crew.work(count, run)
+        histories += more
+        errors += wrong
+        scene.later()
+    found = settled_once(histories, "SendMessageBatch", healing)
+    found.wrong += errors
+    arrived = world.bodies(scene.pair.source)
+    found.copies(arrived, healing, 1)
+    for n in range(10):
+        group = [body for body in arrived if body.startswith(f"group {n},")]
+        found.expect(group == sorted(group), f"group {n} out of order: {group}")
+    found.expect(not world.bodies(scene.pair.dead), "left behind")
+    return found
+
+
+def flows(aws: SimulatedAws, connection: Connection, count: int) -> Findings:
+    """Twelve flows whose run failed: each run again once, and nobody even asked AppFlow twice."""
+    aws.reset()
+    aws.create_estate()
+    scene = Flows(aws, connection)
+    names = [f"flow-{n}" for n in range(12)]
+    for name in names:
+        scene.make(name)
+    aws.clock.advance(600)
+
+    def run(own: Connection, history: History) -> None:
+        history.watch(own.client("appflow"), "appflow", "StartFlow", lambda params: [params["flowName"]])
+        scene.run(own)
+
+    histories, errors = Crew(aws, connection).work(count, run)
+    found = settled_once(histories, "StartFlow", names)
+    found.wrong += errors
+    aws.clock.advance(600)
+    for name in names:
+        found.expect(scene.statuses(name) == scene.runs, f"{name}: {scene.statuses(name)}")
+    return found
+
+
+CREWS = (
+    ("letters", letters),
+    ("letters in order", ordered_letters),
+    ("outbox rows", outbox),
+    ("replications", replications),
+    ("flows", flows),
+)
+
+
 def play(aws: SimulatedAws, connection: Connection, counts: Iterable[int] = WORKERS) -> tuple[list[str], str]:
     """Every list with each number of workers; what must not be, and the report."""
     violations, lines = [], []
-    for name, scene in (("letters", letters), ("outbox rows", outbox), ("replications", replications)):
+    for name, scene in CREWS:
         for count in counts:
             found = scene(aws, connection, count)
             violations += [f"{count} workers, {name}: {each}" for each in found.violations]
