@@ -1,8 +1,9 @@
 """`python -m deployments.apply [--check]`: bring a Prefect server up to date for Reprise, or say what is different.
 
-Work pool, estate block, notification blocks, the deployments of `prefect.yaml`, and the automations that no deployment
-owns, each found by its name. A second time nothing is changed. What a person has set on the server stays: pauses,
-switched-off schedules, triggers and automations, the pool's limit, and the parameters of deployments.
+Work pool, the estate's block (or its type, where nothing names an estate), notification blocks, the deployments of
+`prefect.yaml`, and the automations that no deployment owns, each found by its name. A second time nothing is changed.
+What a person has set on the server stays: pauses, switched-off schedules, triggers and automations, the pool's limit,
+and the parameters of deployments.
 
 Exit status: 0 when everything is (now) as it should be; 1 when --check found a difference, or something is wrong that
 applying does not mend; 2 when it could not be done.
@@ -81,7 +82,6 @@ def apply(environment: Mapping[str, str], *, check: bool, overwrite: bool = Fals
     from prefect.client.orchestration import get_client
 
     from deployments.apply import automations, channels, condition, pool, registered, saved_estate
-    from deployments.bootstrap import deploy
 
     outcome = Outcome()
 
@@ -102,7 +102,7 @@ def apply(environment: Mapping[str, str], *, check: bool, overwrite: bool = Fals
             channels.make(environment)
         if note(registered.changes(client, deployments, overwrite=overwrite)):
             before = registered.kept(client, deployments, overwrite=overwrite)
-            deploy()
+            registered.register()
             registered.restore(client, deployments, before)
         outcome.notes += registered.notes(client, deployments, pool.NAME)
         tell = registered.there(client, "operations/tell")

@@ -12,10 +12,11 @@ from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.objects import WorkPool
 from prefect.exceptions import ObjectNotFound
 
+from deployments.apply import POOL
 from deployments.apply.differences import Change, Difference, compare
 from recovery.errors import BadInput
 
-NAME = "reprise"
+NAME = POOL
 TEMPLATES = Path(__file__).parents[1] / "work_pools"
 LIMIT = 8
 """Runs at the same time, when the pool is made. After an outage each deployment starts one; the rest wait."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +31,7 @@ from prefect.utilities.callables import parameter_schema
 from deployments.apply.automations import comparable
 from deployments.apply.differences import Change, Difference, compare
 from deployments.prefect_settings import PROJECT
+from recovery.errors import RepriseError
 
 REMEMBERED = "reprise_applied"
 NOBODY = UUID(int=0)
@@ -106,21 +109,41 @@ def changes(client: SyncPrefectClient, deployments: list[Registered], *, overwri
 def notes(client: SyncPrefectClient, deployments: list[Registered], pool: str) -> list[str]:
     """What a person should know and nobody changes: parameters of their own, and deployments of older versions."""
     known = remembered(client)
-    found = []
+    found, ours = [], set()
     for deployment in deployments:
         current = there(client, deployment.name)
-        if current is not None and _set_by_a_person(deployment, current, known):
+        if current is None:
+            continue
+        ours.add(current.id)
+        if _set_by_a_person(deployment, current, known):
             found.append(f"deployment {deployment.name}: its parameters were set on the server, and stay")
-    names = {deployment.name for deployment in deployments}
     for other in client.read_deployments():
-        if other.work_pool_name == pool:
+        if other.work_pool_name == pool and other.id not in ours:
             name = f"{client.read_flow(other.flow_id).name}/{other.name}"
-            if name not in names:
-                found.append(
-                    f"deployment {name}: not in prefect.yaml, and it goes on running. If it is not your own: "
-                    f"prefect deployment delete {name}"
-                )
+            found.append(
+                f"deployment {name}: not in prefect.yaml, and it goes on running. If it is not your own: "
+                f"prefect deployment delete {name}"
+            )
     return found
+
+
+def register() -> None:
+    """Let Prefect write all deployments of `prefect.yaml` anew, whatever they are like.
+
+    Raises:
+        RepriseError: it failed; the message ends with Prefect's own words.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
+        cwd=PROJECT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RepriseError(f"prefect deploy ended with {done.returncode}:\n{done.stdout}")
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 import yaml
 
-from deployments.bootstrap import POOL
+from deployments.apply import POOL
 from deployments.local import estate, metrics_compared
 from deployments.local.guard import require_simulated_aws
 from deployments.local.runs import Runs
@@ -78,7 +78,7 @@ def deploy(made: World) -> None:
         DemoFailed: it failed.
     """
     done = subprocess.run(
-        [sys.executable, "-m", "deployments.bootstrap"],
+        [sys.executable, "-m", "deployments.apply"],
         env=dict(made.environment),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -86,9 +86,9 @@ def deploy(made: World) -> None:
         text=True,
         check=False,
     )
-    (made.folder / "bootstrap.log").write_text(done.stdout)
+    (made.folder / "apply.log").write_text(done.stdout)
     if done.returncode:
-        raise DemoFailed(f"bootstrap failed:\n{done.stdout}")
+        raise DemoFailed(f"python -m deployments.apply failed:\n{done.stdout}")
     made.start("prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", "demo", log="worker.log")
     made.say(f"deployments registered, worker started on the pool {POOL!r}")
 

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import yaml
 
-from deployments.bootstrap import POOL
+from deployments.apply import POOL
 from deployments.local.server import SimulatedAws
 from deployments.local.stage import _with_own_python, let_services_tell
 from deployments.prefect_settings import PROJECT, client_environment, server_environment
@@ -49,9 +49,7 @@ class Stack:
         made = cls(aws, folder)
         try:
             made.start_server()
-            subprocess.run(
-                [sys.executable, "-m", "deployments.bootstrap"], env=made.environment, cwd=PROJECT, check=True
-            )
+            subprocess.run([sys.executable, "-m", "deployments.apply"], env=made.environment, cwd=PROJECT, check=True)
             yield made
         finally:
             for process in made._processes.values():

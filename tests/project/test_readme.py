@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.bootstrap import POOL
+from deployments.apply import POOL
 from recovery.settings import SETTINGS
 from tests.project.checkout import PROJECT, WITHOUT_A_PATH, files, modules, paths, text
 
@@ -75,7 +75,7 @@ def test_its_first_commands_are_what_the_continuous_integration_runs() -> None:
 
 
 def test_the_modules_and_the_pool_that_it_names_exist() -> None:
-    """`python -m` names a module of the project, and the worker's pool is the one that the bootstrap makes."""
+    """`python -m` names a module of the project, and the worker's pool is the one that `apply` makes."""
     shell = "\n".join(_blocks("sh"))
     for module in re.findall(r"python -m ([a-z_.]+)", shell):
         place = PROJECT / Path(*module.split("."))
