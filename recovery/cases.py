@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -168,6 +168,54 @@ class DamagedCase(BadInput):
     def place(self, table: str) -> str:
         """Where a person finds it."""
         return f"the item with pk {case_key(self.path, self.key)!r} and sk 'case' of the table {table!r}"
+
+
+def from_item(path: str, item: Mapping[str, Any]) -> Case:
+    """The case that stands in an item of the ledger, as DynamoDB gives it.
+
+    Raises:
+        DamagedCase: it is not what the ledger wrote for a case of this path.
+    """
+    key = item["pk"]["S"].removeprefix(case_key(path, ""))
+    try:
+        case = from_json(_attribute(item, "state", "S"), _attribute(item, "data", "S"), _seconds(item))
+        if (case.path, case.key) != (path, key):
+            raise ValueError("path or key")
+    except ValueError as error:
+        raise DamagedCase(path, key, str(error), item) from None
+    return case
+
+
+def sound(cases: Iterable[Case], check: Callable[[Case], object], damaged: list[DamagedCase]) -> Iterator[Case]:
+    """The cases whose detail is as their path writes it.
+
+    Args:
+        cases: cases that could be read.
+        check: raises ValueError, which names the field that is wrong.
+        damaged: takes the others.
+    """
+    for case in cases:
+        try:
+            check(case)
+        except ValueError as error:
+            kept = {"state": case.state.value, "data": to_json(case)}
+            damaged.append(DamagedCase(case.path, case.key, str(error), kept))
+        else:
+            yield case
+
+
+def _attribute(item: Mapping[str, Any], name: str, kind: str) -> str:
+    found = item.get(name, {}).get(kind)
+    if found is None:
+        raise ValueError(name)
+    return str(found)
+
+
+def _seconds(item: Mapping[str, Any]) -> int:
+    try:
+        return int(_attribute(item, "expires", "N"))
+    except ValueError:
+        raise ValueError("expires") from None
 
 
 def _stamp(moment: datetime) -> int:

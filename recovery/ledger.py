@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from recovery.aws import calling
-from recovery.cases import SHARDS, WAITS_FOR_A_PERSON, Case, DamagedCase, case_key, from_json, to_json
+from recovery.cases import SHARDS, WAITS_FOR_A_PERSON, Case, DamagedCase, case_key, from_item, to_json
 from recovery.errors import Conflict, Transient
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Ledger:
             ]
             for item in self._batch_get(asked):
                 try:
-                    case = _case(path, item)
+                    case = from_item(path, item)
                 except DamagedCase as error:
                     if damaged is None:
                         raise
@@ -311,36 +311,6 @@ def case_item(case: Case) -> Item:
         item["wait"] = {"S": case.shard()}
         item["since"] = {"S": f"{case.group}#{case.first_seen.isoformat(timespec='seconds')}"}
     return item
-
-
-def _case(path: str, item: Item) -> Case:
-    """The case that stands in an item.
-
-    Raises:
-        DamagedCase: it is not what `case_item` wrote.
-    """
-    key = item["pk"]["S"].removeprefix(case_key(path, ""))
-    try:
-        case = from_json(_attribute(item, "state", "S"), _attribute(item, "data", "S"), _expires(item))
-        if (case.path, case.key) != (path, key):
-            raise ValueError("path or key")
-    except ValueError as error:
-        raise DamagedCase(path, key, str(error), item) from None
-    return case
-
-
-def _attribute(item: Item, name: str, kind: str) -> str:
-    found = item.get(name, {}).get(kind)
-    if found is None:
-        raise ValueError(name)
-    return str(found)
-
-
-def _expires(item: Item) -> int:
-    try:
-        return int(_attribute(item, "expires", "N"))
-    except ValueError:
-        raise ValueError("expires") from None
 
 
 def _record(item: Item) -> Record:

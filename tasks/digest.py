@@ -85,6 +85,8 @@ def read_days(desk: Desk, request: DigestRequest) -> Digest:
         Transient, Refused: the ledger could not be read.
     """
     waiting = desk.histories.waiting(ListRequest(limit=request.most_waiting))
+    if desk.histories.damaged:
+        desk.warnings.append("the ledger has damaged cases, which are missing here: run cases/list, which names them")
     day = request.day or (desk.now() - timedelta(days=1)).date()
     days = {past: desk.book.read(past) for past in (day - timedelta(days=n) for n in range(WEEK + 1))}
     is_cut = len(waiting) >= request.most_waiting

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from recovery.archive import Pointer
-from recovery.cases import Case
+from recovery.cases import Case, DamagedCase
 from recovery.dead_letters.flights import Flight
 from recovery.dead_letters.letters import Letter, Queue
 from recovery.dead_letters.policy import DeadLetterPolicy
@@ -27,6 +27,7 @@ class Item:
         pending: why evidence could not be had yet, or "".
         searched: where there was none, or "".
         history: its case before this run.
+        damaged: that case, if it cannot be read.
         unconfirmed: what an interrupted run left open.
         destination: URL of the queue it would go back to, or "".
         verdict: what was decided.
@@ -39,6 +40,7 @@ class Item:
 
     __slots__ = (
         "content",
+        "damaged",
         "destination",
         "diagnosis",
         "error",
@@ -69,6 +71,7 @@ class Item:
         self.pending = ""
         self.searched = ""
         self.history: Case | None = None
+        self.damaged: DamagedCase | None = None
         self.unconfirmed: Unconfirmed | None = None
         self.destination = ""
         self.verdict: Verdict = Leave("not decided")

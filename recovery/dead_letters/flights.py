@@ -10,7 +10,8 @@ Three small items a flight, in the ledger:
     pk `flight#<queue>`  sk `open#<id>`         the letters; removed when the flight is closed
     pk `flight#<queue>`  sk `sent#<id>`         the cases are written; names the letters for which that is not so, and
                                                 those that certainly were not sent
-    pk `settle#<queue>`  sk `<due>#<id>`        with the cases: the new ones, until their settle time has passed
+    pk `settle#<queue>`  sk `<due>#<id>`        with the cases: the new ones, until their settle time has passed and a
+                                                run has counted them; names that run until it is removed
 A letter that certainly was not sent (refused, throttled) leaves nothing open: it does not use up a try.
 """
 
@@ -22,6 +23,7 @@ from datetime import datetime, timedelta
 
 from recovery.dead_letters.letters import Letter, Queue
 from recovery.dead_letters.rules import Unconfirmed
+from recovery.errors import Conflict
 from recovery.failures import Origin
 from recovery.ledger import Item, Ledger, Record, delete, put, record_item
 
@@ -117,11 +119,15 @@ class Settling:
         sk: its key in the ledger.
         keys: keys of the cases that were written for it.
         arrived: when the last of its letters could be received: a case that changed later speaks of a later send.
+        version: of its item in the ledger.
+        taken: a run has counted it, or died over it.
     """
 
     sk: str
     keys: tuple[str, ...]
     arrived: datetime
+    version: int
+    taken: bool
 
 
 class Flights:
@@ -226,7 +232,20 @@ class Flights:
             if count >= most:
                 return
             arrived = datetime.fromisoformat(record.data["arrived"])
-            yield Settling(record.sk, tuple(record.data["keys"]), arrived)
+            yield Settling(record.sk, tuple(record.data["keys"]), arrived, record.version, "by" in record.data)
+
+    def take(self, queue: str, flight: Settling, owner: str, now: datetime) -> bool:
+        """Whether this run (`owner`) is the one that counts a settled flight; of several runs one is.
+
+        Raises:
+            Transient: not known; then this run must not count it.
+        """
+        data = {"keys": [], "arrived": flight.arrived.isoformat(), "by": owner}
+        try:
+            self._ledger.write_record(Record(_settle_pk(queue), flight.sk, data, flight.version), now + KEEP)
+        except Conflict:
+            return False
+        return True
 
     def forget(self, queue: str, settled: Sequence[Settling]) -> None:
         """Remove settled flights that were counted."""

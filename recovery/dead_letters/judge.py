@@ -8,15 +8,16 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from recovery.cases import Case
+from recovery.cases import Case, DamagedCase
 from recovery.dead_letters.batch import Batch
 from recovery.dead_letters.flights import Open
 from recovery.dead_letters.gateway import name_of
 from recovery.dead_letters.letters import BATCH, BATCH_BYTES, Letter, Queue, content_hash, identity, size
 from recovery.dead_letters.policy import DeadLetterPolicy
+from recovery.dead_letters.remembered import remembered
 from recovery.dead_letters.rules import Known, decide
 from recovery.dead_letters.verdicts import Heal, Hide, Leave
-from recovery.dead_letters.work import PATH, Work
+from recovery.dead_letters.work import Work
 from recovery.errors import BadInput, Refused, RepriseError
 from recovery.failures import (
     DEFAULT_RULES,
@@ -98,6 +99,8 @@ def receive(work: Work, queue: Queue, policy: DeadLetterPolicy) -> Batch:
 def look_up(work: Work, batch: Batch) -> None:
     """What the ledger knows: the letters' cases, and what interrupted runs left open.
 
+    A letter whose case cannot be read keeps that in `damaged`.
+
     Raises:
         Transient: the ledger could not be read; asking again is safe.
     """
@@ -109,22 +112,27 @@ def look_up(work: Work, batch: Batch) -> None:
     parts = [keys[start : start + READ_BATCH] for start in range(0, len(keys), READ_BATCH)]
     cases: dict[str, Case] = {}
     opened: Open | None = None
-    for found in work.each(partial(_read, work, batch.queue), [*parts, None]):
+    damaged: list[DamagedCase] = []
+    for found in work.each(partial(_read, work, batch.queue, damaged), [*parts, None]):
         if isinstance(found, Open):
             opened = found
         else:
             cases.update(found)
     assert opened is not None
+    damages = {case.key: case for case in damaged}
     for item in batch.items:
+        item.damaged = damages.get(item.key)
         item.history = cases.get(item.key)
         item.unconfirmed = opened.about(item.letter, item.content)
         if item.history is not None and item.unconfirmed is not None and not item.unconfirmed.same_letter:
             item.unconfirmed = None  # a letter with a case of its own needs nobody else's
 
 
-def _read(work: Work, queue: Queue, keys: Sequence[str] | None) -> Mapping[str, Case] | Open:
+def _read(
+    work: Work, queue: Queue, damaged: list[DamagedCase], keys: Sequence[str] | None
+) -> Mapping[str, Case] | Open:
     """Cases by key, or what is open of the queue's flights: both are read at once."""
-    return work.flights.open_of(queue) if keys is None else work.ledger.read_cases(PATH, keys)
+    return work.flights.open_of(queue) if keys is None else remembered(work.ledger, keys, damaged)
 
 
 def diagnose_letters(work: Work, batch: Batch) -> None:
@@ -189,6 +197,7 @@ def decide_letters(work: Work, batch: Batch) -> None:
             follows=batch.queue.fifo and (batch.queue.name, item.letter.group_id) in work.going,
             evidence_pending=item.pending,
             searched=item.searched,
+            damaged=item.damaged.place(work.ledger.table) if item.damaged else "",
         )
         item.verdict = decide(known, batch.policy, now, work.draw(), spread)
         if isinstance(item.verdict, Heal):
@@ -197,6 +206,8 @@ def decide_letters(work: Work, batch: Batch) -> None:
                 work.going.add((batch.queue.name, item.letter.group_id))
         elif isinstance(item.verdict, Hide) and item.verdict.hidden:
             work.hidden[batch.queue.name] += 1
+        if item.damaged is not None and isinstance(item.verdict, Leave):
+            item.failure = BadInput(f"the ledger's case of it is damaged ({item.damaged.damage})")
         if isinstance(item.verdict, Leave | Hide):
             blocked.add(item.letter.group_id)
 

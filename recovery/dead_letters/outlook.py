@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
-from recovery.cases import State
+from recovery.cases import Case, DamagedCase, State
 from recovery.dead_letters import records
+from recovery.dead_letters.flights import Settling
 from recovery.dead_letters.letters import Queue
+from recovery.dead_letters.remembered import remembered, told, waiting
 from recovery.dead_letters.work import PATH, Work
 from recovery.errors import RepriseError
 
@@ -17,24 +19,46 @@ FLIGHTS = 500
 def count_recovered(work: Work, queue: Queue) -> int:
     """Count letters of a queue whose settle time has passed without a comeback; returns how many.
 
-    A letter that came back has a case that says so. Counting changes only the ledger's list of flights to look at.
+    A letter that came back has a case that says so; one whose case cannot be read is a warning, and not counted.
+    Counting changes only the ledger's list of flights to look at. Of several runs one counts a flight: it says so there
+    first, so that a letter is counted once, or, if that run dies before its report, not at all.
 
     Raises:
-        Transient: the ledger could not be read.
+        Transient: the ledger could not be read, or not all flights could be counted; asking again counts the others.
     """
     settled = list(work.flights.settled(queue.name, work.now(), FLIGHTS))
+    damaged: list[DamagedCase] = []
+    ours: list[list[Case]] = []
+    done = [flight for flight in settled if flight.taken]
+    failed: list[RepriseError] = []
+
+    def take(flight: Settling) -> None:
+        unread: list[DamagedCase] = []
+        try:
+            cases = remembered(work.ledger, flight.keys, unread)
+            if not (work.dry_run or work.flights.take(queue.name, flight, work.owner, work.now())):
+                return
+        except RepriseError as error:
+            failed.append(error)
+            return
+        done.append(flight)
+        damaged.extend(unread)
+        ours.append([c for c in cases.values() if c.state is State.SENT and c.changed <= flight.arrived])
+
+    work.each(take, [flight for flight in settled if not flight.taken])
     groups: Counter[str] = Counter()
-    read = work.each(lambda flight: work.ledger.read_cases(PATH, flight.keys), settled)
-    for flight, cases in zip(settled, read, strict=True):
-        for case in cases.values():
-            if case.state is State.SENT and case.changed <= flight.arrived:
-                groups[case.group] += 1
-                work.recovered += 1
-                work.seconds_to_recover += max(0.0, (case.changed - case.first_seen).total_seconds())
-    if settled and not work.dry_run:
-        work.flights.forget(queue.name, settled)
+    for case in (case for cases in ours for case in cases):
+        groups[case.group] += 1
+        work.recovered += 1
+        work.seconds_to_recover += max(0.0, (case.changed - case.first_seen).total_seconds())
+    if damaged:
+        work.warnings.append(f"queue {queue.name}: not known whether recovered: {told(damaged, work.ledger.table)}")
+    if not work.dry_run:
         for group, count in groups.items():
             _tell_recovery(work, queue, group, count)
+        work.flights.forget(queue.name, done)
+    if failed:
+        raise failed[0]
     return sum(groups.values())
 
 
@@ -43,7 +67,9 @@ def _tell_recovery(work: Work, queue: Queue, group: str, count: int) -> None:
     try:
         if not work.alerts.is_announced(PATH, queue.name, group):
             return
-        if any(case.source == queue.name for case in work.ledger.waiting(PATH, group)):
+        damaged: list[DamagedCase] = []
+        # A case that cannot be read may be of this queue, and wait.
+        if any(case.source == queue.name for case in waiting(work.ledger, group, damaged)) or damaged:
             return
         work.alerts.announce_recovery(records.recovery_notice(group, count, queue.name), work.now())
     except RepriseError as error:

@@ -125,6 +125,8 @@ def archive_record(item: Item, batch: Batch, now: datetime) -> dict[str, Any]:
             "normalised": item.error,
         },
     }
+    if item.damaged is not None:  # the case of this copy may take its place
+        record["damaged_case"] = json.dumps(dict(item.damaged.kept), default=str)
     if batch.policy.log_group:
         record["log"] = log_link(batch.queue.arn, batch.policy.log_group, item.letter.message_id)
     if payload_of(item) is not None:

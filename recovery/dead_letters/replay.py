@@ -12,13 +12,14 @@ from typing import Any
 from uuid import uuid4
 
 from recovery.archive import Pointer
-from recovery.cases import Case, State
+from recovery.cases import Case, DamagedCase, State
 from recovery.dead_letters.flights import SIZE, Flight, Passenger
 from recovery.dead_letters.gateway import NotSent, Outcome, name_of
 from recovery.dead_letters.letters import Letter, batches, content_hash, entry, from_record, size
 from recovery.dead_letters.policy import ReplayRequest
+from recovery.dead_letters.remembered import remembered, told, waiting
 from recovery.dead_letters.rules import LONGEST_DELAY, TRIES
-from recovery.dead_letters.work import PATH, Work
+from recovery.dead_letters.work import Work
 from recovery.errors import Conflict, OutcomeUnknown, Refused, RepriseError
 from recovery.failures import Origin
 from recovery.ledger import Item as Write
@@ -65,15 +66,19 @@ class Selection:
 def choose(work: Work, request: ReplayRequest) -> Selection:
     """The archived letters that a request names, the groups in order, at most its limit.
 
+    A letter whose case cannot be read stays in the archive. It is a problem of the report where a request names ids or
+    groups, else a warning: nobody knows whether it was meant.
+
     Raises:
         Transient: the ledger could not be read.
     """
     if request.is_empty:
         return Selection([])
+    damaged: list[DamagedCase] = []
     if request.message_ids:
-        found = iter(work.ledger.read_cases(PATH, request.message_ids).values())
+        found = iter(remembered(work.ledger, request.message_ids, damaged).values())
     else:
-        found = _by_group(work, request.groups)
+        found = _by_group(work, request.groups, damaged)
     chosen: list[Chosen] = []
     for case in found:
         if len(chosen) >= request.limit:
@@ -81,6 +86,9 @@ def choose(work: Work, request: ReplayRequest) -> Selection:
         # The time only after an answer: before the first one, this machine's clock is all there is.
         if _wanted(case, request, work.now()):
             chosen.append(Chosen(case))
+    if damaged:
+        said = work.problems if request.message_ids or request.groups else work.warnings
+        said.append(f"not replayed: {told(damaged, work.ledger.table)}")
     return Selection(chosen)
 
 
@@ -166,9 +174,9 @@ def entries(selection: Selection, dry_run: bool) -> Iterator[Entry]:
         )
 
 
-def _by_group(work: Work, groups: Sequence[str]) -> Iterator[Case]:
+def _by_group(work: Work, groups: Sequence[str], damaged: list[DamagedCase]) -> Iterator[Case]:
     for group in groups or ("",):
-        yield from work.ledger.waiting(PATH, group)
+        yield from waiting(work.ledger, group, damaged)
 
 
 def _wanted(case: Case, request: ReplayRequest, now: datetime) -> bool:

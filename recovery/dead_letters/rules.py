@@ -61,6 +61,7 @@ class Known:
         follows: an earlier letter of its FIFO group is sent now, after its own wait.
         evidence_pending: the log group could not be read, or has nothing yet: a later run may know more.
         searched: where evidence was looked for, and there is none, or "".
+        damaged: where its case stands that cannot be read, or "".
     """
 
     letter: Letter
@@ -74,6 +75,7 @@ class Known:
     follows: bool = False
     evidence_pending: str = ""
     searched: str = ""
+    damaged: str = ""
 
 
 def decide(known: Known, policy: DeadLetterPolicy, now: datetime, draw: float, spread: timedelta) -> Verdict:
@@ -92,9 +94,15 @@ def decide(known: Known, policy: DeadLetterPolicy, now: datetime, draw: float, s
     finished = _finish(known)
     if finished is not None:  # finish
         return finished
+    is_late = letter.expires_at(known.queue) - now < 2 * timedelta(seconds=policy.sweep_seconds) + LEASE_MARGIN
+    if known.damaged and not is_late:  # damaged-case
+        return Leave(
+            "what was done about it before is not known, so nothing is done",
+            f"put right {known.damaged}, or delete it: the letter then begins anew, with all its attempts",
+        )
     if letter.origin in _NOT_FAILURES:  # no-failure
         return Archive(State.ARCHIVED, _NOT_FAILURES[letter.origin])
-    if letter.expires_at(known.queue) - now < 2 * timedelta(seconds=policy.sweep_seconds) + LEASE_MARGIN:  # rescue
+    if is_late:  # rescue
         return Archive(
             State.STALE,
             "its queue would have dropped it before the next runs",

@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from recovery.appflow_runs.memory import Memory as FlowMemory
 from recovery.archive import Archive, Pointer
-from recovery.cases import Case
+from recovery.cases import Case, DamagedCase, sound
+from recovery.dead_letters import remembered as letters
 from recovery.digest.book import DayBook
 from recovery.errors import BadInput, RepriseError
 from recovery.histories.requests import CaseRequest, ListRequest, Path
 from recovery.histories.story import Story, of_flow, of_letter, of_line, of_replication
 from recovery.ledger import Ledger
+from recovery.replication_tasks.memory import Memory as ReplicationMemory
 
 MOST_IDS = 100
 """Ids of one letter that are followed: more than any budget of attempts and replays allows."""
@@ -20,6 +23,8 @@ MOST_COPIES = 10
 """Copies in the archive that are opened."""
 MOST_LISTS = 100
 """Full lists of runs that are searched."""
+MOST_DAMAGED = 10
+"""Damaged cases that are named one by one."""
 
 
 class RowsOf(Protocol):
@@ -59,6 +64,8 @@ class Histories:
         self.now = now
         self.warnings: list[str] = []
         """What could not be looked at, each a line for a person."""
+        self.damaged: list[DamagedCase] = []
+        """Cases that could not be read."""
 
     def describe(self, request: CaseRequest) -> list[Story]:
         """The stories of everything that the key fits, on the path that was named or on all.
@@ -77,6 +84,7 @@ class Histories:
             found += self._on(path, key, request.outbox_tables)
         if not found:
             found = self._in_lists(request, key)
+        self._warn_of_damage()
         if not found:
             raise BadInput(self._nothing(request, key))
         return found
@@ -91,6 +99,7 @@ class Histories:
         found: list[tuple[datetime | None, Story]] = []
         for path in request.paths or tuple(Path):
             found += self._waiting_on(path, request, request.limit - len(found))
+        self._warn_of_damage()
         if len(found) >= request.limit:
             self.warnings.append(f"there may be more: the list ends after {request.limit} cases (limit)")
         longest_ago = datetime.max.replace(tzinfo=self.now().tzinfo)
@@ -106,7 +115,7 @@ class Histories:
         if path is Path.OUTBOX_RECORDS:
             return [told for table in tables if (told := self.rows(table).find(key)) is not None]
         if path is Path.APPFLOW_RUNS:
-            return [of_flow(key, case) for case in self.ledger.read_cases(path.value, [key]).values()]
+            return [of_flow(key, case) for case in self._read(path, [key]).values()]
         return [of_replication(key, case) for case in self._replications(key)]
 
     def _letters(self, key: str) -> list[Case]:
@@ -116,7 +125,7 @@ class Histories:
         wanted = [key]
         while wanted and len(asked) < MOST_IDS:
             asked.update(wanted)
-            read = self.ledger.read_cases(Path.DEAD_LETTERS.value, wanted)
+            read = self._read(Path.DEAD_LETTERS, wanted)
             found |= read
             linked = [
                 known
@@ -175,23 +184,43 @@ class Histories:
         return found
 
     def _replications(self, key: str) -> list[Case]:
-        path = Path.REPLICATION_TASKS.value
+        path = Path.REPLICATION_TASKS
         if key.startswith("arn:"):
-            return list(self.ledger.read_cases(path, [key]).values())
+            return list(self._read(path, [key]).values())
         try:
             arns = self.arns(key)
         except RepriseError as error:
             self.warnings.append(f"DMS could not be asked for the ARN of {key}: {error}")
             arns = []
-        found = list(self.ledger.read_cases(path, arns).values())
-        if not found:  # it may be deleted, and still wait for a person
-            found = [case for case in self.ledger.waiting(path, limit=1_000) if case.detail.get("name") == key]
+        damaged = len(self.damaged)
+        found = list(self._read(path, arns).values())
+        if not found and len(self.damaged) == damaged:  # it may be deleted, and still wait for a person
+            found = [case for case in self._waiting(path, "", 1_000) if case.detail.get("name") == key]
         return found
+
+    def _read(self, path: Path, keys: Iterable[str]) -> dict[str, Case]:
+        """Cases by key; what cannot be read is set aside."""
+        cases = self.ledger.read_cases(path.value, keys, damaged=self.damaged).values()
+        return {case.key: case for case in sound(cases, _CHECKS[path], self.damaged)}
+
+    def _waiting(self, path: Path, group: str, most: int) -> Iterator[Case]:
+        """Cases that wait for a person; what cannot be read is set aside."""
+        cases = self.ledger.waiting(path.value, group, limit=most, damaged=self.damaged)
+        return sound(cases, _CHECKS[path], self.damaged)
+
+    def _warn_of_damage(self) -> None:
+        found = list({(case.path, case.key): case for case in self.damaged}.values())
+        for case in found[:MOST_DAMAGED]:
+            self.warnings.append(f"{case}: put right {case.place(self.ledger.table)}")
+        if len(found) > MOST_DAMAGED:
+            self.warnings.append(f"{len(found) - MOST_DAMAGED} more cases of the ledger are damaged")
 
     def _nothing(self, request: CaseRequest, key: str) -> str:
         where = f"on the path {request.path.value}" if request.path else "on any path"
         tables = "" if request.outbox_tables else "; outbox rows are found only in outbox_tables that you name"
         more = "".join(f"; {line}" for line in self.warnings)
+        if self.damaged:
+            return f"key: what is known of {key!r} {where} cannot be read{more}"
         return (
             f"key: nothing is known of {key!r} {where}: never seen, forgotten after its time, or misspelt{tables}{more}"
         )
@@ -210,7 +239,7 @@ class Histories:
         tell = {Path.DEAD_LETTERS: _letter, Path.REPLICATION_TASKS: _replication, Path.APPFLOW_RUNS: _flow}[path]
         found: list[tuple[datetime | None, Story]] = []
         for group in request.groups or ("",):
-            for case in self.ledger.waiting(path.value, group, limit=most - len(found) or 1):
+            for case in self._waiting(path, group, most - len(found) or 1):
                 if case.first_seen <= latest and len(found) < most:
                     found.append((case.first_seen, tell(case)))
         return found
@@ -226,3 +255,11 @@ def _replication(case: Case) -> Story:
 
 def _flow(case: Case) -> Story:
     return of_flow(case.key, case)
+
+
+_CHECKS: Mapping[Path, Callable[[Case], object]] = {
+    Path.DEAD_LETTERS: letters.check,
+    Path.REPLICATION_TASKS: lambda case: ReplicationMemory.from_json(case.detail),
+    Path.APPFLOW_RUNS: lambda case: FlowMemory.from_json(case.detail),
+}
+"""Raise ValueError for a case that is not as its path writes it."""

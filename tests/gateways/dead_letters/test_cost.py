@@ -72,3 +72,14 @@ def test_a_sweep_that_finds_little_costs_little(world: LettersWorld, count: int)
     world.die(pair, [TIMEOUT] * count)
     report = world.recover(pair.dead, connection=world.connection())
     assert sum(report.requests.values()) <= (7 if count == 0 else 19), report.requests
+
+
+def test_counting_what_recovered_costs_little(world: LettersWorld) -> None:
+    """One read and one write for each hundred letters, and one removal for 25 times as many."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT] * 300)
+    world.recover(pair.dead, policy=POLICY)
+    world.aws.clock.advance(3600)
+    report = world.recover(pair.dead, connection=world.connection())
+    assert report.recovered == 300
+    assert sum(report.requests.values()) <= 7 + 3 + 3 + 1, report.requests

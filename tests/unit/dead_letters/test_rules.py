@@ -107,6 +107,31 @@ TABLE = [
         known(letter=letter(age=14 * DAY), unconfirmed=Unconfirmed(1, 1, sent=True, same_letter=True)),
         Finish,
     ),
+    # -- damaged-case
+    Row("damaged-case", "what was tried before is not known", known(damaged="the item"), Leave),
+    Row("damaged-case", "whatever it is", known(damaged="x", letter=letter(origin=Origin.S3_TEST_EVENT)), Leave),
+    Row("damaged-case", "without evidence", known(damaged="the item", diagnosis=None), Leave),
+    Row("damaged-case", "however old", known(damaged="the item"), Leave, policy=policy(max_age_seconds=60)),
+    Row("damaged-case", "a try may be under way", known(damaged="the item", unconfirmed=SENT_UNKNOWN), Leave),
+    Row(
+        "damaged-case",
+        "sent already: only the original is left",
+        known(damaged="the item", unconfirmed=Unconfirmed(1, 1, sent=True, same_letter=True)),
+        Finish,
+    ),
+    Row(
+        "damaged-case",
+        "it lives just long enough",
+        known(damaged="the item", letter=letter(age=14 * DAY - seconds(630))),
+        Leave,
+    ),
+    Row(
+        "damaged-case",
+        "before its queue drops it, it is rescued",
+        known(damaged="the item", letter=letter(age=14 * DAY - seconds(629))),
+        Archive,
+        {"state": State.STALE},
+    ),
     # -- no-failure
     Row("no-failure", "an S3 test event", known(letter=letter(origin=Origin.S3_TEST_EVENT)), Archive),
     Row("no-failure", "a record of a success", known(letter=letter(origin=Origin.SUCCESS_RECORD)), Archive),

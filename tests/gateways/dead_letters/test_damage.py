@@ -1,0 +1,223 @@
+"""A damaged case of the ledger is the trouble of its letter: nobody else's, and nothing is lost over it."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from recovery.cases import case_key
+from recovery.dead_letters import outlook, run
+from recovery.dead_letters.work import PATH, Work
+from recovery.digest.request import DigestRequest
+from recovery.errors import BadInput, Transient
+from recovery.histories.requests import CaseRequest, ListRequest
+from tasks.cases import histories_of
+from tasks.digest import Desk, read_days
+from tests.letters_world import AUTH, TIMEOUT, LettersWorld, Pair
+
+DAMAGES = ["cut off", "no state of ours", "no data", "no number", "no kind of ours", "no pointer", "no object"]
+
+
+def stored(world: LettersWorld, key: str) -> dict[str, Any]:
+    [item] = [item for item in world.items() if item["pk"]["S"] == case_key(PATH, key)]
+    return item
+
+
+def damage(world: LettersWorld, key: str, how: str = "cut off") -> dict[str, Any]:
+    """Write into a case what no run would write; returns it."""
+    item = stored(world, key)
+    data = json.loads(item["data"]["S"])
+    match how:
+        case "cut off":
+            item["data"]["S"] = item["data"]["S"][:40]
+        case "no state of ours":
+            item["state"]["S"] = "lost"
+        case "no data":
+            del item["data"]
+        case "no number":
+            item["data"]["S"] = json.dumps(data | {"attempts": "one"})
+        case "no kind of ours":
+            item["data"]["S"] = json.dumps(data | {"kind": "SECRET"})
+        case "no pointer":
+            item["data"]["S"] = json.dumps(data | {"detail": {"archive": "SECRET"}})
+        case "no object":
+            item["data"]["S"] = json.dumps(data | {"detail": [1, 2]})
+    world.aws.client("dynamodb").put_item(TableName=world.table, Item=item)
+    return item
+
+
+def come_back(world: LettersWorld, pair: Pair) -> list[str]:
+    """What was healed fails again; returns the ids of the letters."""
+    world.aws.clock.advance(100)
+    world.fail(pair.source)
+    return world.ids(pair.dead)
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_a_letter_whose_case_is_damaged_stays(world: LettersWorld, how: str) -> None:
+    """The others go on, nothing is written over the case, and once a person has deleted it, the letter begins anew."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT] * 3)
+    assert world.recover(pair.dead).by_action == {"heal": 3}
+    sick, *_ = come_back(world, pair)
+    left = damage(world, sick, how)
+    for healed in ({"heal": 2}, {}):
+        report = world.recover(pair.dead)
+        assert report.failed
+        assert (report.unsettled, report.by_action) == (1, healed)
+        [row] = [row for row in report.groups if not row.settled]
+        assert (row.action, row.samples) == ("leave", (sick,))
+        assert "damaged" in row.reason
+        assert case_key(PATH, sick) in row.next_step
+        assert world.table in row.next_step
+        assert "SECRET" not in report.model_dump_json()
+        assert (world.ids(pair.dead), world.visible(pair.dead)) == ([sick], 1)
+        assert stored(world, sick) == left
+    world.aws.client("dynamodb").delete_item(
+        TableName=world.table, Key={"pk": {"S": case_key(PATH, sick)}, "sk": {"S": "case"}}
+    )
+    assert world.recover(pair.dead).by_action == {"heal": 1}
+
+
+def test_order_is_kept_behind_a_letter_whose_case_is_damaged(world: LettersWorld) -> None:
+    """Its FIFO group waits behind it; the other groups go on."""
+    pair = world.pair(fifo=True)
+    sick, _ = world.die(pair, [TIMEOUT] * 2)
+    assert world.recover(pair.dead).by_action == {"wait": 2}
+    damage(world, sick)
+    world.die(pair, [TIMEOUT], MessageGroupId="g-0", MessageBody='{{"order": 7}}')
+    world.aws.clock.advance(100)
+    report = world.recover(pair.dead)
+    assert (report.unsettled, report.by_action) == (1, {"heal": 1, "leave": 1})
+    assert sorted(world.bodies(pair.dead)) == ['{"order": 0}', '{"order": 7}']
+
+
+def test_a_letter_whose_case_is_damaged_is_rescued_from_its_queue(world: LettersWorld) -> None:
+    """Before its queue drops it, it goes into the archive, with the damaged case beside it; a replay finds it there."""
+    pair = world.pair(MessageRetentionPeriod="3600")
+    world.die(pair, [TIMEOUT])
+    world.recover(pair.dead)
+    [sick] = come_back(world, pair)
+    left = damage(world, sick)
+    world.aws.clock.advance(3000)
+    assert world.recover(pair.dead).by_action == {"archive": 1}
+    assert world.ids(pair.dead) == []
+    [record] = world.archived(pair.dead)
+    assert json.loads(record["damaged_case"])["data"] == left["data"]
+    assert world.replay(message_ids=(sick,)).by_action == {"replay": 1}
+    assert world.bodies(pair.source) == ['{"order": 0}']
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_a_replay_goes_on_past_a_damaged_case(world: LettersWorld, how: str) -> None:
+    """Named by id or group it is a problem, found by queue it is a warning; the case and the copy stay as they are."""
+    pair = world.pair()
+    ids = world.die(pair, [AUTH] * 3)
+    [group] = [row.group for row in world.recover(pair.dead).groups]
+    left = damage(world, ids[0], how)
+    for filters in ({"message_ids": tuple(ids)}, {"groups": (group,)}, {"queues": (pair.dead,)}):
+        report = world.replay(**filters, dry_run=True)
+        said, silent = report.problems, report.warnings
+        if "queues" in filters:
+            said, silent = silent, said
+        assert ids[0] in " ".join(said), filters
+        assert not silent
+        assert "SECRET" not in report.model_dump_json()
+        assert report.found == 2
+    assert world.replay(queues=(pair.dead,)).by_action == {"replay": 2}
+    assert len(world.ids(pair.source)) == 2
+    assert stored(world, ids[0]) == left
+
+
+def test_counting_goes_on_past_a_damaged_case(world: LettersWorld) -> None:
+    """Whether its letter recovered is not known, which is said once; the others count."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT] * 3)
+    world.recover(pair.dead)
+    sick, *_ = world.ids(pair.source)
+    damage(world, sick)
+    world.aws.clock.advance(3600)
+    first, second = (world.recover(pair.dead) for _ in range(2))
+    assert (first.recovered, second.recovered) == (2, 0)
+    assert [line for line in first.warnings if sick in line]
+    assert not second.warnings
+
+
+def test_no_recovery_is_announced_while_a_case_cannot_be_read(world: LettersWorld) -> None:
+    """It may be one that still waits."""
+    pair = world.pair()
+    ids = world.die(pair, [AUTH] * 2)
+    world.recover(pair.dead)
+    damage(world, ids[0])
+    world.replay(message_ids=(ids[1],))
+    world.aws.clock.advance(3600)
+    assert world.recover(pair.dead).recovered == 1
+    assert not [text for text in world.alerts(pair.dead) if "has recovered" in text]
+
+
+# -- several runs at once ----------------------------------------------------------------------------------------
+
+
+def count(world: LettersWorld, work: Work, dead: str) -> int:
+    [queue] = run.find_queues(work, world.request(dead))
+    return outlook.count_recovered(work, queue)
+
+
+def test_of_two_runs_one_counts_a_recovered_letter(world: LettersWorld) -> None:
+    """Both find the flight settled; the one that says so first in the ledger counts it."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT] * 3)
+    world.recover(pair.dead)
+    world.aws.clock.advance(3600)
+    request = world.request(pair.dead)
+    with world.at_work(request) as one, world.at_work(request) as other:
+        seen = list(other.flights.settled(pair.dead, world.aws.clock.now(), 10))
+        assert len(seen) == 1
+        with mock.patch.object(other.flights, "settled", return_value=seen):
+            assert (count(world, one, pair.dead), count(world, other, pair.dead)) == (3, 0)
+        assert (one.recovered, other.recovered) == (3, 0)
+    assert not [item for item in world.items() if item["pk"]["S"].startswith("settle#")]
+
+
+def test_what_a_run_took_and_did_not_remove_is_not_counted_again(world: LettersWorld) -> None:
+    """The removal may fail after the count: the repetition counts nothing twice, and removes it."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT] * 3)
+    world.recover(pair.dead)
+    world.aws.clock.advance(3600)
+    with world.at_work(world.request(pair.dead)) as work:
+        with mock.patch.object(work.flights, "forget", side_effect=Transient("no answer")), pytest.raises(Transient):
+            count(world, work, pair.dead)
+        assert work.recovered == 3
+        assert count(world, work, pair.dead) == 0
+        assert work.recovered == 3
+        assert list(work.flights.settled(pair.dead, world.aws.clock.now() + timedelta(days=1), 10)) == []
+
+
+# -- histories ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_what_waits_is_listed_past_a_damaged_case(world: LettersWorld, how: str) -> None:
+    """The list has the others, and a line about it; asked for by name, the answer is what is wrong and where."""
+    pair = world.pair()
+    ids = world.die(pair, [AUTH] * 3)
+    world.recover(pair.dead)
+    damage(world, ids[0], how)
+    asked = histories_of(world.connection())
+    assert sorted(story.key for story in asked.waiting(ListRequest())) == sorted(ids[1:])
+    [line] = [line for line in asked.warnings if ids[0] in line]
+    assert case_key(PATH, ids[0]) in line
+    assert "SECRET" not in line
+    desk = Desk(world.connection())
+    assert read_days.fn(desk, DigestRequest()).waits == 2
+    assert "damaged" in " ".join(desk.warnings)
+    asked = histories_of(world.connection())
+    with pytest.raises(BadInput, match="cannot be read") as refusal:
+        asked.describe(CaseRequest(key=ids[0]))
+    assert case_key(PATH, ids[0]) in str(refusal.value)
+    assert asked.describe(CaseRequest(key=ids[1]))
