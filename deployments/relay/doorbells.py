@@ -59,6 +59,9 @@ class QueueDoorbells:
                 rung.append(hint(DEAD_LETTERS, queue.name, key, now, queue=queue.name, about=depth))
         return rung
 
+    def leave(self, now: datetime) -> None:
+        """Nothing is held."""
+
     def _find(self, now: datetime) -> None:
         urls, problems = self._sqs.find(self._wanted)
         self.problems = [queue_problem(name, error) for name, error in problems.items()]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from recovery.aws import calling
 from recovery.errors import BadInput, Conflict
@@ -18,9 +19,13 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodbstreams import DynamoDBStreamsClient
 
+log = logging.getLogger("reprise.relay")
+
 READ_EVERY = timedelta(seconds=1)
 FOLLOW_EVERY = timedelta(minutes=1)
 DUE_EVERY = timedelta(seconds=5)
+CLOCKS_DIFFER = timedelta(minutes=1)
+"""Records are dated by AWS: one that comes after the end of the stream may be so much older than our clock."""
 LEASE = timedelta(seconds=60)
 """A shard serves two readers at most, and the user may have one: of several relays one reads, by this lease."""
 
@@ -50,6 +55,9 @@ class OutboxDoorbell:
         self._owner = owner
         self._table = OutboxTable(dynamodb, request)
         self._positions: stream.Positions | None = None
+        self._place: Mapping[str, Any] | None = None  # up to where rows are in line, for whoever takes over
+        self._in_hand: list[stream.Record] = []  # read, and not in line yet
+        self._is_placed = False  # the lease holds a place of this relay's own
         self._leased_until: datetime | None = None
         self._followed: datetime | None = None
         self._read: datetime | None = None
@@ -86,13 +94,15 @@ class OutboxDoorbell:
         if self._followed is None or now - self._followed >= FOLLOW_EVERY:
             stream.follow(self._streams, self._positions)
             self._followed = now
-        ended = len(self._positions.done)
-        records = stream.read(self._streams, self._positions)
-        if len(self._positions.done) > ended:
-            self._followed = None  # a shard ended: its children are looked for in the next round
-        if not records:
-            return ()
-        enlisted = stream.enlist(self._table, self._request, records, now)
+        if not self._in_hand:
+            ended = len(self._positions.done)
+            self._in_hand = stream.read(self._streams, self._positions)
+            if len(self._positions.done) > ended:
+                self._followed = None  # a shard ended: its children are looked for in the next round
+        # What could not be put in line stays in hand, and nothing more is read until it is.
+        enlisted = stream.enlist(self._table, self._request, self._in_hand, now)
+        records, self._in_hand = self._in_hand, []
+        self._place = stream.place(self._positions)
         if not enlisted.inserted:
             return ()
         newest = records[-1]["dynamodb"]["SequenceNumber"]
@@ -112,7 +122,8 @@ class OutboxDoorbell:
 
     def _holds_lease(self, now: datetime) -> bool:
         """Whether this relay is the one that reads the stream; renewed when half of its time is over."""
-        if self._leased_until is not None and self._leased_until - now > LEASE / 2:
+        is_fresh = self._leased_until is not None and self._leased_until - now > LEASE / 2
+        if is_fresh and (self._is_placed or self._place is None):
             return True
         assert self._positions is not None
         record = self._ledger.read_record("relay#stream", self._positions.arn)
@@ -121,15 +132,46 @@ class OutboxDoorbell:
             self._leased_until = None
             return False
         until = now + LEASE
-        data = {"owner": self._owner, "until": until.isoformat()}
+        takes_over = self._leased_until is None
+        stood = record.data.get("place") if takes_over else self._place
+        if not self._lease(record, until, stood, now):
+            self._leased_until = None
+            return False
+        if takes_over:
+            self._positions, self._place = _stands(self._positions.arn, stood, now), stood
+            self._in_hand, self._followed = [], None
+        self._is_placed = stood is not None
+        self._leased_until = until
+        return True
+
+    def _lease(self, record: Record, until: datetime, stood: Mapping[str, Any] | None, now: datetime) -> bool:
+        """Write the lease down, unless another relay has just done so."""
+        data = {"owner": self._owner, "until": until.isoformat(), "place": stood}
         try:
             self._ledger.write_record(Record(record.pk, record.sk, data, record.version), now + timedelta(days=1))
         except Conflict:
-            self._leased_until = None
             return False
-        if self._leased_until is None:
-            # A reader that takes over begins at the end of the stream: what lies between is found by find-lost.
-            self._positions = stream.Positions(self._positions.arn)
-            self._followed = None
-        self._leased_until = until
         return True
+
+    def leave(self, now: datetime) -> None:
+        """Let the next relay have the stream at once, from where this one stood.
+
+        Raises:
+            Transient, Refused: the lease could not be given back; it ends by itself.
+        """
+        if self._leased_until is None or self._positions is None:
+            return
+        self._leased_until = None
+        record = self._ledger.read_record("relay#stream", self._positions.arn)
+        if record.data.get("owner") == self._owner:
+            self._lease(record, now, self._place or record.data.get("place"), now)
+
+
+def _stands(arn: str, stood: Mapping[str, Any] | None, now: datetime) -> stream.Positions:
+    """Where a reader who takes over begins: where the last one stood; else at the end, and find-lost finds the rest."""
+    if stood:
+        try:
+            return stream.resumed(arn, stood)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            log.warning("stream %s: what is written down of its reader is no place; it is read from its end", arn)
+    return stream.Positions(arn, began=now - CLOCKS_DIFFER)

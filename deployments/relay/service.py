@@ -38,6 +38,10 @@ class Doorbell(Protocol):
         """What to tell now; looks only as often as it should."""
         ...
 
+    def leave(self, now: datetime) -> None:
+        """The relay stops: let go of what is held."""
+        ...
+
 
 @dataclass
 class Counts:
@@ -121,6 +125,11 @@ class Relay:
         self._pending += self._bursts.ended(self._now() + timedelta(days=1))
         self.tell()
         self._queue.keep(self._held.receipts, 0)
+        for bell in self._doorbells:
+            try:
+                bell.leave(self._now())
+            except RepriseError as error:
+                log.warning("a doorbell could not let go of what it held: %s", error)
         self._publish(at_once=True)
 
     def round(self, wait: int) -> None:

@@ -1,7 +1,9 @@
 """The table's stream: new rows without a status are put in line as soon as they are written. Plain functions.
 
-A reader keeps its positions in memory and begins at the end of the stream: `find_lost` finds what no reader saw. At
-most two readers should share a shard (AWS throttles a third), so whoever calls this holds a lease on the stream.
+The first reader begins at the end of the stream: `find_lost` finds what was written before. Whoever takes over goes on
+where the last one stood, if that was written down (`place`, `resumed`) and is not longer ago than a stream keeps its
+records (24 hours). At most two readers should share a shard (AWS throttles a third), so whoever calls this holds a
+lease on the stream.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ ACTIONS = {
 """IAM actions of each function; the shipped policy is exactly the sum of these tables."""
 
 Record = Mapping[str, Any]
+PLACES = 500
+"""Shards in a place, at most: some 50 KiB, written every half minute. Tables with more begin at the end."""
 _LOST_PLACE = frozenset({"ExpiredIteratorException", "TrimmedDataAccessException"})
 
 
@@ -42,12 +46,50 @@ class Positions:
         iterators: of the shards being read, by shard.
         last: the last sequence number read, by shard, from which a lost iterator is made anew.
         done: shards that were read to their end; their children are read after them.
+        began: when the first reader began, at the end of the stream.
+        is_new: it has not been followed yet, and nobody stood in it before.
+        resume: shards that an earlier reader was reading, and that have no iterator yet.
+        whole: of these, the ones of which nothing had been read: they are read from their beginning, without the
+            records that are older than the first reader.
     """
 
     arn: str
     iterators: dict[str, str] = field(default_factory=dict)
     last: dict[str, str] = field(default_factory=dict)
     done: set[str] = field(default_factory=set)
+    began: datetime | None = None
+    is_new: bool = True
+    resume: frozenset[str] = frozenset()
+    whole: set[str] = field(default_factory=set)
+
+
+def place(positions: Positions) -> Mapping[str, Any] | None:
+    """Where a reader stands, as JSON knows it; None when there is nothing to go on from, or too much to write down."""
+    if positions.is_new or len(positions.iterators) + len(positions.done) > PLACES:
+        return None
+    return {
+        "began": positions.began.isoformat() if positions.began else "",
+        "shards": {shard: positions.last.get(shard, "") for shard in positions.iterators},
+        "done": sorted(positions.done),
+    }
+
+
+def resumed(arn: str, stood: Mapping[str, Any]) -> Positions:
+    """The positions of a reader who goes on where another stood.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError: that is no place.
+    """
+    last = {str(shard): str(number) for shard, number in stood["shards"].items()}
+    began = datetime.fromisoformat(stood["began"]) if stood["began"] else None
+    return Positions(
+        arn,
+        last={shard: number for shard, number in last.items() if number},
+        done=set(map(str, stood["done"])),
+        began=began,
+        is_new=False,
+        resume=frozenset(last),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +108,9 @@ class Enlisted:
 
 
 def follow(client: DynamoDBStreamsClient, positions: Positions) -> None:
-    """Find shards that are not read yet. A new reader begins at the end; a shard whose parent it has read, at its
-    beginning. Call it at the start, whenever a shard ends, and every minute or so.
+    """Find shards that are not read yet. A new reader begins at the end, one who goes on after the last record that was
+    read; a shard whose parent it has read, at its beginning. Call it at the start, whenever a shard ends, and every
+    minute or so.
 
     Raises:
         Transient, Refused: the stream could not be described.
@@ -81,19 +124,22 @@ def follow(client: DynamoDBStreamsClient, positions: Positions) -> None:
         if "LastEvaluatedShardId" not in described:
             break
         start = {"ExclusiveStartShardId": described["LastEvaluatedShardId"]}
-    is_new = not positions.iterators and not positions.done
     present = {shard["ShardId"] for shard in shards}
     positions.done &= present  # a shard is listed for a day; what is gone need not be remembered
     for shard in shards:
         name, parent = shard["ShardId"], shard.get("ParentShardId", "")
         if name in positions.iterators or name in positions.done:
             continue
-        if is_new and "EndingSequenceNumber" in shard["SequenceNumberRange"]:
+        if name in positions.resume:
+            positions.iterators[name] = _resumed_iterator(client, positions, name)
+        elif positions.is_new and "EndingSequenceNumber" in shard["SequenceNumberRange"]:
             positions.done.add(name)  # closed before we came
         elif parent in present and parent not in positions.done:
             continue  # the parent's records come first
         else:
-            positions.iterators[name] = _iterator(client, positions, name, "LATEST" if is_new else "TRIM_HORIZON")
+            start_at = "LATEST" if positions.is_new else "TRIM_HORIZON"
+            positions.iterators[name] = _iterator(client, positions, name, start_at)
+    positions.is_new, positions.resume = False, frozenset()
 
 
 def read(client: DynamoDBStreamsClient, positions: Positions, most: int = 1_000) -> list[Record]:
@@ -116,7 +162,8 @@ def read(client: DynamoDBStreamsClient, positions: Positions, most: int = 1_000)
             except RepriseError as trouble_here:
                 trouble = trouble_here
             continue
-        found += answer["Records"]
+        began = positions.began if shard in positions.whole else None
+        found += [record for record in answer["Records"] if began is None or _written(record, began) >= began]
         if answer["Records"]:
             positions.last[shard] = answer["Records"][-1]["dynamodb"]["SequenceNumber"]
         following = answer.get("NextShardIterator")
@@ -137,6 +184,24 @@ def _find_place_again(client: DynamoDBStreamsClient, positions: Positions, shard
     trimmed = error.code.startswith("Trimmed") or shard not in positions.last
     kind = "TRIM_HORIZON" if trimmed else "AFTER_SEQUENCE_NUMBER"
     positions.iterators[shard] = _iterator(client, positions, shard, kind)
+
+
+def _written(record: Record, unknown: datetime) -> datetime:
+    written: datetime = record["dynamodb"].get("ApproximateCreationDateTime", unknown)
+    return written
+
+
+def _resumed_iterator(client: DynamoDBStreamsClient, positions: Positions, shard: str) -> str:
+    if shard in positions.last:
+        try:
+            return _iterator(client, positions, shard, "AFTER_SEQUENCE_NUMBER")
+        except RepriseError as error:
+            if error.code not in _LOST_PLACE:
+                raise
+            del positions.last[shard]  # all that the stream still has of it came later
+    else:
+        positions.whole.add(shard)
+    return _iterator(client, positions, shard, "TRIM_HORIZON")
 
 
 def _iterator(client: DynamoDBStreamsClient, positions: Positions, shard: str, kind: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -230,3 +232,53 @@ def test_what_was_read_is_kept_when_another_shard_cannot_be_read(aws: SimulatedA
         with pytest.raises(RepriseError, match="LimitExceeded"):
             stream.read(client, positions)
         stub.assert_no_pending_responses()
+
+
+def test_who_takes_over_goes_on_where_the_last_one_stood(aws: SimulatedAws) -> None:
+    """Shards that were being read go on after their last record, closed ones too; children of those come after them;
+    a shard of which nothing was read yet is read from its beginning, without what is older than the first reader."""
+    client = aws.client("dynamodbstreams")
+    quiet, busy, closed, trimmed, child, done = map(shard, range(6))
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    before = Positions(ARN, dict.fromkeys((quiet, busy, closed, trimmed), "x"), {}, {done}, began, is_new=False)
+    before.last = {busy: "5" * 21, closed: "6" * 21, trimmed: "7" * 21}
+    positions = stream.resumed(ARN, json.loads(json.dumps(stream.place(before))))
+    listed = [(done, "", True), (quiet, "", False), (busy, done, False), (closed, done, True), (trimmed, "", False)]
+    with Stubber(client) as stub:
+        stub.add_response("describe_stream", described(*listed, (child, closed, False)), {"StreamArn": ARN})
+        for name, place in (
+            (quiet, {"ShardIteratorType": "TRIM_HORIZON"}),
+            (busy, {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": "5" * 21}),
+            (closed, {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": "6" * 21}),
+        ):
+            stub.add_response(
+                "get_shard_iterator", {"ShardIterator": name}, {"StreamArn": ARN, "ShardId": name, **place}
+            )
+        stub.add_client_error("get_shard_iterator", "TrimmedDataAccessException")
+        stub.add_response(
+            "get_shard_iterator",
+            {"ShardIterator": trimmed},
+            {"StreamArn": ARN, "ShardId": trimmed, "ShardIteratorType": "TRIM_HORIZON"},
+        )
+        stream.follow(client, positions)
+        assert positions.iterators == {name: name for name in (quiet, busy, closed, trimmed)}
+        old, new = (
+            {"dynamodb": {"SequenceNumber": "9" * 21, "ApproximateCreationDateTime": began + timedelta(minutes=n)}}
+            for n in (-1, 1)
+        )
+        stub.add_response("get_records", {"Records": [old, new], "NextShardIterator": "on"})
+        stub.add_response("get_records", {"Records": [], "NextShardIterator": "on"})
+        stub.add_response("get_records", {"Records": []})
+        stub.add_response("get_records", {"Records": [], "NextShardIterator": "on"})
+        assert stream.read(client, positions) == [new]
+        assert positions.done == {done, closed}
+        stub.assert_no_pending_responses()
+
+
+def test_a_place_that_is_too_much_to_write_down_is_none() -> None:
+    """A table of very many shards is read from its end by whoever takes over."""
+    positions = Positions(ARN, {shard(n): "x" for n in range(stream.PLACES)}, is_new=False)
+    assert stream.place(positions) is not None
+    positions.done.add("one more")
+    assert stream.place(positions) is None
+    assert stream.place(Positions(ARN)) is None

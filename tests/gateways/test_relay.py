@@ -15,15 +15,13 @@ from deployments.relay import health
 from deployments.relay.doorbells import QueueDoorbells
 from deployments.relay.holdings import Holdings
 from deployments.relay.metrics import RelayMetrics
-from deployments.relay.outbox import OutboxDoorbell
 from deployments.relay.prefect_events import PrefectEvents
 from deployments.relay.queue import EventsQueue
 from deployments.relay.service import Doorbell, Relay
 from recovery.dead_letters.gateway import Sqs
-from recovery.errors import BadInput, Transient
-from recovery.events.hints import OUTBOX_DUE, OUTBOX_INSERTED, Hint
+from recovery.errors import Transient
+from recovery.events.hints import Hint
 from recovery.metrics.gateway import MetricsGateway
-from tests.outbox_world import OutboxWorld
 
 
 def failed(task: str) -> str:
@@ -498,6 +496,9 @@ class Broken:
     def listen(self, now: datetime) -> list[Hint]:
         raise Transient("no answer")
 
+    def leave(self, now: datetime) -> None:
+        raise Transient("no answer")
+
 
 def test_a_broken_doorbell_stops_nothing_else(aws: SimulatedAws) -> None:
     """The events queue goes on being read."""
@@ -506,103 +507,3 @@ def test_a_broken_doorbell_stops_nothing_else(aws: SimulatedAws) -> None:
     world.send(1)
     world.rounds(1)
     assert world.rings == ["reprise.dms.orders-0"]
-
-
-def test_a_new_row_is_enlisted_and_rings_by_one_of_two_relays(aws: SimulatedAws) -> None:
-    """Both relays listen; the one with the lease reads the stream, puts the row in line and rings."""
-    aws.create_estate()
-    outbox = OutboxWorld(aws)
-    connection = outbox.connection()
-    first, second = (
-        OutboxDoorbell(
-            aws.client("dynamodb"), aws.client("dynamodbstreams"), connection.ledger, outbox.request(), owner
-        )
-        for owner in ("a", "b")
-    )
-    now = aws.clock.now()
-    assert [*first.listen(now), *second.listen(now)] == []
-    outbox.put({"id": "1", "message": "hello"})
-    later = now + timedelta(seconds=2)
-    aws.clear_requests()
-    assert second.listen(later) == []
-    assert aws.requests(operation="GetRecords") == []
-    (ring,) = first.listen(later)
-    assert (ring.event, ring.resource) == ("reprise.outbox.inserted", "reprise.outbox.orders-outbox")
-    assert aws.requests(operation="GetRecords") != []
-    assert outbox.row("1")["status"] == "Pending"
-
-
-def outbox_bell(aws: SimulatedAws, outbox: OutboxWorld, owner: str) -> OutboxDoorbell:
-    streams = aws.client("dynamodbstreams")
-    return OutboxDoorbell(aws.client("dynamodb"), streams, outbox.connection().ledger, outbox.request(), owner)
-
-
-def test_a_row_that_falls_due_rings_once(aws: SimulatedAws) -> None:
-    """Not before its time; then once, and again only when its due time has moved and passed."""
-    aws.create_estate()
-    outbox = OutboxWorld(aws)
-    bell = outbox_bell(aws, outbox, "a")
-    now = aws.clock.now()
-    due = int(now.timestamp()) + 60
-
-    def rings(seconds: float) -> list[str]:
-        told = bell.listen(now + timedelta(seconds=seconds))
-        return [hint.event for hint in told if hint.event == OUTBOX_DUE]
-
-    assert rings(0) == []
-    outbox.pending("1", due=due)
-    assert rings(30) == []
-    assert rings(62) == [OUTBOX_DUE]
-    assert [*rings(68), *rings(74)] == []
-    outbox.pending("1", due=due + 60)
-    assert rings(80) == []
-    assert rings(122) == [OUTBOX_DUE]
-
-
-def test_the_stream_is_taken_over_when_its_reader_is_gone(aws: SimulatedAws) -> None:
-    """A second relay reads nothing while the lease lasts, and goes on with it a minute after the last sign of life."""
-    aws.create_estate()
-    outbox = OutboxWorld(aws)
-    first, second = (outbox_bell(aws, outbox, owner) for owner in ("a", "b"))
-    now = aws.clock.now()
-    first.listen(now)
-    assert second.listen(now + timedelta(seconds=59)) == []
-    second.listen(now + timedelta(seconds=61))
-    outbox.put({"id": "2", "message": "hello"})
-    (ring,) = second.listen(now + timedelta(seconds=63))
-    assert (ring.event, outbox.row("2")["status"]) == (OUTBOX_INSERTED, "Pending")
-    # The first comes back from wherever it was: the lease is not its own any more.
-    aws.clear_requests()
-    first.listen(now + timedelta(seconds=64))
-    assert aws.requests(operation="GetRecords") == []
-
-
-def test_a_table_without_a_stream_is_said(aws: SimulatedAws) -> None:
-    """The doorbell rests with words that say what to switch on; the events queue goes on."""
-    aws.create_estate()
-    outbox = OutboxWorld(aws)
-    keys = [
-        {"AttributeName": "outbox_line", "KeyType": "HASH"},
-        {"AttributeName": "outbox_next_attempt", "KeyType": "RANGE"},
-    ]
-    outbox.dynamodb.create_table(
-        TableName="plain",
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[
-            {"AttributeName": name, "AttributeType": kind}
-            for name, kind in (("id", "S"), ("outbox_line", "S"), ("outbox_next_attempt", "N"))
-        ],
-        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-        GlobalSecondaryIndexes=[
-            {"IndexName": "outbox-due", "KeySchema": keys, "Projection": {"ProjectionType": "KEYS_ONLY"}}
-        ],
-    )
-    bell = OutboxDoorbell(
-        outbox.dynamodb,
-        aws.client("dynamodbstreams"),
-        outbox.connection().ledger,
-        outbox.request(table="plain"),
-        "a",
-    )
-    with pytest.raises(BadInput, match="table plain: has no stream; switch one on with NEW_IMAGE"):
-        bell.listen(aws.clock.now())

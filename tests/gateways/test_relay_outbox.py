@@ -1,0 +1,194 @@
+"""The relay at an outbox table: its stream is read by one relay, from where the last one stood, and due rows ring."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from deployments.local.server import SimulatedAws
+from deployments.relay.outbox import OutboxDoorbell
+from recovery.errors import BadInput, RepriseError
+from recovery.events.hints import OUTBOX_DUE, OUTBOX_INSERTED
+from recovery.ledger import Record
+from tests.outbox_world import OutboxWorld
+
+
+def test_a_new_row_is_enlisted_and_rings_by_one_of_two_relays(aws: SimulatedAws) -> None:
+    """Both relays listen; the one with the lease reads the stream, puts the row in line and rings."""
+    aws.create_estate()
+    outbox = OutboxWorld(aws)
+    connection = outbox.connection()
+    first, second = (
+        OutboxDoorbell(
+            aws.client("dynamodb"), aws.client("dynamodbstreams"), connection.ledger, outbox.request(), owner
+        )
+        for owner in ("a", "b")
+    )
+    now = aws.clock.now()
+    assert [*first.listen(now), *second.listen(now)] == []
+    outbox.put({"id": "1", "message": "hello"})
+    later = now + timedelta(seconds=2)
+    aws.clear_requests()
+    assert second.listen(later) == []
+    assert aws.requests(operation="GetRecords") == []
+    (ring,) = first.listen(later)
+    assert (ring.event, ring.resource) == ("reprise.outbox.inserted", "reprise.outbox.orders-outbox")
+    assert aws.requests(operation="GetRecords") != []
+    assert outbox.row("1")["status"] == "Pending"
+
+
+def outbox_bell(aws: SimulatedAws, outbox: OutboxWorld, owner: str) -> OutboxDoorbell:
+    streams = aws.client("dynamodbstreams")
+    return OutboxDoorbell(aws.client("dynamodb"), streams, outbox.connection().ledger, outbox.request(), owner)
+
+
+def test_a_row_that_falls_due_rings_once(aws: SimulatedAws) -> None:
+    """Not before its time; then once, and again only when its due time has moved and passed."""
+    aws.create_estate()
+    outbox = OutboxWorld(aws)
+    bell = outbox_bell(aws, outbox, "a")
+    now = aws.clock.now()
+    due = int(now.timestamp()) + 60
+
+    def rings(seconds: float) -> list[str]:
+        told = bell.listen(now + timedelta(seconds=seconds))
+        return [hint.event for hint in told if hint.event == OUTBOX_DUE]
+
+    assert rings(0) == []
+    outbox.pending("1", due=due)
+    assert rings(30) == []
+    assert rings(62) == [OUTBOX_DUE]
+    assert [*rings(68), *rings(74)] == []
+    outbox.pending("1", due=due + 60)
+    assert rings(80) == []
+    assert rings(122) == [OUTBOX_DUE]
+
+
+def test_the_stream_is_taken_over_when_its_reader_is_gone(aws: SimulatedAws) -> None:
+    """A second relay reads nothing while the lease lasts, and goes on with it a minute after the last sign of life."""
+    aws.create_estate()
+    outbox = OutboxWorld(aws)
+    first, second = (outbox_bell(aws, outbox, owner) for owner in ("a", "b"))
+    now = aws.clock.now()
+    first.listen(now)
+    assert second.listen(now + timedelta(seconds=59)) == []
+    second.listen(now + timedelta(seconds=61))
+    outbox.put({"id": "2", "message": "hello"})
+    (ring,) = second.listen(now + timedelta(seconds=63))
+    assert (ring.event, outbox.row("2")["status"]) == (OUTBOX_INSERTED, "Pending")
+    # The first comes back from wherever it was: the lease is not its own any more.
+    aws.clear_requests()
+    first.listen(now + timedelta(seconds=64))
+    assert aws.requests(operation="GetRecords") == []
+
+
+def test_a_table_without_a_stream_is_said(aws: SimulatedAws) -> None:
+    """The doorbell rests with words that say what to switch on; the events queue goes on."""
+    aws.create_estate()
+    outbox = OutboxWorld(aws)
+    keys = [
+        {"AttributeName": "outbox_line", "KeyType": "HASH"},
+        {"AttributeName": "outbox_next_attempt", "KeyType": "RANGE"},
+    ]
+    outbox.dynamodb.create_table(
+        TableName="plain",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[
+            {"AttributeName": name, "AttributeType": kind}
+            for name, kind in (("id", "S"), ("outbox_line", "S"), ("outbox_next_attempt", "N"))
+        ],
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        GlobalSecondaryIndexes=[
+            {"IndexName": "outbox-due", "KeySchema": keys, "Projection": {"ProjectionType": "KEYS_ONLY"}}
+        ],
+    )
+    bell = OutboxDoorbell(
+        outbox.dynamodb,
+        aws.client("dynamodbstreams"),
+        outbox.connection().ledger,
+        outbox.request(table="plain"),
+        "a",
+    )
+    with pytest.raises(BadInput, match="table plain: has no stream; switch one on with NEW_IMAGE"):
+        bell.listen(aws.clock.now())
+
+
+def inserted(bell: OutboxDoorbell, now: datetime) -> list[int]:
+    """How many rows the doorbell rings for, at each ring of new rows."""
+    return [int(ring.payload["rows"]) for ring in bell.listen(now) if ring.event == OUTBOX_INSERTED]
+
+
+def written_meanwhile(aws: SimulatedAws, outbox: OutboxWorld, first: OutboxDoorbell, now: datetime) -> None:
+    """The first relay reads a row, and is gone; then another row is written."""
+    first.listen(now)
+    outbox.put({"id": "1", "message": "hello"})
+    first.listen(now + timedelta(seconds=2))
+    first.listen(now + timedelta(seconds=40))  # the lease is renewed
+    outbox.put({"id": "2", "message": "written while nobody read"})
+
+
+def test_rows_that_are_written_while_no_relay_reads_are_put_in_line_by_the_next(aws: SimulatedAws) -> None:
+    """It goes on where the one before stood, and need not wait for the search for lost rows."""
+    aws.create_estate()
+    outbox = OutboxWorld(aws)
+    first, second = (outbox_bell(aws, outbox, owner) for owner in ("a", "b"))
+    now = aws.clock.now()
+    written_meanwhile(aws, outbox, first, now)
+    assert inserted(second, now + timedelta(seconds=90)) == []
+    assert inserted(second, now + timedelta(seconds=101)) == [1]
+    assert outbox.row("2")["status"] == "Pending"
+
+
+def test_a_relay_that_stops_gives_the_stream_to_the_next_at_once(aws: SimulatedAws) -> None:
+    """Nobody waits for a lease of somebody who has said that he goes; who holds none gives none back."""
+    aws.create_estate()
+    outbox = OutboxWorld(aws)
+    first, second = (outbox_bell(aws, outbox, owner) for owner in ("a", "b"))
+    now = aws.clock.now()
+    written_meanwhile(aws, outbox, first, now)
+    second.listen(now + timedelta(seconds=41))
+    second.leave(now + timedelta(seconds=41))
+    first.leave(now + timedelta(seconds=42))
+    assert inserted(second, now + timedelta(seconds=43)) == [1]
+    assert outbox.row("2")["status"] == "Pending"
+
+
+def test_rows_that_could_not_be_put_in_line_are_tried_again(aws: SimulatedAws) -> None:
+    """What was read stays in hand, also for the relay that takes over: the place moves on with the rows."""
+    aws.create_estate()
+    outbox = OutboxWorld(aws)
+    first, second, third = (outbox_bell(aws, outbox, owner) for owner in ("a", "b", "c"))
+    now = aws.clock.now()
+    first.listen(now)
+    first.listen(now + timedelta(seconds=2))
+    outbox.put({"id": "1", "message": "hello"})
+    aws.fault("error", operation="BatchExecuteStatement", code="ThrottlingException", times=None)
+    with pytest.raises(RepriseError):
+        first.listen(now + timedelta(seconds=4))
+    assert "status" not in outbox.row("1")
+    with pytest.raises(RepriseError):
+        second.listen(now + timedelta(seconds=70))
+    aws.lift_faults()
+    assert inserted(third, now + timedelta(seconds=140)) == [1]
+    assert outbox.row("1")["status"] == "Pending"
+    outbox.put({"id": "2", "message": "hello"})
+    assert inserted(third, now + timedelta(seconds=142)) == [1]
+
+
+@pytest.mark.parametrize("place", ["nowhere", {"shards": 5}, {"shards": {}, "done": 1, "began": "yesterday"}, ["x"]])
+def test_a_damaged_place_is_no_obstacle(aws: SimulatedAws, place: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """The stream is read from its end, and the log says so."""
+    aws.create_estate()
+    outbox = OutboxWorld(aws)
+    now = aws.clock.now()
+    arn = outbox.dynamodb.describe_table(TableName=outbox.request().table)["Table"]["LatestStreamArn"]
+    data = {"owner": "a", "until": now.isoformat(), "place": place}
+    outbox.connection().ledger.write_record(Record("relay#stream", arn, data, 0), now + timedelta(days=1))
+    bell = outbox_bell(aws, outbox, "b")
+    bell.listen(now)
+    outbox.put({"id": "1", "message": "hello"})
+    (ring,) = bell.listen(now + timedelta(seconds=2))
+    assert ring.event == OUTBOX_INSERTED
+    assert "no place" in caplog.text
