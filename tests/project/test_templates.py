@@ -18,6 +18,7 @@ import recovery
 from deployments.local import estate
 from deployments.relay import permissions
 from recovery.appflow_runs.models import TWIN_PREFIX
+from recovery.outbox_records import stream
 from recovery.settings import SETTINGS
 
 TEMPLATES = sorted(estate.TEMPLATES.glob("*.yaml"))
@@ -149,14 +150,24 @@ def test_the_worker_has_no_wildcard_action() -> None:
 
 
 def test_the_policies_are_what_the_gateways_use() -> None:
-    """Every action that a gateway declares is granted, and nothing is granted that none declares."""
+    """Every action that a gateway declares is granted, and nothing is granted that none declares.
+
+    What only the relay follows is in the relay's policy (below), and not in the worker's.
+    """
     granted = {
         action
         for policy in POLICIES.values()
         for statement in statements(policy["PolicyDocument"])
         for action in statement["Action"]
     }
-    assert granted == declared()
+    assert granted == declared() - {action for name in ("follow", "read") for action in stream.ACTIONS[name]}
+
+
+def test_only_the_relay_reads_the_events() -> None:
+    """The worker's role knows neither the events queue nor the one beside it."""
+    assert "EventsQueue" not in str(POLICIES)
+    assert "EventsDeadLetterQueue" not in str(POLICIES)
+    assert "Reason" in properties(ESTATE, "AWS::CloudWatch::Alarm")["EventsParkedAlarm"]["AlarmDescription"]
 
 
 def declared() -> set[str]:

@@ -52,26 +52,31 @@ def test_the_relay_does_nothing_that_its_role_may_not(by_relay: Calls) -> None:
     assert {service for service, _ in by_relay.made} == {"sqs", "dynamodb", "dynamodbstreams", "cloudwatch"}
 
 
-def test_the_worker_s_role_serves_the_relay_too(by_relay: Calls) -> None:
-    """Who runs the relay under the worker's role, as the template offers, needs no more."""
-    assert outside(policies.worker(), by_relay) == []
+def test_the_worker_has_nothing_of_the_relay_s(by_relay: Calls) -> None:
+    """Events and streams are the relay's alone; a role for both gets the relay's policy beside its own, and no more."""
+    refused = [need for need in by_relay.needs if not allowed(policies.worker(), need)]
+    assert {need.resource for need in refused} >= {policies.EVENTS, policies.PARKED}
+    for need in by_relay.needs:
+        if need.resource.startswith((policies.EVENTS, f"{policies.OUTBOX}/stream/")):
+            assert need in refused
+    assert outside([*policies.worker(), *policies.relay()], by_relay) == []
 
 
 def test_nothing_is_allowed_in_vain(by_worker: Calls, by_relay: Calls) -> None:
     """Every action of every statement was needed, and allowed by that statement."""
     assert idle(policies.relay(), by_relay.needs) == FOR_TABLES_OF_OTHERS
-    assert idle(policies.worker(), [*by_worker.needs, *by_relay.needs]) == set()
+    assert idle(policies.worker(), by_worker.needs) == set()
 
 
 def test_each_statement_is_missed_when_it_is_gone(by_worker: Calls, by_relay: Calls) -> None:
     """The check sees a policy that lacks a statement, whichever it is."""
     for statements, calls in (
-        (policies.worker(), [by_worker, by_relay]),
-        (policies.relay(), [by_relay]),
+        (policies.worker(), by_worker),
+        (policies.relay(), by_relay),
     ):
         for gone in statements:
             rest = [each for each in statements if each is not gone]
-            assert [each for found in calls for each in outside(rest, found)], gone.sid
+            assert outside(rest, calls), gone.sid
 
 
 @pytest.mark.parametrize(
