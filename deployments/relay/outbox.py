@@ -72,7 +72,10 @@ class OutboxDoorbell:
         """
         if self._positions is None:
             self._begin()
-        rung = list(self._stream_rings(now)) if self._holds_lease(now) else []
+        rung: list[Hint] = []
+        if self._holds_lease(now):
+            rung += self._stream_rings(now)
+            self._holds_lease(now)  # the first place is kept at once: whoever takes over must know where this one began
         if self._asked is None or now - self._asked >= DUE_EVERY:
             self._asked = now
             rung += self._due_rings(now)

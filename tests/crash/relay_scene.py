@@ -207,8 +207,9 @@ class RelayScene(Outbox):
 
     def _service_writes(self, dynamodb: Any) -> None:
         rows = [{"id": {"S": each}, "message": {"S": each}, "created_at": {"N": "1700000000"}} for each in self.rows]
-        puts = [{"Put": {"TableName": TABLE, "Item": row}} for row in rows]
-        # A service that cannot write has no row, and no event of it.
+        new = {"TableName": TABLE, "ConditionExpression": "attribute_not_exists(id)"}
+        puts = [{"Put": {**new, "Item": row}} for row in rows]
+        # Once in all runs. A service that cannot write has no row, and no event of it.
         with contextlib.suppress(ClientError, BotoCoreError):
             dynamodb.transact_write_items(TransactItems=puts)
 
@@ -245,7 +246,7 @@ class RelayScene(Outbox):
         found.expect(not self._bodies("events"), "events left behind")
         rung = [event for event in self.told() if event["resource"].get("reprise.ring") == "yes"]
         found.expect(bool(rung), "nobody rang")
-        self._rows_in_line(found)
+        self._rows_in_line(found)  # by a relay alone, also when the one that should have read them was killed
         return found
 
     def after_trouble(self) -> Findings:
@@ -255,15 +256,14 @@ class RelayScene(Outbox):
         found.lost = sorted(set(self.names) - {each.split()[0] for each in told})
         found.doubled = Counter({each: count for each, count in told.items() if count > 1})
         found.expect(not self._bodies("events"), f"events left behind: {len(self._bodies('events'))}")
+        # A relay that met trouble before it had written down where it began leaves rows to the search.
+        self.world.run(mode=Mode.FIND_LOST, shards=2)
         self._rows_in_line(found)
         return found
 
     def _rows_in_line(self, found: Findings) -> None:
-        """Rows that no relay saw are the business of the search; then each stands in line."""
         written = self.world.rows()
-        rows = [each for each in self.rows if each in written]
-        self.world.run(mode=Mode.FIND_LOST, shards=2)
-        for each in rows:
+        for each in [each for each in self.rows if each in written]:
             row = self.world.row(each)
             if row.get("status") != "Pending" or not row.get("outbox_line", "").startswith("Unfinished#"):
                 found.lost.append(f"{each} stands in no line: {row}")
