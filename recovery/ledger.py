@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 
 from recovery.aws import calling
 from recovery.cases import SHARDS, WAITS_FOR_A_PERSON, Case, DamagedCase, case_key, from_item, to_json
-from recovery.errors import Conflict, Transient
+from recovery.errors import BadInput, Conflict, Transient
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -169,7 +169,11 @@ class Ledger:
     # -- records -------------------------------------------------------------------------------------------------
 
     def read_record(self, pk: str, sk: str) -> Record:
-        """A record, by a consistent read; version 0 and no data where there is none."""
+        """A record, by a consistent read; version 0 and no data where there is none.
+
+        Raises:
+            BadInput: it is damaged; names it.
+        """
         with calling("dynamodb:GetItem"):
             answer = self._client.get_item(
                 TableName=self.table, Key={"pk": {"S": pk}, "sk": {"S": sk}}, ConsistentRead=True
@@ -195,7 +199,11 @@ class Ledger:
         return Record(record.pk, record.sk, record.data, record.version + 1)
 
     def query(self, pk: str, *, up_to: str = "") -> Iterator[Record]:
-        """All records of a partition in the order of `sk`, by consistent reads; `up_to`: sort keys not above it."""
+        """All records of a partition in the order of `sk`, by consistent reads; `up_to`: sort keys not above it.
+
+        Raises:
+            BadInput: one is damaged; names it.
+        """
         values: dict[str, Any] = {":pk": {"S": pk}}
         condition = "pk = :pk"
         if up_to:
@@ -314,7 +322,14 @@ def case_item(case: Case) -> Item:
 
 
 def _record(item: Item) -> Record:
-    return Record(item["pk"]["S"], item["sk"]["S"], json.loads(item["data"]["S"]), int(item["v"]["N"]))
+    pk, sk = item["pk"]["S"], item["sk"]["S"]
+    try:
+        data, version = json.loads(item["data"]["S"]), int(item["v"]["N"])
+    except (KeyError, ValueError, RecursionError):
+        data, version = None, 0
+    if not isinstance(data, dict):
+        raise BadInput(f"the ledger's item with pk {pk!r} and sk {sk!r} is damaged: a person must put it right")
+    return Record(pk, sk, data, version)
 
 
 def _request_key(write: Item) -> tuple[str, str]:

@@ -12,8 +12,8 @@ import pytest
 from deployments.local.server import SimulatedAws
 from recovery.aws import client_config
 from recovery.cases import Case, DamagedCase, State
-from recovery.errors import Conflict, OutcomeUnknown, Refused, Transient
-from recovery.ledger import Ledger, Record, case_item, delete, put
+from recovery.errors import BadInput, Conflict, OutcomeUnknown, Refused, Transient
+from recovery.ledger import Ledger, Record, case_item, delete, put, record_item
 
 NOW = datetime(2030, 3, 1, 12, tzinfo=UTC)  # nothing written at this time expires while a test runs
 LATER = NOW + timedelta(days=30)
@@ -197,6 +197,18 @@ def test_a_case_under_the_key_of_another_is_damaged(ledger: Ledger) -> None:
     damaged: list[DamagedCase] = []
     assert ledger.read_cases("dead_letters", ["m-1", "m-2"], damaged=damaged) == {}
     assert [one.key for one in damaged] == ["m-1"]
+
+
+@pytest.mark.parametrize(
+    "damage", [{"data": {"S": '{"a":'}}, {"data": {"S": "[]"}}, {"data": {"N": "1"}}, {"v": {"S": "x"}}], ids=str
+)
+def test_a_damaged_record_is_an_error_that_names_it(ledger: Ledger, damage: dict[str, Any]) -> None:
+    """Its reader knows that kind of error, and a person finds the item."""
+    ledger.write_items([put({**record_item(Record("p", "s", {"a": 1}, 0), LATER), **damage})])
+    with pytest.raises(BadInput, match="pk 'p' and sk 's' is damaged"):
+        ledger.read_record("p", "s")
+    with pytest.raises(BadInput, match="pk 'p' and sk 's' is damaged"):
+        list(ledger.query("p"))
 
 
 # -- records -------------------------------------------------------------------------------------------------------

@@ -238,7 +238,8 @@ def test_the_laws_are_tried_on_real_decisions() -> None:
     """The facts that are drawn lead to every kind of decision, and often enough to a restart."""
     seen: Counter[str] = Counter()
 
-    @settings(max_examples=300, deadline=None, database=None, derandomize=True)
+    # Hypothesis also draws constants of whatever modules are loaded, so the counts depend on which tests ran before.
+    @settings(max_examples=1_000, deadline=None, database=None, derandomize=True)
     @given(facts(), histories, policies)
     def look(found: Facts, history: History, policy: ReplicationPolicy) -> None:
         seen[type(decide(found, history, policy, NOW)).__name__] += 1
