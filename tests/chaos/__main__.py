@@ -8,9 +8,8 @@ one of them is taken away for real, and comes back:
     worker   the worker is killed with the runs that it has started, and started again
     aws      AWS refuses every connection for a minute
 
-Afterwards every failure must have been recovered, by events and by the schedules of prefect.yaml alone (the hourly
-search for lost rows is started early), asked of AWS itself. It prints the counts, and exits with 1 when one is missing.
-Takes up to twenty minutes.
+Afterwards every failure must have been recovered, by events and by the schedules of prefect.yaml alone, asked of AWS
+itself. It prints the counts, and exits with 1 when one is missing. Takes up to twenty minutes.
 """
 
 from __future__ import annotations
@@ -32,7 +31,6 @@ from tests.chaos.stack import Stack
 
 CUT_SECONDS = 60.0
 LONGEST = 1_200.0
-FIND_LOST = "outbox-records/find-lost"
 
 
 def _server(stack: Stack) -> None:
@@ -84,10 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stack.listen(failures.queues, failures.outboxes())
         stack.start_worker()
         stack.start_relay()
-        return play(stack, failures, runs, options.only, options.items)
+        return play(stack, failures, options.only, options.items)
 
 
-def play(stack: Stack, failures: Failures, runs: Runs, outages: Sequence[str], items: int) -> int:
+def play(stack: Stack, failures: Failures, outages: Sequence[str], items: int) -> int:
     """A burst before, during and after each outage; then wait until nothing is left."""
     for name in outages:
         _say(f"{name}: failures begin")
@@ -102,9 +100,6 @@ def play(stack: Stack, failures: Failures, runs: Runs, outages: Sequence[str], i
             during.join()
         _say(f"{name}: it is back, {failures.told()}")
         failures.burst(items)
-    # Rows that were written while no relay read the stream are found by a search once an hour: it is started early.
-    runs.start(FIND_LOST, {})
-    _say(f"{FIND_LOST} is started early")
     try:
         _until("everything to be recovered", lambda: not failures.missing(), seconds=LONGEST, every=5)
     except TimeoutError as error:
