@@ -16,14 +16,17 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from recovery.markdown import advice, cell, code, cut, subject
+
 SAMPLES = 5
 """Sample ids kept for each group."""
 LISTED = 50
 """Rows shown of any list in an artifact; the full list lies in S3."""
-LONGEST_CELL = 500
-"""Characters shown of one text."""
+NAMED = frozenset({"appflow_runs", "replication_tasks"})
+"""Paths whose items bear names that people gave them; elsewhere a key is an id, and the source says more."""
 MOST_GROUPS = 1000
 """Groups that a run tells apart."""
+_WIDEST_LABEL = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,18 +207,19 @@ class Tally:
 
 def table(report: RecoveryReport) -> list[dict[str, Any]]:
     """Rows of the table artifact: one for each group, with sample ids and the next step for a person."""
+    named = report.path in NAMED
     return [
         {
             # What a person looks for stands to the left: the table is wider than the page.
             "count": row.count,
             "kind": row.kind,
             "action": row.action if row.settled else f"{row.action} (did not go through)",
-            "source": row.source,
-            "next step": _cut(row.next_step),
-            "samples": ", ".join(row.samples),
+            "samples" if named else "source": ", ".join(row.samples) if named else row.source,
+            "next step": cut(row.next_step),
+            "source" if named else "samples": row.source if named else ", ".join(row.samples),
             "group": row.group,
-            "why": _cut(row.reason),
-            "error": _cut(row.error),
+            "why": cut(row.reason),
+            "error": cut(row.error),
             "rule": row.rule,
         }
         for row in sorted(report.groups, key=_urgency)[:LISTED]
@@ -240,7 +244,7 @@ def markdown(report: RecoveryReport, title: str) -> str:
     if report.groups:
         lines += ["## Groups of alike failures", ""]
         for row in sorted(report.groups, key=_urgency)[:LISTED]:
-            lines += _group(row)
+            lines += _group(row, subject(row.samples, row.count) if report.path in NAMED else row.source)
         if len(report.groups) > LISTED:
             lines += [f"{len(report.groups) - LISTED} more groups are in the full list.", ""]
     lines += ["## This run", "", *_facts(report)]
@@ -252,10 +256,10 @@ def _urgency(row: GroupRow) -> tuple[bool, bool]:
     return (row.settled, not row.next_step)
 
 
-def _group(row: GroupRow) -> list[str]:
+def _group(row: GroupRow, of: str) -> list[str]:
     # Lines, not a table: both of Prefect's user interfaces wrap lines, and neither wraps cells.
     action = cell(row.action) if row.settled else f"{cell(row.action)}, did not go through"
-    lines = [f"### {row.count} {cell(row.kind or 'not judged')} of {cell(row.source)}: {action}", ""]
+    lines = [f"### {row.count} {cell(row.kind or 'not judged')} of {cell(of)}: {action}", ""]
     lines.append(f"- why: {cell(row.reason)}")
     if row.error:
         lines.append(f"- error: {code(row.error)}")
@@ -263,7 +267,7 @@ def _group(row: GroupRow) -> list[str]:
         samples = "".join(f", for example {code(sample)}" for sample in row.samples[:1])
         lines.append(f"- group: {code(row.group)}{samples}")
     if row.next_step:
-        lines.append(f"- next step: **{cell(row.next_step)}**")
+        lines.append(f"- next step: {advice(row.next_step)}")
     return [*lines, ""]
 
 
@@ -286,20 +290,36 @@ def chart(bars: Iterable[tuple[str, int]]) -> str:
     rows = list(bars)
     most = max((value for _, value in rows), default=0) or 1
     colours = ("#2563eb", "#0d9488", "#d97706", "#7c3aed", "#dc2626", "#475569")
+    labels = [_fitting(label) for label, _ in rows]
+    left = 20 + round(max(map(_pixels, labels), default=0))
     height = 30 * len(rows) + 10
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="640" height="{height}" viewBox="0 0 640 {height}"'
         ' font-family="sans-serif" font-size="13">',
         f'<rect width="640" height="{height}" rx="6" fill="#f8fafc"/>',
     ]
-    for index, (label, value) in enumerate(rows):
+    for index, (label, (_, value)) in enumerate(zip(labels, rows, strict=True)):
         top = 10 + 30 * index
-        width = max(2, round(380 * value / most)) if value else 0
-        parts.append(f'<text x="170" y="{top + 15}" text-anchor="end" fill="#0f172a">{escape(label[:24])}</text>')
-        parts.append(f'<rect x="180" y="{top}" width="{width}" height="20" rx="3" fill="{colours[index % 6]}"/>')
-        parts.append(f'<text x="{188 + width}" y="{top + 15}" fill="#0f172a">{value:,}</text>')
+        width = max(2, round((560 - left) * value / most)) if value else 0
+        parts.append(f'<text x="{left - 10}" y="{top + 15}" text-anchor="end" fill="#0f172a">{escape(label)}</text>')
+        parts.append(f'<rect x="{left}" y="{top}" width="{width}" height="20" rx="3" fill="{colours[index % 6]}"/>')
+        parts.append(f'<text x="{left + 8 + width}" y="{top + 15}" fill="#0f172a">{value:,}</text>')
     parts.append("</svg>")
     return "data:image/svg+xml;base64," + base64.b64encode("".join(parts).encode()).decode()
+
+
+def _fitting(label: str) -> str:
+    """The label, cut so that the bars keep half of the picture."""
+    if _pixels(label) <= _WIDEST_LABEL:
+        return label
+    while label and _pixels(label) > _WIDEST_LABEL - 13:
+        label = label[:-1]
+    return label + "…"
+
+
+def _pixels(label: str) -> float:
+    """About as wide as the widest of the usual fonts draws it: no browser is asked."""
+    return sum(10.0 if letter.isupper() or letter in "_mw@%&…" else 8.0 for letter in label)
 
 
 def _facts(report: RecoveryReport) -> list[str]:
@@ -317,28 +337,3 @@ def _facts(report: RecoveryReport) -> list[str]:
     if report.full_list:
         facts.append(f"- full list: `{report.full_list}`")
     return facts
-
-
-def _cut(text: str) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= LONGEST_CELL else flat[: LONGEST_CELL - 1] + "…"
-
-
-def _flat(text: str) -> str:
-    # What stands in a table must neither end its cell nor start a template.
-    flat = _cut(text).replace("|", "\\|")
-    for opening, apart in (("{{", "{ {"), ("}}", "} }"), ("{%", "{ %"), ("{#", "{ #")):
-        while opening in flat:
-            flat = flat.replace(opening, apart)
-    return flat
-
-
-def cell(text: str) -> str:
-    """A text that may stand in markdown: flat, bounded, no tag, no link, no picture, no template."""
-    return _flat(text).replace("<", "&lt;").replace("](", "] (")
-
-
-def code(text: str) -> str:
-    """The same as a span of code."""
-    # A backtick in the text would end the span, and what follows would be read as markdown.
-    return "`" + _flat(text).replace("`", "'") + "`"

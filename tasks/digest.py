@@ -20,6 +20,7 @@ from recovery.histories.requests import ListRequest
 from recovery.report import RecoveryReport
 from tasks.cases import histories_of
 from tasks.policies import ONCE, REPEATABLE
+from tasks.reports import rename_run
 
 ONE_A_DAY = timedelta(days=365)
 """The window of the alert: its group names the day."""
@@ -102,6 +103,7 @@ def read_days(desk: Desk, request: DigestRequest) -> Digest:
 def show(desk: Desk, told: Digest) -> None:
     """One page, with its history on the Artifacts page."""
     create_markdown_artifact(key="daily-digest", markdown=page(told, desk.warnings), description=headline(told))
+    rename_run(f"digest of {headline(told)}")
 
 
 @task(name="tell the digest", **REPEATABLE)

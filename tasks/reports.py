@@ -58,16 +58,19 @@ def log_groups(report: RecoveryReport) -> None:
 
 
 def name_run(subject: str, report: RecoveryReport) -> None:
-    """Let the run's name tell its counts. A server that does not answer changes nothing."""
-    run_id = runtime.flow_run.id
-    if not run_id:
-        return
+    """Let the run's name tell its counts."""
     done = ", ".join(f"{count} {action}" for action, count in sorted(report.by_action.items())) or "nothing to do"
     name = f"{subject}: {done}" + (f", {report.unsettled} stuck" if report.unsettled else "")
     if report.dry_run:
         name = f"{name} (dry run)"
-    with get_client(sync_client=True) as client:
-        client.update_flow_run(UUID(str(run_id)), name=name[:250])
+    rename_run(name)
+
+
+def rename_run(name: str) -> None:
+    """Let the run's name tell what came of it; outside a run nothing happens."""
+    if run_id := runtime.flow_run.id:
+        with get_client(sync_client=True) as client:
+            client.update_flow_run(UUID(str(run_id)), name=name[:250])
 
 
 def outcome(report: RecoveryReport) -> RecoveryReport | State[RecoveryReport]:

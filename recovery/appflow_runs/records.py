@@ -60,7 +60,8 @@ def save(work: Work, item: Item, memory: Memory, state: State | None) -> None:
         attempts=len(memory.history.attempts),
         due=verdict.until if isinstance(verdict, Wait) else None,
         reason=verdict.reason,
-        detail=memory.as_json(),
+        # The step is for people: flows.cases tells it.
+        detail=memory.as_json() | ({"step": verdict.next_step} if isinstance(verdict, Escalate) else {}),
     )
     work.ledger.change_case(case, expected=old)
     item.case, item.memory = case, memory

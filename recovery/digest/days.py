@@ -8,7 +8,8 @@ from datetime import date
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from recovery.report import GroupRow, RecoveryReport
+from recovery.markdown import cut
+from recovery.report import NAMED, SAMPLES, GroupRow, RecoveryReport
 
 GROUPS = 60
 """Groups that a day tells apart; the rest is counted together."""
@@ -38,6 +39,7 @@ class DayGroup(BaseModel):
     error: str = ""
     next_step: str = ""
     sample: str = ""
+    names: tuple[str, ...] = Field((), description="Some of the items, where they bear names that people gave them.")
     actions: dict[str, int] = Field(default_factory=dict, description="How often each action was taken.")
 
     @property
@@ -97,14 +99,16 @@ class Day(BaseModel):
                 "recovery_seconds": self.recovery_seconds + (report.seconds_to_recover or 0.0) * report.recovered,
                 "missed_events": self.missed_events + report.missed_events,
                 "exhausted": self.exhausted + sum(row.count for row in settled if row.exhausted),
-                "groups": _merged(self.groups, settled, FAILED.get(self.path, frozenset())),
+                "groups": _merged(self.groups, settled, FAILED.get(self.path, frozenset()), self.path in NAMED),
                 "lists": (*self.lists, *([_key(report.full_list)] if report.full_list else []))[-LISTS:],
                 "names": (*self.names, run)[-RUNS:],
             }
         )
 
 
-def _merged(groups: Iterable[DayGroup], rows: Iterable[GroupRow], failed: frozenset[str]) -> tuple[DayGroup, ...]:
+def _merged(
+    groups: Iterable[DayGroup], rows: Iterable[GroupRow], failed: frozenset[str], named: bool
+) -> tuple[DayGroup, ...]:
     found = {(group.source, group.kind, group.group): group for group in groups}
     for row in rows:
         if row.action not in failed:
@@ -114,12 +118,14 @@ def _merged(groups: Iterable[DayGroup], rows: Iterable[GroupRow], failed: frozen
             at = (row.source if (row.source, "", "") in found else "", "", "")  # counted together
         old = found.get(at) or DayGroup(source=at[0], kind=at[1], group=at[2])
         known = at != ("", "", "")
+        speaks = bool(row.samples) and (bool(row.next_step) or not old.next_step)  # the example is what the step is for
         found[at] = old.model_copy(
             update={
                 "actions": _added(old.actions, {row.action: row.count}),
                 "error": (row.error[:_TEXT] or old.error) if known else "",
-                "next_step": (row.next_step[:_TEXT] or old.next_step) if known else "",
-                "sample": (row.samples[0][:_TEXT] if row.samples else old.sample) if known else "",
+                "next_step": (cut(row.next_step) or old.next_step) if known else "",  # half a command is a danger
+                "sample": (row.samples[0][:_TEXT] if speaks else old.sample) if known else "",
+                "names": tuple(dict.fromkeys((*old.names, *row.samples)))[:SAMPLES] if known and named else (),
             }
         )
     return tuple(sorted(found.values(), key=lambda group: (-group.count, group.source, group.group)))

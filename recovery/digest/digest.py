@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from recovery.digest.days import Day, DayGroup
 from recovery.histories.story import Story
+from recovery.report import NAMED, SAMPLES
 
 WEEK = 7
 """Days that a day is compared with."""
@@ -28,6 +29,7 @@ class Waiting(BaseModel):
     why: str = ""
     next_step: str = ""
     sample: str = ""
+    names: tuple[str, ...] = ()
 
 
 class Trend(BaseModel):
@@ -144,6 +146,7 @@ def _waiting(stories: Sequence[Story]) -> Iterable[Waiting]:
     for story in stories:
         alike.setdefault((story.path, story.source, story.kind, story.group), []).append(story)
     for (path, source, kind, group), ones in sorted(alike.items(), key=lambda pair: (-len(pair[1]), pair[0])):
+        told = next((one for one in ones if one.next_step), ones[0])
         times = [moment.at for one in ones for moment in one.moments[:1] if moment.at]
         yield Waiting(
             path=path,
@@ -152,7 +155,8 @@ def _waiting(stories: Sequence[Story]) -> Iterable[Waiting]:
             group=group,
             count=len(ones),
             since=f"{min(times):%Y-%m-%d %H:%M}" if times else "",
-            why=ones[0].error or ones[0].reason,
-            next_step=next((one.next_step for one in ones if one.next_step), ""),
-            sample=ones[0].key,
+            why=told.error or told.reason,
+            next_step=told.next_step,
+            sample=told.key,
+            names=tuple(one.key for one in ones[:SAMPLES]) if path in NAMED else (),
         )

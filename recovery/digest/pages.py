@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 from html import escape
 
-from recovery.digest.digest import Digest
-from recovery.report import cell, chart, code
+from recovery.digest.days import DayGroup
+from recovery.digest.digest import Digest, Waiting
+from recovery.markdown import advice, cell, code, subject
+from recovery.report import chart
 
 SHOWN = 20
 """Groups that a page shows."""
@@ -36,15 +39,19 @@ def page(told: Digest, warnings: Sequence[str] = ()) -> str:
     lines.append("")
     groups = told.groups()
     if groups:
-        bars = [(f"{group.kind or 'others'}, {group.source or 'others'}", group.count) for _, group in groups[:10]]
-        lines += ["## What failed", "", f"![What failed, by group]({chart(bars)})", ""]
+        bars: Counter[str] = Counter()
+        for _, group in groups:
+            bars[f"{_kind(group)}, {_of(group)}"] += group.count
+        lines += ["## What failed", "", f"![What failed, by kind]({chart(bars.most_common(10))})", ""]
         for day, group in groups[:SHOWN]:
-            name = f"{group.count} {cell(group.kind or 'others')} of {cell(group.source or 'many sources')}"
-            lines += [f"### {name} ({_PATHS.get(day.path, day.path)})", ""]
+            lines += [
+                f"### {group.count} {cell(_kind(group))} of {cell(_of(group))} ({_path(day.path)})",
+                "",
+            ]
             lines.append(f"- done: {_actions(group.actions)}")
             lines += [f"- error: {code(group.error)}"] if group.error else []
-            lines += [f"- group: {code(group.group)}, for example {code(group.sample)}"] if group.group else []
-            lines += [f"- next step: **{cell(group.next_step)}**"] if group.next_step else []
+            lines += _which(group)
+            lines += _step(group)
             lines.append("")
         if len(groups) > SHOWN:
             lines += [f"{len(groups) - SHOWN} more groups failed.", ""]
@@ -66,16 +73,15 @@ def text(told: Digest) -> str:
     if groups:
         lines += ["", "What failed:"]
         for day, group in groups[:TOLD]:
-            name = f"{group.count} {group.kind or 'others'} of {group.source or 'many sources'}"
-            lines.append(f"- {name} ({_PATHS.get(day.path, day.path)}): {_actions(group.actions)}")
+            lines.append(
+                f"- {group.count} {_kind(group)} of {_of(group)} ({_path(day.path)}): {_actions(group.actions)}"
+            )
         lines += [f"- and {len(groups) - TOLD} more groups"] if len(groups) > TOLD else []
     if told.waiting:
         lines += ["", "What waits for a person:"]
         for one in told.waiting[:TOLD]:
             since = f" since {one.since} UTC" if one.since else ""
-            lines.append(
-                f"- {one.count} {one.kind or 'not judged'} of {one.source}{since}: {one.next_step or 'look at it'}"
-            )
+            lines.append(f"- {one.count} {_kind(one)} of {_of(one)}{since}: {one.next_step or 'look at it'}")
         lines += [f"- and {len(told.waiting) - TOLD} more groups"] if len(told.waiting) > TOLD else []
     lines += ["", "All of it: artifact daily-digest in Prefect. One item: run cases/describe."]
     return "\n".join(lines)
@@ -115,12 +121,11 @@ def _waiting_lines(told: Digest) -> list[str]:
         return ["## Nothing waits for a person", ""]
     lines = ["## What waits for a person now", ""]
     for one in told.waiting[:SHOWN]:
-        name = f"{one.count} {cell(one.kind or 'not judged')} of {cell(one.source)}"
-        lines += [f"### {name} ({_PATHS.get(one.path, one.path)})", ""]
+        lines += [f"### {one.count} {cell(_kind(one))} of {cell(_of(one))} ({_path(one.path)})", ""]
         lines += [f"- since: {one.since} UTC"] if one.since else []
         lines += [f"- why: {cell(one.why)}"] if one.why else []
-        lines.append(f"- for example {code(one.sample)}" + (f", group {code(one.group)}" if one.group else ""))
-        lines += [f"- next step: **{cell(one.next_step)}**"] if one.next_step else []
+        lines += _which(one)
+        lines += _step(one)
         lines.append("")
     if len(told.waiting) > SHOWN:
         lines += [f"{len(told.waiting) - SHOWN} more groups wait: run cases/list.", ""]
@@ -129,10 +134,33 @@ def _waiting_lines(told: Digest) -> list[str]:
     return lines
 
 
+def _path(path: str) -> str:
+    return _PATHS.get(path, path)
+
+
+def _kind(group: DayGroup | Waiting) -> str:
+    return group.kind or ("not judged" if group.source else "of all kinds")
+
+
+def _of(group: DayGroup | Waiting) -> str:
+    return subject(group.names, group.count) if group.names else group.source or "many sources"
+
+
+def _which(group: DayGroup | Waiting) -> list[str]:
+    example = f"for example {code(group.sample)}" if group.sample else ""
+    told = ", ".join(filter(None, [f"group: {code(group.group)}" if group.group else "", example]))
+    return [f"- {told}"] if told else []
+
+
+def _step(group: DayGroup | Waiting) -> list[str]:
+    whose = f" for {code(group.sample)}" if len(group.names) > 1 else ""  # a command is for one of them
+    return [f"- next step{whose}: {advice(group.next_step)}"] if group.next_step else []
+
+
 def _by_path(told: Digest) -> list[str]:
     lines = []
     for day in told.paths:
-        line = f"{_PATHS.get(day.path, day.path)}: {day.failed} failed ({_actions(day.actions) or 'nothing done'})"
+        line = f"{_path(day.path)}: {day.failed} failed ({_actions(day.actions) or 'nothing done'})"
         if day.recovered:
             line += f"; {day.recovered} recovered after {day.recovery_seconds / day.recovered:,.0f} s on average"
         if day.missed_events:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from recovery.histories.story import Story
-from recovery.report import cell, code
+from recovery.markdown import advice, cell, code, subject
+from recovery.report import NAMED
 
 MOST_ROWS = 500
 """Rows of a table; an artifact lives in Prefect's database."""
@@ -39,17 +39,25 @@ def story_page(stories: Sequence[Story], warnings: Sequence[str] = ()) -> str:
 
 def list_page(stories: Sequence[Story], warnings: Sequence[str], now: datetime) -> str:
     """How many cases wait, by path and group, as one page of markdown."""
-    lines = ["# Cases that wait for a person", "", f"{len(stories)} at {now:%Y-%m-%d %H:%M} UTC.", ""]
-    groups = Counter((told.path, told.source, told.kind, told.group) for told in stories)
-    for (path, source, kind, group), count in groups.most_common(50):
-        first = next(
-            one for one in stories if (one.path, one.source, one.kind, one.group) == (path, source, kind, group)
-        )
-        lines += [f"### {count} {cell(kind or 'not judged')} of {cell(source)} ({path.replace('_', ' ')})", ""]
+    lines = [
+        "# Cases that wait for a person",
+        "",
+        f"{len(stories)} of them at {now:%Y-%m-%d %H:%M} UTC, the largest groups first.",
+        "",
+    ]
+    groups: dict[tuple[str, str, str, str], list[Story]] = {}
+    for told in stories:
+        groups.setdefault((told.path, told.source, told.kind, told.group), []).append(told)
+    for (path, source, kind, group), alike in sorted(groups.items(), key=lambda pair: -len(pair[1]))[:50]:
+        first = next((one for one in alike if one.next_step), alike[0])
+        of = subject([one.key for one in alike], len(alike)) if path in NAMED else source
+        lines += [f"### {len(alike)} {cell(kind or 'not judged')} of {cell(of)} ({path.replace('_', ' ')})", ""]
         lines += [f"- why: {cell(first.reason or first.meaning)}"]
         lines += [f"- error: {code(first.error)}"] if first.error else []
-        lines += [f"- group: {code(group)}, for example {code(first.key)}"] if group else []
-        lines += [f"- next step: **{cell(first.next_step)}**"] if first.next_step else []
+        lines += [
+            f"- group: {code(group)}, for example {code(first.key)}" if group else f"- example: {code(first.key)}"
+        ]
+        lines += [f"- next step: {advice(first.next_step)}"] if first.next_step else []
         lines.append("")
     if len(groups) > 50:
         lines += [f"{len(groups) - 50} more groups are in the table.", ""]
@@ -62,16 +70,17 @@ def list_rows(stories: Sequence[Story], now: datetime) -> list[dict[str, Any]]:
     """Rows of a table of cases."""
     return [
         {
+            # What a person looks for stands to the left: the table is wider than the page.
             "what": told.key,
-            "state": told.state,
-            "age": age(told, now),
-            "path": told.path,
-            "source": told.source,
             "kind": told.kind,
-            "group": told.group,
-            "attempts": told.attempts,
+            "age": age(told, now),
             "next step": told.next_step,
             "why": told.reason,
+            "state": told.state,
+            "path": told.path,
+            "source": told.source,
+            "group": told.group,
+            "attempts": told.attempts,
         }
         for told in stories[:MOST_ROWS]
     ]
@@ -89,7 +98,7 @@ def age(told: Story, now: datetime) -> str:
 
 
 def _facts(told: Story) -> list[str]:
-    facts = [f"- path: {told.path}, source: {cell(told.source)}, state: {cell(told.state)}"]
+    facts = [f"- path: {told.path.replace('_', ' ')}, source: {cell(told.source)}, state: {cell(told.state)}"]
     if told.kind:
         facts.append(f"- diagnosis: {cell(told.kind)}" + (f" by the rule {code(told.rule)}" if told.rule else ""))
     if told.error:
@@ -105,7 +114,7 @@ def _facts(told: Story) -> list[str]:
     if len(told.ids) > 1:
         facts.append(f"- known as: {', '.join(code(one) for one in told.ids)}")
     if told.next_step:
-        facts.append(f"- next step: **{cell(told.next_step)}**")
+        facts.append(f"- next step: {advice(told.next_step)}")
     return facts
 
 

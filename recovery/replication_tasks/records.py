@@ -34,6 +34,7 @@ def save(work: Work, item: Item, memory: Memory, state: State) -> None:
     old = item.case
     window = timedelta(seconds=work.policy.window_seconds)
     memory = memory.forgetting(now, window)
+    step = item.decision.next_step if isinstance(item.decision, Escalate) else ""  # told by flows.cases
     case = Case(
         path=PATH,
         key=item.facts.arn,
@@ -48,7 +49,7 @@ def save(work: Work, item: Item, memory: Memory, state: State) -> None:
         attempts=len(memory.tried),
         due=item.decision.until if isinstance(item.decision, Wait) and state is not State.SENT else None,
         reason=item.decision.reason,
-        detail=memory.as_json() | {"name": item.facts.name},
+        detail=memory.as_json() | {"name": item.facts.name} | ({"step": step} if step else {}),
     )
     work.ledger.change_case(case, expected=old)
     item.case, item.memory = case, memory
@@ -151,16 +152,17 @@ def row(work: Work, item: Item) -> dict[str, Any]:
     if item.failure is not None and not _is_told(item):
         happened = f"did not go through: {item.failure}"
     return {
+        # What a person looks for stands to the left: the table is wider than the page.
         "replication": item.facts.name,
-        "migration": f"{kind}{item.facts.migration.value}",
         "was": item.was,
-        "failure": item.error or "-",
         "decided": told.action,
-        "why": item.decision.reason,
-        "rule": item.decision.rule,
         "happened": happened,
-        "restarts": f"{told.attempt} of {told.budget}",
         "next step": told.next_step or "-",
+        "why": item.decision.reason,
+        "failure": item.error or "-",
+        "restarts": f"{told.attempt} of {told.budget}",
+        "migration": f"{kind}{item.facts.migration.value}",
+        "rule": item.decision.rule,
     }
 
 

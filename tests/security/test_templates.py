@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recovery.events.hints import translate
-from recovery.report import cell, code
+from recovery.markdown import advice, cell, code
 from tests.unit.events.test_appflow import REPORT
 from tests.unit.events.test_hints import FAILED
 
@@ -41,7 +41,7 @@ def test_no_payload_holds_a_template(hostile: str) -> None:
 @given(texts)
 def test_no_page_holds_a_template(hostile: str) -> None:
     """Cells and spans of code on the pages that people see."""
-    for shown in (cell(hostile), code(hostile)):
+    for shown in (cell(hostile), code(hostile), advice(hostile)):
         assert [mark for mark in ("{{", "}}", "{%", "{#") if mark in shown] == []
 
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recovery.markdown import LONGEST_CELL, advice, code, subject
 from recovery.report import (
     LISTED,
-    LONGEST_CELL,
     SAMPLES,
     Entry,
     RecoveryReport,
@@ -261,8 +261,77 @@ def test_the_chart_is_a_picture_whatever_its_labels() -> None:
     assert head == "data:image/svg+xml;base64"
     svg = ElementTree.fromstring(base64.b64decode(data))
     widths = [int(rect.attrib["width"]) for rect in svg.iter("{http://www.w3.org/2000/svg}rect")]
-    assert widths == [640, 380, 190, 0]
+    assert widths[0] == 640
+    assert 2 * widths[2] == widths[1] > 250
+    assert widths[3] == 0
     assert "<script>&\"'" in [text.text for text in svg.iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_the_bars_keep_their_room_beside_long_labels() -> None:
+    """What does not fit is cut with a sign; what fits is there to its last letter."""
+    fits, too_long = "VALIDATION_ERROR, back-office-dlq", "DEPENDENCY_FAILURE, " + "x" * 80
+    svg = ElementTree.fromstring(base64.b64decode(chart([(fits, 2), (too_long, 2)]).partition(",")[2]))
+    labels = [text.text or "" for text in svg.iter("{http://www.w3.org/2000/svg}text")][::2]
+    assert labels[0] == fits
+    assert labels[1].startswith("DEPENDENCY_FAILURE, xx")
+    assert labels[1].endswith("x…")
+    widths = [int(rect.attrib["width"]) for rect in svg.iter("{http://www.w3.org/2000/svg}rect")]
+    assert min(widths) >= 240
+
+
+# -- names and advice ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("names", "count", "told"),
+    [
+        (["orders"], 1, "orders"),
+        (["orders", "stock"], 2, "orders and stock"),
+        (["orders", "stock", "billing"], 3, "orders, stock and billing"),
+        (["orders", "stock", "billing", "lake"], 9, "orders, stock, billing and 6 more"),
+        (["orders", "orders"], 1, "orders"),
+        ([], 2, "2"),
+    ],
+)
+def test_items_are_called_by_their_names(names: list[str], count: int, told: str) -> None:
+    """As many as a heading holds, and how many more."""
+    assert subject(names, count) == told
+
+
+def test_a_heading_names_what_has_a_name() -> None:
+    """Of replications and flows the names; the instance and the connector are a column of the table."""
+    stuck = [entry(name, source="74159995F817", action="escalate") for name in ("orders-cdc", "stock-cdc")]
+    found = report(*stuck, path="replication_tasks")
+    [lines] = groups_of(markdown(found, "Replication tasks"))
+    assert lines[0] == "2 TIMEOUT of orders-cdc and stock-cdc: escalate"
+    [row] = table(found)
+    assert (row["samples"], row["source"]) == ("orders-cdc, stock-cdc", "74159995F817")
+    assert list(row)[:4] == ["count", "kind", "action", "samples"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("mend the key", "**mend the key**"),
+        ("run: aws dms stop-replication --arn 'a b'", "**run:** `aws dms stop-replication --arn 'a b'`"),
+        (
+            "mend it; then run: aws appflow start-flow --flow-name x; look again",
+            "**mend it; then run:** `aws appflow start-flow --flow-name x`; **look again**",
+        ),
+        ("run `aws dms test-connection` until it succeeds", "**run `aws dms test-connection` until it succeeds**"),
+        ("aws secrets are said to be wrong | <b>", "**aws secrets are said to be wrong \\| &lt;b>**"),
+        ("a lone ` and aws dms reload-tables --x", "**a lone ' and** `aws dms reload-tables --x`"),
+        ("", ""),
+    ],
+)
+def test_a_command_stands_as_code(text: str, shown: str) -> None:
+    """It can be copied as it is; the words around it are bold."""
+    assert advice(text) == shown
+
+
+def test_code_is_shown_as_it_is() -> None:
+    """A bar in a span of code needs no backslash, which would be shown."""
+    assert code("a | b") == "`a | b`"
 
 
 def test_a_report_survives_json() -> None:

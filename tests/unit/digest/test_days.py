@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 from hypothesis import given
@@ -63,6 +64,34 @@ def test_full_lists_are_kept_by_their_keys() -> None:
         told = told.with_run(report(entry("heal"), full_list=f"s3://bucket/reports/{number}.gz"), f"r{number}")
     assert len(told.lists) == LISTS
     assert told.lists[-1] == f"reports/{LISTS + 4}.gz"
+
+
+def test_what_has_a_name_is_remembered_by_it() -> None:
+    """Replications and flows by their names, each once; the example is the one that the next step is for."""
+    runs = [
+        report(
+            replace(entry("escalate"), key="stock", next_step="run: aws dms x --y"),
+            replace(entry("escalate", kind="AUTH_FAILURE"), key="lake"),
+            path="replication_tasks",
+        ),
+        report(replace(entry("resume"), key="orders", group="g-TIMEOUT-escalate"), path="replication_tasks"),
+        report(replace(entry("resume"), key="stock", group="g-TIMEOUT-escalate"), path="replication_tasks"),
+    ]
+    told = day("replication_tasks")
+    for number, one in enumerate(runs):
+        told = told.with_run(one, f"run-{number}")
+    [group, other] = told.groups
+    assert (group.count, group.names, group.sample) == (3, ("stock", "orders"), "stock")
+    assert other.names == ("lake",)
+    assert not [one for one in day().with_run(report(entry("heal")), "a").groups if one.names], "letters have ids"
+
+
+def test_a_next_step_is_not_cut_where_a_command_would_be_another_one() -> None:
+    """It is kept as far as pages show it, and then with a sign that it goes on."""
+    long = "run: aws dms reload-tables --tables-to-reload " + "SchemaName=a,TableName=b " * 60
+    [group] = day().with_run(report(replace(entry("heal"), next_step=long)), "a").groups
+    assert group.next_step.startswith(long[:400])
+    assert group.next_step.endswith("…")
 
 
 def test_every_path_has_its_words() -> None:

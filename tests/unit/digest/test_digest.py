@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from recovery.digest.days import Day
 from recovery.digest.digest import Digest, digest
 from recovery.digest.pages import columns, headline, page, text
 from recovery.histories.story import Moment, Story
+from recovery.report import chart
 from tests.unit.metrics.samples import entry, report
 
 TODAY = date(2026, 3, 4)
@@ -80,6 +82,25 @@ def test_what_waits_is_told_by_group_with_the_next_step() -> None:
     assert "rotate the key" in page(told)
     assert "2 AUTH_FAILURE of orders-dlq since 2026-03-01 08:00 UTC: rotate the key" in text(told)
     assert not told.is_quiet
+
+
+def test_what_waits_is_called_by_its_name_where_it_has_one() -> None:
+    """A command is for one of several, which is named; letters are told by their queue."""
+    step = "run: aws dms stop-replication-task --replication-task-arn arn"
+    alike = {"path": "replication_tasks", "source": "7415999", "group": "g"}
+    told = made(waiting("orders", **alike, next_step=""), waiting("stock", **alike, next_step=step), waiting("m-1"))
+    shown = page(told)
+    assert "### 2 AUTH_FAILURE of orders and stock (replication tasks)" in shown
+    assert "- next step for `stock`: **run:** `aws dms stop-replication-task --replication-task-arn arn`" in shown
+    assert "### 1 AUTH_FAILURE of orders-dlq (dead letters)" in shown
+    assert "7415999" not in shown + text(told)
+
+
+def test_alike_kinds_of_a_source_are_one_bar() -> None:
+    """The picture has no two bars of the same label."""
+    groups = [replace(entry("heal"), group=f"g{n}", source="orders-dlq") for n in range(3)]
+    shown = page(made(today=Day(path="dead_letters", day=TODAY).with_run(report(*groups), "run")))
+    assert chart([("TIMEOUT, orders-dlq", 3)]) in shown
 
 
 def test_the_page_has_pictures_of_what_failed_and_of_the_week() -> None:

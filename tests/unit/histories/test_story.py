@@ -105,7 +105,7 @@ def test_a_replication_is_told_with_each_restart_and_what_became_of_it() -> None
         State.ESCALATED,
         path="replication_tasks",
         minutes=20,
-        detail={**memory.as_json(), "name": "orders"},
+        detail={**memory.as_json(), "name": "orders", "step": "resume the task"},
     )
     story = of_replication("orders", kept)
     assert whats(story) == [
@@ -117,6 +117,8 @@ def test_a_replication_is_told_with_each_restart_and_what_became_of_it() -> None
         "people were told",
     ]
     assert story.ids == ("orders", "arn:aws:dms:x")
+    assert story.next_step == "resume the task"
+    assert "### 1 TIMEOUT of orders (replication tasks)" in list_page([story], (), NOW)
 
 
 def test_a_flow_is_told_with_each_attempt_and_its_outcome() -> None:
