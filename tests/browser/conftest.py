@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, cast
 
 import httpx
@@ -15,6 +16,7 @@ import pytest
 from deployments.local.appflow.scene import AppFlowScene
 from deployments.local.dms.scene import ReplicationsScene
 from deployments.local.outbox_scene import FIND_LOST, OutboxScene
+from deployments.local.outbox_scene import TABLE as OUTBOX
 from deployments.local.runs import Run, Runs
 from deployments.local.scenes import World
 from deployments.local.server import SimulatedAws
@@ -23,6 +25,9 @@ from deployments.local.workload.recorded import letters, put
 from deployments.prefect_server import PrefectServer, prefect_server
 from deployments.prefect_settings import PROJECT
 from recovery.dead_letters.policy import DeadLetterRequest
+from recovery.digest.book import DayBook
+from recovery.ledger import Ledger
+from recovery.report import RecoveryReport
 from tests.browser import chromium
 
 QUEUE = "back-office-dlq"
@@ -34,11 +39,13 @@ class Ui:
 
     Attributes:
         server: the Prefect server.
-        runs: one ended run of each path, by its deployment.
+        runs: one ended run of each path and of what tells people, by its deployment.
+        letter: id of a letter that a run has looked after.
     """
 
     server: PrefectServer
     runs: Mapping[str, Run]
+    letter: str
 
     def url(self, path: str) -> str:
         """The address of a page."""
@@ -86,10 +93,17 @@ def ui(page: chromium.Page, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         runs = Runs(server.api_url, server.ui_url)
         children.callback(runs.close)
         requests = _failures(World(aws, server, runs, folder, environment, lambda _: None, children))
+        letter = aws.messages(QUEUE)[0]["id"]
+        _week_before(aws)
+        requests |= {
+            "digest/by-hand": {"day": f"{aws.clock.now():%Y-%m-%d}", "outbox_tables": [OUTBOX]},
+            "cases/describe": {"key": letter},
+            "cases/list": {"outbox_tables": [OUTBOX]},
+        }
         begun = [runs.start(deployment, {"request": request}) for deployment, request in requests.items()]
         _run(sys.executable, "-m", "tests.browser.carry_out", *(run.id for run in begun), environment=environment)
         ended = [runs.look(run) for run in begun]
-        yield Ui(server, {run.deployment: run for run in ended})
+        yield Ui(server, {run.deployment: run for run in ended}, letter)
 
 
 def _run(*command: str, environment: Mapping[str, str]) -> None:
@@ -119,3 +133,24 @@ def _failures(world: World) -> dict[str, Mapping[str, Any]]:
         scene.prepare(world)
         requests[deployment] = scene.wiring(world).requests[wired]
     return requests
+
+
+def _week_before(aws: SimulatedAws) -> None:
+    """Let the day book know of a week, so that the digest has something to compare with."""
+    book = DayBook(Ledger(aws.client("dynamodb"), aws.environment["REPRISE_LEDGER_TABLE"]))
+    for days in range(1, 8):
+        then = aws.clock.now() - timedelta(days=days)
+        report = RecoveryReport(
+            path="dead_letters",
+            run="of the week before",
+            started=then,
+            seconds=3.0,
+            dry_run=False,
+            found=9 * days,
+            by_kind={"TIMEOUT": 9 * days},
+            by_action={"heal": 9 * days},
+            unsettled=0,
+            recovered=8 * days,
+            seconds_to_recover=420.0,
+        )
+        book.add(report, f"run {days}", then)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
@@ -24,6 +25,104 @@ PATHS = {
     "replication-tasks/by-hand": ("replication-tasks", "Replication tasks", "billing-cdc"),
     "appflow-runs/by-hand": ("appflow-runs", "AppFlow runs", "invoices-to-crm"),
 }
+TOLD = {"digest/by-hand": "digest of 20", "cases/describe": "describe ", "cases/list": "list waiting cases"}
+
+CUT_OFF = """(() => {
+    const bad = [];
+    if (document.documentElement.scrollWidth > window.innerWidth) bad.push('the page is wider than the window');
+    for (const image of document.querySelectorAll('img')) {
+        if (!image.src.startsWith('data:image/svg')) continue;
+        if (image.getBoundingClientRect().right > image.parentElement.getBoundingClientRect().right + 1)
+            bad.push('a picture is wider than its column');
+        const drawn = document.createElement('div');
+        drawn.innerHTML = new TextDecoder().decode(
+            Uint8Array.from(atob(image.src.split(',')[1]), letter => letter.charCodeAt(0)));
+        document.body.append(drawn);
+        const box = drawn.querySelector('svg').viewBox.baseVal;
+        const bars = [...drawn.querySelectorAll('rect')].slice(1).map(bar => bar.getBBox());
+        for (const text of drawn.querySelectorAll('text')) {
+            const at = text.getBBox();
+            const hit = bars.some(bar => bar.width && bar.x < at.x + at.width && at.x < bar.x + bar.width
+                && bar.y + 4 < at.y + at.height && at.y + 4 < bar.y + bar.height);
+            if (at.x < 0 || at.x + at.width > box.width || hit) bad.push(text.textContent);
+        }
+        drawn.remove();
+    }
+    return bad;
+})()"""
+"""What does not fit, and the labels of pictures that stick out or are written over."""
+
+
+def looked_at(ui: Ui, page: Page, artifact: str, *shows: str, pictures: int = 0) -> str:
+    """Open an artifact's page of markdown, and see that nothing on it is cut off or raw; returns its text."""
+    text = page.open(ui.url(f"artifacts/artifact/{artifact}"), *shows)
+    drawn = (
+        "[...document.querySelectorAll('img')].filter(i => i.src.startsWith('data:') && i.naturalWidth > 100).length"
+    )
+    assert wait_for("the pictures", lambda: page.evaluate(drawn) == pictures, seconds=60)
+    assert page.evaluate(CUT_OFF) == []
+    assert [raw for raw in ("**", "![", "##", "](", "&lt;", "<svg", "`", "undefined") if raw in text] == []
+    shown = "[...document.querySelectorAll('h1,h2,h3')].map(e => e.innerText)"
+    headings = wait_for("headings", lambda: page.evaluate(shown), seconds=30)
+    # Of DMS and AppFlow people know names, and no ids of instances or ARNs.
+    assert [title for title in headings if "arn:" in title or re.search(r"\b[0-9A-Z]{26}\b", title)] == []
+    return text
+
+
+def code(page: Page) -> list[str]:
+    """What stands as code, to be copied. The page draws itself anew now and then, and is empty for a moment."""
+    shown = "[...document.querySelectorAll('code')].map(e => e.innerText)"
+    return list(wait_for("code on the page", lambda: page.evaluate(shown), seconds=30))
+
+
+@pytest.mark.parametrize("deployment", TOLD)
+def test_a_run_that_tells_ends_well(ui: Ui, page: Page, deployment: str) -> None:
+    """Its page has its name, its tags and its end."""
+    run = ui.runs[deployment]
+    assert run.name.startswith(TOLD[deployment])
+    assert "Traceback" not in page.open(run.url, run.name, "Completed", "by-hand", deployment.split("/")[0], "Logs")
+
+
+def test_the_digest_can_be_read(ui: Ui, page: Page) -> None:
+    """The week as a picture, what failed by kind as another, what waits, by its names, and the command that helps."""
+    artifact = ui.artifact(ui.runs["digest/by-hand"], "daily-digest")
+    text = looked_at(ui, page, artifact, "Against the week before", "What waits for a person now", pictures=2)
+    assert "20 failed, 0 came back, 16 wait for a person." in text
+    assert "against the week before (36.0 a day)" in text
+    assert "DEPENDENCY_FAILURE of ledger-load, catalog-load and orders-cdc (replication tasks)" in text
+    assert "next step for ledger-load: if the target may be emptied, run: aws dms" in text
+    assert "2 not judged of back-office-dlq (dead letters)" in text
+    told = code(page)
+    assert "aws appflow start-flow --flow-name invoices-to-crm" in told
+    assert [line for line in told if line.startswith("aws dms start-") and line.endswith(" reload-target")]
+
+
+def test_what_happened_to_a_letter_can_be_read(ui: Ui, page: Page) -> None:
+    """Where it stands, why, what to do, its history by time, and where its copy lies."""
+    artifact = ui.artifact(ui.runs["cases/describe"], "case")
+    text = looked_at(ui, page, artifact, f"What happened to {ui.letter}", "History", "Where more is")
+    for said in ("path: dead letters, source: back-office-dlq", "diagnosis: ", "next step: ", "first found in"):
+        assert said in text, said
+    assert any(line.startswith("s3://reprise-archive-") for line in code(page))
+
+
+def test_what_waits_can_be_read(ui: Ui, page: Page) -> None:
+    """By group, with the next step of each path; and one by one, with the next step in sight."""
+    run = ui.runs["cases/list"]
+    page.resize(1400, 1000)
+    text = looked_at(ui, page, ui.artifact(run, "waiting-cases"), "Cases that wait for a person", "billing-cdc")
+    assert "16 of them at " in text
+    assert "1 AUTH_FAILURE of billing-cdc (replication tasks)" in text
+    assert "1 AUTH_FAILURE of invoices-to-crm (appflow runs)" in text
+    assert "aws appflow start-flow --flow-name invoices-to-crm" in code(page)
+    page.open(ui.url(f"artifacts/artifact/{ui.artifact(run, 'waiting-cases-one-by-one')}"), "next step", ui.letter)
+    in_sight = """(() => {
+        const head = [...document.querySelectorAll('th')].find(e => e.innerText === 'next step');
+        let around = head;
+        while (around.scrollWidth <= around.clientWidth) around = around.parentElement;
+        return head.getBoundingClientRect().left + 60 < around.getBoundingClientRect().right;
+    })()"""
+    assert page.evaluate(in_sight)
 
 
 @pytest.mark.parametrize("deployment", PATHS)
@@ -41,16 +140,13 @@ def test_a_report_can_be_read(ui: Ui, page: Page, deployment: str) -> None:
     """The report has its heading, its picture, and for each group why, which, and what to do next."""
     key, title, item = PATHS[deployment]
     artifact = ui.artifact(ui.runs[deployment], key)
-    text = page.open(ui.url(f"artifacts/artifact/{artifact}"), title, "found:", "Groups of alike failures", item)
+    # The picture is part of the report, so nothing outside the server is asked for it, and it is drawn.
+    text = looked_at(ui, page, artifact, title, "found:", "Groups of alike failures", item, pictures=1)
     assert "why:" in text
     assert "next step:" in text or deployment.startswith("outbox")
-    # The picture is part of the report, so nothing outside the server is asked for it, and it is drawn.
-    drawn = (
-        "[...document.querySelectorAll('img')].some(i => i.src.startsWith('data:image/svg') && i.naturalWidth > 100)"
-    )
-    assert wait_for("the picture", lambda: page.evaluate(drawn), seconds=60)
-    assert "undefined" not in text
-    assert "<svg" not in text
+    commands = {"replication-tasks": "aws dms start-replication-task", "appflow-runs": "aws appflow start-flow"}
+    if command := commands.get(key):
+        assert any(line.startswith(command) for line in code(page))
 
 
 def test_groups_are_a_table(ui: Ui, page: Page) -> None:
