@@ -85,7 +85,8 @@ class Case:
 
     def shard(self) -> str:
         """Its partition in the index of waiting cases."""
-        return f"{self.path}#{zlib.crc32(self.key.encode()) % SHARDS}"
+        shard = zlib.crc32(self.key.encode("utf-8", "surrogatepass")) % SHARDS
+        return f"{self.path}#{shard}"
 
 
 def case_key(path: str, key: str) -> str:

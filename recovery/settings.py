@@ -93,6 +93,6 @@ def archive_days(environment: Mapping[str, str] | None = None) -> int:
         BadInput: the variable does not hold a whole number of at least 1.
     """
     text = read("REPRISE_ARCHIVE_DAYS", environment)
-    if not text.isdecimal() or int(text) < 1:
+    if not text.isdecimal() or len(text) > 9 or int(text) < 1:
         raise BadInput(f"REPRISE_ARCHIVE_DAYS is {text!r}: expected a whole number of days, at least 1")
     return int(text)

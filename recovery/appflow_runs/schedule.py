@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from recovery.appflow_runs.models import Schedule
 
-_RATE = re.compile(r"^\s*rate\(\s*(\d+)\s*(minute|hour|day|week|month)s?\s*\)\s*$", re.IGNORECASE)
+_RATE = re.compile(r"^\s*rate\(\s*(\d{1,9})\s*(minute|hour|day|week|month)s?\s*\)\s*$", re.IGNORECASE)
 _CRON = re.compile(r"^\s*cron\(\s*([^)]*?)\s*\)\s*$", re.IGNORECASE)
 _UNITS = {
     "minute": timedelta(minutes=1),
@@ -35,18 +36,21 @@ def understood(expression: str) -> bool:
 
 
 def next_run(schedule: Schedule, now: datetime, last_started: datetime | None = None) -> datetime | None:
-    """The first scheduled start after `now` (aware), or None: the schedule has ended, or cannot be told.
+    """The first scheduled start after `now` (aware), or None: the schedule has ended, cannot be told, or runs in years
+    that no date has.
 
     Args:
         schedule: the flow's schedule.
         now: the present time, aware.
         last_started: when the latest run began; a rate without a start time counts from it.
     """
-    nominal = now - schedule.offset
-    found = _next_nominal(schedule, nominal, last_started)
-    if found is None or (schedule.ends is not None and found > schedule.ends):
+    try:
+        found = _next_nominal(schedule, now - schedule.offset, last_started)
+        if found is None or (schedule.ends is not None and found > schedule.ends):
+            return None
+        return found + schedule.offset
+    except (OverflowError, ValueError):
         return None
-    return found + schedule.offset
 
 
 def period(schedule: Schedule, now: datetime, last_started: datetime | None = None) -> timedelta | None:
@@ -56,13 +60,17 @@ def period(schedule: Schedule, now: datetime, last_started: datetime | None = No
         return None
     rate = _RATE.match(schedule.expression)
     if rate and rate[2].lower() != "month":
-        return int(rate[1]) * _UNITS[rate[2].lower()]
+        with suppress(OverflowError):
+            return int(rate[1]) * _UNITS[rate[2].lower()]
+        return None
     second = next_run(schedule, first, first)
     return None if second is None else second - first
 
 
 def _next_nominal(schedule: Schedule, after: datetime, last_started: datetime | None) -> datetime | None:
-    floor = max(after, schedule.starts - timedelta(microseconds=1)) if schedule.starts else after
+    floor = after
+    if schedule.starts is not None and schedule.starts > after:
+        floor = schedule.starts - timedelta(microseconds=1)
     rate = _RATE.match(schedule.expression)
     if not rate:
         fields = _fields(schedule.expression)

@@ -95,7 +95,8 @@ class Reactivate(Verdict):
 
 def attempt_hash(flow: str, failed_run: str, attempt: int) -> str:
     """40 hexadecimal digits that stand for one attempt at one failed run, the same on every machine and day."""
-    return hashlib.sha256(f"{flow}\n{failed_run}\n{attempt}".encode()).hexdigest()[:40]
+    named = f"{flow}\n{failed_run}\n{attempt}"
+    return hashlib.sha256(named.encode("utf-8", "surrogatepass")).hexdigest()[:40]
 
 
 def client_token(flow: str, failed_run: str, attempt: int) -> str:

@@ -114,6 +114,10 @@ def read(event: Mapping[str, Any]) -> AppFlowEvent | None:
     )
 
 
+_DIGITS = 40
+"""No count of records has so many; Python itself refuses to read thousands."""
+
+
 def _text(raw: Mapping[str, Any], name: str) -> str:
     value = raw.get(name)
     return value if isinstance(value, str) else ""
@@ -125,7 +129,8 @@ def _number(value: object) -> int | None:
         return None
     if isinstance(value, int):
         return value
-    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else None
+    is_number = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < _DIGITS
+    return int(str(value)) if is_number else None
 
 
 def _time(value: object) -> datetime | None:

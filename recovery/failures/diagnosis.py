@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from recovery.failures.codes import codes_in
 from recovery.failures.index import Index, Looked, rank
-from recovery.failures.masks import mask
+from recovery.failures.masks import mask, mask_part
 from recovery.failures.models import TRANSIENT_KINDS, Diagnosis, Evidence, Kind
 from recovery.failures.payloads import unreadable
 from recovery.failures.phrases import Phrase
@@ -39,7 +39,7 @@ class Match:
 
     @property
     def quote(self) -> str:
-        return mask(self.text[self.start : self.end] or self.text)[:QUOTE]
+        return mask_part(self.text, self.start, self.end)[:QUOTE] if self.end else mask(self.text)[:QUOTE]
 
 
 def diagnose(evidence: Evidence, rules: RuleSet = DEFAULT_RULES) -> Diagnosis:

@@ -40,15 +40,22 @@ def _always(_: str) -> bool:
     return True
 
 
+# The name of a secret up to what is assigned to it, as in `"Api-Key": "`.
+_NAMED = (
+    r"(?:password|passwd|passphrase|pwd|secret|token|api[_\-]?key|apikey|(?:access|account|shared)[_\-]?key|"
+    r"private[_\-]?key|client[_\-]?secret|credential|authorization|signature|sessionid|"
+    r"session[_\-]id|cookie)"
+    r"[\w\-]{0,20}[\"']?\s{0,3}(?:=>|[=:])\s{0,3}[\"']?"
+)
+
+
 def _assigned(schemes: str) -> re.Pattern[str]:
-    """What is assigned to a name of a secret, unless it begins with one of these words and a blank."""
-    return re.compile(
-        r"(?i)((?:password|passwd|passphrase|pwd|secret|token|api[_\-]?key|apikey|(?:access|account|shared)[_\-]?key|"
-        r"private[_\-]?key|client[_\-]?secret|credential|authorization|signature|sessionid|"
-        r"session[_\-]id|cookie)"
-        r"[\w\-]{0,20}[\"']?\s{0,3}(?:=>|[=:])\s{0,3}[\"']?)(?!\*\*\*)"
-        rf"(?!(?:{schemes})\s)[^\s\"',;&)}}\]]{{3,1000}}"
-    )
+    """What is assigned to a name of a secret, unless it begins with one of these words and a blank.
+
+    What is assigned may be another such name with its own value (`token:"password": "..."`): all of it goes.
+    """
+    value = r"[^\s\"',;&)}\]]{3,1000}"
+    return re.compile(rf"(?i)({_NAMED})(?!\*\*\*)(?!(?:{schemes})\s)(?:{_NAMED}){{0,3}}{value}")
 
 
 # Each pattern with what a text must hold for it to match at all: looking for that costs a hundredth of the pattern.
@@ -76,6 +83,14 @@ _RULES: tuple[tuple[Callable[[str], bool], re.Pattern[str], str], ...] = (
             r"AIza|ya29\.|whsec_|tok_)[\w\-.]{8,300}"
         ),
         _MASKED,
+    ),
+    (
+        _may_assign,
+        re.compile(
+            r"(?i)(authorization[\"']?\s{0,3}[=:]\s{0,3}[\"']?(?:bearer|basic|digest|negotiate)\s{1,3})"
+            r"(?!\*\*\*)[^\s\"',;]{3,2000}"
+        ),
+        r"\1***",
     ),
     # Before the word of a scheme takes the name of what is assigned for its credential ("bearer password=...").
     (_may_assign, _assigned("bearer|basic|digest|negotiate|token|key|password"), r"\1***"),
@@ -114,3 +129,20 @@ def mask(text: str) -> str:
         if may_match(text):
             text = pattern.sub(replacement, text)
     return text
+
+
+_BEFORE = 60
+"""Characters in which the name of a secret, or the word of a scheme, stands before what it names."""
+_LONGEST = 1_100
+"""Characters of a name and its value, about: the patterns above take a thousand of a value."""
+_ENDS_VALUES = frozenset(" \t\r\n\"',;&)}]")
+
+
+def mask_part(text: str, start: int, end: int) -> str:
+    """A part of a text, masked as it would be within the whole: it may begin behind the name of a secret."""
+    part = mask(text[start:end])
+    before = text[max(0, start - _BEFORE) : start]
+    if not before or (before[-1] in _ENDS_VALUES and not _holds_secret(before.lower()) and "earer" not in before):
+        return part
+    hidden = mask(text[max(0, start - _LONGEST) : end])
+    return part if part in hidden else hidden[-len(part) :]

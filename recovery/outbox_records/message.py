@@ -186,10 +186,10 @@ def plain_subject(text: str) -> str:
 
 
 def _size(body: str, attributes: Mapping[str, Mapping[str, Any]], subject: str) -> int:
-    total = len(body.encode("utf-8", "surrogatepass")) + len(subject.encode())
+    total = len(body.encode("utf-8", "surrogatepass")) + len(subject.encode("utf-8", "surrogatepass"))
     for name, value in attributes.items():
         content = value.get("BinaryValue") or str(value.get("StringValue", "")).encode("utf-8", "surrogatepass")
-        total += len(name.encode()) + len(value["DataType"]) + len(content)
+        total += len(name.encode("utf-8", "surrogatepass")) + len(value["DataType"]) + len(content)
     return total
 
 

@@ -67,7 +67,7 @@ class Row:
     def shard(self) -> int:
         """The number of its partition in the index; 0 where it has none yet."""
         number = self.line.rpartition("#")[2]
-        return int(number) if number.isdecimal() else 0
+        return int(number) if number.isdecimal() and len(number) < 10 else 0
 
     def text(self, name: str) -> str:
         """A string attribute, or "" where it is missing or something else."""
@@ -150,7 +150,8 @@ def lines(shards: int, name: str = OPEN_LINE) -> list[str]:
 
 def line_of(identity: str, shards: int, name: str = OPEN_LINE) -> str:
     """The partition of a row in the index, by its id."""
-    return f"{name}#{zlib.crc32(identity.encode()) % shards}"
+    shard = zlib.crc32(identity.encode("utf-8", "surrogatepass")) % shards
+    return f"{name}#{shard}"
 
 
 # -- what became of a publish ------------------------------------------------------------------------------------

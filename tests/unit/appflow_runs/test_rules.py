@@ -12,7 +12,16 @@ import pytest
 from recovery.appflow_runs.models import TWIN_PREFIX, FlowFacts, History, Means
 from recovery.appflow_runs.policy import AppFlowPolicy
 from recovery.appflow_runs.rules import decide
-from recovery.appflow_runs.verdicts import Leave, Reactivate, Rerun, RunTwin, Wait, client_token, twin_name
+from recovery.appflow_runs.verdicts import (
+    Leave,
+    Reactivate,
+    Rerun,
+    RunTwin,
+    Wait,
+    attempt_hash,
+    client_token,
+    twin_name,
+)
 from tests.unit.appflow_runs.situations import (
     ARN,
     DAILY,
@@ -134,3 +143,8 @@ def test_a_twin_of_which_nothing_is_told_may_have_written() -> None:
 def F_facts() -> FlowFacts:  # noqa: N802 - the facts of F
     """An on-demand flow that failed half an hour ago."""
     return Situation("", "", "", "", (F,)).facts
+
+
+def test_a_run_with_an_id_that_is_no_text_has_a_token() -> None:
+    """Half of a surrogate pair, which JSON can hold and UTF-8 cannot, is an id like any other."""
+    assert attempt_hash("orders", "\ud800", 1) != attempt_hash("orders", "\ud801", 1)

@@ -116,3 +116,19 @@ def test_crons_fire_when_they_are_expected(minutes: list[int], hours: str, days:
 
 def _time(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+FIRST, LAST = (moment.replace(tzinfo=UTC) for moment in (datetime.min, datetime.max))  # noqa: DTZ901 - it gets one
+
+
+@pytest.mark.parametrize("starts", [FIRST, LAST])
+@pytest.mark.parametrize(
+    "expression", ["rate(5minutes)", "rate(999999999weeks)", "rate(999999999months)", f"rate({'9' * 5_000}days)"]
+)
+def test_years_that_no_date_has(starts: datetime, expression: str) -> None:
+    """A start at the end of all dates, or a rate beyond them, is told or is not, and nothing is raised."""
+    schedule = Schedule(expression, starts=starts)
+    for now in (FIRST, datetime(2026, 1, 1, tzinfo=UTC), LAST):
+        next_run(schedule, now)
+        period(schedule, now)
+    assert next_run(Schedule(f"rate({'9' * 5_000}days)"), datetime(2026, 1, 1, tzinfo=UTC)) is None

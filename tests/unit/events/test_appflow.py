@@ -150,3 +150,8 @@ def test_nothing_in_a_detail_makes_it_fail_otherwise(detail: dict[str, Any]) -> 
         return
     assert event is not None
     assert event.flow == detail["flow-name"]
+
+
+def test_a_number_beyond_all_counts_tells_nothing() -> None:
+    """Python refuses to read thousands of digits; the event counts all the same."""
+    assert report(**{"num-of-record-failures": "9" * 5_000}).failed_records is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from recovery.failures import Diagnosis, Evidence, Kind, diagnose, fingerprint, groups, mask, masks, normalise
+from recovery.failures.masks import mask_part
 from recovery.failures.groups import CAP
 from tests.unit.failures.texts import SETS, read
 
@@ -113,6 +114,8 @@ SECRETS = {
     "a JSON password": ('{"password": "hunter22"} refused', "hunter22"),
     "a storage account's key": ("Endpoint=x;AccountKey=kwyjibo; refused", "kwyjibo"),
     "a passphrase": ("cannot unlock key.pem, passphrase: kwyjibo", "kwyjibo"),
+    "a password behind the name of another secret": ('Token:"password": "kwyjibo"', "kwyjibo"),
+    "credentials without a digit": ("request had Authorization: Basic kwyjibokwyjibo and failed", "kwyjibo"),
     "a password behind the word of a scheme": ('{"error":"bearer  password=kwyjibo x"}', "kwyjibo"),
     "a credential behind the name of a secret": ("password=token abc123def4567 refused", "abc123def4567"),
     "an e-mail address": ("no mailbox jane.doe+x@example.co.uk here", "jane.doe"),
@@ -197,3 +200,13 @@ def test_what_is_looked_for_first_never_hides_a_value(monkeypatch: pytest.Monkey
     for name in ("_WHOLE", "_VALUES"):
         monkeypatch.setattr(groups, name, tuple(("", *rule[1:]) for rule in getattr(groups, name)))
     assert [(mask(text), normalise(text)) for text in texts] == quick
+
+
+def test_a_quote_shows_nothing_that_the_whole_text_hides() -> None:
+    """The words that decided may begin behind the name of a secret, in the middle of what is hidden."""
+    text = 'api_key=kwyjibo-failed, Error: Validation failed because "qty" is required'
+    for start in range(len(text)):
+        quote = mask_part(text, start, len(text))
+        assert "kwyjibo" not in quote
+        assert quote.endswith('"qty" is required'[-len(text) + start :])
+    assert mask_part("HTTP 503 from stock", 5, 19) == "503 from stock"
