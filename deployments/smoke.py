@@ -205,11 +205,15 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         print(error, file=sys.stderr)
         return 2
     except Exception as error:
+        import httpx
         from prefect.exceptions import PrefectException
 
-        if not isinstance(error, PrefectException) and not type(error).__module__.startswith("httpx"):
+        if not isinstance(error, httpx.HTTPError | PrefectException):
             raise
-        print(f"the Prefect server did not do what was asked: {error}", file=sys.stderr)
+        told = f"did not do what was asked: {error}"
+        if isinstance(error, httpx.HTTPStatusError) and error.response.status_code in (401, 403):
+            told = f"answered {error.response.status_code}: set PREFECT_API_AUTH_STRING to its user:password"
+        print(f"the Prefect server {told}", file=sys.stderr)
         return 2
     for letter in FAILURES:
         print(f"{letter}: {wrong.get(letter, 'yes')}")

@@ -120,7 +120,7 @@ def test_who_has_no_password_is_told_the_setting(guarded: Guarded) -> None:
     assert httpx.post(f"{guarded.api_url}/flows/filter", json={}, timeout=30, trust_env=False).status_code == 401
     tried = [
         (module, password)
-        for module in ("deployments.apply", "deployments.relay")
+        for module in ("deployments.apply", "deployments.relay", "deployments.smoke")
         for password in (None, f"{USER}:wrong-horse", "wrong-horse")
     ]
     with ThreadPoolExecutor(3) as threads:
