@@ -6,7 +6,7 @@ what=${1:-worker}
 case $what in
   worker) exec prefect worker start --pool reprise --limit 8 "$@" ;;
   relay) exec python -m deployments.relay "$@" ;;
-  server) exec prefect server start --host 0.0.0.0 "$@" ;;
+  server) exec python -m deployments.server --host 0.0.0.0 "$@" ;;
   apply | smoke) exec python -m "deployments.$what" "$@" ;;
   *) exec "$what" "$@" ;;
 esac

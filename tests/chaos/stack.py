@@ -62,9 +62,9 @@ class Stack:
 
     def start_server(self) -> None:
         """Start the Prefect server on the database that it had, and wait until it answers."""
-        arguments = ["server", "start", "--host", LOOPBACK, "--port", str(self._port), "--no-ui"]
+        arguments = ["--host", LOOPBACK, "--port", str(self._port), "--no-ui"]
         environment = server_environment(self._home, self.aws.environ())
-        self._start("server", "prefect", arguments, environment)
+        self._start("server", "deployments.server", arguments, environment)
         wait_for("the Prefect server", lambda: _answers(f"{self.api_url}/health"), seconds=180)
 
     def start_worker(self) -> None:

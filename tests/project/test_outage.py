@@ -64,8 +64,8 @@ class World:
             "PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": "1",
             "PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS": "5",
         }
-        arguments = ["server", "start", "--host", LOOPBACK, "--port", str(self.port), "--no-ui"]
-        self._start("server", arguments, environment)
+        arguments = ["--host", LOOPBACK, "--port", str(self.port), "--no-ui"]
+        self._start("server", "deployments.server", arguments, environment)
 
         def answers() -> bool:
             with contextlib.suppress(httpx.TransportError):
@@ -79,7 +79,8 @@ class World:
         environment = client_environment(self.api_url, self.home)
         environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
         environment["PYTHONPATH"] = str(PROJECT)
-        self._start("worker", ["worker", "start", "--pool", POOL, "--type", "process", "--limit", "4"], environment)
+        arguments = ["worker", "start", "--pool", POOL, "--type", "process", "--limit", "4"]
+        self._start("worker", "prefect", arguments, environment)
 
     def kill(self, *names: str) -> None:
         """SIGKILL to the processes and all that they started in their groups."""
@@ -96,9 +97,9 @@ class World:
             if process := self.processes.pop(name, None):
                 stop(process)
 
-    def _start(self, name: str, arguments: list[str], environment: dict[str, str]) -> None:
+    def _start(self, name: str, module: str, arguments: list[str], environment: dict[str, str]) -> None:
         self.processes[name] = start_module(
-            "prefect", arguments, environment=environment, log=self.home / f"{name}.log", directory=self.home
+            module, arguments, environment=environment, log=self.home / f"{name}.log", directory=self.home
         )
 
 
