@@ -59,7 +59,7 @@ def before(world: World, operation: str, do: Callable[[], Any]) -> None:
 def answers(
     world: World, operation: str, code: str, message: str = "no", status: int = 400, times: float = math.inf
 ) -> Callable[[], None]:
-    """Let calls of an operation (all, or the first few) be answered with an error, until the returned function is called."""
+    """Let calls of an operation (all, or the first few) be answered with an error, until what is returned is called."""
     handle = world.dms.handle
     left = times
 
