@@ -65,9 +65,10 @@ worker: $(INSTALLED) ## A worker for the Prefect server at PREFECT_API_URL, unti
 bench: $(INSTALLED) ## Measure speed and cost on this machine
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
-prove: $(INSTALLED) ## Rubbish; every path killed at every request, with faults, many workers and Prefect (docs/proof.md)
+prove: $(INSTALLED) ## Rubbish, crash points, faults, many workers, killed runs, outages (docs/proof.md)
 	$(BIN)/python -m tests.rubbish $(RUBBISH_ARGS)
 	$(BIN)/python -m tests.crash $(PROVE_ARGS)
+	$(BIN)/python -m tests.chaos $(CHAOS_ARGS)
 
 soak: $(INSTALLED) ## Failures arrive and processes are killed for 20 minutes (SOAK_MINUTES)
 	$(BIN)/python -m tests.crash.soak

@@ -91,6 +91,8 @@ async def _serve(listening: socket.socket) -> None:
     from deployments.local.application import Application, EmbeddedHost
 
     application = Application(lambda: simulators(EmbeddedHost()))
+    # A connection that is closed without an answer is what some faults are about.
+    logging.getLogger("uvicorn.error").addFilter(lambda record: "without starting response" not in record.getMessage())
     config = uvicorn.Config(
         application,
         log_config=None,
