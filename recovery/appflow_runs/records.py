@@ -291,8 +291,9 @@ def _forecast(item: Item) -> str:
     ahead = item.deactivation
     assert ahead is not None
     when = f", at {_when(ahead.at)}" if ahead.at else ""
+    times = "once" if ahead.failures == 1 else f"{ahead.failures} times in a row"
     return (
-        f"it failed {ahead.failures} times in a row, and AppFlow switches the schedule off after"
+        f"it failed {times}, and AppFlow switches the schedule off after"
         f" {ahead.runs_left} more{when} (threshold {ahead.threshold})"
     )
 

@@ -16,7 +16,8 @@ MOST_ROWS = 500
 
 def headline(told: Story) -> str:
     """One sentence: where it stands."""
-    return f"{told.key}: {told.meaning} ({told.path.replace('_', ' ')}, {told.source})"
+    place = "" if told.path in NAMED else f", {told.source}"
+    return f"{told.key}: {told.meaning} ({told.path.replace('_', ' ')}{place})"
 
 
 def story_page(stories: Sequence[Story], warnings: Sequence[str] = ()) -> str:

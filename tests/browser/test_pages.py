@@ -101,7 +101,7 @@ def test_what_happened_to_a_letter_can_be_read(ui: Ui, page: Page) -> None:
     """Where it stands, why, what to do, its history by time, and where its copy lies."""
     artifact = ui.artifact(ui.runs["cases/describe"], "case")
     text = looked_at(ui, page, artifact, f"What happened to {ui.letter}", "History", "Where more is")
-    for said in ("path: dead letters, source: back-office-dlq", "diagnosis: ", "next step: ", "first found in"):
+    for said in ("path: dead letters, source: back-office-dlq, ", "diagnosis: ", "next step: ", "first found in"):
         assert said in text, said
     assert any(line.startswith("s3://reprise-archive-") for line in code(page))
 

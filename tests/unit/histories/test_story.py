@@ -9,7 +9,7 @@ from typing import Any
 from recovery.appflow_runs.memory import Memory as FlowMemory
 from recovery.appflow_runs.models import Attempt, History, Means
 from recovery.cases import Case, State
-from recovery.histories.pages import age, list_page, list_rows, story_page
+from recovery.histories.pages import age, headline, list_page, list_rows, story_page
 from recovery.histories.story import IN_WORDS, Story, of_flow, of_letter, of_replication
 from recovery.replication_tasks.memory import Memory
 from recovery.replication_tasks.models import Restart, Verb
@@ -118,6 +118,7 @@ def test_a_replication_is_told_with_each_restart_and_what_became_of_it() -> None
     ]
     assert story.ids == ("orders", "arn:aws:dms:x")
     assert story.next_step == "resume the task"
+    assert headline(story) == "orders: escalated: a person was told (replication tasks)"
     assert "### 1 TIMEOUT of orders (replication tasks)" in list_page([story], (), NOW)
 
 
