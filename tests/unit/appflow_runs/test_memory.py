@@ -221,7 +221,7 @@ def places(value: Any, *path: Any) -> Iterator[tuple[Any, ...]]:
         yield from places(inner, *path, name)
 
 
-ODD = ("odd", "", 3, -1, 2.5, 10**400, float("nan"), True, None, [], ["odd"], {}, {"n": 1})
+ODD: tuple[Any, ...] = ("odd", "", 3, -1, 2.5, 10**400, float("nan"), True, None, [], ["odd"], {}, {"n": 1})
 
 
 @pytest.mark.parametrize("path", list(places(FULL.as_json())), ids=str)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from recovery.failures import Diagnosis, Evidence, Kind, diagnose, fingerprint, groups, mask, masks, normalise
-from recovery.failures.masks import mask_part
 from recovery.failures.groups import CAP
+from recovery.failures.masks import mask_part
 from tests.unit.failures.texts import SETS, read
 
 ALIKE = {
