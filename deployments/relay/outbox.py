@@ -106,6 +106,8 @@ class OutboxDoorbell:
         enlisted = stream.enlist(self._table, self._request, self._in_hand, now)
         records, self._in_hand = self._in_hand, []
         self._place = stream.place(self._positions)
+        for code, rows in enlisted.refused.items():
+            log.error("table %s: %d new row(s) could not be put in line: %s", self._request.table, rows, code)
         if not enlisted.inserted:
             return ()
         newest = records[-1]["dynamodb"]["SequenceNumber"]

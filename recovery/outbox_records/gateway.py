@@ -52,11 +52,13 @@ class Changed:
         done: whether the row now is as wanted.
         item: when a condition refused it: the row as it is; None where it is gone.
         problem: when it could not be carried out at all: code and text.
+        again: that was for the moment: throttled, or AWS's own trouble.
     """
 
     done: bool
     item: Item | None = None
     problem: str = ""
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +290,7 @@ def _changed(change: Change, error: Any) -> Changed:
     if not error:
         return Changed(True)
     if error["Code"] != "ConditionalCheckFailed":
-        return Changed(False, problem=f"{error['Code']}: {error.get('Message', '')}")
+        problem = f"{error['Code']}: {error.get('Message', '')}"
+        return Changed(False, problem=problem, again=error["Code"] in _AGAIN)
     item: Item | None = error.get("Item")
     return Changed(item is not None and is_done(change, item), item=item)

@@ -8,13 +8,14 @@ lease on the stream.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from recovery.aws import calling
-from recovery.errors import RepriseError
+from recovery.errors import RepriseError, Transient
 from recovery.outbox_records import changes
 from recovery.outbox_records.gateway import OutboxTable
 from recovery.outbox_records.models import lines, row_id
@@ -100,11 +101,13 @@ class Enlisted:
         inserted: INSERTs of rows, whoever put them in line: reason enough to ring.
         put_in_line: those that had no status and were put in line now.
         others: INSERTs that are not outbox rows (no message attribute).
+        refused: error codes of rows that AWS refuses to put in line, by number of rows.
     """
 
     inserted: int
     put_in_line: int
     others: int
+    refused: Mapping[str, int] = field(default_factory=dict)
 
 
 def follow(client: DynamoDBStreamsClient, positions: Positions) -> None:
@@ -222,7 +225,8 @@ def enlist(table: OutboxTable, request: OutboxRequest, records: Sequence[Record]
         now: aware, UTC.
 
     Raises:
-        Transient, Refused: some rows were not put in line; `find_lost` finds them.
+        Transient, Refused: some rows were not put in line, and may be when this is repeated. A row that AWS refuses for
+            what it is does not stand in the way of the others: it is `refused`.
     """
     names = request.names
     inserted = others = 0
@@ -249,7 +253,13 @@ def enlist(table: OutboxTable, request: OutboxRequest, records: Sequence[Record]
             group=str(group["S"]) if "S" in group else "",
         )
     results = table.change(list(wanted.values()))
-    return Enlisted(inserted, sum(result.done for result in results), others)
+    left = sum(result.again for result in results)
+    if left:
+        raise Transient(
+            f"dynamodb:PartiQLUpdate: {left} new row(s) could not be put in line", operation="dynamodb:PartiQLUpdate"
+        )
+    refused = Counter(result.problem.partition(":")[0] for result in results if result.problem)
+    return Enlisted(inserted, sum(result.done for result in results), others, refused)
 
 
 def earliest_due(table: OutboxTable, request: OutboxRequest) -> datetime | None:

@@ -10,8 +10,9 @@ import pytest
 from botocore.stub import Stubber
 
 from deployments.local.server import SimulatedAws
-from recovery.errors import RepriseError
+from recovery.errors import RepriseError, Transient
 from recovery.outbox_records import stream
+from recovery.outbox_records.gateway import OutboxTable
 from recovery.outbox_records.stream import Positions
 from tests.outbox_world import NO_PAUSE, TABLE, OutboxWorld
 
@@ -64,6 +65,34 @@ def test_reading_the_same_records_again_changes_nothing(world: OutboxWorld) -> N
     assert world.row("a")["status"] == "Successful"
     assert stream.earliest_due(work.table, work.request) is None
     work.close()
+
+
+@pytest.mark.parametrize(("code", "refused"), [("ThrottlingError", None), ("ValidationError", {"ValidationError": 1})])
+def test_a_statement_that_fails_within_its_batch(world: OutboxWorld, code: str, refused: Any) -> None:
+    """DynamoDB tells most throttling row by row: that is an error, so that the reader keeps what it has in hand. What
+    it refuses for what the row is stands in nobody's way, and is told."""
+    client, positions = reader(world)
+    world.put({"id": "a", "message": "hello"})
+    world.put({"id": "b", "message": "hello"})
+    work = world.work()
+    table = OutboxTable(world.dynamodb, work.request, pause=lambda _: None)
+    table.describe()
+    records = stream.read(client, positions)
+
+    def fail(parsed: Any, **_: Any) -> None:
+        parsed["Responses"][-1] = {"Error": {"Code": code, "Message": "words"}}
+
+    name = "after-call.dynamodb.BatchExecuteStatement"
+    world.dynamodb.meta.events.register(name, fail)
+    try:
+        if refused is None:
+            with pytest.raises(Transient, match="1 new row"):
+                stream.enlist(table, work.request, records, work.now())
+        else:
+            assert stream.enlist(table, work.request, records, work.now()).refused == refused
+    finally:
+        world.dynamodb.meta.events.unregister(name, fail)
+        work.close()
 
 
 def test_rows_of_the_template_and_other_items(world: OutboxWorld) -> None:
