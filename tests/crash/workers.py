@@ -178,7 +178,7 @@ def replications(aws: SimulatedAws, connection: Connection, count: int) -> Findi
 
     def run(own: Connection, history: History) -> None:
         arn = "ReplicationTaskArn"
-        history.watch(own.client("dms"), "dms", "StartReplicationTask", lambda p: [p[arn]])
+        history.watch(own.client("dms", repeat=False), "dms", "StartReplicationTask", lambda p: [p[arn]])
         work = work_of(own, request, Unpaced())  # type: ignore[arg-type]
         try:
             recover(work, own.owner)
