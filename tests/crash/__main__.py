@@ -9,7 +9,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from deployments.local.server import SimulatedAws
 from tests.crash import through_prefect, trouble, workers
@@ -58,10 +58,10 @@ def faults(stories: int, only: str) -> list[str]:
     return violations
 
 
-def many_workers() -> list[str]:
+def many_workers(counts: Sequence[int]) -> list[str]:
     """Two to sixteen processes on one list of work; returns what must not be."""
     with SimulatedAws.start() as aws:
-        violations, report = workers.play(aws, connection_to(aws))
+        violations, report = workers.play(aws, connection_to(aws), counts)
     for violation in violations:
         say(f"  VIOLATION {violation}")
     say(report)
@@ -99,6 +99,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="only scenes whose name contains this")
     parser.add_argument("--stories", type=int, default=6, help="seeds of faults for each scene")
     parser.add_argument("--kills", type=int, default=through_prefect.KILLS, help="kills of flow runs of each path")
+    parser.add_argument("--workers", type=int, nargs="+", default=workers.WORKERS, help="processes on one list of work")
     parser.add_argument("--part", action="append", choices=PARTS, help="only this; all if none")
     options = parser.parse_args()
     began = time.monotonic()
@@ -106,7 +107,7 @@ def main() -> int:
     parts: dict[str, Callable[[], list[str]]] = {
         "points": lambda: crash_points(options.stride, options.only),
         "faults": lambda: faults(options.stories, options.only),
-        "workers": many_workers,
+        "workers": lambda: many_workers(options.workers),
         "prefect": lambda: flow_runs(options.kills, options.only),
         "planted": planted_defects,
     }

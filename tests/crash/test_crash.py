@@ -47,3 +47,9 @@ def test_a_story_of_faults_loses_nothing() -> None:
     report = prove("--part", "faults", "--only", "outbox, standard", "--stories", "1")
     assert "0 violations" in report
     assert "Troubled runs: " in report
+
+
+def test_several_workers_settle_each_item_once() -> None:
+    """Four processes at once on letters, ordered letters, rows, replications and flows."""
+    report = prove("--part", "workers", "--workers", "4")
+    assert report.count("4 workers: 0 lost, 0 settled twice") == 5
