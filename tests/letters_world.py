@@ -178,7 +178,8 @@ class LettersWorld:
         """Every record of a queue in the archive, copies included."""
         s3 = self.aws.client("s3")
         prefix = f"archive/path=dead_letters/source={queue}/"
-        keys = [item["Key"] for item in s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", [])]
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
         return [
             json.loads(line)
             for key in keys

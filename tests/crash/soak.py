@@ -205,8 +205,8 @@ def main() -> int:
         try:
             while time.monotonic() - began < minutes * 60:
                 second += 1
+                stage.consume()  # first: what fails next is everything that lies in the source
                 stage.fail(second)
-                stage.consume()
                 _NEVER.wait(max(0.0, last + 1 - time.monotonic()))
                 passed, last = time.monotonic() - last, time.monotonic()
                 aws.clock.advance(passed * (FASTER - 1))
