@@ -89,12 +89,26 @@ class OutboxDoorbell:
             raise BadInput(f"table {self._request.table}: has no stream; switch one on with NEW_IMAGE")
         self._positions = stream.Positions(table["LatestStreamArn"])
 
+    def _is_another(self) -> bool:
+        """Whether the table has another stream by now: it was switched off and on, or the table was made anew."""
+        assert self._positions is not None
+        with calling("dynamodb:DescribeTable"):
+            arn = self._dynamodb.describe_table(TableName=self._request.table)["Table"].get("LatestStreamArn")
+        if arn in (None, self._positions.arn):
+            return False
+        log.warning("table %s has a new stream; find-lost finds what no relay reads", self._request.table)
+        self._positions, self._place, self._in_hand = stream.Positions(arn), None, []
+        self._leased_until, self._followed, self._is_placed = None, None, False
+        return True
+
     def _stream_rings(self, now: datetime) -> Sequence[Hint]:
         assert self._positions is not None
         if self._read is not None and now - self._read < READ_EVERY:
             return ()
         self._read = now
         if self._followed is None or now - self._followed >= FOLLOW_EVERY:
+            if self._followed is not None and self._is_another():
+                return ()
             stream.follow(self._streams, self._positions)
             self._followed = now
         if not self._in_hand:
@@ -133,7 +147,7 @@ class OutboxDoorbell:
         assert self._positions is not None
         record = self._ledger.read_record("relay#stream", self._positions.arn)
         taken = record.data.get("owner") not in (None, self._owner)
-        if taken and datetime.fromisoformat(record.data["until"]) > now:
+        if taken and _lasts(record.data.get("until"), now):
             self._leased_until = None
             return False
         until = now + LEASE
@@ -170,6 +184,14 @@ class OutboxDoorbell:
         record = self._ledger.read_record("relay#stream", self._positions.arn)
         if record.data.get("owner") == self._owner:
             self._lease(record, now, self._place or record.data.get("place"), now)
+
+
+def _lasts(until: object, now: datetime) -> bool:
+    """Whether a lease is not over. One whose end cannot be read is: it must not keep every relay from starting."""
+    try:
+        return datetime.fromisoformat(str(until)) > now
+    except (TypeError, ValueError):
+        return False
 
 
 def _stands(arn: str, stood: Mapping[str, Any] | None, now: datetime) -> stream.Positions:

@@ -8,6 +8,7 @@ lease on the stream.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ ACTIONS = {
 Record = Mapping[str, Any]
 PLACES = 500
 """Shards in a place, at most: some 50 KiB, written every half minute. Tables with more begin at the end."""
+_SEQUENCE_NUMBER = re.compile(r"[0-9]{21,40}")
 _LOST_PLACE = frozenset({"ExpiredIteratorException", "TrimmedDataAccessException"})
 
 
@@ -82,7 +84,11 @@ def resumed(arn: str, stood: Mapping[str, Any]) -> Positions:
         KeyError, TypeError, ValueError, AttributeError: that is no place.
     """
     last = {str(shard): str(number) for shard, number in stood["shards"].items()}
+    if not all(number == "" or _SEQUENCE_NUMBER.fullmatch(number) for number in last.values()):
+        raise ValueError("shards")
     began = datetime.fromisoformat(stood["began"]) if stood["began"] else None
+    if began is not None and began.tzinfo is None:
+        raise ValueError("began")
     return Positions(
         arn,
         last={shard: number for shard, number in last.items() if number},

@@ -177,7 +177,17 @@ def test_rows_that_could_not_be_put_in_line_are_tried_again(aws: SimulatedAws) -
     assert inserted(third, now + timedelta(seconds=142)) == [1]
 
 
-@pytest.mark.parametrize("place", ["nowhere", {"shards": 5}, {"shards": {}, "done": 1, "began": "yesterday"}, ["x"]])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "nowhere",
+        {"shards": 5},
+        {"shards": {}, "done": 1, "began": "yesterday"},
+        {"shards": {}, "done": [], "began": "2026-01-01T00:00:00"},
+        {"shards": {"shardId-1": "no number"}, "done": [], "began": ""},
+        ["x"],
+    ],
+)
 def test_a_damaged_place_is_no_obstacle(aws: SimulatedAws, place: Any, caplog: pytest.LogCaptureFixture) -> None:
     """The stream is read from its end, and the log says so."""
     aws.create_estate()
@@ -192,3 +202,36 @@ def test_a_damaged_place_is_no_obstacle(aws: SimulatedAws, place: Any, caplog: p
     (ring,) = bell.listen(now + timedelta(seconds=2))
     assert ring.event == OUTBOX_INSERTED
     assert "no place" in caplog.text
+
+
+@pytest.mark.parametrize("until", [None, 5, "soon", "2026-01-01T00:00:00"])
+def test_a_lease_whose_end_cannot_be_read_is_over(aws: SimulatedAws, until: Any) -> None:
+    """It must not end every relay that reads it."""
+    aws.create_estate()
+    outbox = OutboxWorld(aws)
+    now = aws.clock.now()
+    arn = outbox.dynamodb.describe_table(TableName=outbox.request().table)["Table"]["LatestStreamArn"]
+    outbox.connection().ledger.write_record(
+        Record("relay#stream", arn, {"owner": "a", "until": until}, 0), now + timedelta(days=1)
+    )
+    bell = outbox_bell(aws, outbox, "b")
+    bell.listen(now)
+    outbox.put({"id": "1", "message": "hello"})
+    assert inserted(bell, now + timedelta(seconds=2)) == [1]
+
+
+def test_a_stream_that_was_switched_off_and_on_is_followed(aws: SimulatedAws, caplog: pytest.LogCaptureFixture) -> None:
+    """The old one says nothing any more: within a minute the relay reads the new one."""
+    aws.create_estate()
+    outbox = OutboxWorld(aws)
+    bell = outbox_bell(aws, outbox, "a")
+    now = aws.clock.now()
+    bell.listen(now)
+    for switched in ({"StreamEnabled": False}, {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}):
+        outbox.dynamodb.update_table(TableName=outbox.request().table, StreamSpecification=switched)
+    assert inserted(bell, now + timedelta(seconds=61)) == []
+    assert "has a new stream" in caplog.text
+    assert inserted(bell, now + timedelta(seconds=63)) == []
+    outbox.put({"id": "1", "message": "hello"})
+    assert inserted(bell, now + timedelta(seconds=65)) == [1]
+    assert outbox.row("1")["status"] == "Pending"
