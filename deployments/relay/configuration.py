@@ -17,6 +17,9 @@ class RelayConfiguration(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     queues: tuple[str, ...] = Field((), description="Dead-letter queues whose depth is watched: names, URLs or globs.")
+    look_seconds: float = Field(
+        2.0, ge=1, le=300, description="Seconds between two looks at the depth of each of these queues."
+    )
     outboxes: tuple[OutboxRequest, ...] = Field((), description="Outbox tables, named as in the deployments' requests.")
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from recovery.aws import calling
-from recovery.errors import BadInput, Conflict
+from recovery.errors import BadInput, Conflict, RepriseError
 from recovery.events.hints import OUTBOX_DUE, OUTBOX_INSERTED, Hint, hint
 from recovery.ledger import Ledger, Record
 from recovery.outbox_records import stream
@@ -73,12 +73,17 @@ class OutboxDoorbell:
         if self._positions is None:
             self._begin()
         rung: list[Hint] = []
-        if self._holds_lease(now):
-            rung += self._stream_rings(now)
-            self._holds_lease(now)  # the first place is kept at once: whoever takes over must know where this one began
         if self._asked is None or now - self._asked >= DUE_EVERY:
             self._asked = now
             rung += self._due_rings(now)
+        try:
+            if self._holds_lease(now):
+                rung += self._stream_rings(now)
+                self._holds_lease(now)  # the first place is kept at once: who takes over must know where this one began
+        except RepriseError as error:
+            if not rung:
+                raise
+            log.warning("table %s: its stream could not be read: %s", self._request.table, error)
         return rung
 
     def _begin(self) -> None:

@@ -135,6 +135,7 @@ _BEFORE = 60
 """Characters in which the name of a secret, or the word of a scheme, stands before what it names."""
 _LONGEST = 1_100
 """Characters of a name and its value, about: the patterns above take a thousand of a value."""
+_may_name = _holds(*_SECRETS, "bearer", "basic", "digest", "negotiate")
 _ENDS_VALUES = frozenset(" \t\r\n\"',;&)}]")
 
 
@@ -142,7 +143,7 @@ def mask_part(text: str, start: int, end: int) -> str:
     """A part of a text, masked as it would be within the whole: it may begin behind the name of a secret."""
     part = mask(text[start:end])
     before = text[max(0, start - _BEFORE) : start]
-    if not before or (before[-1] in _ENDS_VALUES and not _holds_secret(before.lower()) and "earer" not in before):
+    if not before or (before[-1] in _ENDS_VALUES and not _may_name(before.lower())):
         return part
     hidden = mask(text[max(0, start - _LONGEST) : end])
     return part if part in hidden else hidden[-len(part) :]

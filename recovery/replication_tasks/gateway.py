@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from recovery.aws import calling
-from recovery.errors import BadInput, OutcomeUnknown, Refused, Transient
+from recovery.aws import calling, is_throttle
+from recovery.errors import BadInput, Refused, Transient
 from recovery.failures import mask
 from recovery.pacing import Pace
 from recovery.replication_tasks.answers import ODD, replication_of, table_of, task_of
@@ -23,7 +23,7 @@ BURST = 8
 PAGE = 100
 TABLE_PAGE = 500
 RESTS = (0.5, 1.0, 2.0)
-"""Seconds of rest after a start or reload that was certainly not carried out; then it is left to the next run."""
+"""Seconds of rest after a start or reload that was throttled; then it is left to the next run."""
 TAGGED_AT_ONCE = 50
 """ARNs in one ListTagsForResource; the API names no limit of its own."""
 
@@ -258,10 +258,10 @@ class ReplicationGateway:
         for seconds in RESTS:
             try:
                 return self._sent(self._once, operation, request)
-            except OutcomeUnknown:
-                raise  # it may be at work: the next run sees what became of it
-            except Transient:
-                self.pace.rest(seconds)  # throttled or never sent, so it is certain that nothing was begun
+            except Transient as error:
+                if not is_throttle(error.code):
+                    raise  # it may be at work, or cannot be asked for now: the next run sees
+                self.pace.rest(seconds)
         return self._sent(self._once, operation, request)
 
     def _sent(self, client: Any, operation: str, request: Mapping[str, Any]) -> Mapping[str, Any]:

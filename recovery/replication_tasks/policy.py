@@ -89,11 +89,12 @@ class ReplicationPolicy(BaseModel):
 
     @model_validator(mode="after")
     def _window_holds_budget(self) -> ReplicationPolicy:
-        waits = sum(wait.total_seconds() for wait in self.backoff.ceilings(self.budget)[1:])
+        # The shortest waits that the backoff may draw: half of its ceilings.
+        waits = sum(wait.total_seconds() for wait in self.backoff.ceilings(self.budget)[1:]) / 2
         if self.window_seconds <= waits:
             raise ValueError(
-                f"window_seconds must be longer than the waits between {self.budget} restarts ({waits:.0f} s), or the"
-                " budget is never used up and nobody is told"
+                f"window_seconds must be longer than the shortest waits between {self.budget} restarts ({waits:.0f} s),"
+                " or the budget is never used up and nobody is told"
             )
         return self
 

@@ -492,6 +492,18 @@ def test_a_queue_that_fills_rings(aws: SimulatedAws) -> None:
     assert world.rings == ["reprise.queue.orders-dlq"]
 
 
+def test_the_depth_is_looked_at_as_often_as_the_configuration_says(aws: SimulatedAws) -> None:
+    """Each look is a request that costs: whoever watches many queues looks more rarely."""
+    sqs = aws.client("sqs")
+    url = sqs.create_queue(QueueName="orders-dlq")["QueueUrl"]
+    bell = QueueDoorbells(Sqs(sqs, sqs), ["orders-dlq"], every=timedelta(seconds=60))
+    now = aws.clock.now()
+    assert bell.listen(now) == []
+    sqs.send_message(QueueUrl=url, MessageBody="x")
+    assert bell.listen(now + timedelta(seconds=59)) == ()
+    assert len(bell.listen(now + timedelta(seconds=60))) == 1
+
+
 class Broken:
     def listen(self, now: datetime) -> list[Hint]:
         raise Transient("no answer")

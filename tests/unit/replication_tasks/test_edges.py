@@ -213,6 +213,9 @@ def test_what_is_not_a_memory_is_not_read_as_one(field: str, value: object) -> N
 
 def test_a_window_that_the_budget_outlasts_is_refused() -> None:
     """Restarts that leave the window before the budget is used up would go on for ever, and nobody would be told."""
-    with pytest.raises(ValidationError, match="window_seconds must be longer than the waits between 5 restarts"):
-        ReplicationPolicy(window_seconds=3_600)
-    assert ReplicationPolicy(budget=2, window_seconds=3_600).window_seconds == 3_600
+    with pytest.raises(
+        ValidationError, match="window_seconds must be longer than the shortest waits between 5 restarts"
+    ):
+        ReplicationPolicy(window_seconds=2_900)
+    assert ReplicationPolicy(window_seconds=3_600).budget == 5
+    assert ReplicationPolicy(budget=10).window_seconds == 21_600
