@@ -128,7 +128,7 @@ def _doorbells(connection: Connection, listened: RelayConfiguration) -> list[Doo
     from recovery.dead_letters.gateway import Sqs
 
     sqs = Sqs(connection.client("sqs"), connection.client("sqs", repeat=False))
-    bells: list[Doorbell] = [QueueDoorbells(sqs, listened.queues, every=timedelta(seconds=listened.look_seconds))]
+    bells: list[Doorbell] = [QueueDoorbells(sqs, listened.queues, timedelta(seconds=listened.look_seconds))]
     dynamodb, streams = connection.client("dynamodb"), connection.client("dynamodbstreams")
     for request in listened.outboxes:
         bells.append(OutboxDoorbell(dynamodb, streams, connection.ledger, request, connection.owner))  # noqa: PERF401

@@ -14,8 +14,6 @@ from recovery.events.hints import DEAD_LETTERS, Hint, hint
 
 log = logging.getLogger("reprise.relay")
 
-EVERY = timedelta(seconds=2)
-"""Between two looks at the depth of a queue: one GetQueueAttributes each, about 43,000 a day and queue."""
 FIND_EVERY = timedelta(minutes=5)
 """Between two looks for queues that a glob finds."""
 
@@ -26,12 +24,12 @@ class QueueDoorbells:
     Args:
         sqs: the gateway.
         wanted: names, URLs or globs, as in a request.
+        every: the time between two looks at the depth of each, one GetQueueAttributes a look.
         sweep: the sweep's interval.
-        every: the time between two looks at the depth of each.
     """
 
     def __init__(
-        self, sqs: Sqs, wanted: Sequence[str], sweep: timedelta = timedelta(minutes=5), every: timedelta = EVERY
+        self, sqs: Sqs, wanted: Sequence[str], every: timedelta, sweep: timedelta = timedelta(minutes=5)
     ) -> None:
         self._sqs = sqs
         self._wanted = wanted

@@ -181,7 +181,7 @@ class RelayScene(Outbox):
 
         sqs, dynamodb = connection.client("sqs"), connection.client("dynamodb")
         doorbells: list[Doorbell] = [
-            QueueDoorbells(Sqs(sqs, connection.client("sqs", repeat=False)), ["orders-dlq"]),
+            QueueDoorbells(Sqs(sqs, connection.client("sqs", repeat=False)), ["orders-dlq"], timedelta(seconds=2)),
             OutboxDoorbell(
                 dynamodb,
                 connection.client("dynamodbstreams"),

@@ -483,7 +483,7 @@ def test_a_queue_that_fills_rings(aws: SimulatedAws) -> None:
     """An empty dead-letter queue is silent; a letter in it rings."""
     sqs = aws.client("sqs")
     url = sqs.create_queue(QueueName="orders-dlq")["QueueUrl"]
-    world = World(aws, QueueDoorbells(Sqs(sqs, sqs), ["orders-dlq"]))
+    world = World(aws, QueueDoorbells(Sqs(sqs, sqs), ["orders-dlq"], timedelta(seconds=2)))
     world.rounds(1)
     assert world.rings == []
     sqs.send_message(QueueUrl=url, MessageBody="x")

@@ -187,7 +187,7 @@ def test_the_relay_does_what_its_role_may(aws: SimulatedAws, outbox: OutboxWorld
     sqs = aws.client("sqs")
     letters = sqs.create_queue(QueueName="orders-dlq")["QueueUrl"]
     bells = (
-        QueueDoorbells(Sqs(sqs, sqs), ["orders-*", letters, "mail-dlq"]),
+        QueueDoorbells(Sqs(sqs, sqs), ["orders-*", letters, "mail-dlq"], timedelta(seconds=2)),
         OutboxDoorbell(
             aws.client("dynamodb"),
             aws.client("dynamodbstreams"),

@@ -120,22 +120,23 @@ def inserted(bell: OutboxDoorbell, now: datetime) -> list[int]:
     return [int(ring.payload["rows"]) for ring in bell.listen(now) if ring.event == OUTBOX_INSERTED]
 
 
-def written_meanwhile(aws: SimulatedAws, outbox: OutboxWorld, first: OutboxDoorbell, now: datetime) -> None:
-    """The first relay reads a row, and is gone; then another row is written."""
+def written_meanwhile(aws: SimulatedAws) -> tuple[OutboxWorld, OutboxDoorbell, OutboxDoorbell, datetime]:
+    """A table whose first relay has read a row, and reads no more when another is written; a second relay, and when."""
+    aws.create_estate()
+    outbox = OutboxWorld(aws)
+    first, second = (outbox_bell(aws, outbox, owner) for owner in ("a", "b"))
+    now = aws.clock.now()
     first.listen(now)
     outbox.put({"id": "1", "message": "hello"})
     first.listen(now + timedelta(seconds=2))
     first.listen(now + timedelta(seconds=40))  # the lease is renewed
     outbox.put({"id": "2", "message": "written while nobody read"})
+    return outbox, first, second, now
 
 
 def test_rows_that_are_written_while_no_relay_reads_are_put_in_line_by_the_next(aws: SimulatedAws) -> None:
     """It goes on where the one before stood, and need not wait for the search for lost rows."""
-    aws.create_estate()
-    outbox = OutboxWorld(aws)
-    first, second = (outbox_bell(aws, outbox, owner) for owner in ("a", "b"))
-    now = aws.clock.now()
-    written_meanwhile(aws, outbox, first, now)
+    outbox, _, second, now = written_meanwhile(aws)
     assert inserted(second, now + timedelta(seconds=90)) == []
     assert inserted(second, now + timedelta(seconds=101)) == [1]
     assert outbox.row("2")["status"] == "Pending"
@@ -143,11 +144,7 @@ def test_rows_that_are_written_while_no_relay_reads_are_put_in_line_by_the_next(
 
 def test_a_relay_that_stops_gives_the_stream_to_the_next_at_once(aws: SimulatedAws) -> None:
     """Nobody waits for a lease of somebody who has said that he goes; who holds none gives none back."""
-    aws.create_estate()
-    outbox = OutboxWorld(aws)
-    first, second = (outbox_bell(aws, outbox, owner) for owner in ("a", "b"))
-    now = aws.clock.now()
-    written_meanwhile(aws, outbox, first, now)
+    outbox, first, second, now = written_meanwhile(aws)
     second.listen(now + timedelta(seconds=41))
     second.leave(now + timedelta(seconds=41))
     first.leave(now + timedelta(seconds=42))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 from unittest import mock
@@ -104,7 +104,7 @@ def relay_calls(aws: SimulatedAws) -> Calls:
     finally:
         stub.stop()
     sqs = Sqs(player.connection.client("sqs"), player.connection.client("sqs", repeat=False))
-    QueueDoorbells(sqs, ["orders-dlq*"]).listen(datetime.now(UTC))
+    QueueDoorbells(sqs, ["orders-dlq*"], timedelta(seconds=2)).listen(datetime.now(UTC))
     gateway = MetricsGateway(player.connection.client("cloudwatch", repeat=False), "Reprise")
     RelayMetrics(gateway).publish(Reading(), datetime.now(UTC))
     return player.calls
