@@ -2,9 +2,9 @@
 
     python -m deployments.flow_run        (the `command` of the work pools; the id comes with the environment)
 
-Loading makes a quarter of a million objects (260,000, counted) that live as long as the process. Python's collector looks
-through them again and again meanwhile, which takes a seventh of the time until the flow begins (measured: 0.3 of 2.1 s),
-so it starts when they are there. That is all: what runs then is `python -m prefect.engine`.
+Loading makes a quarter of a million objects (260,000, counted) that live as long as the process. Python's collector
+looks through them again and again meanwhile, which takes a seventh of the time until the flow begins (measured: 0.3 of
+2.1 s), so it starts when they are there. That is all: what runs then is `python -m prefect.engine`.
 """
 
 from __future__ import annotations
