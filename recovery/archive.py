@@ -120,8 +120,11 @@ class Archive:
             answer = self._client.get_object(Bucket=self.bucket, Key=key)
             body = answer["Body"].read()
         try:
-            return [json.loads(line) for line in gzip.decompress(body).splitlines() if line]
-        except (OSError, EOFError, zlib.error, ValueError) as error:
+            records = [json.loads(line) for line in gzip.decompress(body).splitlines() if line]
+            if not all(isinstance(record, dict) for record in records):
+                raise ValueError
+            return records
+        except (OSError, EOFError, zlib.error, ValueError, RecursionError) as error:
             raise Refused(f"s3:GetObject: {key} is not a bundle of this archive: {type(error).__name__}") from error
 
     def copy_payload(self, bucket: str, key: str, to: str) -> None:

@@ -183,6 +183,22 @@ def calling(operation: str) -> Iterator[None]:
         raise translate(error, operation) from error
 
 
+def held(answer: Any, name: str, operation: str) -> Any:
+    """What an answer must hold: without it nothing is known, which is not the same as nothing being there.
+
+    Args:
+        answer: what botocore made of AWS's answer.
+        name: the field.
+        operation: "service:Operation", as in IAM, for the message.
+
+    Raises:
+        OutcomeUnknown: it is not there (a proxy answered in AWS's place, say).
+    """
+    if not isinstance(answer, Mapping) or name not in answer:
+        raise OutcomeUnknown(f"{operation}: the answer has no {name}", operation=operation)
+    return answer[name]
+
+
 class Requests:
     """Counts every HTTP request that the watched clients send, the SDK's own repetitions included."""
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from recovery.aws import calling
+from recovery.aws import calling, held
 from recovery.cases import SHARDS, WAITS_FOR_A_PERSON, Case, DamagedCase, case_key, from_item, to_json
 from recovery.errors import BadInput, Conflict, Transient
 
@@ -240,7 +240,7 @@ class Ledger:
         for attempt in range(_ROUNDS):
             with calling("dynamodb:BatchGetItem"):
                 answer = self._client.batch_get_item(RequestItems={self.table: {"Keys": keys, "ConsistentRead": True}})
-            yield from answer["Responses"].get(self.table, [])
+            yield from held(answer, "Responses", "dynamodb:BatchGetItem").get(self.table, [])
             left = answer.get("UnprocessedKeys", {})
             keys = list(left[self.table]["Keys"]) if self.table in left else []
             if not keys:
@@ -267,7 +267,7 @@ class Ledger:
         while True:
             with calling("dynamodb:Query"):
                 answer = self._client.query(**request)
-            yield answer["Items"]
+            yield held(answer, "Items", "dynamodb:Query")
             if "LastEvaluatedKey" not in answer:
                 return
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
@@ -293,6 +293,11 @@ def put(item: Item) -> Item:
 def delete(pk: str, sk: str) -> Item:
     """A delete for `Ledger.write_items`."""
     return {"DeleteRequest": {"Key": {"pk": {"S": pk}, "sk": {"S": sk}}}}
+
+
+def damaged(pk: str, sk: str) -> BadInput:
+    """What to say of an item that cannot be understood."""
+    return BadInput(f"the ledger's item with pk {pk!r} and sk {sk!r} is damaged: a person must put it right")
 
 
 def record_item(record: Record, expires: datetime) -> Item:
@@ -328,7 +333,7 @@ def _record(item: Item) -> Record:
     except (KeyError, ValueError, RecursionError):
         data, version = None, 0
     if not isinstance(data, dict):
-        raise BadInput(f"the ledger's item with pk {pk!r} and sk {sk!r} is damaged: a person must put it right")
+        raise damaged(pk, sk)
     return Record(pk, sk, data, version)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from recovery.aws import calling
+from recovery.aws import calling, held
 from recovery.errors import BadInput, Conflict, RepriseError
 from recovery.events.hints import OUTBOX_DUE, OUTBOX_INSERTED, Hint, hint
 from recovery.ledger import Ledger, Record
@@ -89,7 +89,8 @@ class OutboxDoorbell:
     def _begin(self) -> None:
         self._table.describe()
         with calling("dynamodb:DescribeTable"):
-            table = self._dynamodb.describe_table(TableName=self._request.table)["Table"]
+            answer = self._dynamodb.describe_table(TableName=self._request.table)
+        table = held(answer, "Table", "dynamodb:DescribeTable")
         if "LatestStreamArn" not in table:
             raise BadInput(f"table {self._request.table}: has no stream; switch one on with NEW_IMAGE")
         self._positions = stream.Positions(table["LatestStreamArn"])
@@ -98,7 +99,8 @@ class OutboxDoorbell:
         """Whether the table has another stream by now: it was switched off and on, or the table was made anew."""
         assert self._positions is not None
         with calling("dynamodb:DescribeTable"):
-            arn = self._dynamodb.describe_table(TableName=self._request.table)["Table"].get("LatestStreamArn")
+            answer = self._dynamodb.describe_table(TableName=self._request.table)
+        arn = held(answer, "Table", "dynamodb:DescribeTable").get("LatestStreamArn")
         if arn in (None, self._positions.arn):
             return False
         log.warning("table %s has a new stream; find-lost finds what no relay reads", self._request.table)

@@ -18,6 +18,7 @@ A letter that certainly was not sent (refused, throttled) leaves nothing open: i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -25,7 +26,8 @@ from recovery.dead_letters.letters import Letter, Queue
 from recovery.dead_letters.rules import Unconfirmed
 from recovery.errors import Conflict
 from recovery.failures import Origin
-from recovery.ledger import Item, Ledger, Record, delete, put, record_item
+from recovery.fields import Fields
+from recovery.ledger import Item, Ledger, Record, damaged, delete, put, record_item
 
 SIZE = 100
 """Letters in one flight: about 10 KB, and one read of the ledger finds all their cases."""
@@ -163,19 +165,26 @@ class Flights:
         )
 
     def open_of(self, queue: Queue) -> Open:
-        """What is open of a queue's flights (of interrupted runs, and of those under way right now)."""
+        """What is open of a queue's flights (of interrupted runs, and of those under way right now).
+
+        Raises:
+            BadInput: a flight cannot be understood; names it. Without it nobody knows which sends are unconfirmed.
+        """
         times: dict[str, datetime] = {}
         opened: dict[str, list[Passenger]] = {}
         unsaid: dict[str, frozenset[str]] = {}
         unsent: dict[str, frozenset[str]] = {}
         for record in self._ledger.query(_pk(queue.name)):
-            what, flight = record.sk.split("#", 1)
-            if what == "open":
-                times[flight] = datetime.fromisoformat(record.data["at"])
-                opened[flight] = [Passenger(*letter) for letter in record.data["letters"]]
-            else:
-                unsaid[flight] = frozenset(record.data["not"])
-                unsent[flight] = frozenset(record.data["unsent"])
+            what, _, flight = record.sk.partition("#")
+            with _understanding(record):
+                if what == "open":
+                    fields = Fields(record.data, "at", "letters")
+                    times[flight] = _time(fields, "at")
+                    opened[flight] = [_aboard(letter) for letter in fields.many("letters")]
+                else:
+                    fields = Fields(record.data, "not", "unsent")
+                    unsaid[flight] = frozenset(fields.texts("not"))
+                    unsent[flight] = frozenset(fields.texts("unsent"))
         by_letter: dict[str, Unconfirmed] = {}
         by_content: dict[str, list[Copy]] = {}
         for flight, passengers in opened.items():
@@ -227,12 +236,19 @@ class Flights:
         ]
 
     def settled(self, queue: str, now: datetime, most: int) -> Iterator[Settling]:
-        """Flights of a queue whose settle time has passed, the oldest first."""
+        """Flights of a queue whose settle time has passed, the oldest first.
+
+        Raises:
+            BadInput: one cannot be understood; names it.
+        """
         for count, record in enumerate(self._ledger.query(_settle_pk(queue), up_to=f"{now.isoformat()}#~")):
             if count >= most:
                 return
-            arrived = datetime.fromisoformat(record.data["arrived"])
-            yield Settling(record.sk, tuple(record.data["keys"]), arrived, record.version, "by" in record.data)
+            with _understanding(record):
+                fields = Fields(record.data, "keys", "arrived")
+                arrived = _time(fields, "arrived")
+                flight = Settling(record.sk, fields.texts("keys"), arrived, record.version, "by" in record.data)
+            yield flight
 
     def take(self, queue: str, flight: Settling, owner: str, now: datetime) -> bool:
         """Whether this run (`owner`) is the one that counts a settled flight; of several runs one is.
@@ -250,6 +266,28 @@ class Flights:
     def forget(self, queue: str, settled: Sequence[Settling]) -> None:
         """Remove settled flights that were counted."""
         self._ledger.write_items([delete(_settle_pk(queue), flight.sk) for flight in settled])
+
+
+@contextmanager
+def _understanding(record: Record) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise damaged(record.pk, record.sk) from error
+
+
+def _time(fields: Fields, name: str) -> datetime:
+    found = fields.time(name)
+    if found is None:
+        raise ValueError(name)
+    return found
+
+
+def _aboard(letter: object) -> Passenger:
+    match letter:
+        case [str(message_id), str(content), int(attempt), int(tries)]:
+            return Passenger(message_id, content, attempt, tries)
+    raise ValueError("letters")
 
 
 def _further(one: Unconfirmed | None, other: Unconfirmed) -> Unconfirmed:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from recovery.aws import calling, is_throttle, said
+from recovery.aws import calling, held, is_throttle, said
 from recovery.dead_letters.letters import BATCH, Letter, Queue
 from recovery.errors import BadInput, OutcomeUnknown, Refused, RepriseError, Transient
 
@@ -93,7 +93,8 @@ class Sqs:
             Refused: there is none, or it may not be read.
         """
         with calling("sqs:GetQueueUrl"):
-            return self._client.get_queue_url(QueueName=name)["QueueUrl"]
+            answer = self._client.get_queue_url(QueueName=name)
+        return str(held(answer, "QueueUrl", "sqs:GetQueueUrl"))
 
     def describe(self, url: str) -> Queue:
         """What a run needs to know about a dead-letter queue.
@@ -102,8 +103,9 @@ class Sqs:
             Refused: it does not exist, or may not be read.
         """
         with calling("sqs:GetQueueAttributes"):
-            found = self._client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-        arn = found["QueueArn"]
+            answer = self._client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+        found = held(answer, "Attributes", "sqs:GetQueueAttributes")
+        arn = held(found, "QueueArn", "sqs:GetQueueAttributes")
         name = arn.rsplit(":", 1)[1]
         return Queue(
             name=name,
@@ -120,10 +122,11 @@ class Sqs:
     def visible(self, queue: Queue) -> int:
         """Messages to be had now, about."""
         with calling("sqs:GetQueueAttributes"):
-            found = self._client.get_queue_attributes(
+            answer = self._client.get_queue_attributes(
                 QueueUrl=queue.url, AttributeNames=["ApproximateNumberOfMessages"]
-            )["Attributes"]
-        return int(found["ApproximateNumberOfMessages"])
+            )
+        found = held(answer, "Attributes", "sqs:GetQueueAttributes")
+        return int(held(found, "ApproximateNumberOfMessages", "sqs:GetQueueAttributes"))
 
     def receive(self, queue: Queue, most: int, lease: timedelta, wait: int, now: datetime) -> list[Letter]:
         """At most ten letters, hidden from others for the lease; all system and message attributes asked for.

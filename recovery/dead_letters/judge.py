@@ -36,7 +36,7 @@ from recovery.failures import (
 from recovery.failures.schemas import check_schema
 from recovery.ledger import READ_BATCH
 
-ROUND = 1000
+ROUND = 2000
 """Letters in one round: one task run each for receiving, diagnosing, deciding, acting, recording and removing."""
 ROUND_BYTES = 64 * 1024 * 1024
 """Bytes of letters that a round takes up, so that memory is bounded for letters of any size."""

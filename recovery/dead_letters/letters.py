@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from recovery.failures import BodyShape, Origin
+from recovery.fields import Fields
 
 BATCH = 10
 """Entries of one SQS batch."""
@@ -206,20 +207,39 @@ def to_record(letter: Letter) -> dict[str, Any]:
 
 
 def from_record(record: Mapping[str, Any], lease_until: datetime) -> Letter:
-    """The letter that `to_record` kept; it has no receipt, since it lies in no queue."""
+    """The letter that `to_record` kept; it has no receipt, since it lies in no queue.
+
+    Raises:
+        ValueError: it is not as `to_record` writes it; names the field and no value.
+    """
+    kept = Fields(record, "queue", "message_id", "body", "attributes", "system", "origin")
     return Letter(
-        queue=record["queue"],
-        message_id=record["message_id"],
+        queue=kept.text("queue"),
+        message_id=kept.text("message_id"),
         receipt="",
-        body=record["body"],
-        attributes={
-            name: {key: base64.b64decode(value) if key == "BinaryValue" else value for key, value in attribute.items()}
-            for name, attribute in record["attributes"].items()
-        },
-        system=record["system"],
+        body=kept.text("body"),
+        attributes={name: _kept_attribute(value) for name, value in kept.mapping("attributes").items()},
+        system=kept.mapping("system"),
         lease_until=lease_until,
-        origin=Origin(record["origin"]),
+        origin=_kept_origin(kept.text("origin")),
     )
+
+
+def _kept_attribute(kept: object) -> dict[str, Any]:
+    try:
+        return {
+            key: base64.b64decode(value, validate=True) if key == "BinaryValue" else value
+            for key, value in Fields(kept).raw.items()
+        }
+    except (TypeError, ValueError):
+        raise ValueError("attributes") from None
+
+
+def _kept_origin(name: str) -> Origin:
+    try:
+        return Origin(name)
+    except ValueError:
+        raise ValueError("origin") from None
 
 
 def _short(value: str) -> str:

@@ -110,7 +110,11 @@ def fetch(work: Work, selection: Selection, request: ReplayRequest) -> None:
             if line >= len(lines) or lines[line].get("message_id") != one.case.key:
                 one.failure = Refused(f"archive object {key} does not hold this letter at line {line}")
                 continue
-            one.letter = from_record(lines[line], lease)
+            try:
+                one.letter = from_record(lines[line], lease)
+            except ValueError as error:
+                one.failure = Refused(f"archive object {key}, line {line}: not as this archive keeps a letter: {error}")
+                continue
             _address(work, one, request)
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from recovery.aws import calling
-from recovery.errors import BadInput, Refused, Transient
+from recovery.aws import calling, held
+from recovery.errors import BadInput, OutcomeUnknown, Refused, Transient
 from recovery.outbox_records.changes import Change, is_done, statement
 from recovery.outbox_records.models import Item, number, row_id
 from recovery.outbox_records.policy import OutboxRequest
@@ -106,7 +106,7 @@ class OutboxTable:
         """
         try:
             with calling("dynamodb:DescribeTable"):
-                table: Any = self._client.describe_table(TableName=self.name)["Table"]
+                table = held(self._client.describe_table(TableName=self.name), "Table", "dynamodb:DescribeTable")
         except Refused as error:
             if error.code == "ResourceNotFoundException":
                 raise BadInput(f"table: there is no table {self.name!r} in this account and region") from error
@@ -168,9 +168,10 @@ class OutboxTable:
             request["ExclusiveStartKey"] = start
         with calling("dynamodb:Query"):
             answer: Any = self._client.query(**request)
-        first = answer["Items"][:1]
+        items = held(answer, "Items", "dynamodb:Query")
+        first = items[:1]
         due = number(first[0].get(self._request.names.next_attempt)) if first else None
-        return _page([self.key_of(item) for item in answer["Items"]], answer, due)
+        return _page([self.key_of(item) for item in items], answer, due)
 
     def read(self, keys: Sequence[Item]) -> list[Item]:
         """Rows by key, by consistent reads, at most 100; in no order. A row that is gone is missing.
@@ -187,7 +188,7 @@ class OutboxTable:
                 answer: Any = self._client.batch_get_item(
                     RequestItems={self.name: {"Keys": asked, "ConsistentRead": True}}
                 )
-            found += answer["Responses"].get(self.name, [])
+            found += held(answer, "Responses", "dynamodb:BatchGetItem").get(self.name, [])
             asked = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
             if asked:
                 self._pause(0.05 * 2**attempt)
@@ -217,7 +218,13 @@ class OutboxTable:
                     Statements=[statement(self.name, changes[index]) for index in pending]  # type: ignore[misc]
                 )
             again: list[int] = []
-            for index, response in zip(pending, answer["Responses"], strict=True):
+            responses = held(answer, "Responses", "dynamodb:BatchExecuteStatement")
+            if len(responses) != len(pending):
+                raise OutcomeUnknown(
+                    f"dynamodb:BatchExecuteStatement: {len(responses)} answers to {len(pending)} statements",
+                    operation="dynamodb:BatchExecuteStatement",
+                )
+            for index, response in zip(pending, responses, strict=True):
                 error = response.get("Error")
                 if error and error["Code"] in _AGAIN and attempt < _ROUNDS - 1:
                     again.append(index)
@@ -268,7 +275,7 @@ class OutboxTable:
             request["ExclusiveStartKey"] = start
         with calling("dynamodb:Scan"):
             answer: Any = self._client.scan(**request)
-        return _page(answer["Items"], answer)
+        return _page(held(answer, "Items", "dynamodb:Scan"), answer)
 
 
 def pages(first: Page, following: Callable[[Item], Page]) -> Iterator[Page]:

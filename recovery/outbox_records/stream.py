@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from recovery.aws import calling
+from recovery.aws import calling, held
 from recovery.errors import RepriseError, Transient
 from recovery.outbox_records import changes
 from recovery.outbox_records.gateway import OutboxTable
@@ -128,8 +128,9 @@ def follow(client: DynamoDBStreamsClient, positions: Positions) -> None:
     start: dict[str, str] = {}
     while True:
         with calling("dynamodb:DescribeStream"):
-            described: Any = client.describe_stream(StreamArn=positions.arn, **start)["StreamDescription"]  # type: ignore[arg-type]
-        shards += described["Shards"]
+            answer = client.describe_stream(StreamArn=positions.arn, **start)  # type: ignore[arg-type]
+        described = held(answer, "StreamDescription", "dynamodb:DescribeStream")
+        shards += held(described, "Shards", "dynamodb:DescribeStream")
         if "LastEvaluatedShardId" not in described:
             break
         start = {"ExclusiveStartShardId": described["LastEvaluatedShardId"]}
@@ -164,7 +165,8 @@ def read(client: DynamoDBStreamsClient, positions: Positions, most: int = 1_000)
     for shard in list(positions.iterators):
         try:
             with calling("dynamodb:GetRecords"):
-                answer: Any = client.get_records(ShardIterator=positions.iterators[shard], Limit=most)
+                answer = client.get_records(ShardIterator=positions.iterators[shard], Limit=most)
+                records = held(answer, "Records", "dynamodb:GetRecords")
         except RepriseError as error:
             try:
                 _find_place_again(client, positions, shard, error)
@@ -172,9 +174,9 @@ def read(client: DynamoDBStreamsClient, positions: Positions, most: int = 1_000)
                 trouble = trouble_here
             continue
         began = positions.began if shard in positions.whole else None
-        found += [record for record in answer["Records"] if began is None or _written(record, began) >= began]
-        if answer["Records"]:
-            positions.last[shard] = answer["Records"][-1]["dynamodb"]["SequenceNumber"]
+        found += [record for record in records if began is None or _written(record, began) >= began]
+        if records:
+            positions.last[shard] = records[-1]["dynamodb"]["SequenceNumber"]
         following = answer.get("NextShardIterator")
         if following:
             positions.iterators[shard] = following
@@ -218,7 +220,8 @@ def _iterator(client: DynamoDBStreamsClient, positions: Positions, shard: str, k
     if kind == "AFTER_SEQUENCE_NUMBER":
         place["SequenceNumber"] = positions.last[shard]
     with calling("dynamodb:GetShardIterator"):
-        return client.get_shard_iterator(StreamArn=positions.arn, ShardId=shard, **place)["ShardIterator"]
+        answer = client.get_shard_iterator(StreamArn=positions.arn, ShardId=shard, **place)
+    return str(held(answer, "ShardIterator", "dynamodb:GetShardIterator"))
 
 
 def enlist(table: OutboxTable, request: OutboxRequest, records: Sequence[Record], now: datetime) -> Enlisted:

@@ -83,8 +83,16 @@ def _damaged(good: bytes) -> bytes:
 
 @pytest.mark.parametrize(
     "spoil",
-    [_truncated, _damaged, lambda _: b"", lambda _: b"plain text", lambda _: gzip.compress(b"{no json\n")],
-    ids=["truncated", "damaged", "empty", "not gzip", "not JSON"],
+    [
+        _truncated,
+        _damaged,
+        lambda _: b"",
+        lambda _: b"plain text",
+        lambda _: gzip.compress(b"{no json\n"),
+        lambda _: gzip.compress(b'{"body": ""}\n[1, 2]\n'),
+        lambda _: gzip.compress(b"[" * 100_000),
+    ],
+    ids=["truncated", "damaged", "empty", "not gzip", "not JSON", "no object", "deep"],
 )
 def test_what_is_no_bundle_is_refused(aws: SimulatedAws, archive: Archive, spoil: Callable[[bytes], bytes]) -> None:
     """Somebody may have put anything there: one clear error that names the object, and no other exception."""

@@ -13,8 +13,9 @@ from recovery.aws import client_config
 from recovery.dead_letters.flights import SIZE, Flight, Flights, Passenger
 from recovery.dead_letters.letters import Letter
 from recovery.dead_letters.rules import Unconfirmed
+from recovery.errors import BadInput
 from recovery.failures import Origin
-from recovery.ledger import Ledger
+from recovery.ledger import Ledger, Record, put, record_item
 from tests.unit.dead_letters.samples import fifo_queue, letter, queue
 
 NOW = datetime(2030, 3, 1, 12, tzinfo=UTC)
@@ -161,3 +162,39 @@ def test_opening_again_changes_nothing(aws: SimulatedAws, flights: Flights) -> N
     flights.open([ONE], NOW)
     flights.open([ONE], NOW)
     assert len(items(aws)) == 1
+
+
+@pytest.mark.parametrize(
+    ("sk", "data"),
+    [
+        ("open#f-1", {"letters": []}),
+        ("open#f-1", {"at": None, "letters": []}),
+        ("open#f-1", {"at": "yesterday", "letters": []}),
+        ("open#f-1", {"at": NOW.isoformat(), "letters": [["m-1", "c-1", 1]]}),
+        ("open#f-1", {"at": NOW.isoformat(), "letters": [["m-1", "c-1", "1", 1]]}),
+        ("open#f-1", {"at": NOW.isoformat(), "letters": {"m-1": 1}}),
+        ("sent#f-1", {"not": []}),
+        ("sent#f-1", {"not": [], "unsent": [1]}),
+        ("odd", {}),
+    ],
+)
+def test_a_flight_that_cannot_be_understood_is_named(
+    flights: Flights, ledger: Ledger, sk: str, data: dict[str, Any]
+) -> None:
+    """Without it nobody knows which sends are unconfirmed: nothing of the queue is sent until a person has looked."""
+    ledger.write_items([put(record_item(Record("flight#orders-dlq", sk, data, 0), NOW + SETTLE))])
+    with pytest.raises(BadInput, match=rf"pk 'flight#orders-dlq' and sk '{sk}' is damaged"):
+        flights.open_of(queue())
+
+
+@pytest.mark.parametrize(
+    "data", [{}, {"keys": []}, {"keys": [], "arrived": None}, {"keys": ["m-1", 2], "arrived": NOW.isoformat()}]
+)
+def test_a_settled_flight_that_cannot_be_understood_is_named(
+    flights: Flights, ledger: Ledger, data: dict[str, Any]
+) -> None:
+    """What has recovered is not guessed."""
+    sk = f"{NOW.isoformat()}#f-1"
+    ledger.write_items([put(record_item(Record("settle#orders-dlq", sk, data, 0), NOW + SETTLE))])
+    with pytest.raises(BadInput, match=r"pk 'settle#orders-dlq' and sk .*f-1' is damaged"):
+        list(flights.settled("orders-dlq", NOW + SETTLE, 10))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from datetime import timedelta
 from typing import Any
@@ -9,12 +10,14 @@ from unittest import mock
 
 import pytest
 
+from recovery.archive import encode
 from recovery.cases import case_key
 from recovery.dead_letters import outlook, run
 from recovery.dead_letters.work import PATH, Work
 from recovery.digest.request import DigestRequest
 from recovery.errors import BadInput, Transient
 from recovery.histories.requests import CaseRequest, ListRequest
+from recovery.ledger import Record, put, record_item
 from tasks.cases import histories_of
 from tasks.digest import Desk, read_days
 from tests.letters_world import AUTH, TIMEOUT, LettersWorld, Pair
@@ -221,3 +224,54 @@ def test_what_waits_is_listed_past_a_damaged_case(world: LettersWorld, how: str)
         asked.describe(CaseRequest(key=ids[0]))
     assert case_key(PATH, ids[0]) in str(refusal.value)
     assert asked.describe(CaseRequest(key=ids[1]))
+
+
+def write_record(world: LettersWorld, pk: str, sk: str, data: dict[str, Any]) -> None:
+    expires = world.aws.clock.now() + timedelta(days=9)
+    world.connection().ledger.write_items([put(record_item(Record(pk, sk, data, 0), expires))])
+
+
+def test_a_damaged_flight_stops_its_own_queue_only(world: LettersWorld) -> None:
+    """Nobody knows which sends of it are unconfirmed: its letters stay, and the report names the ledger's item."""
+    pair, other = world.pair(), world.pair("bills")
+    world.die(pair, [TIMEOUT] * 3)
+    world.die(other, [TIMEOUT])
+    write_record(world, f"flight#{pair.dead}", "open#f-1", {"letters": []})
+    report = world.recover(pair.dead, other.dead)
+    assert (report.by_action.get("heal"), report.unsettled) == (1, 3)
+    assert len(world.bodies(pair.dead)) == 3
+    assert world.bodies(pair.source) == []
+    assert "sk 'open#f-1' is damaged" in " ".join(report.problems) + " ".join(map(str, report.groups))
+
+
+def test_a_damaged_settled_flight_stops_no_run(world: LettersWorld) -> None:
+    """What has recovered of its queue is not told; letters are healed all the same."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT])
+    now = world.aws.clock.now()
+    write_record(world, f"settle#{pair.dead}", f"{now.isoformat()}#f-1", {"keys": ["m-1"]})
+    world.aws.clock.advance(60)
+    report = world.recover(pair.dead)
+    assert report.by_action == {"heal": 1}
+    assert "is damaged" in " ".join((*report.problems, *report.warnings))
+
+
+@pytest.mark.parametrize("odd", [[1, 2], {"message_id": "m"}, {"origin": "moon"}, {"attributes": {"a": 1}}])
+def test_an_archived_line_that_is_no_letter_is_not_replayed(world: LettersWorld, odd: Any) -> None:
+    """Its letter is named in the report, and the others of the same object go back."""
+    pair = world.pair()
+    bad, _ = world.die(pair, [AUTH, AUTH])
+    world.recover(pair.dead)
+    s3 = world.aws.client("s3")
+    [found] = s3.list_objects_v2(Bucket=world.bucket, Prefix="archive/")["Contents"]
+    lines = world.connection().archive.read_bundle(found["Key"])
+    kept: list[Any] = [
+        ({**line, **odd, "message_id": bad} if isinstance(odd, dict) and "message_id" not in odd else odd)
+        if line["message_id"] == bad
+        else line
+        for line in lines
+    ]
+    s3.put_object(Bucket=world.bucket, Key=found["Key"], Body=gzip.compress(b"".join(encode(k) + b"\n" for k in kept)))
+    report = world.replay(queues=[pair.dead])
+    sent = 0 if isinstance(odd, list) else 1  # of an object that holds no records no line is believed
+    assert (report.unsettled, len(world.bodies(pair.source))) == (2 - sent, sent)

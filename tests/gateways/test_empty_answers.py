@@ -1,0 +1,97 @@
+"""An answer that lacks what it must hold says nothing: it is no empty list, and no key error either."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from recovery.aws import held
+from recovery.dead_letters.gateway import Sqs
+from recovery.dead_letters.letters import Queue
+from recovery.errors import OutcomeUnknown
+from recovery.ledger import Ledger
+from recovery.outbox_records import stream
+from recovery.outbox_records.changes import Change
+from recovery.outbox_records.gateway import OutboxTable
+from recovery.outbox_records.policy import OutboxRequest
+from recovery.pacing import Pace
+from recovery.replication_tasks.gateway import ReplicationGateway
+from recovery.replication_tasks.models import Facts, Migration
+
+NOW = datetime(2030, 3, 1, 12, tzinfo=UTC)
+QUEUE = Queue("orders-dlq", "https://sqs/orders-dlq", "arn:aws:sqs:::orders-dlq", False, timedelta(days=4))
+
+
+class Nothing:
+    """A client to which each request is answered, with nothing in the answer."""
+
+    def __getattr__(self, name: str) -> Callable[..., dict[str, Any]]:
+        return lambda **_: {}
+
+
+CLIENT = cast(Any, Nothing())
+ledger = Ledger(CLIENT, "ledger", pause=lambda _: None)
+table = OutboxTable(CLIENT, OutboxRequest(table="outbox"), pause=lambda _: None)
+table.key_names = ("id",)
+sqs = Sqs(CLIENT, CLIENT)
+dms = ReplicationGateway(CLIENT, Pace(1e9, 1_000))
+KEY = {"id": {"S": "1"}}
+ONE = Facts("arn:1", "one", Migration.CDC, status="failed")
+
+
+@pytest.mark.parametrize(
+    ("ask", "lacks"),
+    [
+        (lambda: ledger.read_cases("dead_letters", ["m-1"]), "dynamodb:BatchGetItem: the answer has no Responses"),
+        (lambda: list(ledger.query("flight#q")), "dynamodb:Query: the answer has no Items"),
+        (lambda: list(ledger.waiting("dead_letters")), "dynamodb:Query: the answer has no Items"),
+        (table.describe, "dynamodb:DescribeTable: the answer has no Table"),
+        (lambda: table.due("Unfinished#0", NOW, 10, None), "dynamodb:Query: the answer has no Items"),
+        (lambda: table.read([KEY]), "dynamodb:BatchGetItem: the answer has no Responses"),
+        (
+            lambda: table.change([Change(KEY, {"status": {"S": "Pending"}}, (), {})]),
+            "dynamodb:BatchExecuteStatement: the answer has no Responses",
+        ),
+        (lambda: table.scan(0, 1, None, ["Unfinished#0"]), "dynamodb:Scan: the answer has no Items"),
+        (
+            lambda: stream.follow(CLIENT, stream.Positions("arn:stream")),
+            "dynamodb:DescribeStream: the answer has no StreamDescription",
+        ),
+        (
+            lambda: stream.read(CLIENT, stream.Positions("arn:stream", iterators={"shard": "it"})),
+            "dynamodb:GetRecords: the answer has no Records",
+        ),
+        (lambda: sqs.url("orders"), "sqs:GetQueueUrl: the answer has no QueueUrl"),
+        (lambda: sqs.describe(QUEUE.url), "sqs:GetQueueAttributes: the answer has no Attributes"),
+        (lambda: sqs.visible(QUEUE), "sqs:GetQueueAttributes: the answer has no Attributes"),
+        (lambda: list(dms.tasks()), "dms:DescribeReplicationTasks: the answer has no ReplicationTasks"),
+        (lambda: list(dms.replications()), "dms:DescribeReplications: the answer has no Replications"),
+        (lambda: dms.read(ONE), "dms:DescribeReplicationTasks: the answer has no ReplicationTasks"),
+        (dms.instances, "dms:DescribeReplicationInstances: the answer has no ReplicationInstances"),
+    ],
+)
+def test_what_is_not_told_is_not_known(ask: Callable[[], object], lacks: str) -> None:
+    """The next run asks again; nothing is taken for gone, unknown or fresh, which would reset its budget."""
+    with pytest.raises(OutcomeUnknown) as raised:
+        ask()
+    assert str(raised.value) == lacks
+    assert raised.value.operation == lacks.split(": ")[0]
+
+
+def test_fewer_answers_than_statements() -> None:
+    """Which statement an answer belongs to is told by its place alone, so none of them is believed."""
+    client = cast(Any, Nothing())
+    client.batch_execute_statement = lambda **_: {"Responses": [{}]}
+    outbox = OutboxTable(client, OutboxRequest(table="outbox"), pause=lambda _: None)
+    with pytest.raises(OutcomeUnknown, match="1 answers to 2 statements"):
+        outbox.change([Change(KEY, {"status": {"S": "Pending"}}, (), {})] * 2)
+
+
+@pytest.mark.parametrize("answer", [None, [], "text"])
+def test_an_answer_that_is_no_object(answer: object) -> None:
+    """A proxy may answer anything."""
+    with pytest.raises(OutcomeUnknown, match=r"sqs:X: the answer has no Y"):
+        held(answer, "Y", "sqs:X")
