@@ -1,4 +1,4 @@
-"""A task run is milliseconds and rows in a database: there are a dozen for a thousand letters, not one for each."""
+"""A task run is milliseconds and rows in a database: there are a dozen for two thousand letters, not one for each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BEFORE_AND_AFTER = 6
 
 
 def test_task_runs_are_counted_by_rounds(world: LettersWorld) -> None:
-    """2,000 letters are two rounds; so 10,000 make some 120 task runs, where a few hundred are allowed."""
+    """4,000 letters are two rounds; so 10,000 make some 60 task runs, where a few hundred are allowed."""
     pair = world.pair()
     world.die(pair, [TIMEOUT] * (LETTERS - 10) + [AUTH] * 10)
     state = run(world, pair.dead)
