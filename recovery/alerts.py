@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from recovery.aws import calling
 from recovery.errors import Conflict, RepriseError
-from recovery.ledger import Ledger, Record
+from recovery.ledger import Ledger
+from recovery.records import Record
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient

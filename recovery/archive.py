@@ -77,6 +77,14 @@ def bundle_key(path: str, source: str, now: datetime, name: str) -> str:
     return f"archive/path={path}/source={plain}/date={now:%Y-%m-%d}/{now:%H%M%S}-{name}.ndjson.gz"
 
 
+def _record(line: bytes) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
 class Archive:
     """Writes and reads the archive bucket.
 
@@ -111,7 +119,7 @@ class Archive:
         return f"s3://{self.bucket}/{key}"
 
     def read_bundle(self, key: str) -> list[dict[str, Any]]:
-        """All records of a bundle, in line order.
+        """All records of a bundle, in line order; an empty one for a line that is no record.
 
         Raises:
             Refused: no such object (a lifecycle rule may have removed it), or no permission.
@@ -120,12 +128,10 @@ class Archive:
             answer = self._client.get_object(Bucket=self.bucket, Key=key)
             body = answer["Body"].read()
         try:
-            records = [json.loads(line) for line in gzip.decompress(body).splitlines() if line]
-            if not all(isinstance(record, dict) for record in records):
-                raise ValueError
-            return records
-        except (OSError, EOFError, zlib.error, ValueError, RecursionError) as error:
+            lines = gzip.decompress(body).splitlines()
+        except (OSError, EOFError, zlib.error) as error:
             raise Refused(f"s3:GetObject: {key} is not a bundle of this archive: {type(error).__name__}") from error
+        return [_record(line) for line in lines if line]
 
     def copy_payload(self, bucket: str, key: str, to: str) -> None:
         """Copy the payload object of an extended-client pointer into the archive. The original is never deleted."""

@@ -195,7 +195,9 @@ def held(answer: Any, name: str, operation: str) -> Any:
         OutcomeUnknown: it is not there (a proxy answered in AWS's place, say).
     """
     if not isinstance(answer, Mapping) or name not in answer:
-        raise OutcomeUnknown(f"{operation}: the answer has no {name}", operation=operation)
+        raise OutcomeUnknown(
+            f"{operation}: the answer has no {name}", code=f"no {name} in the answer", operation=operation
+        )
     return answer[name]
 
 

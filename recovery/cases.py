@@ -171,6 +171,21 @@ class DamagedCase(BadInput):
         return f"the item with pk {case_key(self.path, self.key)!r} and sk 'case' of the table {table!r}"
 
 
+def case_item(case: Case) -> Mapping[str, Any]:
+    """A case as the table keeps it; only one that waits for a person carries the keys of the index."""
+    item: dict[str, Any] = {
+        "pk": {"S": case_key(case.path, case.key)},
+        "sk": {"S": "case"},
+        "state": {"S": case.state.value},
+        "data": {"S": to_json(case)},
+        "expires": {"N": str(int(case.expires.timestamp()))},
+    }
+    if case.state in WAITS_FOR_A_PERSON:
+        item["wait"] = {"S": case.shard()}
+        item["since"] = {"S": f"{case.group}#{case.first_seen.isoformat(timespec='seconds')}"}
+    return item
+
+
 def from_item(path: str, item: Mapping[str, Any]) -> Case:
     """The case that stands in an item of the ledger, as DynamoDB gives it.
 

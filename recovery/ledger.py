@@ -10,18 +10,17 @@ Keys: `pk`, `sk`. Index `waiting` (`wait`, `since`): only cases that wait for a 
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from recovery.aws import calling, held
-from recovery.cases import SHARDS, WAITS_FOR_A_PERSON, Case, DamagedCase, case_key, from_item, to_json
-from recovery.errors import BadInput, Conflict, Transient
+from recovery.cases import SHARDS, WAITS_FOR_A_PERSON, Case, DamagedCase, case_item, case_key, from_item, to_json
+from recovery.errors import Conflict, Transient
+from recovery.records import DamagedRecord, Record, from_record_item, record_item
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -43,16 +42,6 @@ ACTIONS = {
     "change_case": ("dynamodb:PutItem",),
 }
 """IAM actions of each method; the shipped policy is exactly the sum of these tables."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """Something that workers agree on, with the version that the next write must name (0: not there yet)."""
-
-    pk: str
-    sk: str
-    data: Mapping[str, Any]
-    version: int
 
 
 class Ledger:
@@ -172,14 +161,14 @@ class Ledger:
         """A record, by a consistent read; version 0 and no data where there is none.
 
         Raises:
-            BadInput: it is damaged; names it.
+            DamagedRecord: it cannot be read.
         """
         with calling("dynamodb:GetItem"):
             answer = self._client.get_item(
                 TableName=self.table, Key={"pk": {"S": pk}, "sk": {"S": sk}}, ConsistentRead=True
             )
         item = answer.get("Item")
-        return _record(item) if item else Record(pk, sk, {}, 0)
+        return from_record_item(item) if item else Record(pk, sk, {}, 0)
 
     def write_record(self, record: Record, expires: datetime) -> Record:
         """Write a record in place of the version it names; returns it with its new version.
@@ -198,11 +187,16 @@ class Ledger:
         self._put(item, condition, same=lambda old: old.get("data") == item["data"] and old.get("v") == item["v"])
         return Record(record.pk, record.sk, record.data, record.version + 1)
 
-    def query(self, pk: str, *, up_to: str = "") -> Iterator[Record]:
-        """All records of a partition in the order of `sk`, by consistent reads; `up_to`: sort keys not above it.
+    def query(self, pk: str, *, up_to: str = "", damaged: list[DamagedRecord] | None = None) -> Iterator[Record]:
+        """All records of a partition in the order of `sk`, by consistent reads.
+
+        Args:
+            pk: the partition.
+            up_to: sort keys not above it; "" for all.
+            damaged: takes the records that cannot be read, so that one of them does not hide the others.
 
         Raises:
-            BadInput: one is damaged; names it.
+            DamagedRecord: one cannot be read, and nobody takes it.
         """
         values: dict[str, Any] = {":pk": {"S": pk}}
         condition = "pk = :pk"
@@ -210,7 +204,13 @@ class Ledger:
             condition += " AND sk <= :sk"
             values[":sk"] = {"S": up_to}
         for page in self._pages("", condition, {}, values, None):
-            yield from map(_record, page)
+            for item in page:
+                try:
+                    yield from_record_item(item)
+                except DamagedRecord as error:
+                    if damaged is None:
+                        raise
+                    damaged.append(error)
 
     # -- many at once --------------------------------------------------------------------------------------------
 
@@ -227,7 +227,7 @@ class Ledger:
             for attempt in range(_ROUNDS):
                 with calling("dynamodb:BatchWriteItem"):
                     answer = self._client.batch_write_item(RequestItems={self.table: batch})  # type: ignore[dict-item]
-                batch = list(answer.get("UnprocessedItems", {}).get(self.table, []))
+                batch = list(held(answer, "UnprocessedItems", "dynamodb:BatchWriteItem").get(self.table, []))
                 if not batch:
                     break
                 self._pause(0.05 * 2**attempt)
@@ -241,7 +241,7 @@ class Ledger:
             with calling("dynamodb:BatchGetItem"):
                 answer = self._client.batch_get_item(RequestItems={self.table: {"Keys": keys, "ConsistentRead": True}})
             yield from held(answer, "Responses", "dynamodb:BatchGetItem").get(self.table, [])
-            left = answer.get("UnprocessedKeys", {})
+            left = held(answer, "UnprocessedKeys", "dynamodb:BatchGetItem")
             keys = list(left[self.table]["Keys"]) if self.table in left else []
             if not keys:
                 return
@@ -293,48 +293,6 @@ def put(item: Item) -> Item:
 def delete(pk: str, sk: str) -> Item:
     """A delete for `Ledger.write_items`."""
     return {"DeleteRequest": {"Key": {"pk": {"S": pk}, "sk": {"S": sk}}}}
-
-
-def damaged(pk: str, sk: str) -> BadInput:
-    """What to say of an item that cannot be understood."""
-    return BadInput(f"the ledger's item with pk {pk!r} and sk {sk!r} is damaged: a person must put it right")
-
-
-def record_item(record: Record, expires: datetime) -> Item:
-    """A record as the table keeps it, at its next version."""
-    return {
-        "pk": {"S": record.pk},
-        "sk": {"S": record.sk},
-        "v": {"N": str(record.version + 1)},
-        "data": {"S": json.dumps(dict(record.data), separators=(",", ":"), sort_keys=True)},
-        "expires": {"N": str(int(expires.timestamp()))},
-    }
-
-
-def case_item(case: Case) -> Item:
-    """A case as the table keeps it; only one that waits for a person carries the keys of the index."""
-    item: dict[str, Any] = {
-        "pk": {"S": case_key(case.path, case.key)},
-        "sk": {"S": "case"},
-        "state": {"S": case.state.value},
-        "data": {"S": to_json(case)},
-        "expires": {"N": str(int(case.expires.timestamp()))},
-    }
-    if case.state in WAITS_FOR_A_PERSON:
-        item["wait"] = {"S": case.shard()}
-        item["since"] = {"S": f"{case.group}#{case.first_seen.isoformat(timespec='seconds')}"}
-    return item
-
-
-def _record(item: Item) -> Record:
-    pk, sk = item["pk"]["S"], item["sk"]["S"]
-    try:
-        data, version = json.loads(item["data"]["S"]), int(item["v"]["N"])
-    except (KeyError, ValueError, RecursionError):
-        data, version = None, 0
-    if not isinstance(data, dict):
-        raise damaged(pk, sk)
-    return Record(pk, sk, data, version)
 
 
 def _request_key(write: Item) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""The verbs of the dead-letter path. Each task is one step for up to a thousand letters.
+"""The verbs of the dead-letter path. Each task is one step for up to two thousand letters.
 
 Retries stand only where a step may be repeated; see `tasks.policies`. Nothing is cached or kept by Prefect: letters
 live in memory and in AWS only.

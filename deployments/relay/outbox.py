@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from recovery.aws import calling, held
 from recovery.errors import BadInput, Conflict, RepriseError
 from recovery.events.hints import OUTBOX_DUE, OUTBOX_INSERTED, Hint, hint
-from recovery.ledger import Ledger, Record
+from recovery.ledger import Ledger
 from recovery.outbox_records import stream
 from recovery.outbox_records.gateway import OutboxTable
 from recovery.outbox_records.policy import OutboxRequest
+from recovery.records import Record
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -122,6 +122,7 @@ class Batch:
         self.items = [Item(letter) for letter in {letter.message_id: letter for letter in letters}.values()]
         self.flights: list[Flight] = []
         self.recorded_at: datetime | None = None
+        self.unreadable = ""  # which flight of the queue cannot be read
         self._by_id = {item.letter.message_id: item for item in self.items}
 
     def __len__(self) -> int:

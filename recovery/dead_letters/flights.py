@@ -18,16 +18,17 @@ A letter that certainly was not sent (refused, throttled) leaves nothing open: i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 
 from recovery.dead_letters.letters import Letter, Queue
 from recovery.dead_letters.rules import Unconfirmed
 from recovery.errors import Conflict
 from recovery.failures import Origin
 from recovery.fields import Fields
-from recovery.ledger import Item, Ledger, Record, damaged, delete, put, record_item
+from recovery.ledger import Item, Ledger, delete, put
+from recovery.records import DamagedRecord, Record, record_item
 
 SIZE = 100
 """Letters in one flight: about 10 KB, and one read of the ledger finds all their cases."""
@@ -168,7 +169,7 @@ class Flights:
         """What is open of a queue's flights (of interrupted runs, and of those under way right now).
 
         Raises:
-            BadInput: a flight cannot be understood; names it. Without it nobody knows which sends are unconfirmed.
+            DamagedRecord: a flight cannot be understood. Without it nobody knows which sends are unconfirmed.
         """
         times: dict[str, datetime] = {}
         opened: dict[str, list[Passenger]] = {}
@@ -176,7 +177,7 @@ class Flights:
         unsent: dict[str, frozenset[str]] = {}
         for record in self._ledger.query(_pk(queue.name)):
             what, _, flight = record.sk.partition("#")
-            with _understanding(record):
+            try:
                 if what == "open":
                     fields = Fields(record.data, "at", "letters")
                     times[flight] = _time(fields, "at")
@@ -185,6 +186,8 @@ class Flights:
                     fields = Fields(record.data, "not", "unsent")
                     unsaid[flight] = frozenset(fields.texts("not"))
                     unsent[flight] = frozenset(fields.texts("unsent"))
+            except ValueError as error:
+                raise DamagedRecord(record.pk, record.sk) from error
         by_letter: dict[str, Unconfirmed] = {}
         by_content: dict[str, list[Copy]] = {}
         for flight, passengers in opened.items():
@@ -235,20 +238,25 @@ class Flights:
             delete(_pk(flight.queue), f"sent#{flight.id}"),
         ]
 
-    def settled(self, queue: str, now: datetime, most: int) -> Iterator[Settling]:
+    def settled(self, queue: str, now: datetime, most: int, damaged: list[DamagedRecord]) -> Iterator[Settling]:
         """Flights of a queue whose settle time has passed, the oldest first.
 
-        Raises:
-            BadInput: one cannot be understood; names it.
+        Args:
+            queue: name of the queue.
+            now: the time.
+            most: at most so many.
+            damaged: takes those that cannot be understood.
         """
-        for count, record in enumerate(self._ledger.query(_settle_pk(queue), up_to=f"{now.isoformat()}#~")):
-            if count >= most:
-                return
-            with _understanding(record):
+        found = self._ledger.query(_settle_pk(queue), up_to=f"{now.isoformat()}#~", damaged=damaged)
+        for record in islice(found, most):
+            try:
                 fields = Fields(record.data, "keys", "arrived")
                 arrived = _time(fields, "arrived")
                 flight = Settling(record.sk, fields.texts("keys"), arrived, record.version, "by" in record.data)
-            yield flight
+            except ValueError:
+                damaged.append(DamagedRecord(record.pk, record.sk))
+            else:
+                yield flight
 
     def take(self, queue: str, flight: Settling, owner: str, now: datetime) -> bool:
         """Whether this run (`owner`) is the one that counts a settled flight; of several runs one is.
@@ -266,14 +274,6 @@ class Flights:
     def forget(self, queue: str, settled: Sequence[Settling]) -> None:
         """Remove settled flights that were counted."""
         self._ledger.write_items([delete(_settle_pk(queue), flight.sk) for flight in settled])
-
-
-@contextmanager
-def _understanding(record: Record) -> Iterator[None]:
-    try:
-        yield
-    except ValueError as error:
-        raise damaged(record.pk, record.sk) from error
 
 
 def _time(fields: Fields, name: str) -> datetime:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from recovery.cases import Case, DamagedCase
-from recovery.dead_letters.batch import Batch
+from recovery.dead_letters.batch import Batch, Item
 from recovery.dead_letters.flights import Open
 from recovery.dead_letters.gateway import name_of
 from recovery.dead_letters.letters import BATCH, BATCH_BYTES, Letter, Queue, content_hash, identity, size
@@ -35,6 +35,7 @@ from recovery.failures import (
 )
 from recovery.failures.schemas import check_schema
 from recovery.ledger import READ_BATCH
+from recovery.records import DamagedRecord
 
 ROUND = 2000
 """Letters in one round: one task run each for receiving, diagnosing, deciding, acting, recording and removing."""
@@ -45,6 +46,8 @@ POLL_SECONDS = 1
 LINES_ARE_LATE = timedelta(minutes=15)
 """How long after a letter was sent or first received its consumer's log lines may still arrive: as long as a Lambda
 function may run. A letter that no line names by then has no evidence."""
+ASKED_AT_ONCE = 1000
+"""Letters in one look-up of log lines: half the queries that it may make, so that slow ones fit into its time."""
 EMPTY_POLLS = 5
 """Empty polls in a row after which a drain ends even though SQS still counts messages."""
 
@@ -99,7 +102,7 @@ def receive(work: Work, queue: Queue, policy: DeadLetterPolicy) -> Batch:
 def look_up(work: Work, batch: Batch) -> None:
     """What the ledger knows: the letters' cases, and what interrupted runs left open.
 
-    A letter whose case cannot be read keeps that in `damaged`.
+    A letter whose case cannot be read keeps that in `damaged`; a batch keeps in `unreadable` that a flight cannot be.
 
     Raises:
         Transient: the ledger could not be read; asking again is safe.
@@ -112,13 +115,19 @@ def look_up(work: Work, batch: Batch) -> None:
     parts = [keys[start : start + READ_BATCH] for start in range(0, len(keys), READ_BATCH)]
     cases: dict[str, Case] = {}
     opened: Open | None = None
+    batch.unreadable = ""
     damaged: list[DamagedCase] = []
     for found in work.each(partial(_read, work, batch.queue, damaged), [*parts, None]):
         if isinstance(found, Open):
             opened = found
+        elif isinstance(found, DamagedRecord):
+            batch.unreadable = found.place
+            line = f"queue {batch.queue.name}: {found}"
+            if line not in work.problems:
+                work.problems.append(line)
         else:
             cases.update(found)
-    assert opened is not None
+    opened = opened or Open(batch.queue.fifo, {}, {})
     damages = {case.key: case for case in damaged}
     for item in batch.items:
         item.damaged = damages.get(item.key)
@@ -130,9 +139,14 @@ def look_up(work: Work, batch: Batch) -> None:
 
 def _read(
     work: Work, queue: Queue, damaged: list[DamagedCase], keys: Sequence[str] | None
-) -> Mapping[str, Case] | Open:
+) -> Mapping[str, Case] | Open | DamagedRecord:
     """Cases by key, or what is open of the queue's flights: both are read at once."""
-    return work.flights.open_of(queue) if keys is None else remembered(work.ledger, keys, damaged)
+    if keys is not None:
+        return remembered(work.ledger, keys, damaged)
+    try:
+        return work.flights.open_of(queue)
+    except DamagedRecord as error:
+        return error
 
 
 def diagnose_letters(work: Work, batch: Batch) -> None:
@@ -197,7 +211,7 @@ def decide_letters(work: Work, batch: Batch) -> None:
             follows=batch.queue.fifo and (batch.queue.name, item.letter.group_id) in work.going,
             evidence_pending=item.pending,
             searched=item.searched,
-            damaged=item.damaged.place(work.ledger.table) if item.damaged else "",
+            damaged=item.damaged.place(work.ledger.table) if item.damaged else batch.unreadable,
         )
         item.verdict = decide(known, batch.policy, now, work.draw(), spread)
         if isinstance(item.verdict, Heal):
@@ -206,8 +220,9 @@ def decide_letters(work: Work, batch: Batch) -> None:
                 work.going.add((batch.queue.name, item.letter.group_id))
         elif isinstance(item.verdict, Hide) and item.verdict.hidden:
             work.hidden[batch.queue.name] += 1
-        if item.damaged is not None and isinstance(item.verdict, Leave):
-            item.failure = BadInput(f"the ledger's case of it is damaged ({item.damaged.damage})")
+        if known.damaged and isinstance(item.verdict, Leave):
+            which = f"case of it is damaged ({item.damaged.damage})" if item.damaged else "flights hold a damaged one"
+            item.failure = BadInput(f"the ledger's {which}")
         if isinstance(item.verdict, Leave | Hide):
             blocked.add(item.letter.group_id)
 
@@ -259,13 +274,16 @@ def _is_silent(diagnosis: Diagnosis | None) -> bool:
 
 
 def _ask_logs(work: Work, batch: Batch) -> None:
-    """A plain redrive carries no error: read the consumer's, once for the whole batch."""
+    """A plain redrive carries no error: read the consumer's, once for many letters."""
     group = batch.policy.log_group
     if not group:
         return
     mute = [item for item in batch.items if item.evidence.is_empty and item.letter.origin in _FROM_QUEUES]
-    if not mute:
-        return
+    for start in range(0, len(mute), ASKED_AT_ONCE):
+        _ask_log(work, group, mute[start : start + ASKED_AT_ONCE])
+
+
+def _ask_log(work: Work, group: str, mute: Sequence[Item]) -> None:
     since = min(item.letter.sent_at for item in mute)
     found = work.logs.evidence(group, [item.letter.message_id for item in mute], since, work.now())
     if found.problem and found.problem not in work.warnings:

@@ -219,20 +219,28 @@ def from_record(record: Mapping[str, Any], lease_until: datetime) -> Letter:
         receipt="",
         body=kept.text("body"),
         attributes={name: _kept_attribute(value) for name, value in kept.mapping("attributes").items()},
-        system=kept.mapping("system"),
+        system=_kept_texts(kept.mapping("system"), "system"),
         lease_until=lease_until,
         origin=_kept_origin(kept.text("origin")),
     )
 
 
 def _kept_attribute(kept: object) -> dict[str, Any]:
+    texts = _kept_texts(kept, "attributes")
+    if "DataType" not in texts or not texts.keys() <= _SENDABLE:
+        raise ValueError("attributes")
     try:
         return {
-            key: base64.b64decode(value, validate=True) if key == "BinaryValue" else value
-            for key, value in Fields(kept).raw.items()
+            key: base64.b64decode(text, validate=True) if key == "BinaryValue" else text for key, text in texts.items()
         }
-    except (TypeError, ValueError):
+    except ValueError:
         raise ValueError("attributes") from None
+
+
+def _kept_texts(kept: object, name: str) -> dict[str, str]:
+    if not isinstance(kept, Mapping) or not all(isinstance(value, str) for value in kept.values()):
+        raise ValueError(name)
+    return dict(kept)
 
 
 def _kept_origin(name: str) -> Origin:

@@ -11,6 +11,7 @@ from recovery.dead_letters.letters import Queue
 from recovery.dead_letters.remembered import remembered, told, waiting
 from recovery.dead_letters.work import PATH, Work
 from recovery.errors import RepriseError
+from recovery.records import DamagedRecord
 
 FLIGHTS = 500
 """Closed flights that one run counts at most: 50,000 letters. The rest is counted by the next run."""
@@ -26,7 +27,8 @@ def count_recovered(work: Work, queue: Queue) -> int:
     Raises:
         Transient: the ledger could not be read, or not all flights could be counted; asking again counts the others.
     """
-    settled = list(work.flights.settled(queue.name, work.now(), FLIGHTS))
+    unreadable: list[DamagedRecord] = []
+    settled = list(work.flights.settled(queue.name, work.now(), FLIGHTS, unreadable))
     damaged: list[DamagedCase] = []
     ours: list[list[Case]] = []
     done = [flight for flight in settled if flight.taken]
@@ -51,6 +53,11 @@ def count_recovered(work: Work, queue: Queue) -> int:
         groups[case.group] += 1
         work.recovered += 1
         work.seconds_to_recover += max(0.0, (case.changed - case.first_seen).total_seconds())
+    if unreadable:
+        work.warnings.append(
+            f"queue {queue.name}: not known whether recovered: {len(unreadable)} damaged flight(s). Delete"
+            f" {unreadable[0].place}: only the count of recovered letters needs it"
+        )
     if damaged:
         work.warnings.append(f"queue {queue.name}: not known whether recovered: {told(damaged, work.ledger.table)}")
     if not work.dry_run:

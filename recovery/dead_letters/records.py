@@ -10,14 +10,14 @@ from typing import Any
 from urllib.parse import quote
 
 from recovery.alerts import Alert as AlertMessage
-from recovery.cases import Case, State
+from recovery.cases import Case, State, case_item
 from recovery.dead_letters.batch import Batch, Item
 from recovery.dead_letters.letters import to_record
 from recovery.dead_letters.verdicts import Alert, Archive, Heal, Hide, Leave
 from recovery.dead_letters.work import PATH
 from recovery.failures import BodyShape, Origin
 from recovery.ledger import Item as Write
-from recovery.ledger import case_item, put
+from recovery.ledger import put
 from recovery.report import Entry
 
 KEEP_SENT = timedelta(days=30)

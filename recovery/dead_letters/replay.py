@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from recovery.archive import Pointer
-from recovery.cases import Case, DamagedCase, State
+from recovery.cases import Case, DamagedCase, State, case_item
 from recovery.dead_letters.flights import SIZE, Flight, Passenger
 from recovery.dead_letters.gateway import NotSent, Outcome, name_of
 from recovery.dead_letters.letters import Letter, batches, content_hash, entry, from_record, size
@@ -23,7 +23,7 @@ from recovery.dead_letters.work import Work
 from recovery.errors import Conflict, OutcomeUnknown, Refused, RepriseError
 from recovery.failures import Origin
 from recovery.ledger import Item as Write
-from recovery.ledger import case_item, put
+from recovery.ledger import put
 from recovery.report import Entry
 
 REPLAYABLE = frozenset({State.PARKED, State.ARCHIVED, State.EXHAUSTED, State.WAITING, State.STALE, State.REPLAYING})

@@ -61,7 +61,7 @@ class Known:
         follows: an earlier letter of its FIFO group is sent now, after its own wait.
         evidence_pending: the log group could not be read, or has nothing yet: a later run may know more.
         searched: where evidence was looked for, and there is none, or "".
-        damaged: where its case stands that cannot be read, or "".
+        damaged: where its case (or a flight of its queue) stands that cannot be read, or "".
     """
 
     letter: Letter

@@ -40,6 +40,7 @@ def send_letters(work: Work, batch: Batch) -> None:
     waiting = batch.to_send()
     if batch.queue.fifo:
         for wave in _waves(waiting):
+            batch.keep_to_leases(wave, work.now())  # many waves take long
             _send(work, _unblocked(batch, wave))
     else:
         _send(work, waiting)
@@ -70,7 +71,7 @@ def _unblocked(batch: Batch, wave: Sequence[Item]) -> list[Item]:
     """The letters of a wave whose group has lost none before; the others stay, so that order is kept."""
     stuck = {item.letter.group_id for item in batch.items if item.failure is not None}
     for item in wave:
-        if item.letter.group_id in stuck:
+        if item.failure is None and item.letter.group_id in stuck:
             item.failure = Transient("an earlier letter of its group was not sent, and order is kept")
     return [item for item in wave if item.failure is None]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 
 from recovery.alerts import Alert as AlertMessage
 from recovery.alerts import Announced
@@ -37,8 +38,7 @@ def archive_letters(work: Work, batch: Batch) -> None:
     """
     batch.keep_to_leases(batch.to_archive(), work.now())
     waiting = batch.to_archive()
-    for item in waiting:
-        _copy_payload(work, item)
+    work.each(partial(_copy_payload, work), waiting)
     waiting = [item for item in waiting if item.failure is None]
     lines = [encode(records.archive_record(item, batch, work.now())) for item in waiting]
     start = 0

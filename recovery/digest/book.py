@@ -6,7 +6,8 @@ from datetime import date, datetime, timedelta
 
 from recovery.digest.days import Day
 from recovery.errors import Conflict, Transient
-from recovery.ledger import Ledger, Record
+from recovery.ledger import Ledger
+from recovery.records import Record
 from recovery.report import RecoveryReport
 
 KEEP = timedelta(days=60)

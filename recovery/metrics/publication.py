@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from recovery.errors import Conflict, OutcomeUnknown, RepriseError
-from recovery.ledger import Ledger, Record
+from recovery.ledger import Ledger
 from recovery.metrics.admission import Admitted, admit, fold
 from recovery.metrics.gateway import MetricsGateway, batches
 from recovery.metrics.series import Datum, series
+from recovery.records import Record
 from recovery.report import RecoveryReport
 
 KEEP = timedelta(days=400)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from recovery.errors import Conflict
-from recovery.ledger import Record
+from recovery.records import Record
 
 if TYPE_CHECKING:
     from recovery.ledger import Ledger

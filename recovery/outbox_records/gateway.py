@@ -189,7 +189,7 @@ class OutboxTable:
                     RequestItems={self.name: {"Keys": asked, "ConsistentRead": True}}
                 )
             found += held(answer, "Responses", "dynamodb:BatchGetItem").get(self.name, [])
-            asked = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
+            asked = held(answer, "UnprocessedKeys", "dynamodb:BatchGetItem").get(self.name, {}).get("Keys", [])
             if asked:
                 self._pause(0.05 * 2**attempt)
         if asked:

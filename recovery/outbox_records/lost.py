@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from recovery.errors import Conflict, RepriseError
-from recovery.ledger import Record
 from recovery.outbox_records import changes
 from recovery.outbox_records.changes import Change
 from recovery.outbox_records.gateway import WRITE_BATCH, Page, pages
@@ -26,6 +25,7 @@ from recovery.outbox_records.models import (
 from recovery.outbox_records.reading import read_candidates
 from recovery.outbox_records.rules import Lost, judge_lost
 from recovery.outbox_records.work import Work
+from recovery.records import Record
 from recovery.report import Entry
 
 PAGES_A_STEP = 8

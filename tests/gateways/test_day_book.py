@@ -10,7 +10,8 @@ import pytest
 from deployments.local.server import SimulatedAws
 from recovery.digest.book import DayBook
 from recovery.errors import Transient
-from recovery.ledger import Ledger, Record
+from recovery.ledger import Ledger
+from recovery.records import Record
 from tests.outbox_world import connection_to
 from tests.unit.metrics.samples import entry, report
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -12,7 +12,7 @@ from recovery.aws import held
 from recovery.dead_letters.gateway import Sqs
 from recovery.dead_letters.letters import Queue
 from recovery.errors import OutcomeUnknown
-from recovery.ledger import Ledger
+from recovery.ledger import Ledger, delete
 from recovery.outbox_records import stream
 from recovery.outbox_records.changes import Change
 from recovery.outbox_records.gateway import OutboxTable
@@ -25,14 +25,26 @@ NOW = datetime(2030, 3, 1, 12, tzinfo=UTC)
 QUEUE = Queue("orders-dlq", "https://sqs/orders-dlq", "arn:aws:sqs:::orders-dlq", False, timedelta(days=4))
 
 
-class Nothing:
-    """A client to which each request is answered, with nothing in the answer."""
+class Client:
+    """Each request is answered, with the same answer."""
+
+    def __init__(self, answer: dict[str, Any]) -> None:
+        self._answer = answer
 
     def __getattr__(self, name: str) -> Callable[..., dict[str, Any]]:
-        return lambda **_: {}
+        return lambda **_: self._answer
 
 
-CLIENT = cast(Any, Nothing())
+def told(**answer: Any) -> Any:
+    """A client that is told this, whatever it asks."""
+    return Client(answer)
+
+
+def positions(**changes: Any) -> stream.Positions:
+    return stream.Positions("arn:stream", **changes)
+
+
+CLIENT = told()
 ledger = Ledger(CLIENT, "ledger", pause=lambda _: None)
 table = OutboxTable(CLIENT, OutboxRequest(table="outbox"), pause=lambda _: None)
 table.key_names = ("id",)
@@ -48,6 +60,14 @@ ONE = Facts("arn:1", "one", Migration.CDC, status="failed")
         (lambda: ledger.read_cases("dead_letters", ["m-1"]), "dynamodb:BatchGetItem: the answer has no Responses"),
         (lambda: list(ledger.query("flight#q")), "dynamodb:Query: the answer has no Items"),
         (lambda: list(ledger.waiting("dead_letters")), "dynamodb:Query: the answer has no Items"),
+        (
+            lambda: ledger.write_items([delete("pk", "sk")]),
+            "dynamodb:BatchWriteItem: the answer has no UnprocessedItems",
+        ),
+        (
+            lambda: Ledger(told(Responses={}), "l").read_cases("dead_letters", ["m-1"]),
+            "dynamodb:BatchGetItem: the answer has no UnprocessedKeys",
+        ),
         (table.describe, "dynamodb:DescribeTable: the answer has no Table"),
         (lambda: table.due("Unfinished#0", NOW, 10, None), "dynamodb:Query: the answer has no Items"),
         (lambda: table.read([KEY]), "dynamodb:BatchGetItem: the answer has no Responses"),
@@ -57,12 +77,32 @@ ONE = Facts("arn:1", "one", Migration.CDC, status="failed")
         ),
         (lambda: table.scan(0, 1, None, ["Unfinished#0"]), "dynamodb:Scan: the answer has no Items"),
         (
-            lambda: stream.follow(CLIENT, stream.Positions("arn:stream")),
+            lambda: stream.follow(CLIENT, positions()),
             "dynamodb:DescribeStream: the answer has no StreamDescription",
         ),
         (
-            lambda: stream.read(CLIENT, stream.Positions("arn:stream", iterators={"shard": "it"})),
+            lambda: stream.read(CLIENT, positions(iterators={"shard": "it"})),
             "dynamodb:GetRecords: the answer has no Records",
+        ),
+        (
+            lambda: stream.follow(told(StreamDescription={}), positions()),
+            "dynamodb:DescribeStream: the answer has no Shards",
+        ),
+        (
+            lambda: stream.follow(told(StreamDescription={"Shards": [{"ShardId": "s"}]}), positions(is_new=False)),
+            "dynamodb:GetShardIterator: the answer has no ShardIterator",
+        ),
+        (
+            lambda: OutboxTable(told(Responses={}), OutboxRequest(table="outbox")).read([KEY]),
+            "dynamodb:BatchGetItem: the answer has no UnprocessedKeys",
+        ),
+        (
+            lambda: Sqs(told(Attributes={}), CLIENT).describe(QUEUE.url),
+            "sqs:GetQueueAttributes: the answer has no QueueArn",
+        ),
+        (
+            lambda: Sqs(told(Attributes={}), CLIENT).visible(QUEUE),
+            "sqs:GetQueueAttributes: the answer has no ApproximateNumberOfMessages",
         ),
         (lambda: sqs.url("orders"), "sqs:GetQueueUrl: the answer has no QueueUrl"),
         (lambda: sqs.describe(QUEUE.url), "sqs:GetQueueAttributes: the answer has no Attributes"),
@@ -78,14 +118,13 @@ def test_what_is_not_told_is_not_known(ask: Callable[[], object], lacks: str) ->
     with pytest.raises(OutcomeUnknown) as raised:
         ask()
     assert str(raised.value) == lacks
-    assert raised.value.operation == lacks.split(": ")[0]
+    operation, problem = lacks.split(": ")
+    assert (raised.value.operation, raised.value.code) == (operation, f"no {problem.rsplit(' ', 1)[1]} in the answer")
 
 
 def test_fewer_answers_than_statements() -> None:
     """Which statement an answer belongs to is told by its place alone, so none of them is believed."""
-    client = cast(Any, Nothing())
-    client.batch_execute_statement = lambda **_: {"Responses": [{}]}
-    outbox = OutboxTable(client, OutboxRequest(table="outbox"), pause=lambda _: None)
+    outbox = OutboxTable(told(Responses=[{}]), OutboxRequest(table="outbox"), pause=lambda _: None)
     with pytest.raises(OutcomeUnknown, match="1 answers to 2 statements"):
         outbox.change([Change(KEY, {"status": {"S": "Pending"}}, (), {})] * 2)
 

@@ -15,7 +15,8 @@ from recovery.dead_letters.letters import Letter
 from recovery.dead_letters.rules import Unconfirmed
 from recovery.errors import BadInput
 from recovery.failures import Origin
-from recovery.ledger import Ledger, Record, put, record_item
+from recovery.ledger import Ledger, put
+from recovery.records import DamagedRecord, Record, record_item
 from tests.unit.dead_letters.samples import fifo_queue, letter, queue
 
 NOW = datetime(2030, 3, 1, 12, tzinfo=UTC)
@@ -124,11 +125,11 @@ def test_a_closed_flight_is_remembered_until_it_has_settled(flights: Flights, le
     ledger.write_items(flights.settling(ONE, ["n-1", "n-2"], arrived, SETTLE))
     ledger.write_items(flights.closing(ONE))
     assert flights.open_of(queue()).about(named("m-1"), "c-1") is None
-    assert list(flights.settled("orders-dlq", arrived + SETTLE - timedelta(seconds=1), 10)) == []
-    [settled] = flights.settled("orders-dlq", arrived + SETTLE, 10)
+    assert list(flights.settled("orders-dlq", arrived + SETTLE - timedelta(seconds=1), 10, [])) == []
+    [settled] = flights.settled("orders-dlq", arrived + SETTLE, 10, [])
     assert (settled.keys, settled.arrived) == (("n-1", "n-2"), arrived)
     flights.forget("orders-dlq", [settled])
-    assert list(flights.settled("orders-dlq", arrived + SETTLE, 10)) == []
+    assert list(flights.settled("orders-dlq", arrived + SETTLE, 10, [])) == []
 
 
 def test_a_flight_of_which_nothing_was_sent_leaves_nothing(aws: SimulatedAws, flights: Flights, ledger: Ledger) -> None:
@@ -142,8 +143,8 @@ def test_settled_flights_come_oldest_first_and_bounded(flights: Flights, ledger:
     """One run counts at most so many; the rest is left for the next."""
     for n in (3, 1, 2):
         ledger.write_items(flights.settling(flight(f"f-{n}"), [f"n-{n}"], NOW + timedelta(hours=n), timedelta(0)))
-    assert [one.keys for one in flights.settled("orders-dlq", NOW + timedelta(days=1), 2)] == [("n-1",), ("n-2",)]
-    assert [one.keys for one in flights.settled("orders-dlq", NOW + timedelta(hours=1), 9)] == [("n-1",)]
+    assert [one.keys for one in flights.settled("orders-dlq", NOW + timedelta(days=1), 2, [])] == [("n-1",), ("n-2",)]
+    assert [one.keys for one in flights.settled("orders-dlq", NOW + timedelta(hours=1), 9, [])] == [("n-1",)]
 
 
 def test_a_full_flight_is_small_and_expires(aws: SimulatedAws, flights: Flights) -> None:
@@ -188,13 +189,19 @@ def test_a_flight_that_cannot_be_understood_is_named(
 
 
 @pytest.mark.parametrize(
-    "data", [{}, {"keys": []}, {"keys": [], "arrived": None}, {"keys": ["m-1", 2], "arrived": NOW.isoformat()}]
+    "data", [None, {}, {"keys": []}, {"keys": [], "arrived": None}, {"keys": ["m-1", 2], "arrived": NOW.isoformat()}]
 )
-def test_a_settled_flight_that_cannot_be_understood_is_named(
-    flights: Flights, ledger: Ledger, data: dict[str, Any]
+def test_a_settled_flight_that_cannot_be_understood_is_set_aside(
+    flights: Flights, ledger: Ledger, data: dict[str, Any] | None
 ) -> None:
-    """What has recovered is not guessed."""
+    """What has recovered is not guessed, and the others are counted."""
     sk = f"{NOW.isoformat()}#f-1"
-    ledger.write_items([put(record_item(Record("settle#orders-dlq", sk, data, 0), NOW + SETTLE))])
-    with pytest.raises(BadInput, match=r"pk 'settle#orders-dlq' and sk .*f-1' is damaged"):
-        list(flights.settled("orders-dlq", NOW + SETTLE, 10))
+    item = dict(record_item(Record("settle#orders-dlq", sk, data or {}, 0), NOW + SETTLE))
+    if data is None:
+        item["data"] = {"S": "{cut off"}
+    good = Record("settle#orders-dlq", f"{NOW.isoformat()}#f-2", {"keys": ["m-2"], "arrived": NOW.isoformat()}, 0)
+    ledger.write_items([put(item), put(record_item(good, NOW + SETTLE))])
+    damaged: list[DamagedRecord] = []
+    [settled] = flights.settled("orders-dlq", NOW + SETTLE, 10, damaged)
+    assert settled.keys == ("m-2",)
+    assert [error.place for error in damaged] == [f"the ledger's item with pk 'settle#orders-dlq' and sk {sk!r}"]

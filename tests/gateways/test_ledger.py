@@ -11,9 +11,10 @@ import pytest
 
 from deployments.local.server import SimulatedAws
 from recovery.aws import client_config
-from recovery.cases import Case, DamagedCase, State
+from recovery.cases import Case, DamagedCase, State, case_item
 from recovery.errors import BadInput, Conflict, OutcomeUnknown, Refused, Transient
-from recovery.ledger import Ledger, Record, case_item, delete, put, record_item
+from recovery.ledger import Ledger, delete, put
+from recovery.records import Record, record_item
 
 NOW = datetime(2030, 3, 1, 12, tzinfo=UTC)  # nothing written at this time expires while a test runs
 LATER = NOW + timedelta(days=30)

@@ -11,7 +11,7 @@ from deployments.local.server import SimulatedAws
 from deployments.relay.outbox import OutboxDoorbell
 from recovery.errors import BadInput, RepriseError
 from recovery.events.hints import OUTBOX_DUE, OUTBOX_INSERTED
-from recovery.ledger import Record
+from recovery.records import Record
 from tests.outbox_world import OutboxWorld
 
 

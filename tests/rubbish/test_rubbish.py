@@ -48,7 +48,7 @@ LETTERS = {
 
 @pytest.mark.parametrize("case", LETTERS.values(), ids=list(LETTERS))
 def test_an_odd_letter_does_not_stop_the_others(case: dict[str, Any]) -> None:
-    """Each of these once ended the round of a thousand letters that it came with."""
+    """Each of these once ended the round of letters that it came with."""
     assert letters.judged(case)
 
 

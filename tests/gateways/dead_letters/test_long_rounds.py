@@ -1,0 +1,78 @@
+"""A round of many letters: leases are looked at as it goes on, and logs are asked for a bounded number at once."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from recovery.dead_letters import judge, run, sending
+from recovery.dead_letters.policy import DeadLetterPolicy
+from recovery.logs import QUERIES, queries
+from tests.letters_world import POLICY, TIMEOUT, LettersWorld
+
+
+def test_a_lease_that_ends_between_two_waves_ends_the_sending(
+    world: LettersWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One letter of a FIFO group after another takes long: what another run may hold soon is not sent by this one."""
+    policy = DeadLetterPolicy.model_validate(
+        {"error_attributes": POLICY.error_attributes, "backoff": {"base_seconds": 1, "cap_seconds": 1}}
+    )
+    pair = world.pair(fifo=True)
+    world.die(pair, [TIMEOUT] * 3, MessageBody="{n}", MessageGroupId="g")
+    with world.at_work(world.request(pair.dead)) as work:
+        [queue] = run.find_queues(work, world.request(pair.dead))
+        batch = judge.receive(work, queue, policy)
+        judge.look_up(work, batch)
+        judge.diagnose_letters(work, batch)
+        judge.decide_letters(work, batch)
+        sending.write_ahead(work, batch)
+        send = work.sqs.send
+
+        def send_slowly(*given: Any, **named: Any) -> Any:
+            outcomes = send(*given, **named)
+            world.aws.clock.advance(work.lease.total_seconds() / 2)
+            work.ledger.read_cases("dead_letters", ["anything"])  # an answer tells the time
+            return outcomes
+
+        monkeypatch.setattr(work.sqs, "send", send_slowly)
+        sending.send_letters(work, batch)
+    assert [bool(item.new_id) for item in batch.items] == [True, True, False]
+    assert "ran out" in str(batch.items[2].failure)
+
+
+def test_a_long_round_asks_the_log_in_parts(world: LettersWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part has its own look-up, with its own bounds in time and queries."""
+    monkeypatch.setattr(judge, "ASKED_AT_ONCE", 2)
+    pair = world.pair()
+    ids = world.die(pair, [""] * 5)
+    logs = world.aws.client("logs")
+    logs.create_log_group(logGroupName="/shop/consumer")
+    logs.create_log_stream(logGroupName="/shop/consumer", logStreamName="s")
+    now = int(world.aws.clock.now().timestamp() * 1000)
+    events = [{"timestamp": now, "message": f"ERROR message_id={letter} {TIMEOUT}"} for letter in ids]
+    logs.put_log_events(logGroupName="/shop/consumer", logStreamName="s", logEvents=events)
+    policy = POLICY.model_copy(update={"log_group": "/shop/consumer"})
+    asked: list[int] = []
+    with world.at_work(world.request(pair.dead, policy=policy)) as work:
+        [queue] = run.find_queues(work, world.request(pair.dead, policy=policy))
+        evidence = work.logs.evidence
+
+        def counted(group: str, message_ids: Any, *given: Any) -> Any:
+            asked.append(len(message_ids))
+            return evidence(group, message_ids, *given)
+
+        monkeypatch.setattr(work.logs, "evidence", counted)
+        batch = judge.receive(work, queue, policy)
+        judge.look_up(work, batch)
+        judge.diagnose_letters(work, batch)
+    assert asked == [2, 2, 1]
+    assert [item.diagnosis.kind.value for item in batch.items if item.diagnosis] == ["TIMEOUT"] * 5
+
+
+def test_one_look_up_leaves_queries_to_spare() -> None:
+    """Queries of a busy account take seconds each: as many as are allowed would not fit into the time of a look-up."""
+    ids = [str(UUID(int=number)) for number in range(judge.ASKED_AT_ONCE)]
+    assert len(list(queries(ids))) <= QUERIES / 2
