@@ -97,11 +97,13 @@ class Open:
         fifo: whether it is a FIFO queue.
         by_letter: by message id of the original.
         by_content: by content hash, only sends that are unconfirmed.
+        unreadable: flights that cannot be understood: with any of these, what is not named above may be open as well.
     """
 
     fifo: bool
     by_letter: Mapping[str, Unconfirmed]
     by_content: Mapping[str, Sequence[Copy]]
+    unreadable: Sequence[DamagedRecord] = ()
 
     def about(self, letter: Letter, content: str) -> Unconfirmed | None:
         """What is open about a letter that has this content."""
@@ -166,16 +168,13 @@ class Flights:
         )
 
     def open_of(self, queue: Queue) -> Open:
-        """What is open of a queue's flights (of interrupted runs, and of those under way right now).
-
-        Raises:
-            DamagedRecord: a flight cannot be understood. Without it nobody knows which sends are unconfirmed.
-        """
+        """What is open of a queue's flights (of interrupted runs, and of those under way right now)."""
         times: dict[str, datetime] = {}
         opened: dict[str, list[Passenger]] = {}
         unsaid: dict[str, frozenset[str]] = {}
         unsent: dict[str, frozenset[str]] = {}
-        for record in self._ledger.query(_pk(queue.name)):
+        unreadable: list[DamagedRecord] = []
+        for record in self._ledger.query(_pk(queue.name), damaged=unreadable):
             what, _, flight = record.sk.partition("#")
             try:
                 if what == "open":
@@ -186,8 +185,8 @@ class Flights:
                     fields = Fields(record.data, "not", "unsent")
                     unsaid[flight] = frozenset(fields.texts("not"))
                     unsent[flight] = frozenset(fields.texts("unsent"))
-            except ValueError as error:
-                raise DamagedRecord(record.pk, record.sk) from error
+            except ValueError:
+                unreadable.append(DamagedRecord(record.pk, record.sk))
         by_letter: dict[str, Unconfirmed] = {}
         by_content: dict[str, list[Copy]] = {}
         for flight, passengers in opened.items():
@@ -200,7 +199,7 @@ class Flights:
                 if not sent:
                     copy = Unconfirmed(p.attempt, p.tries, False, same_letter=False)
                     by_content.setdefault(p.content, []).append(Copy(copy, times[flight]))
-        return Open(queue.fifo, by_letter, by_content)
+        return Open(queue.fifo, by_letter, by_content, unreadable)
 
     def confirmation(self, flight: Flight, unconfirmed: Sequence[str], unsent: Sequence[str], now: datetime) -> Item:
         """The write that says that the cases of a flight stand in the ledger, and for which originals that is not so.

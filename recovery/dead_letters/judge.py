@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from recovery.cases import Case, DamagedCase
-from recovery.dead_letters.batch import Batch, Item
+from recovery.dead_letters.batch import Batch
+from recovery.dead_letters.consumer_logs import ask_logs
 from recovery.dead_letters.flights import Open
 from recovery.dead_letters.gateway import name_of
 from recovery.dead_letters.letters import BATCH, BATCH_BYTES, Letter, Queue, content_hash, identity, size
@@ -22,7 +23,6 @@ from recovery.errors import BadInput, Refused, RepriseError
 from recovery.failures import (
     DEFAULT_RULES,
     Diagnosis,
-    Origin,
     RuleSet,
     body_shape,
     diagnose,
@@ -35,7 +35,6 @@ from recovery.failures import (
 )
 from recovery.failures.schemas import check_schema
 from recovery.ledger import READ_BATCH
-from recovery.records import DamagedRecord
 
 ROUND = 2000
 """Letters in one round: one task run each for receiving, diagnosing, deciding, acting, recording and removing."""
@@ -43,11 +42,6 @@ ROUND_BYTES = 64 * 1024 * 1024
 """Bytes of letters that a round takes up, so that memory is bounded for letters of any size."""
 POLL_SECONDS = 1
 """Long polling asks all of SQS's servers; a short poll may come back empty from a queue that is not."""
-LINES_ARE_LATE = timedelta(minutes=15)
-"""How long after a letter was sent or first received its consumer's log lines may still arrive: as long as a Lambda
-function may run. A letter that no line names by then has no evidence."""
-ASKED_AT_ONCE = 1000
-"""Letters in one look-up of log lines: half the queries that it may make, so that slow ones fit into its time."""
 EMPTY_POLLS = 5
 """Empty polls in a row after which a drain ends even though SQS still counts messages."""
 
@@ -120,14 +114,13 @@ def look_up(work: Work, batch: Batch) -> None:
     for found in work.each(partial(_read, work, batch.queue, damaged), [*parts, None]):
         if isinstance(found, Open):
             opened = found
-        elif isinstance(found, DamagedRecord):
-            batch.unreadable = found.place
-            line = f"queue {batch.queue.name}: {found}"
-            if line not in work.problems:
-                work.problems.append(line)
         else:
             cases.update(found)
-    opened = opened or Open(batch.queue.fifo, {}, {})
+    assert opened is not None
+    for line in (f"queue {batch.queue.name}: {error}" for error in opened.unreadable):
+        batch.unreadable = opened.unreadable[0].place
+        if line not in work.problems:
+            work.problems.append(line)
     damages = {case.key: case for case in damaged}
     for item in batch.items:
         item.damaged = damages.get(item.key)
@@ -139,14 +132,9 @@ def look_up(work: Work, batch: Batch) -> None:
 
 def _read(
     work: Work, queue: Queue, damaged: list[DamagedCase], keys: Sequence[str] | None
-) -> Mapping[str, Case] | Open | DamagedRecord:
+) -> Mapping[str, Case] | Open:
     """Cases by key, or what is open of the queue's flights: both are read at once."""
-    if keys is not None:
-        return remembered(work.ledger, keys, damaged)
-    try:
-        return work.flights.open_of(queue)
-    except DamagedRecord as error:
-        return error
+    return work.flights.open_of(queue) if keys is None else remembered(work.ledger, keys, damaged)
 
 
 def diagnose_letters(work: Work, batch: Batch) -> None:
@@ -161,7 +149,7 @@ def diagnose_letters(work: Work, batch: Batch) -> None:
             origin=item.letter.origin,
             error_attributes=policy.error_attributes,
         )
-    _ask_logs(work, batch)
+    ask_logs(work, batch)
     known: dict[tuple[object, ...], Diagnosis] = {}
     bare: dict[str, str] = {}
     for item in batch.items:
@@ -211,7 +199,8 @@ def decide_letters(work: Work, batch: Batch) -> None:
             follows=batch.queue.fifo and (batch.queue.name, item.letter.group_id) in work.going,
             evidence_pending=item.pending,
             searched=item.searched,
-            damaged=item.damaged.place(work.ledger.table) if item.damaged else batch.unreadable,
+            damaged=item.damaged.place(work.ledger.table) if item.damaged else "",
+            unreadable=batch.unreadable,
         )
         item.verdict = decide(known, batch.policy, now, work.draw(), spread)
         if isinstance(item.verdict, Heal):
@@ -220,9 +209,10 @@ def decide_letters(work: Work, batch: Batch) -> None:
                 work.going.add((batch.queue.name, item.letter.group_id))
         elif isinstance(item.verdict, Hide) and item.verdict.hidden:
             work.hidden[batch.queue.name] += 1
-        if known.damaged and isinstance(item.verdict, Leave):
-            which = f"case of it is damaged ({item.damaged.damage})" if item.damaged else "flights hold a damaged one"
-            item.failure = BadInput(f"the ledger's {which}")
+        if item.damaged is not None and isinstance(item.verdict, Leave):
+            item.failure = BadInput(f"the ledger's case of it is damaged ({item.damaged.damage})")
+        elif batch.unreadable and isinstance(item.verdict, Leave):
+            item.failure = BadInput("a flight of its queue, in the ledger, is damaged")
         if isinstance(item.verdict, Leave | Hide):
             blocked.add(item.letter.group_id)
 
@@ -271,37 +261,6 @@ def _is_weak(diagnosis: Diagnosis) -> bool:
 
 def _is_silent(diagnosis: Diagnosis | None) -> bool:
     return diagnosis is None or diagnosis.rule == "none"
-
-
-def _ask_logs(work: Work, batch: Batch) -> None:
-    """A plain redrive carries no error: read the consumer's, once for many letters."""
-    group = batch.policy.log_group
-    if not group:
-        return
-    mute = [item for item in batch.items if item.evidence.is_empty and item.letter.origin in _FROM_QUEUES]
-    for start in range(0, len(mute), ASKED_AT_ONCE):
-        _ask_log(work, group, mute[start : start + ASKED_AT_ONCE])
-
-
-def _ask_log(work: Work, group: str, mute: Sequence[Item]) -> None:
-    since = min(item.letter.sent_at for item in mute)
-    found = work.logs.evidence(group, [item.letter.message_id for item in mute], since, work.now())
-    if found.problem and found.problem not in work.warnings:
-        work.warnings.append(found.problem)
-    for item in mute:
-        letter = item.letter
-        if letter.message_id in found.evidence:
-            item.evidence = replace(found.evidence[letter.message_id], body=letter.body)
-        elif found.problem:
-            item.pending = f"its consumer's log could not tell yet why it failed: {found.problem}"
-        elif letter.message_id in found.unnamed:
-            if work.now() - max(letter.sent_at, letter.first_received_at) < LINES_ARE_LATE:
-                item.pending = f"no line of log group {group} names it yet; lines may be late"
-            else:
-                item.searched = f"no line of log group {group} names it"
-
-
-_FROM_QUEUES = (Origin.SQS_REDRIVE, Origin.UNKNOWN)
 
 
 def _destination(work: Work, letter: Letter, queue: Queue, policy: DeadLetterPolicy) -> str:

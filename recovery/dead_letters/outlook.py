@@ -54,10 +54,12 @@ def count_recovered(work: Work, queue: Queue) -> int:
         work.recovered += 1
         work.seconds_to_recover += max(0.0, (case.changed - case.first_seen).total_seconds())
     if unreadable:
-        work.warnings.append(
+        line = (
             f"queue {queue.name}: not known whether recovered: {len(unreadable)} damaged flight(s). Delete"
             f" {unreadable[0].place}: only the count of recovered letters needs it"
         )
+        if line not in work.warnings:  # the step may be repeated
+            work.warnings.append(line)
     if damaged:
         work.warnings.append(f"queue {queue.name}: not known whether recovered: {told(damaged, work.ledger.table)}")
     if not work.dry_run:

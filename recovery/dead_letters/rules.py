@@ -61,7 +61,8 @@ class Known:
         follows: an earlier letter of its FIFO group is sent now, after its own wait.
         evidence_pending: the log group could not be read, or has nothing yet: a later run may know more.
         searched: where evidence was looked for, and there is none, or "".
-        damaged: where its case (or a flight of its queue) stands that cannot be read, or "".
+        damaged: where its case stands that cannot be read, or "".
+        unreadable: where a flight of its queue stands that cannot be read, or "".
     """
 
     letter: Letter
@@ -76,6 +77,7 @@ class Known:
     evidence_pending: str = ""
     searched: str = ""
     damaged: str = ""
+    unreadable: str = ""
 
 
 def decide(known: Known, policy: DeadLetterPolicy, now: datetime, draw: float, spread: timedelta) -> Verdict:
@@ -100,13 +102,20 @@ def decide(known: Known, policy: DeadLetterPolicy, now: datetime, draw: float, s
             "what was done about it before is not known, so nothing is done",
             f"put right {known.damaged}, or delete it: the letter then begins anew, with all its attempts",
         )
+    if known.unreadable and not is_late:  # damaged-flight
+        return Leave(
+            "what was being sent of its queue is not known, so nothing is done",
+            f"restore {known.unreadable} (the table has point-in-time recovery); once it is deleted, letters that were"
+            " sent already may be sent a second time",
+        )
     if letter.origin in _NOT_FAILURES:  # no-failure
         return Archive(State.ARCHIVED, _NOT_FAILURES[letter.origin])
     if is_late:  # rescue
         return Archive(
             State.STALE,
             "its queue would have dropped it before the next runs",
-            "replay it from the archive if the work is still wanted",
+            "replay it from the archive if the work is still wanted"
+            + (", and was not sent already, which is not known" if known.unreadable or known.damaged else ""),
         )
     if policy.max_age_seconds is not None and now - letter.sent_at > timedelta(seconds=policy.max_age_seconds):  # stale
         return Archive(

@@ -9,50 +9,73 @@ from collections.abc import Sequence
 from recovery.failures.masks import mask
 from recovery.failures.models import Diagnosis, Kind
 from recovery.failures.reading import read
+from recovery.failures.signs import Sign, both, has_digit, holds, holds_word
 
 CAP = 300
 """Characters of the longest normalised text."""
 
-Replacement = tuple[str, re.Pattern[str], str]
-"""One or two signs, of which a text must hold one for the pattern to match at all ("" for none, "0" for any digit), the
-pattern, and what stands for the value. Looking for a sign costs a hundredth of the pattern."""
+Replacement = tuple[Sign, re.Pattern[str], str]
+"""What a text must hold for the pattern to match at all, the pattern, and what stands for the value."""
+_DOMAINS = (
+    *("com", "net", "org", "io", "local", "internal", "cloud", "dev", "amazonaws", "svc", "lan", "corp", "eu", "de"),
+    *("uk", "fr", "co", "app", "example", "test", "cluster"),
+)
 
 # Before secrets are masked: a run of digits inside an id or a date would be taken for one, and tear it apart.
 _WHOLE: tuple[Replacement, ...] = (
-    (":", re.compile(r"\barn:aws[\w\-]{0,12}:[\w\-]{0,40}:[\w\-]{0,30}:\d{0,12}:[^\s\"'<>,;)\]}]{1,300}"), "<arn>"),
-    ("-", re.compile(r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b"), "<id>"),
     (
-        "0",
+        holds("arn:aws"),
+        re.compile(r"\barn:aws[\w\-]{0,12}:[\w\-]{0,40}:[\w\-]{0,30}:\d{0,12}:[^\s\"'<>,;)\]}]{1,300}"),
+        "<arn>",
+    ),
+    (
+        holds("-"),
+        re.compile(r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b"),
+        "<id>",
+    ),
+    (
+        has_digit,
         re.compile(r"\b\d{4}[-/]\d\d[-/]\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z|[+\-]\d\d:?\d\d)?)?"),
         "<time>",
     ),
 )
 _VALUES: tuple[Replacement, ...] = (
-    (":", re.compile(r"\b[a-z][a-z0-9+.\-]{1,20}://[^\s\"'<>`,;)\]}]{1,500}", re.IGNORECASE), "<url>"),
-    ("0", re.compile(r"\b\d\d:\d\d:\d\d(?:[.,]\d{1,9})?\b"), "<time>"),
-    ("0", re.compile(r"\[?\b(?:\d{1,3}\.){3}\d{1,3}\]?(?::\d{1,5})?\b"), "<host>"),
-    ("[", re.compile(r"\[(?=[0-9a-fA-F]{0,4}:[0-9a-fA-F]{0,4}:)[0-9a-fA-F:]{2,45}\](?::\d{1,5})?"), "<host>"),
+    (holds("://"), re.compile(r"\b[a-z][a-z0-9+.\-]{1,20}://[^\s\"'<>`,;)\]}]{1,500}", re.IGNORECASE), "<url>"),
+    (both(has_digit, holds(":")), re.compile(r"\b\d\d:\d\d:\d\d(?:[.,]\d{1,9})?\b"), "<time>"),
+    (both(has_digit, holds(".")), re.compile(r"\[?\b(?:\d{1,3}\.){3}\d{1,3}\]?(?::\d{1,5})?\b"), "<host>"),
+    (holds("["), re.compile(r"\[(?=[0-9a-fA-F]{0,4}:[0-9a-fA-F]{0,4}:)[0-9a-fA-F:]{2,45}\](?::\d{1,5})?"), "<host>"),
     (
-        ".",
+        holds_word(*(f".{domain}" for domain in _DOMAINS)),
         re.compile(
             r"\b(?:[a-z0-9](?:[a-z0-9\-]{0,61}[a-z0-9])?\.){1,6}"
-            r"(?:com|net|org|io|local|internal|cloud|dev|amazonaws|svc|lan|corp|eu|de|uk|fr|co|app|example|test|cluster)\b"
+            rf"(?:{'|'.join(_DOMAINS)})\b"
             # `java.net` before a class is a package; and a host ends in small letters.
             r"(?:\.(?-i:[a-z]{2,8})\b){0,2}(?!\.(?-i:[A-Z]))(?::\d{1,5})?",
             re.IGNORECASE,
         ),
         "<host>",
     ),
-    ("", re.compile(r"\b(?:ip-[\d\-]{7,20}|localhost)(?::\d{1,5})?\b", re.IGNORECASE), "<host>"),
-    ("/\\", re.compile(r"(?:[A-Za-z]:\\|(?<![\w<])/)(?:[\w.\-@+~ ]{1,80}[\\/]){1,20}[\w.\-@+~]{1,80}"), "<path>"),
-    ("0", re.compile(r"\b0x[0-9a-fA-F]{1,16}\b"), "<n>"),
-    ("*", re.compile(r"\*\*\*"), "<id>"),
-    ("-", re.compile(r"\b[a-z][a-z0-9\-]{0,60}-[0-9a-f]{6,10}-[0-9a-z]{5}\b"), "<host>"),
-    ("0", re.compile(r"\b(?=\w{0,60}\d)[0-9a-fA-F]{8,64}\b"), "<id>"),
-    ("0", re.compile(r"\b[A-Za-z]{1,12}(?:[_\-][A-Za-z]{1,12}){0,3}[_\-](?=[\w\-]{0,40}\d)[\w\-]{3,60}\b"), "<id>"),
-    ("0", re.compile(r"\b(?=\w{0,60}\d)(?=\w{0,60}[A-Za-z])\w{10,80}\b"), "<id>"),
-)  # fmt: skip
-_DIGIT = re.compile(r"\d")
+    (
+        holds_word("ip-", "localhost"),
+        re.compile(r"\b(?:ip-[\d\-]{7,20}|localhost)(?::\d{1,5})?\b", re.IGNORECASE),
+        "<host>",
+    ),
+    (
+        holds("/", "\\"),
+        re.compile(r"(?:[A-Za-z]:\\|(?<![\w<])/)(?:[\w.\-@+~ ]{1,80}[\\/]){1,20}[\w.\-@+~]{1,80}"),
+        "<path>",
+    ),
+    (holds("0x"), re.compile(r"\b0x[0-9a-fA-F]{1,16}\b"), "<n>"),
+    (holds("*"), re.compile(r"\*\*\*"), "<id>"),
+    (holds("-"), re.compile(r"\b[a-z][a-z0-9\-]{0,60}-[0-9a-f]{6,10}-[0-9a-z]{5}\b"), "<host>"),
+    (has_digit, re.compile(r"\b(?=\w{0,60}\d)[0-9a-fA-F]{8,64}\b"), "<id>"),
+    (
+        both(has_digit, holds("_", "-")),
+        re.compile(r"\b[A-Za-z]{1,12}(?:[_\-][A-Za-z]{1,12}){0,3}[_\-](?=[\w\-]{0,40}\d)[\w\-]{3,60}\b"),
+        "<id>",
+    ),
+    (has_digit, re.compile(r"\b(?=\w{0,60}\d)(?=\w{0,60}[A-Za-z])\w{10,80}\b"), "<id>"),
+)
 # Numbers that name a cause keep their value: the group of a 503 is not that of a 404.
 _KEEP = re.compile(
     r"(?i)((?:status(?: ?code)?|http(?:/\d\.\d)?|error(?: ?code)?|code|sql ?state|errno|ora-|returned|msg|"
@@ -109,9 +132,8 @@ def _bare(text: str) -> str:
 
 
 def _replaced(text: str, patterns: Sequence[Replacement]) -> str:
-    digits = _DIGIT.search(text) is not None  # no replacement brings one
-    for signs, pattern, replacement in patterns:
-        if digits if signs == "0" else not signs or signs[0] in text or signs[-1] in text:
+    for may_match, pattern, replacement in patterns:
+        if may_match(text):
             text = pattern.sub(replacement, text)
     return text
 

@@ -3,41 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+
+from recovery.failures.signs import Sign, both, has_digit, holds, holds_word
 
 _MASKED = "***"
-_DIGIT = re.compile(r"\d")
 # Parts of the names under which secrets are assigned; each of them stands in whatever the pattern below matches.
 _SECRETS = ("pass", "pwd", "secret", "token", "key", "credential", "authorization", "signature", "session", "cookie")
-
-
-def _holds(*parts: str) -> Callable[[str], bool]:
-    def holds(text: str) -> bool:
-        for part in parts:  # noqa: SIM110 - a generator would cost more than all that it looks for
-            if part in text:
-                return True
-        return False
-
-    return holds
-
-
-_holds_secret = _holds(*_SECRETS)
-
-
-def _may_assign(text: str) -> bool:
-    if "=" not in text and ":" not in text:
-        return False
-    if not text.isascii():
-        return True  # letters outside ASCII that agree with one inside it but for their case
-    return _holds_secret(text.lower())
-
-
-def _has_digit(text: str) -> bool:
-    return _DIGIT.search(text) is not None
-
-
-def _always(_: str) -> bool:
-    return True
+_SCHEMES = ("basic", "digest", "negotiate", "token", "key", "password")
+_TOKENS = (
+    *("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox", "sk_live_", "sk_test_", "rk_live_"),
+    *("pk_live_", "sk-", "SG.", "npm_", "pypi-", "AIza", "ya29.", "whsec_", "tok_"),
+)
+_may_assign = both(holds("=", ":"), holds_word(*_SECRETS))
 
 
 # The name of a secret up to what is assigned to it, as in `"Api-Key": "`.
@@ -58,10 +35,9 @@ def _assigned(schemes: str) -> re.Pattern[str]:
     return re.compile(rf"(?i)({_NAMED})(?!\*\*\*)(?!(?:{schemes})\s)(?:{_NAMED}){{0,3}}{value}")
 
 
-# Each pattern with what a text must hold for it to match at all: looking for that costs a hundredth of the pattern.
-_RULES: tuple[tuple[Callable[[str], bool], re.Pattern[str], str], ...] = (
+_RULES: tuple[tuple[Sign, re.Pattern[str], str], ...] = (
     (
-        _holds("-----BEGIN "),
+        holds("-----BEGIN "),
         re.compile(r"-----BEGIN [A-Z ]{0,30}-----[^-]{0,8000}(?:-----END [A-Z ]{0,30}-----)?"),
         _MASKED,
     ),
@@ -70,14 +46,14 @@ _RULES: tuple[tuple[Callable[[str], bool], re.Pattern[str], str], ...] = (
         re.compile(r"\b([a-zA-Z][a-zA-Z0-9+.\-]{1,20}://)[^\s/@:'\"]{0,200}:[^\s/@'\"]{1,300}@"),
         r"\1***@",
     ),
-    (_holds("eyJ"), re.compile(r"\beyJ[\w\-]{6,4000}(?:\.[\w\-]{0,4000}){0,4}"), _MASKED),
+    (holds("eyJ"), re.compile(r"\beyJ[\w\-]{6,4000}(?:\.[\w\-]{0,4000}){0,4}"), _MASKED),
     (
-        _holds("AKIA", "ASIA", "AROA", "AIDA", "AGPA", "ANPA"),
+        holds("AKIA", "ASIA", "AROA", "AIDA", "AGPA", "ANPA"),
         re.compile(r"\b(?:AKIA|ASIA|AROA|AIDA|AGPA|ANPA)[A-Z0-9]{12,24}\b"),
         _MASKED,
     ),
     (
-        _always,
+        holds(*_TOKENS),
         re.compile(
             r"\b(?:gh[pousr]_|github_pat_|glpat-|xox[abprs]-|sk_live_|sk_test_|rk_live_|pk_live_|sk-|SG\.|npm_|pypi-|"
             r"AIza|ya29\.|whsec_|tok_)[\w\-.]{8,300}"
@@ -94,9 +70,9 @@ _RULES: tuple[tuple[Callable[[str], bool], re.Pattern[str], str], ...] = (
     ),
     # Before the word of a scheme takes the name of what is assigned for its credential ("bearer password=...").
     (_may_assign, _assigned("bearer|basic|digest|negotiate|token|key|password"), r"\1***"),
-    (_always, re.compile(r"(?i)\b(bearer)(\s{1,3})[a-z0-9\-._~+/]{8,2000}={0,2}"), r"\1\2***"),
+    (holds_word("bearer"), re.compile(r"(?i)\b(bearer)(\s{1,3})[a-z0-9\-._~+/]{8,2000}={0,2}"), r"\1\2***"),
     (
-        _has_digit,
+        both(has_digit, holds_word(*_SCHEMES)),
         re.compile(
             r"(?i)\b(basic|digest|negotiate|token|key|password)(\s{1,3})(?=[^\s\d]{0,60}\d)[a-z0-9\-._~+/]{12,2000}={0,2}"
         ),
@@ -104,13 +80,13 @@ _RULES: tuple[tuple[Callable[[str], bool], re.Pattern[str], str], ...] = (
     ),
     (_may_assign, _assigned("bearer|basic"), r"\1***"),
     (
-        _holds("@"),
+        holds("@"),
         re.compile(r"[\w.+\-]{1,64}@[A-Za-z0-9\-]{1,63}(?:\.[A-Za-z0-9\-]{1,63}){1,6}"),
         _MASKED,
     ),
-    (_has_digit, re.compile(r"\d(?:[ \-]?\d){7,40}"), _MASKED),
+    (has_digit, re.compile(r"\d(?:[ \-]?\d){7,40}"), _MASKED),
     (
-        _has_digit,
+        has_digit,
         re.compile(r"\b(?=[A-Za-z+/_\-]{0,60}\d)(?=[\d+/_\-]{0,60}[A-Za-z])[A-Za-z0-9+/_\-]{40,2000}={0,2}"),
         _MASKED,
     ),
@@ -135,7 +111,7 @@ _BEFORE = 60
 """Characters in which the name of a secret, or the word of a scheme, stands before what it names."""
 _LONGEST = 1_100
 """Characters of a name and its value, about: the patterns above take a thousand of a value."""
-_may_name = _holds(*_SECRETS, "bearer", "basic", "digest", "negotiate")
+_may_name = holds(*_SECRETS, "bearer", "basic", "digest", "negotiate")
 _ENDS_VALUES = frozenset(" \t\r\n\"',;&)}]")
 
 

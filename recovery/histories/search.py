@@ -160,10 +160,13 @@ class Histories:
             self.warnings.append(f"only the latest {MOST_LISTS} of {len(lists)} lists of runs were searched")
         for path, address in lists[:MOST_LISTS]:
             try:
-                lines = [line for line in self.archive.read_bundle(address) if line.get("key") == key]
+                whole = self.archive.read_bundle(address)
             except RepriseError as error:
                 self.warnings.append(f"the list {address} could not be read: {error}")
                 continue
+            if not all(whole):
+                self.warnings.append(f"the list {address} has lines that cannot be read")
+            lines = [line for line in whole if line.get("key") == key]
             if not lines:
                 continue
             became = str(lines[-1].get("became") or "")

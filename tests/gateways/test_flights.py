@@ -13,7 +13,6 @@ from recovery.aws import client_config
 from recovery.dead_letters.flights import SIZE, Flight, Flights, Passenger
 from recovery.dead_letters.letters import Letter
 from recovery.dead_letters.rules import Unconfirmed
-from recovery.errors import BadInput
 from recovery.failures import Origin
 from recovery.ledger import Ledger, put
 from recovery.records import DamagedRecord, Record, record_item
@@ -179,13 +178,17 @@ def test_opening_again_changes_nothing(aws: SimulatedAws, flights: Flights) -> N
         ("odd", {}),
     ],
 )
-def test_a_flight_that_cannot_be_understood_is_named(
+def test_a_flight_that_cannot_be_understood_is_set_aside(
     flights: Flights, ledger: Ledger, sk: str, data: dict[str, Any]
 ) -> None:
-    """Without it nobody knows which sends are unconfirmed: nothing of the queue is sent until a person has looked."""
+    """Nobody knows which sends of it are unconfirmed; what other flights say holds all the same."""
+    flights.open([replace(ONE, id="f-2")], NOW)
     ledger.write_items([put(record_item(Record("flight#orders-dlq", sk, data, 0), NOW + SETTLE))])
-    with pytest.raises(BadInput, match=rf"pk 'flight#orders-dlq' and sk '{sk}' is damaged"):
-        flights.open_of(queue())
+    opened = flights.open_of(queue())
+    assert [error.place for error in opened.unreadable] == [
+        f"the ledger's item with pk 'flight#orders-dlq' and sk '{sk}'"
+    ]
+    assert set(opened.by_letter) == {"m-1", "m-2"}
 
 
 @pytest.mark.parametrize(

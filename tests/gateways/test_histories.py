@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from deployments.local.server import SimulatedAws
+from recovery.archive import encode
 from recovery.cases import State
 from recovery.digest.book import DayBook
 from recovery.errors import BadInput
@@ -188,3 +190,17 @@ def test_a_report_says_which_letters_are_used_up_and_what_became_of_the_others(w
     world.fail(pair.source)
     report = world.recover(pair.dead, policy=once)
     assert [(row.action, row.exhausted) for row in report.groups] == [("alert", True)]
+
+
+def test_a_list_with_lines_that_cannot_be_read_says_so(world: LettersWorld) -> None:
+    """What is asked for may stand in one of them: nobody is told that nothing is known, without a word."""
+    pair = world.pair()
+    ids = world.die(pair, [TIMEOUT, TIMEOUT])
+    report = world.recover(pair.dead)
+    DayBook(histories(world).ledger).add(report, "run", world.aws.clock.now())
+    key = report.full_list.removeprefix(f"s3://{world.bucket}/")
+    kept = [b"{cut" if line["key"] == ids[0] else encode(line) for line in histories(world).archive.read_bundle(key)]
+    world.aws.client("s3").put_object(Bucket=world.bucket, Key=key, Body=gzip.compress(b"\n".join(kept)))
+    asked = histories(world)
+    assert asked.describe(CaseRequest(key=ids[1], path="dead_letters"))
+    assert asked.warnings == [f"the list {key} has lines that cannot be read"]

@@ -104,6 +104,14 @@ def _attribute(rubbish: Rubbish, real: dict[str, Any]) -> dict[str, Any]:
     return {"DataType": kind, "StringValue": said}
 
 
+def _is_of_sqs(attributes: dict[str, Any], system: dict[str, Any]) -> bool:
+    """Whether SQS could have given these: every value is a text, and every attribute has a type."""
+    texts = [*system.values(), *(value for each in attributes.values() for value in each.values())]
+    return all("DataType" in each for each in attributes.values()) and all(
+        isinstance(text, str | bytes) for text in texts
+    )
+
+
 def judged(case: dict[str, Any]) -> str:
     """The action and its origin; raises for a letter that stops its batch, or that is settled without a reason."""
     policy = POLICIES[case["policy"]]
@@ -127,9 +135,14 @@ def judged(case: dict[str, Any]) -> str:
     if is_marked(item.evidence.error):
         assert SECRET not in said, "a secret stands in the report"
     kept = json.loads(json.dumps(records.archive_record(item, batch, NOW), ensure_ascii=True).encode("ascii"))
-    again = from_record(kept, lease)
-    assert (again.body, again.system) == (body, system), "the archive does not hold the letter unchanged"
-    assert repr(to_record(again)) == repr(to_record(letter)), "the archive does not hold the attributes unchanged"
+    assert (kept["body"], kept["system"]) == (body, system), "the archive does not hold the letter unchanged"
+    try:
+        again = from_record(kept, lease)
+    except ValueError:
+        assert not _is_of_sqs(attributes, system), "a letter of SQS is not read back from the archive"
+    else:
+        assert (again.body, again.system) == (body, system), "the letter that is read back has changed"
+        assert repr(to_record(again)) == repr(to_record(letter)), "the archive does not hold the attributes unchanged"
     if isinstance(item.verdict, Heal):
         assert entry(letter, 0, item.verdict.delay, fifo=case["fifo"], attempt=1)["MessageBody"] == body
     for case_ in records.cases(item, batch, NOW, timedelta(days=30)):

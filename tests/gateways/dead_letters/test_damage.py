@@ -228,7 +228,7 @@ def test_what_waits_is_listed_past_a_damaged_case(world: LettersWorld, how: str)
 
 
 def write_record(world: LettersWorld, pk: str, sk: str, data: dict[str, Any]) -> None:
-    expires = world.aws.clock.now() + timedelta(days=9)
+    expires = world.aws.clock.now() + timedelta(days=20)
     world.connection().ledger.write_items([put(record_item(Record(pk, sk, data, 0), expires))])
 
 
@@ -244,7 +244,8 @@ def test_a_damaged_flight_stops_its_own_queue_only(world: LettersWorld) -> None:
     assert world.bodies(pair.source) == []
     assert [line.count("sk 'open#f-1' is damaged") for line in report.problems] == [1]
     [row] = [row for row in report.groups if not row.settled]
-    assert "put right the ledger's item with pk" in row.next_step
+    assert f"restore the ledger's item with pk 'flight#{pair.dead}' and sk 'open#f-1'" in row.next_step
+    assert "a second time" in row.next_step
 
 
 def test_a_damaged_flight_lets_no_letter_expire(world: LettersWorld) -> None:
@@ -255,8 +256,24 @@ def test_a_damaged_flight_lets_no_letter_expire(world: LettersWorld) -> None:
     with world.at_work(world.request(pair.dead)) as work:
         [queue] = run.find_queues(work, world.request(pair.dead))
     world.aws.clock.advance(queue.retention.total_seconds() - 400)
-    assert world.recover(pair.dead).by_action == {"archive": 1}
+    report = world.recover(pair.dead)
+    assert report.by_action == {"archive": 1}
     assert (len(world.archived(pair.dead)), world.bodies(pair.dead)) == (1, [])
+    assert "was not sent already, which is not known" in report.groups[0].next_step
+
+
+def test_what_another_flight_says_was_sent_is_finished(world: LettersWorld) -> None:
+    """Its original is removed, and it is not archived as if it were still wanted, whatever stands beside its flight."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT])
+    fault = {"code": "InternalError", "status": 500, "times": None}
+    world.aws.fault("error", service="sqs", operation="DeleteMessageBatch", **fault)
+    world.recover(pair.dead)
+    world.aws.lift_faults()
+    write_record(world, f"flight#{pair.dead}", "open#f-1", {})
+    world.aws.clock.advance(3600)
+    assert world.recover(pair.dead).by_action == {"finish": 1}
+    assert (len(world.bodies(pair.source)), world.bodies(pair.dead), world.archived(pair.dead)) == (1, [], [])
 
 
 def test_a_damaged_settled_flight_stops_no_run(world: LettersWorld) -> None:

@@ -7,9 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from recovery.dead_letters import judge, run, sending
+from recovery.dead_letters import consumer_logs, judge, run, sending
 from recovery.dead_letters.policy import DeadLetterPolicy
-from recovery.logs import QUERIES, queries
+from recovery.logs import QUERIES, SECONDS, queries
 from tests.letters_world import POLICY, TIMEOUT, LettersWorld
 
 
@@ -45,7 +45,7 @@ def test_a_lease_that_ends_between_two_waves_ends_the_sending(
 
 def test_a_long_round_asks_the_log_in_parts(world: LettersWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each part has its own look-up, with its own bounds in time and queries."""
-    monkeypatch.setattr(judge, "ASKED_AT_ONCE", 2)
+    monkeypatch.setattr(consumer_logs, "ASKED_AT_ONCE", 2)
     pair = world.pair()
     ids = world.die(pair, [""] * 5)
     logs = world.aws.client("logs")
@@ -72,7 +72,24 @@ def test_a_long_round_asks_the_log_in_parts(world: LettersWorld, monkeypatch: py
     assert [item.diagnosis.kind.value for item in batch.items if item.diagnosis] == ["TIMEOUT"] * 5
 
 
+def test_a_slow_log_is_not_asked_for_ever(world: LettersWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the parts have taken as long as one look-up may, the other letters are left for a later run."""
+    monkeypatch.setattr(consumer_logs, "ASKED_AT_ONCE", 2)
+    pair = world.pair()
+    world.die(pair, [""] * 5)
+    world.aws.client("logs").create_log_group(logGroupName="/shop/consumer")
+    policy = POLICY.model_copy(update={"log_group": "/shop/consumer"})
+    with world.at_work(world.request(pair.dead, policy=policy)) as work:
+        [queue] = run.find_queues(work, world.request(pair.dead, policy=policy))
+        batch = judge.receive(work, queue, policy)
+        judge.look_up(work, batch)
+        seconds = iter([0.0, 0.0, SECONDS - 1, SECONDS])
+        monkeypatch.setattr(work, "_elapsed", lambda: next(seconds))
+        judge.diagnose_letters(work, batch)
+    assert ["too slow" in item.pending for item in batch.items] == [False, False, False, False, True]
+
+
 def test_one_look_up_leaves_queries_to_spare() -> None:
     """Queries of a busy account take seconds each: as many as are allowed would not fit into the time of a look-up."""
-    ids = [str(UUID(int=number)) for number in range(judge.ASKED_AT_ONCE)]
+    ids = [str(UUID(int=number)) for number in range(consumer_logs.ASKED_AT_ONCE)]
     assert len(list(queries(ids))) <= QUERIES / 2

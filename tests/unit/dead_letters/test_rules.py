@@ -132,6 +132,22 @@ TABLE = [
         Archive,
         {"state": State.STALE},
     ),
+    # -- damaged-flight
+    Row("damaged-flight", "what was being sent is not known", known(unreadable="the item"), Leave),
+    Row("damaged-flight", "a copy of it may be on its way", known(unreadable="x", unconfirmed=SENT_UNKNOWN), Leave),
+    Row(
+        "damaged-flight",
+        "another flight says that it was sent",
+        known(unreadable="the item", unconfirmed=Unconfirmed(1, 1, sent=True, same_letter=True)),
+        Finish,
+    ),
+    Row(
+        "damaged-flight",
+        "before its queue drops it, it is rescued",
+        known(unreadable="the item", letter=letter(age=14 * DAY - seconds(629))),
+        Archive,
+        {"state": State.STALE},
+    ),
     # -- no-failure
     Row("no-failure", "an S3 test event", known(letter=letter(origin=Origin.S3_TEST_EVENT)), Archive),
     Row("no-failure", "a record of a success", known(letter=letter(origin=Origin.SUCCESS_RECORD)), Archive),
