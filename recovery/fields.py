@@ -28,7 +28,7 @@ class Fields:
     def __init__(self, raw: object, *required: str) -> None:
         if not isinstance(raw, Mapping):
             raise ValueError("it is not an object")
-        self.raw: Mapping[str, Any] = raw
+        self._raw: Mapping[str, Any] = raw
         for name in required:
             if name not in raw:
                 raise ValueError(f"{name} is missing")
@@ -76,7 +76,7 @@ class Fields:
 
     def time(self, name: str) -> datetime | None:
         """A time with a zone, as ISO 8601; None where there is none."""
-        text = self.raw.get(name)
+        text = self._raw.get(name)
         if text is None:
             return None
         try:
@@ -89,11 +89,11 @@ class Fields:
 
     def stamp(self, name: str) -> datetime | None:
         """A time in whole milliseconds since 1970; None where there is none."""
-        raw = self.raw.get(name)
+        raw = self._raw.get(name)
         return None if raw is None else moment(raw, name)
 
     def _of(self, name: str, kind: type | tuple[type, ...], default: Any) -> Any:
-        found = self.raw.get(name, default)
+        found = self._raw.get(name, default)
         if not isinstance(found, kind):
             raise ValueError(name)
         return found

@@ -117,10 +117,10 @@ def look_up(work: Work, batch: Batch) -> None:
         else:
             cases.update(found)
     assert opened is not None
-    for line in (f"queue {batch.queue.name}: {error}" for error in opened.unreadable):
+    if opened.unreadable:
         batch.unreadable = opened.unreadable[0].place
-        if line not in work.problems:
-            work.problems.append(line)
+        said = [f"queue {batch.queue.name}: {error}" for error in opened.unreadable]
+        work.problems += [line for line in said if line not in work.problems]
     damages = {case.key: case for case in damaged}
     for item in batch.items:
         item.damaged = damages.get(item.key)
