@@ -38,7 +38,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@touch $@
 
 demo: $(INSTALLED) ## Failing orders, healed before your eyes (unattended: DEMO_ARGS=--once)
-	$(BIN)/python -m deployments.local.demo $(DEMO_ARGS)
+	$(BIN)/python -m demo $(DEMO_ARGS)
 
 test: $(INSTALLED) ## All tests; they need no network and no AWS account
 	$(BIN)/python -m pytest $(TEST_ARGS)
@@ -53,7 +53,7 @@ lint: $(INSTALLED) ## Everything that is checked without running the code
 check: lint test ## Lint, types, import contracts, templates and tests: what must pass before a commit
 
 aws: $(INSTALLED) ## The simulated AWS alone; prints the variables to export
-	$(BIN)/python -m deployments.local
+	$(BIN)/python -m simulated_aws
 
 apply: $(INSTALLED) ## Bring the Prefect server at PREFECT_API_URL up to date (only look: APPLY_ARGS=--check)
 	$(BIN)/python -m deployments.apply $(APPLY_ARGS)
@@ -66,12 +66,12 @@ bench: $(INSTALLED) ## Measure speed and cost on this machine
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 prove: $(INSTALLED) ## Rubbish, crash points, faults, many workers, killed runs, outages (docs/proof.md)
-	$(BIN)/python -m tests.rubbish $(RUBBISH_ARGS)
-	$(BIN)/python -m tests.crash $(PROVE_ARGS)
-	$(BIN)/python -m tests.chaos $(CHAOS_ARGS)
+	$(BIN)/python -m proof.rubbish $(RUBBISH_ARGS)
+	$(BIN)/python -m proof.crash $(PROVE_ARGS)
+	$(BIN)/python -m proof.chaos $(CHAOS_ARGS)
 
 soak: $(INSTALLED) ## Failures arrive and processes are killed for 20 minutes (SOAK_MINUTES)
-	$(BIN)/python -m tests.crash.soak
+	$(BIN)/python -m proof.soak
 
 lock: ## Pin and hash what pyproject.toml allows (newer versions: LOCK_ARGS=--upgrade)
 	$(PYTHON) -m venv .reprise/lock

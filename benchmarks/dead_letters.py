@@ -17,7 +17,7 @@ from benchmarks import far_aws
 from benchmarks.traffic import WriteUnits, environment, fill, peak_mib
 from benchmarks.ways import REQUEST, Way, bare_mover, drain, one_by_one, plain, stopwatch, with_prefect
 from blocks.estate import connect_from_environment
-from deployments.local.server import SimulatedAws
+from simulated_aws.server import SimulatedAws
 from tasks.dead_letters import work_of
 
 LETTERS = 4_000

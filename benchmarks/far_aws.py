@@ -7,7 +7,7 @@ the answers' latency is its own. It knows only what the dead-letter path and its
     with started(latency=0.015) as aws:
         fill(aws, 2000)
 
-`aws` is the remote control of `deployments.local.server`, so a benchmark need not know which AWS it measures with.
+`aws` is the remote control of `simulated_aws.server`, so a benchmark need not know which AWS it measures with.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from typing import Any
 from uuid import uuid4
 
 from benchmarks.traffic import letter
-from deployments.local.process import listen
-from deployments.local.server import SimulatedAws
+from simulated_aws.process import listen
+from simulated_aws.server import SimulatedAws
 
 Json = dict[str, Any]
 ACCOUNT = "000000000000"

@@ -8,9 +8,9 @@ from typing import Any
 from rich.table import Table
 
 from benchmarks.traffic import environment
-from deployments.local.appflow import scene as appflow
-from deployments.local.dms import scene as dms
-from deployments.local.server import SimulatedAws
+from demo import appflow_scene as appflow
+from demo import dms_scene as dms
+from simulated_aws.server import SimulatedAws
 
 COUNT = 40
 SWEEP_SECONDS = 600

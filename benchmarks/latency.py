@@ -24,9 +24,9 @@ from uuid import uuid4
 import httpx
 from rich.table import Table
 
-from deployments.local import estate
-from deployments.local.scenes import DemoFailed, World
-from deployments.local.stage import deploy, start_relay, world
+from demo.scenes import DemoFailed, World
+from demo.stage import deploy, start_relay, world
+from simulated_aws import estate
 
 EVENTS = 30
 APART = 10.0

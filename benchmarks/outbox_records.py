@@ -17,12 +17,12 @@ from rich.table import Table
 
 from benchmarks.traffic import environment, peak_mib
 from blocks.estate import connect_from_environment
-from deployments.local import estate
-from deployments.local.server import SimulatedAws
 from recovery.outbox_records import deliver, gate, settle
 from recovery.outbox_records import run as begin
 from recovery.outbox_records.policy import OutboxPolicy, OutboxRequest
 from recovery.outbox_records.work import Work
+from simulated_aws import estate
+from simulated_aws.server import SimulatedAws
 from tasks.outbox_records import work_of
 
 ROWS = 4_000

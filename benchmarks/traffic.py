@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from deployments.local.server import SimulatedAws
+from simulated_aws.server import SimulatedAws
 
 ERRORS = (
     "requests.exceptions.ReadTimeout: HTTPSConnectionPool(host='pay.internal', port=443): Read timed out.",

@@ -15,11 +15,11 @@ from botocore.config import Config
 
 from benchmarks.traffic import WriteUnits
 from blocks.estate import connect_from_environment
-from deployments.local.server import SimulatedAws
 from recovery.dead_letters import judge, outlook, run, sending, settle
 from recovery.dead_letters.policy import DeadLetterPolicy, DeadLetterRequest
 from recovery.dead_letters.work import Work
 from recovery.failures import Evidence, diagnose
+from simulated_aws.server import SimulatedAws
 from tasks.dead_letters import work_of
 
 REQUEST = DeadLetterRequest(

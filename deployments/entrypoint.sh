@@ -5,7 +5,7 @@ what=${1:-worker}
 [ $# -gt 0 ] && shift
 case $what in
   worker) exec prefect worker start --pool reprise --limit 8 "$@" ;;
-  relay) exec python -m deployments.relay "$@" ;;
+  relay) exec python -m relay "$@" ;;
   server) exec python -m deployments.server --host 0.0.0.0 "$@" ;;
   apply | smoke) exec python -m "deployments.$what" "$@" ;;
   *) exec "$what" "$@" ;;

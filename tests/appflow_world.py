@@ -16,9 +16,6 @@ from typing import Any
 import boto3
 from moto import mock_aws
 
-from deployments.local.appflow import AppFlowSimulator, Outcome
-from deployments.local.appflow.inprocess import client_for
-from deployments.local.appflow.state import SimulatedRun
 from recovery.alerts import Alerts
 from recovery.appflow_runs.gateway import CALLS_PER_SECOND, AppFlowGateway
 from recovery.appflow_runs.memory import Memory
@@ -32,6 +29,9 @@ from recovery.cases import Case
 from recovery.ledger import Ledger
 from recovery.pacing import Pace
 from recovery.report import RecoveryReport
+from simulated_aws.appflow import AppFlowSimulator, Outcome
+from simulated_aws.appflow.inprocess import client_for
+from simulated_aws.appflow.state import SimulatedRun
 
 START = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 TABLE, BUCKET, TOPIC = "ledger", "archive", "alerts"

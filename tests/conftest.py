@@ -22,7 +22,8 @@ from typing import Any
 import hypothesis
 import pytest
 
-from deployments.local.guard import SIMULATED_CREDENTIALS, is_loopback, on_this_machine
+from deployments.loopback import is_loopback, on_this_machine
+from simulated_aws.guard import SIMULATED_CREDENTIALS
 
 _HOME = Path(tempfile.mkdtemp(prefix="reprise-tests-"))
 

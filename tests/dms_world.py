@@ -9,9 +9,6 @@ from typing import Any, cast
 
 import boto3
 
-from deployments.local.appflow.inprocess import client_for
-from deployments.local.dms import DmsSimulator, Future
-from deployments.local.dms.state import Replicator, TableRow
 from recovery.alerts import Alerts
 from recovery.archive import Archive
 from recovery.cases import Case
@@ -24,6 +21,9 @@ from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequ
 from recovery.replication_tasks.run import recover
 from recovery.replication_tasks.work import Work
 from recovery.report import RecoveryReport
+from simulated_aws.appflow.inprocess import client_for
+from simulated_aws.dms import DmsSimulator, Future
+from simulated_aws.dms.state import Replicator, TableRow
 
 START = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 

@@ -21,8 +21,6 @@ from prefect.tasks import Task
 
 import flows.dead_letters as story
 from blocks.connection import Connection
-from deployments.local.guard import SIMULATED_CREDENTIALS
-from deployments.local.server import REGION, SimulatedAws
 from recovery.cases import Case, from_json
 from recovery.dead_letters import judge, outlook, replay, run, settle
 from recovery.dead_letters.batch import Batch, Item
@@ -31,6 +29,8 @@ from recovery.dead_letters.policy import DeadLetterPolicy, DeadLetterRequest, Re
 from recovery.dead_letters.work import Work
 from recovery.errors import RepriseError
 from recovery.report import RecoveryReport
+from simulated_aws.guard import SIMULATED_CREDENTIALS
+from simulated_aws.server import REGION, SimulatedAws
 from tasks import dead_letters as tasks
 from tasks.steps import give_up
 

@@ -10,12 +10,12 @@ from typing import Any
 import boto3
 
 from blocks.connection import Connection
-from deployments.local import estate
-from deployments.local.server import SimulatedAws
 from recovery.outbox_records import deliver, gate, lost, revive, run, settle
 from recovery.outbox_records.policy import Mode, OutboxPolicy, OutboxRequest, RowNames
 from recovery.outbox_records.work import Work
 from recovery.report import RecoveryReport
+from simulated_aws import estate
+from simulated_aws.server import SimulatedAws
 from tasks.outbox_records import work_of
 
 TABLE = "orders-outbox"

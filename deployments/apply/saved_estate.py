@@ -17,7 +17,7 @@ from prefect_aws.client_parameters import AwsClientParameters
 from blocks import RecoveryEstate
 from blocks.connection import Connection
 from deployments.apply.differences import Change, changed
-from deployments.local.guard import ENDPOINT, SIMULATED_CREDENTIALS, on_this_machine
+from deployments.loopback import ENDPOINT, KEY, REGION, on_this_machine
 from recovery import settings
 from recovery.errors import BadInput, RepriseError
 
@@ -35,9 +35,9 @@ def named(environment: Mapping[str, str]) -> RecoveryEstate | None:
     endpoint = environment.get(ENDPOINT, "")
     if endpoint and on_this_machine(endpoint):
         credentials = AwsCredentials(
-            aws_access_key_id=SIMULATED_CREDENTIALS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=SIMULATED_CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-            region_name=SIMULATED_CREDENTIALS["AWS_DEFAULT_REGION"],
+            aws_access_key_id=KEY,
+            aws_secret_access_key=KEY,
+            region_name=REGION,
             aws_client_parameters=AwsClientParameters(endpoint_url=endpoint),
         )
     else:

@@ -13,21 +13,21 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from deployments.local.appflow.scene import AppFlowScene
-from deployments.local.dms.scene import ReplicationsScene
-from deployments.local.outbox_scene import FIND_LOST, OutboxScene
-from deployments.local.outbox_scene import TABLE as OUTBOX
-from deployments.local.runs import Run, Runs
-from deployments.local.scenes import World
-from deployments.local.server import SimulatedAws
-from deployments.local.stage import _with_own_python
-from deployments.local.workload.recorded import letters, put
+from demo.appflow_scene import AppFlowScene
+from demo.dms_scene import ReplicationsScene
+from demo.outbox_scene import FIND_LOST, OutboxScene
+from demo.outbox_scene import TABLE as OUTBOX
+from demo.runs import Run, Runs
+from demo.scenes import World
+from demo.stage import _with_own_python
+from demo.workload.recorded import letters, put
 from deployments.prefect_server import PrefectServer, prefect_server
 from deployments.prefect_settings import PROJECT
 from recovery.dead_letters.policy import DeadLetterRequest
 from recovery.digest.book import DayBook
 from recovery.ledger import Ledger
 from recovery.report import RecoveryReport
+from simulated_aws.server import SimulatedAws
 from tests.browser import chromium
 
 QUEUE = "back-office-dlq"

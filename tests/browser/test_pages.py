@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from deployments.relay.bursts import Telling
-from deployments.relay.prefect_events import PrefectEvents
 from recovery.events.hints import DEAD_LETTERS, hint
+from relay.bursts import Telling
+from relay.prefect_events import PrefectEvents
 from tests.browser.chromium import Page
 from tests.browser.conftest import QUEUE, Ui
 from tests.waiting import wait_for

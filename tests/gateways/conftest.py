@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from deployments.local.server import SimulatedAws
+from simulated_aws.server import SimulatedAws
 
 
 @pytest.fixture(scope="session")

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from deployments.local.server import SimulatedAws
 from recovery.alerts import LEASE, Alert, Alerts, Announced
 from recovery.aws import client_config
 from recovery.errors import OutcomeUnknown, Refused, Transient
 from recovery.ledger import Ledger
 from recovery.records import Record
+from simulated_aws.server import SimulatedAws
 
 NOW = datetime(2030, 3, 1, 12, tzinfo=UTC)
 WINDOW = timedelta(hours=6)

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from deployments.local.appflow import Outcome
 from recovery.appflow_runs.models import PATH
 from recovery.appflow_runs.policy import AppFlowPolicy
 from recovery.cases import case_key
+from simulated_aws.appflow import Outcome
 from tests.appflow_world import TABLE, World, a_world
 from tests.unit.appflow_runs.situations import DOWN
 

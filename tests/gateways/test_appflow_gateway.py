@@ -10,12 +10,12 @@ import boto3
 import pytest
 from botocore.stub import ANY, Stubber
 
-from deployments.local.appflow import Outcome
 from recovery.appflow_runs.gateway import CALLS_PER_SECOND, LEDGER_TAG, TWIN_TAG, AppFlowGateway
 from recovery.appflow_runs.models import Destination, FlowStatus, RunStatus, Trigger
 from recovery.appflow_runs.verdicts import RunTwin, client_token, twin_name
 from recovery.errors import BadInput, Conflict, OutcomeUnknown, Refused, Transient
 from recovery.pacing import Pace
+from simulated_aws.appflow import Outcome
 from tests.appflow_world import START, TO, World, a_world, to_salesforce
 
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from deployments.local.appflow import Outcome
 from recovery.appflow_runs.look import find_flows
 from recovery.appflow_runs.policy import AppFlowPolicy, AppFlowRequest
 from recovery.cases import State
 from recovery.errors import Transient
+from simulated_aws.appflow import Outcome
 from tests.appflow_world import START, TO, World, a_world
 from tests.unit.appflow_runs.situations import DOWN, EXPIRED
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from deployments.local.appflow import Outcome
 from recovery.appflow_runs.policy import AppFlowPolicy, AppFlowRequest
 from recovery.appflow_runs.run import recover
 from recovery.aws import translate
 from recovery.cases import State
+from simulated_aws.appflow import Outcome
 from tests.appflow_world import BUCKET, TABLE, Through, World, a_world
 from tests.unit.appflow_runs.situations import DOWN, EXPIRED
 

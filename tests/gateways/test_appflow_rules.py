@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from deployments.local import estate
-from deployments.local.server import SimulatedAws
 from recovery.appflow_runs.models import TWIN_PREFIX
 from recovery.events.appflow import SOURCE, read
+from simulated_aws import estate
+from simulated_aws.server import SimulatedAws
 from tests.appflow_world import TASKS, TO
 from tests.waiting import wait_for
 

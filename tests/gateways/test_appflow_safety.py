@@ -12,13 +12,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from deployments.local.appflow import Outcome
 from recovery.appflow_runs.models import Run
 from recovery.appflow_runs.policy import AppFlowPolicy, AppFlowRequest
 from recovery.appflow_runs.run import recover
 from recovery.backoff import Backoff
 from recovery.cases import State
 from recovery.errors import BadInput, OutcomeUnknown, RepriseError
+from simulated_aws.appflow import Outcome
 from tests.appflow_world import Through, World, a_world
 from tests.unit.appflow_runs.situations import DOWN, EXPIRED, PUZZLE, THROTTLED
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from deployments.local.appflow import SCRIPT_PATH, AppFlowSimulator, Outcome
-from deployments.local.appflow.inprocess import client_for
-from deployments.local.appflow.protocol import broken, model
-from deployments.local.requests import SimulatedRequest
 from recovery.events.appflow import DEACTIVATIONS, END, EVENT_REPORT, START, read
+from simulated_aws.appflow import SCRIPT_PATH, AppFlowSimulator, Outcome
+from simulated_aws.appflow.inprocess import client_for
+from simulated_aws.appflow.protocol import broken, model
+from simulated_aws.requests import SimulatedRequest
 from tests.appflow_world import START as BEGINNING
 from tests.appflow_world import TASKS, TO, Estate, to_salesforce
 
@@ -448,7 +448,7 @@ def test_events_come_by_themselves(account: Account) -> None:
 
 def test_all_kinds_of_events_are_known() -> None:
     """What the simulator may send is what the path reads."""
-    from deployments.local.appflow import events
+    from simulated_aws.appflow import events
 
     assert {events.START, events.END, events.EVENT_REPORT} == {START, END, EVENT_REPORT}
     assert {events.EVENT_DEACTIVATED, events.SCHEDULED_DEACTIVATED} == DEACTIVATIONS

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from deployments.local.appflow import Outcome
 from recovery.appflow_runs.models import TWIN_PREFIX
 from recovery.appflow_runs.policy import AppFlowPolicy
 from recovery.appflow_runs.verdicts import twin_name
 from recovery.cases import State
+from simulated_aws.appflow import Outcome
 from tests.appflow_world import Through, World, a_world
 from tests.unit.appflow_runs.situations import DOWN
 

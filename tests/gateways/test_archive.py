@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.local.server import SimulatedAws
 from recovery.archive import Archive, Pointer, bundle_key, bundles, encode
 from recovery.aws import client_config
 from recovery.errors import OutcomeUnknown, Refused, Transient
+from simulated_aws.server import SimulatedAws
 
 NOW = datetime(2026, 3, 1, 12, 34, 56, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ from benchmarks import far_aws
 from benchmarks.__main__ import markdown, names
 from benchmarks.traffic import WriteUnits, environment
 from benchmarks.ways import Way, bare_mover, one_by_one, plain, stopwatch
-from deployments.local.server import SimulatedAws
+from simulated_aws.server import SimulatedAws
 
 LETTERS = 25
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from deployments.local.server import SimulatedAws
 from recovery.digest.book import DayBook
 from recovery.errors import Transient
 from recovery.ledger import Ledger
 from recovery.records import Record
+from simulated_aws.server import SimulatedAws
 from tests.outbox_world import connection_to
 from tests.unit.metrics.samples import entry, report
 

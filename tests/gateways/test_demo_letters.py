@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import pytest
 
-from deployments.local.letters_compared import differences
-from deployments.local.letters_expected import ARCHIVED, CARRIED_OUT, LEFT, RECORDED, Destiny, of_order, of_recorded
-from deployments.local.letters_in_aws import AlertMail, Archived, InLedger, InQueue, LettersInAws
-from deployments.local.workload.orders import DISCONTINUED, body, order
+from demo.letters_compared import differences
+from demo.letters_expected import ARCHIVED, CARRIED_OUT, LEFT, RECORDED, Destiny, of_order, of_recorded
+from demo.letters_in_aws import AlertMail, Archived, InLedger, InQueue, LettersInAws
+from demo.workload.orders import DISCONTINUED, body, order
 
 # -- what should become of an order --------------------------------------------------------------------------------
 

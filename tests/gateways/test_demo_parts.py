@@ -14,10 +14,10 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
-from deployments.local import stage
-from deployments.local.runs import Runs
-from deployments.local.scenes import DemoFailed, Row, Stopped, World
-from deployments.local.view import View
+from demo import stage
+from demo.runs import Runs
+from demo.scenes import DemoFailed, Row, Stopped, World
+from demo.view import View
 from recovery.errors import Refused
 
 # -- the view ------------------------------------------------------------------------------------------------------
@@ -264,7 +264,7 @@ def test_runs_are_told_apart_by_what_started_them(server: Server, runs: Runs) ->
 def test_a_demo_without_its_relay_says_so(world: World) -> None:
     """No event would start anything: the demo ends with the relay's own last words, and does not wait for nothing."""
     (world.folder / stage.RELAY_LOG).write_text("relay: REPRISE_EVENTS_QUEUE_URL is not set")
-    with pytest.raises(DemoFailed, match=r"deployments.relay\) is not running.*\nrelay: REPRISE_EVENTS_QUEUE_URL"):
+    with pytest.raises(DemoFailed, match=r"relay\) is not running.*\nrelay: REPRISE_EVENTS_QUEUE_URL"):
         stage.require_relay(world)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from deployments.local.dms import Fault, Future
 from recovery.cases import State
 from recovery.replication_tasks.act import restart_all
 from recovery.replication_tasks.find import find
@@ -20,6 +19,7 @@ from recovery.replication_tasks.records import keep, note, tell
 from recovery.replication_tasks.run import finish, recover
 from recovery.replication_tasks.work import Batch, Work
 from recovery.report import RecoveryReport
+from simulated_aws.dms import Fault, Future
 from tests.dms_world import Recovering
 from tests.unit.replication_tasks.situations import OUT_OF_MEMORY, RECOVERABLE, WRONG_PASSWORD
 

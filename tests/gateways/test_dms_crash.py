@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from deployments.local.dms import Fault, Future
-from deployments.local.server import SimulatedAws
 from recovery.alerts import Alerts
 from recovery.archive import Archive
 from recovery.cases import State
@@ -23,6 +21,8 @@ from recovery.replication_tasks.models import Verb
 from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest, Trigger
 from recovery.replication_tasks.run import recover
 from recovery.replication_tasks.work import Work
+from simulated_aws.dms import Fault, Future
+from simulated_aws.server import SimulatedAws
 from tests.dms_world import Recovering
 from tests.unit.replication_tasks.situations import RECOVERABLE, WRONG_PASSWORD
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from deployments.local.dms import Fault, Future
 from recovery.cases import case_key
 from recovery.errors import Conflict, Refused, Transient
 from recovery.replication_tasks.gateway import ReplicationGateway
@@ -18,6 +17,7 @@ from recovery.replication_tasks.models import PATH, Facts, Table, Verb
 from recovery.replication_tasks.policy import ReplicationRequest, Trigger
 from recovery.replication_tasks.run import recover
 from recovery.report import RecoveryReport
+from simulated_aws.dms import Fault, Future
 from tests.dms_world import Recovering
 from tests.unit.replication_tasks.situations import OUT_OF_MEMORY, RECOVERABLE
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from deployments.local import estate
-from deployments.local.server import SimulatedAws
 from recovery.events.dms import DmsEvent, read
+from simulated_aws import estate
+from simulated_aws.server import SimulatedAws
 from tests.unit.replication_tasks.situations import RECOVERABLE
 
 TEMPLATE = estate.TEMPLATES / "dms.yaml"

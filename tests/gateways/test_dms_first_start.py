@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from deployments.local.dms import Fault, Future
 from recovery.replication_tasks.answers import replication_of
 from recovery.replication_tasks.commands import command
 from recovery.replication_tasks.models import Verb
+from simulated_aws.dms import Fault, Future
 from tests.dms_world import Recovering
 from tests.unit.replication_tasks.situations import RECOVERABLE
 

@@ -11,8 +11,6 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 from moto import mock_aws
 
-from deployments.local.dms import Fault, Future
-from deployments.local.requests import SimulatedRequest, SimulatedResponse
 from recovery.cases import State
 from recovery.errors import Conflict, OutcomeUnknown, Refused, Transient
 from recovery.pacing import Pace
@@ -21,6 +19,8 @@ from recovery.replication_tasks.gateway import ACTIONS, BURST, CALLS_PER_SECOND,
 from recovery.replication_tasks.models import REFUSED, Table, Verb
 from recovery.replication_tasks.policy import ReplicationRequest, Trigger
 from recovery.replication_tasks.run import recover
+from simulated_aws.dms import Fault, Future
+from simulated_aws.requests import SimulatedRequest, SimulatedResponse
 from tests.dms_world import Recovering, World
 from tests.unit.replication_tasks.situations import RECOVERABLE
 

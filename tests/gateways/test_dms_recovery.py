@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from deployments.local.dms import Fault, Future
 from recovery.cases import State
 from recovery.replication_tasks.act import restart_all
 from recovery.replication_tasks.find import find
@@ -19,6 +18,7 @@ from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequ
 from recovery.replication_tasks.records import keep, note, tell
 from recovery.replication_tasks.run import finish, recover
 from recovery.report import RecoveryReport
+from simulated_aws.dms import Fault, Future
 from tests.dms_world import MAPPINGS, Recovering
 from tests.unit.replication_tasks.situations import BINLOG, CHECKPOINT, LOST, RECOVERABLE, WRONG_PASSWORD
 

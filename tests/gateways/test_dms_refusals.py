@@ -9,7 +9,6 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws
 
-from deployments.local.dms import Fault, Future
 from recovery.cases import State
 from recovery.errors import Refused
 from recovery.replication_tasks.gateway import ReplicationGateway
@@ -17,6 +16,7 @@ from recovery.replication_tasks.models import Facts, Verb
 from recovery.replication_tasks.policy import ReplicationRequest, Trigger
 from recovery.replication_tasks.run import recover
 from recovery.report import RecoveryReport
+from simulated_aws.dms import Fault, Future
 from tests.dms_world import Recovering
 from tests.unit.replication_tasks.situations import RECOVERABLE
 

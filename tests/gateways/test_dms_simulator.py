@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from deployments.local.dms import Fault, Future
-from deployments.local.dms.contract import CONDITIONS, Line, load
-from deployments.local.dms.protocol import answer, service
-from deployments.local.requests import SimulatedRequest
 from recovery.events.dms import read
 from recovery.replication_tasks.models import Verb
+from simulated_aws.dms import Fault, Future
+from simulated_aws.dms.contract import CONDITIONS, Line, load
+from simulated_aws.dms.protocol import answer, service
+from simulated_aws.requests import SimulatedRequest
 from tests.dms_world import MAPPINGS, World
 from tests.unit.replication_tasks.situations import BINLOG, LOST, RECOVERABLE
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from deployments.local.dms import Fault, Future
 from recovery.cases import State
 from recovery.report import RecoveryReport
+from simulated_aws.dms import Fault, Future
 from tests.dms_world import Recovering
 
 MINUTES = 10

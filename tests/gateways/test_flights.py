@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from deployments.local.server import SimulatedAws
 from recovery.aws import client_config
 from recovery.dead_letters.flights import SIZE, Flight, Flights, Passenger
 from recovery.dead_letters.letters import Letter
@@ -16,6 +15,7 @@ from recovery.dead_letters.rules import Unconfirmed
 from recovery.failures import Origin
 from recovery.ledger import Ledger, put
 from recovery.records import DamagedRecord, Record, record_item
+from simulated_aws.server import SimulatedAws
 from tests.unit.dead_letters.samples import fifo_queue, letter, queue
 
 NOW = datetime(2030, 3, 1, 12, tzinfo=UTC)

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from deployments.local.server import SimulatedAws
 from recovery.archive import encode
 from recovery.cases import State
 from recovery.digest.book import DayBook
@@ -17,6 +16,7 @@ from recovery.errors import BadInput
 from recovery.histories.pages import story_page
 from recovery.histories.requests import CaseRequest, ListRequest
 from recovery.histories.search import Histories
+from simulated_aws.server import SimulatedAws
 from tasks.cases import histories_of
 from tests.letters_world import AUTH, PAYLOAD, POLICY, TIMEOUT, LettersWorld
 from tests.outbox_world import TABLE, OutboxWorld

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from deployments.local.server import SimulatedAws
 from recovery.aws import client_config
 from recovery.cases import Case, DamagedCase, State, case_item
 from recovery.errors import BadInput, Conflict, OutcomeUnknown, Refused, Transient
 from recovery.ledger import Ledger, delete, put
 from recovery.records import Record, record_item
+from simulated_aws.server import SimulatedAws
 
 NOW = datetime(2030, 3, 1, 12, tzinfo=UTC)  # nothing written at this time expires while a test runs
 LATER = NOW + timedelta(days=30)

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from deployments.local.server import SimulatedAws
 from recovery.errors import OutcomeUnknown, Refused, Transient
 from recovery.metrics.gateway import MOST_BYTES, MOST_METRICS, MetricsGateway, batches
 from recovery.metrics.publication import Metrics, Publication
 from recovery.metrics.series import Datum
 from recovery.report import RecoveryReport
+from simulated_aws.server import SimulatedAws
 from tasks.metrics import metrics_of
 from tests.outbox_world import connection_to
 from tests.unit.metrics.samples import entry, report

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from deployments.local import estate, metrics_compared
-from deployments.local.server import SimulatedAws
+from demo import metrics_compared
 from recovery.metrics.series import PATHS
 from recovery.report import Number, RecoveryReport
+from simulated_aws import estate
+from simulated_aws.server import SimulatedAws
 from tasks.metrics import metrics_of
 from tests.outbox_world import connection_to
 from tests.unit.metrics.samples import entry, report

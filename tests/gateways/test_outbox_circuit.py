@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from deployments.local.server import SimulatedAws
 from recovery.outbox_records import gate
 from recovery.outbox_records.circuit import Circuit
+from simulated_aws.server import SimulatedAws
 from tests.outbox_world import NO_PAUSE, OutboxWorld, play
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from deployments.local.server import SimulatedAws
 from recovery.errors import BadInput, Transient
 from recovery.outbox_records import deliver, run
+from simulated_aws.server import SimulatedAws
 from tests.outbox_world import NO_PAUSE, OutboxWorld, play
 
 

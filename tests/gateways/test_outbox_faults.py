@@ -12,9 +12,9 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from blocks.connection import Connection
-from deployments.local.server import SimulatedAws
 from recovery.errors import Transient
 from recovery.outbox_records import deliver, run
+from simulated_aws.server import SimulatedAws
 from tests.outbox_world import NO_PAUSE, OutboxWorld, play
 
 pytestmark = pytest.mark.usefixtures("sdk_does_not_wait")

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from deployments.local.server import SimulatedAws
 from recovery.errors import BadInput
 from recovery.outbox_records import deliver
 from recovery.outbox_records.models import Fault, NotSent
+from simulated_aws.server import SimulatedAws
 from tests.outbox_world import NO_PAUSE, OutboxWorld, play
 
 SKIP = NO_PAUSE.model_copy(update={"exhausted_head": "skip"})

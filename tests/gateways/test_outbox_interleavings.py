@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from blocks.connection import Connection
-from deployments.local.server import SimulatedAws
+from simulated_aws.server import SimulatedAws
 from tests.outbox_world import TABLE, OutboxWorld, play
 
 PATIENCE = 30.0

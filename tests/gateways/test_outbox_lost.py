@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from deployments.local.server import SimulatedAws
 from recovery.errors import Transient
 from recovery.outbox_records import lost
 from recovery.outbox_records.models import read_row
+from simulated_aws.server import SimulatedAws
 from tests.outbox_world import NO_PAUSE, TABLE, OutboxWorld
 
 

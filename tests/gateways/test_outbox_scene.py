@@ -8,12 +8,12 @@ from typing import Any, cast
 
 import pytest
 
-from deployments.local import outbox_scene
-from deployments.local.outbox_scene import BARE, IN_LINE, POISON, OutboxScene
-from deployments.local.scenes import DemoFailed, Wiring, World
-from deployments.local.server import SimulatedAws
+from demo import outbox_scene
+from demo.outbox_scene import BARE, IN_LINE, POISON, OutboxScene
+from demo.scenes import DemoFailed, Wiring, World
 from recovery.outbox_records import run
 from recovery.outbox_records.policy import OutboxRequest
+from simulated_aws.server import SimulatedAws
 from tasks.outbox_records import work_of
 from tests.outbox_world import connection_to, play
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
-from deployments.local.server import SimulatedAws
 from recovery.errors import RepriseError, Transient
 from recovery.outbox_records import stream
 from recovery.outbox_records.gateway import OutboxTable
 from recovery.outbox_records.stream import Positions
+from simulated_aws.server import SimulatedAws
 from tests.outbox_world import NO_PAUSE, TABLE, OutboxWorld
 
 

@@ -10,18 +10,18 @@ from typing import Any
 import httpx
 import pytest
 
-from deployments.local.server import SimulatedAws
-from deployments.relay import health
-from deployments.relay.doorbells import QueueDoorbells
-from deployments.relay.holdings import Holdings
-from deployments.relay.metrics import RelayMetrics
-from deployments.relay.prefect_events import PrefectEvents
-from deployments.relay.queue import EventsQueue
-from deployments.relay.service import Doorbell, Relay
 from recovery.dead_letters.gateway import Sqs
 from recovery.errors import Transient
 from recovery.events.hints import Hint
 from recovery.metrics.gateway import MetricsGateway
+from relay import health
+from relay.doorbells import QueueDoorbells
+from relay.holdings import Holdings
+from relay.metrics import RelayMetrics
+from relay.prefect_events import PrefectEvents
+from relay.queue import EventsQueue
+from relay.service import Doorbell, Relay
+from simulated_aws.server import SimulatedAws
 
 
 def failed(task: str) -> str:

@@ -10,17 +10,17 @@ from typing import Any
 import httpx
 import pytest
 
-from deployments.local import estate
-from deployments.local.server import SimulatedAws
-from deployments.relay import permissions
-from deployments.relay.doorbells import QueueDoorbells
-from deployments.relay.metrics import RelayMetrics
-from deployments.relay.outbox import OutboxDoorbell
-from deployments.relay.prefect_events import PrefectEvents
-from deployments.relay.queue import EventsQueue
-from deployments.relay.service import Relay
 from recovery.dead_letters.gateway import Sqs
 from recovery.metrics.gateway import MetricsGateway
+from relay import permissions
+from relay.doorbells import QueueDoorbells
+from relay.metrics import RelayMetrics
+from relay.outbox import OutboxDoorbell
+from relay.prefect_events import PrefectEvents
+from relay.queue import EventsQueue
+from relay.service import Relay
+from simulated_aws import estate
+from simulated_aws.server import SimulatedAws
 from tests.outbox_world import OutboxWorld
 from tests.waiting import wait_for
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from deployments.local.server import SimulatedAws
-from deployments.relay.outbox import OutboxDoorbell
 from recovery.errors import BadInput, RepriseError
 from recovery.events.hints import OUTBOX_DUE, OUTBOX_INSERTED
 from recovery.records import Record
+from relay.outbox import OutboxDoorbell
+from simulated_aws.server import SimulatedAws
 from tests.outbox_world import OutboxWorld
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import boto3
 import pytest
 
-from deployments.local.server import SimulatedAws
+from simulated_aws.server import SimulatedAws
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_simulators_answer_beside_the_emulator(aws: SimulatedAws, service: str, 
 
 @pytest.fixture(params=["dms", "appflow"])
 def lone(request: pytest.FixtureRequest) -> Iterator[tuple[str, str, str]]:
-    command = [sys.executable, "-m", "deployments.local.standalone", request.param]
+    command = [sys.executable, "-m", "simulated_aws.standalone", request.param]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         variable, _, endpoint = running.stdout.readline().removeprefix("export ").strip().partition("=")

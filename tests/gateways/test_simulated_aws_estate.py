@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from deployments.local import estate
-from deployments.local.server import SimulatedAws
+from simulated_aws import estate
+from simulated_aws.server import SimulatedAws
 
 Found = dict[str, Any]
 

@@ -15,7 +15,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 
-from deployments.local.server import SimulatedAws
+from simulated_aws.server import SimulatedAws
 
 ONCE = Config(retries={"total_max_attempts": 1})
 
@@ -226,7 +226,7 @@ def answers(endpoint: str) -> bool:
 def test_it_ends_with_its_parent() -> None:
     """When the process that started it is killed, it ends too, and its port is free again."""
     program = (
-        "import sys\nfrom deployments.local.server import SimulatedAws\n"
+        "import sys\nfrom simulated_aws.server import SimulatedAws\n"
         "with SimulatedAws.start() as aws:\n    print(aws.endpoint, flush=True)\n    sys.stdin.read()\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -261,8 +261,8 @@ def test_other_processes_use_it_through_the_environment(aws: SimulatedAws) -> No
 
 
 def test_make_aws_prints_what_to_export() -> None:
-    """`python -m deployments.local` prints variables with which any SDK finds the estate, and ends on an interrupt."""
-    command = [sys.executable, "-m", "deployments.local", "--port", "0"]
+    """`python -m simulated_aws` prints variables with which any SDK finds the estate, and ends on an interrupt."""
+    command = [sys.executable, "-m", "simulated_aws", "--port", "0"]
     running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     with running:
         assert running.stdout is not None

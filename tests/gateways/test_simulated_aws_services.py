@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from deployments.local import hooks
-from deployments.local.server import SimulatedAws
+from simulated_aws import hooks
+from simulated_aws.server import SimulatedAws
 
 
 def code_of(error: ClientError) -> str:

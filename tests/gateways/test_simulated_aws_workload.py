@@ -17,11 +17,11 @@ from typing import Any
 import httpx
 import pytest
 
-from deployments.local.server import SimulatedAws
-from deployments.local.workload import orders, recorded
-from deployments.local.workload.consume import FUNCTION, LOG_GROUP, NAMESPACE
-from deployments.local.workload.dependency import AFTERNOON, BAD_DAY, State
-from deployments.local.workload.shop import Shop, fate
+from demo.workload import orders, recorded
+from demo.workload.consume import FUNCTION, LOG_GROUP, NAMESPACE
+from demo.workload.dependency import AFTERNOON, BAD_DAY, State
+from demo.workload.shop import Shop, fate
+from simulated_aws.server import SimulatedAws
 
 AT_ONCE = ("--retry-seconds", "0", "--timeout", "1.5")
 
@@ -199,7 +199,7 @@ def test_the_consumer_logs_by_the_clock_of_aws(shop: Shop) -> None:
 def test_orders_are_taken_over_http(aws: SimulatedAws) -> None:
     """The producer's endpoint puts what it is sent into the queue, one, many, or as many as asked for."""
     aws.create_sample_workload()
-    command = [sys.executable, "-m", "deployments.local.workload.produce", "--serve"]
+    command = [sys.executable, "-m", "demo.workload.produce", "--serve"]
     with subprocess.Popen(command, env=aws.environ(), stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         url = running.stdout.readline().split()[-1]
@@ -219,7 +219,7 @@ def test_orders_are_taken_over_http(aws: SimulatedAws) -> None:
 def test_the_command_sends_orders(aws: SimulatedAws) -> None:
     """The producer's command sends as many as asked for, the same ones each time."""
     aws.create_sample_workload()
-    command = [sys.executable, "-m", "deployments.local.workload.produce", "--count", "25", "--seed", "3"]
+    command = [sys.executable, "-m", "demo.workload.produce", "--count", "25", "--seed", "3"]
     for _ in range(2):
         subprocess.run(command, env=aws.environ(), check=True, capture_output=True)
     texts = [message["body"] for message in aws.messages("orders")]
@@ -228,7 +228,7 @@ def test_the_command_sends_orders(aws: SimulatedAws) -> None:
 
 def test_nothing_of_the_workload_runs_against_real_aws() -> None:
     """Without an endpoint on this machine the producer refuses, before it has done anything."""
-    command = [sys.executable, "-m", "deployments.local.workload.produce"]
+    command = [sys.executable, "-m", "demo.workload.produce"]
     done = subprocess.run(command, env={"PATH": ""}, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "AWS_ENDPOINT_URL is not set" in done.stderr

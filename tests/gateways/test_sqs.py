@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from deployments.local.server import SimulatedAws
 from recovery.aws import client_config
 from recovery.dead_letters.gateway import NotSent, Outcome, Sent, Sqs, name_of, queue_problem
 from recovery.dead_letters.letters import Queue, entry
 from recovery.errors import BadInput, OutcomeUnknown, Refused, RepriseError, Transient
+from simulated_aws.server import SimulatedAws
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

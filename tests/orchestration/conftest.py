@@ -14,8 +14,8 @@ from prefect.settings import (
 )
 from prefect.testing.utilities import prefect_test_harness
 
-from deployments.local.server import SimulatedAws
 from recovery.dead_letters import judge
+from simulated_aws.server import SimulatedAws
 from tasks import dead_letters as dead_letter_tasks
 from tests.letters_world import LettersWorld
 

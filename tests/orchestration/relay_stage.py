@@ -16,11 +16,11 @@ import httpx
 import yaml
 from prefect.workers.process import ProcessWorker
 
-from deployments.local import estate
-from deployments.local.server import SimulatedAws
 from deployments.prefect_server import PrefectServer, prefect_server
 from deployments.prefect_settings import PROJECT
 from deployments.processes import start_module, stop
+from simulated_aws import estate
+from simulated_aws.server import SimulatedAws
 from tests.outbox_world import OutboxWorld
 from tests.waiting import wait_for
 
@@ -138,7 +138,7 @@ def start_relay(aws: SimulatedAws, outbox: OutboxWorld, server: PrefectServer, f
     }
     (folder / "relay.yaml").write_text(yaml.safe_dump(configuration), encoding="utf-8")
     return start_module(
-        "deployments.relay",
+        "relay",
         ["--config", str(folder / "relay.yaml")],
         environment=server.client_environment(aws.environ()),
         log=folder / "relay.log",

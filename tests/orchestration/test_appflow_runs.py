@@ -14,14 +14,14 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.objects import Artifact, State
 
-from deployments.local.appflow.scene import AppFlowScene
-from deployments.local.runs import Run
-from deployments.local.scenes import Wiring, World
-from deployments.local.server import SimulatedAws
+from demo.appflow_scene import AppFlowScene
+from demo.runs import Run
+from demo.scenes import Wiring, World
 from flows.appflow_runs import recover_appflow_runs
 from recovery.appflow_runs.policy import AppFlowPolicy, AppFlowRequest
 from recovery.errors import Incomplete
 from recovery.report import RecoveryReport
+from simulated_aws.server import SimulatedAws
 from tests.appflow_world import TASKS, to_salesforce
 
 

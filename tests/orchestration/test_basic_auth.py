@@ -16,11 +16,11 @@ from typing import Any
 import httpx
 import pytest
 
+from demo.stage import _with_own_python
 from deployments.apply import POOL
-from deployments.local.server import SimulatedAws
-from deployments.local.stage import _with_own_python
 from deployments.prefect_settings import PROJECT, client_environment, server_environment
 from deployments.processes import LOOPBACK, free_port, start_module, stop
+from simulated_aws.server import SimulatedAws
 from tests.unit.events.test_hints import FAILED
 from tests.waiting import wait_for
 
@@ -120,7 +120,7 @@ def test_who_has_no_password_is_told_the_setting(guarded: Guarded) -> None:
     assert httpx.post(f"{guarded.api_url}/flows/filter", json={}, timeout=30, trust_env=False).status_code == 401
     tried = [
         (module, password)
-        for module in ("deployments.apply", "deployments.relay", "deployments.smoke")
+        for module in ("deployments.apply", "relay", "deployments.smoke")
         for password in (None, f"{USER}:wrong-horse", "wrong-horse")
     ]
     with ThreadPoolExecutor(3) as threads:
@@ -137,7 +137,7 @@ def test_who_has_the_password_works_and_never_says_it(guarded: Guarded) -> None:
     status, said = guarded.said("deployments.apply", SECRET)
     assert status == 0, said
     with (
-        guarded.started("deployments.relay") as relay,
+        guarded.started("relay") as relay,
         guarded.started("prefect", "worker", "start", "--pool", POOL, "--type", "process"),
     ):
         wait_for("the relay", lambda: "relay: listening" in relay.read_text(), seconds=120)
@@ -154,7 +154,7 @@ def test_who_has_the_password_works_and_never_says_it(guarded: Guarded) -> None:
         "variables": guarded.ask("/variables/filter", {}),
         **{log.name: log.read_text(encoding="utf-8", errors="replace") for log in guarded.folder.glob("*.log")},
     }
-    assert {"server.log", "prefect.log", "deployments.relay.log", "commands.log"} <= set(kept)
+    assert {"server.log", "prefect.log", "relay.log", "commands.log"} <= set(kept)
     assert kept["logs"]
     for where, what in kept.items():
         text = json.dumps(what)

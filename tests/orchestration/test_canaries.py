@@ -25,18 +25,18 @@ from prefect.client.schemas.sorting import ArtifactSort
 from prefect.events import DeploymentEventTrigger
 from prefect.settings import PREFECT_API_URL
 
-from deployments.relay.prefect_events import PrefectEvents
-from deployments.relay.service import Relay
 from flows.appflow_runs import recover_appflow_runs
 from flows.cases import list_cases
 from flows.digest import tell_day
 from flows.outbox_records import recover_outbox_records
 from flows.replication_tasks import recover_replication_tasks
+from proof.crash.relay_scene import Prompt, Rounds
 from recovery.appflow_runs.policy import AppFlowRequest
 from recovery.digest.request import DigestRequest
 from recovery.histories.requests import ListRequest
 from recovery.replication_tasks.policy import ReplicationRequest
-from tests.crash.relay_scene import Prompt, Rounds
+from relay.prefect_events import PrefectEvents
+from relay.service import Relay
 from tests.letters_world import ERROR, LettersWorld, text
 from tests.orchestration.letters_runs import run, task_runs
 from tests.orchestration.test_appflow_runs import failure

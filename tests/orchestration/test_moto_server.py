@@ -19,11 +19,11 @@ from typing import Any
 import boto3
 import pytest
 
-from deployments.local.guard import SIMULATED_CREDENTIALS
 from flows.dead_letters import recover_dead_letters, replay_archived_letters
 from recovery.dead_letters import judge
 from recovery.dead_letters.policy import DeadLetterPolicy, DeadLetterRequest, ReplayRequest
 from recovery.report import RecoveryReport
+from simulated_aws.guard import SIMULATED_CREDENTIALS
 from tests.letters_world import AUTH, BUG, ERROR, INVALID, PAYLOAD, TIMEOUT, UNAVAILABLE, text
 from tests.waiting import wait_for
 

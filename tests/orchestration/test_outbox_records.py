@@ -19,11 +19,11 @@ from prefect.client.schemas.objects import Artifact, State
 from prefect.events import DeploymentEventTrigger
 from prefect.tasks import Task
 
-from deployments.local.server import SimulatedAws
 from flows.outbox_records import recover_outbox_records
 from recovery.errors import BadInput, Incomplete, Transient
 from recovery.outbox_records.policy import OutboxRequest
 from recovery.report import RecoveryReport
+from simulated_aws.server import SimulatedAws
 from tasks import outbox_records as do
 from tests.outbox_world import OutboxWorld
 from tests.project.checkout import PROJECT

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from deployments.local import estate
+from simulated_aws import estate
 from tests.appflow_world import TASKS, TO
 from tests.orchestration.relay_stage import LETTERS, Stage, call, failed_task, stage, tagged_task
 from tests.unit.events.test_appflow import REPORT

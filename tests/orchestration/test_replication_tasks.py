@@ -12,11 +12,11 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.objects import Artifact, State
 
-from deployments.local.server import SimulatedAws
 from flows.replication_tasks import recover_replication_tasks
 from recovery.errors import Incomplete
 from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest
 from recovery.report import RecoveryReport
+from simulated_aws.server import SimulatedAws
 from tests.dms_world import MAPPINGS
 from tests.unit.replication_tasks.situations import RECOVERABLE, WRONG_PASSWORD
 

@@ -7,7 +7,18 @@ from functools import cache
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
-PACKAGES = ("flows", "tasks", "blocks", "recovery", "deployments", "benchmarks")
+PACKAGES = (
+    "flows",
+    "tasks",
+    "blocks",
+    "recovery",
+    "relay",
+    "deployments",
+    "simulated_aws",
+    "demo",
+    "proof",
+    "benchmarks",
+)
 LAYERS_OF_A_PATH = ("flows", "tasks", "recovery", "docs/paths")
 WITHOUT_A_PATH = {"cases", "digest", "operations"}
 """Flows that recover nothing themselves: no rules, no gateway and no page of a path."""

@@ -22,10 +22,10 @@ from deployments.apply import __main__ as command
 from deployments.apply import automations, pool, registered
 from deployments.apply.__main__ import Outcome, apply
 from deployments.apply.differences import Change, Difference, compare
-from deployments.local.server import SimulatedAws
 from deployments.prefect_server import PrefectServer, prefect_server
 from deployments.processes import free_port
 from recovery.errors import BadInput, RepriseError
+from simulated_aws.server import SimulatedAws
 from tests.waiting import wait_for
 
 SWEEP = "dead-letters/sweep"

@@ -22,7 +22,7 @@ SHELL = {"cd", "export", "git"}
 
 RUN_BY_HAND = {"clean", "lock", "help", "bench", "prove", "soak"}
 """Targets that only a person has use for: `clean` and `lock` change the checkout, `bench` needs a quiet machine, and
-`prove` and `soak` need much time (tests/crash has a sample of what they do)."""
+`prove` and `soak` need much time (proof/crash has a sample of what they do)."""
 
 
 def targets() -> dict[str, str]:
@@ -108,7 +108,7 @@ def test_every_target_is_a_plan_that_make_understands(target: str) -> None:
         assert install < plan.index("--no-deps --no-build-isolation -e .")
         assert "-m venv .no-such-environment" in plan
     if target == "demo":
-        assert plan.rstrip().endswith("python -m deployments.local.demo --once")
+        assert plan.rstrip().endswith("python -m demo --once")
 
 
 def test_the_environment_follows_the_lock() -> None:

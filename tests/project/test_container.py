@@ -101,7 +101,7 @@ def test_the_image_holds_what_it_needs_and_no_more() -> None:
     [
         ([], "prefect worker start --pool reprise --limit 8"),
         (["worker", "--name", "w"], "prefect worker start --pool reprise --limit 8 --name w"),
-        (["relay", "--config", "c"], "python -m deployments.relay --config c"),
+        (["relay", "--config", "c"], "python -m relay --config c"),
         (["server"], "python -m deployments.server --host 0.0.0.0"),
         (["apply", "--check"], "python -m deployments.apply --check"),
         (["smoke"], "python -m deployments.smoke"),

@@ -11,8 +11,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from deployments.local.guard import on_this_machine, require_simulated_aws, simulated_environment
+from deployments.loopback import on_this_machine
 from recovery.errors import BadInput
+from simulated_aws.guard import require_simulated_aws, simulated_environment
 from tests.conftest import LeftTheMachine
 
 LOCAL = "http://127.0.0.1:4566"

@@ -15,9 +15,9 @@ import pytest
 from prefect.cli._app import _app
 
 from deployments.apply import automations, pool
-from deployments.local.estate import load
-from deployments.local.server import SimulatedAws
 from deployments.variables import main
+from simulated_aws.estate import load
+from simulated_aws.server import SimulatedAws
 from tests.project.checkout import PROJECT, text
 from tests.project.test_commands import started_by_tests, targets
 

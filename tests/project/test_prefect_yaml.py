@@ -15,7 +15,7 @@ from prefect.flows import load_flow_from_entrypoint
 from prefect.utilities.schema_tools import validate
 from pydantic import BaseModel
 
-from deployments.relay.prefect_events import RING
+from relay.prefect_events import RING
 from tests.project.checkout import PROJECT
 
 DOCUMENT: dict[str, Any] = yaml.safe_load((PROJECT / "prefect.yaml").read_text(encoding="utf-8"))

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 import recovery
-from deployments.local import estate
-from deployments.relay import permissions
 from recovery.appflow_runs.models import TWIN_PREFIX
 from recovery.outbox_records import stream
 from recovery.settings import SETTINGS
+from relay import permissions
+from simulated_aws import estate
 
 TEMPLATES = sorted(estate.TEMPLATES.glob("*.yaml"))
 ESTATE = estate.load(estate.ESTATE)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from deployments.local.server import SimulatedAws
+from simulated_aws.server import SimulatedAws
 
 
 @pytest.fixture(scope="session")

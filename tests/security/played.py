@@ -13,9 +13,12 @@ from uuid import UUID
 
 from blocks.connection import Connection
 from deployments import smoke
-from deployments.local.server import SimulatedAws
-from deployments.relay.doorbells import QueueDoorbells
-from deployments.relay.metrics import Reading, RelayMetrics
+from proof.crash.flow_scenes import ForAPerson, SwitchedOff, Twin
+from proof.crash.letters_scenes import Letters, waiting
+from proof.crash.outbox_scenes import Lost, Outbox
+from proof.crash.relay_scene import RelayScene, StubServer
+from proof.crash.replication_scenes import Replications, failing
+from proof.crash.scene import Scene, Unpaced, connection_to, for_one_run
 from recovery.dead_letters.gateway import Sqs
 from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.digest.book import DayBook
@@ -28,16 +31,13 @@ from recovery.metrics.gateway import MetricsGateway
 from recovery.outbox_records.policy import Mode
 from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest, Trigger
 from recovery.replication_tasks.run import recover as recover_replications
+from relay.doorbells import QueueDoorbells
+from relay.metrics import Reading, RelayMetrics
+from simulated_aws.server import SimulatedAws
 from tasks import digest
 from tasks.cases import histories_of
 from tasks.metrics import metrics_of
 from tasks.replication_tasks import work_of
-from tests.crash.flow_scenes import ForAPerson, SwitchedOff, Twin
-from tests.crash.letters_scenes import Letters, waiting
-from tests.crash.outbox_scenes import Lost, Outbox
-from tests.crash.relay_scene import RelayScene, StubServer
-from tests.crash.replication_scenes import Replications, failing
-from tests.crash.scene import Scene, Unpaced, connection_to, for_one_run
 from tests.letters_world import AUTH, ERROR, INVALID, TIMEOUT, LettersWorld, text
 from tests.outbox_world import TABLE, play
 from tests.security.calls import Calls

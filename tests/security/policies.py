@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from deployments.local import estate
+from simulated_aws import estate
 from tests.security.calls import Need
 
 ACCOUNT, REGION = "000000000000", "us-east-1"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from deployments.local.server import SimulatedAws
+from simulated_aws.server import SimulatedAws
 from tests.security import policies
 from tests.security.calls import Calls, Need
 from tests.security.played import relay_calls, worker_calls

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deployments.local.server import SimulatedAws
+from simulated_aws.server import SimulatedAws
 from tests.letters_world import LettersWorld
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from deployments.local.server import SimulatedAws
 from recovery.cases import State
+from simulated_aws.server import SimulatedAws
 from tests.letters_world import AUTH, INVALID, POLICY, TIMEOUT, LettersWorld, Pair
 
 MINUTE = 60

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.local.appflow.schedules import next_tick
 from recovery.appflow_runs.models import Schedule
 from recovery.appflow_runs.schedule import next_run, period, understood
+from simulated_aws.appflow.schedules import next_tick
 
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from deployments.relay.metrics import Reading
 from recovery.events import hints
+from relay.metrics import Reading
 from tests.unit.events.test_alarms import EVENT as ALARM
 from tests.unit.events.test_hints import FAILED, depth, told
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from deployments.local import estate
 from recovery.metrics.series import BY_SOURCE, PATHS
 from recovery.outbox_records.policy import OutboxRequest
 from recovery.outbox_records.shape import check
+from simulated_aws import estate
 from tests.unit.outbox_records.rows import ORDERED
 
 TEMPLATE = estate.load(estate.TEMPLATES / "outbox.yaml")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from deployments.relay.bells import DepthBell
+from relay.bells import DepthBell
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 

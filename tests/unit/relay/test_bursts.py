@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from deployments.relay.bursts import Bursts
 from recovery.events.hints import DEAD_LETTERS, OUTBOX_DUE, Hint, hint
+from relay.bursts import Bursts
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -1,4 +1,4 @@
-"""`python -m deployments.relay` tells what is missing or wrong, and ends, before it loads Prefect."""
+"""`python -m relay` tells what is missing or wrong, and ends, before it loads Prefect."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import threading
 import httpx
 import pytest
 
-from deployments.relay import __main__ as command
 from recovery.errors import BadInput
+from relay import __main__ as command
 
 GOOD = {
     "PREFECT_API_URL": "http://127.0.0.1:9/api",
@@ -69,7 +69,7 @@ def test_a_wrong_file_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 
 def test_a_port_in_use_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Somebody else listens where health should be."""
-    from deployments.relay import health
+    from relay import health
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from deployments.relay.configuration import RelayConfiguration, load
 from recovery.errors import BadInput
+from relay.configuration import RelayConfiguration, load
 
 
 def test_nothing_named_nothing_listened_to() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from deployments.relay.unheard import LOOK_AFTER, Outcome, Unheard
 from recovery.events.hints import DEAD_LETTERS, OUTBOX_DUE, hint
+from relay.unheard import LOOK_AFTER, Outcome, Unheard
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 RING = hint(DEAD_LETTERS, "orders", "1", NOW)

@@ -1,0 +1,152 @@
+"""The scene of the dead letters: a bad day of the sample shop, and how its orders come back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+from demo import letters_expected as expected
+from demo.letters_compared import differences
+from demo.letters_in_aws import InQueue, LettersInAws
+from demo.scenes import DemoFailed, Row, Wiring, World
+from demo.workload.consume import LOG_GROUP
+from demo.workload.dependency import AFTERNOON, BAD_DAY
+from demo.workload.recorded import letters, put
+from demo.workload.shop import QUEUES, Shop
+
+DEAD_LETTER_QUEUES: Final = tuple(dict.fromkeys(QUEUES.values()))
+FROM_OTHERS: Final = "back-office-dlq"
+"""Where Lambda, EventBridge, Scheduler, SNS and S3 leave theirs."""
+ORDERS: Final = {"orders": (60, 7), "orders.fifo": (8, 39), "invoices": (10, 11), "shipments": (10, 12)}
+"""How many orders each queue gets, and their seed."""
+
+SETTLE_SECONDS: Final = 12
+"""Longer than a healed order takes to fail three times more, so that only what stays away counts as recovered."""
+POLICY: Final[dict[str, Any]] = {
+    "log_group": LOG_GROUP,
+    # Seconds in the place of minutes and hours, so that a person can watch.
+    "backoff": {"base_seconds": 2, "factor": 2, "cap_seconds": 4},
+    "budget": 2,
+    "settle_seconds": SETTLE_SECONDS,
+    "sweep_seconds": 30,
+}
+ON_EVENT: Final = "dead-letters/on-event"
+SWEEP: Final = "dead-letters/sweep"
+
+DEAD: Final = "dead letters"
+WITH_CONSUMER: Final = "with the consumer"
+SENT_BACK: Final = "sent back, kept from the consumer by their delay"
+WAITING: Final = "in the hands of a run, or hidden until they are due"
+ON_THEIR_WAY: Final = "on their way"
+UNSETTLED: Final = (WITH_CONSUMER, DEAD, WAITING, SENT_BACK, ON_THEIR_WAY)
+LEFT: Final = "left: nothing says why they failed"
+SHELVES: Final = {
+    "parked": "archived, and a person told what to mend",
+    "replayed": "archived, and a person told what to mend",
+    "exhausted": "archived, and a person told: attempts used up",
+    "waiting": "archived, and a person told: waits for its own target",
+    "archived": "archived: the same letter cannot succeed",
+}
+
+
+class DeadLettersScene:
+    """See the module docstring."""
+
+    title = "Dead letters"
+
+    def __init__(self) -> None:
+        self._expected: dict[str, expected.Destiny] = {}
+        self._looked_at = False
+
+    def prepare(self, world: World) -> None:
+        """Open the shop on a bad day; its orders begin to fail."""
+        self._letters = LettersInAws(world.aws, tuple(QUEUES), DEAD_LETTER_QUEUES)
+        self._letters.subscribe("demo-alerts")
+        self._shop = world.children.enter_context(
+            Shop.open(
+                world.aws,
+                world.environment,
+                queues=tuple(QUEUES),
+                logs=world.folder,
+                # Patient enough for a busy machine; what is slow today takes five seconds.
+                consumer_options=("--timeout", "1"),
+            )
+        )
+        self._shop.change(**asdict(BAD_DAY))
+        # What is expected stands there before the first letter can be looked at.
+        for queue, (count, seed) in ORDERS.items():
+            sent = self._shop.produce(count, queue=queue, seed=seed)
+            self._expected |= {text: expected.of_order(text, queue) for text in sent.values()}
+        recorded = [letter for letter in letters(world.aws.clock.now()) if letter.name in expected.RECORDED]
+        ids = put(world.aws.client("sqs"), world.aws.queue_url(FROM_OTHERS), recorded)
+        self._letters.tell_apart_by_id(ids)
+        self._expected |= {key: expected.of_recorded(letter.name) for key, letter in zip(ids, recorded, strict=True)}
+        orders = sum(count for count, _ in ORDERS.values())
+        world.say(f"{orders} orders, and a service that times out and answers 401, 429 and 503")
+        world.say(f"{len(recorded)} letters more, as Lambda, EventBridge, Scheduler, SNS and S3 leave them")
+
+    def wiring(self, world: World) -> Wiring:
+        """The consumer has given up and most of the service is back: from here on the queues' depth tells."""
+        world.wait("the consumer to give up", lambda: not self._letters.with_consumer(), seconds=240)
+        world.say(f"{len(self._letters.dead())} letters now lie in {len(DEAD_LETTER_QUEUES)} dead-letter queues")
+        self._shop.change(**asdict(AFTERNOON))
+        world.say("the service recovers, but for one warehouse and one customer's revoked key")
+        request = {"queues": list(DEAD_LETTER_QUEUES), "policy": POLICY, "dry_run": False}
+        return Wiring({ON_EVENT: request, SWEEP: request}, queues=DEAD_LETTER_QUEUES)
+
+    def drive(self, world: World) -> None:
+        """The queues ring, and letters are healed until nothing comes back; then a person mends the key and replays."""
+        self._wait_until_settled(world)
+        self._shop.change(**asdict(expected.EVENING))
+        world.say("the key is renewed: what failed with 401 can go back")
+        replay = {"queues": expected.REPLAYED, "kinds": ["AUTH_FAILURE"], "settle_seconds": SETTLE_SECONDS}
+        run = world.run("dead-letters/replay", {**replay, "dry_run": False})
+        if not run.completed:
+            raise DemoFailed(f"{run.deployment} ended as {run.state}: {run.message} ({run.url})")
+        world.say(f"{run.deployment}: {run.name}")
+        world.wait("the replayed orders to be tried", lambda: not self._letters.with_consumer(), seconds=240)
+        self._wait_until_settled(world)
+
+    def settled(self, _world: World) -> Sequence[Row]:
+        """Where each letter is now."""
+        # A letter is sent before it is removed: asked in this order, it is found in one place or the other.
+        places = dict.fromkeys(self._expected, ON_THEIR_WAY)
+        places |= {copy.letter: self._shelf(copy.letter) for copy in self._letters.archived()}
+        places |= {letter.key: self._grave(letter) for letter in self._letters.dead()}
+        for letter in self._letters.with_consumer():
+            places[letter.key] = SENT_BACK if letter.untouched and letter.hidden else WITH_CONSUMER
+        done = set(self._shop.fulfilled())
+        for key, destiny in self._expected.items():
+            if destiny.name in done:
+                places[key] = f"carried out {destiny.how}"
+        counts = Counter(places[key] for key in self._expected)
+        return [Row(state, counts[state], state not in UNSETTLED) for state in sorted(counts, key=_rank)]
+
+    def check(self, _world: World) -> list[str]:
+        """Queues, orders carried out, archive, ledger and alerts."""
+        return differences(self._expected, self._letters, set(self._shop.fulfilled()))
+
+    def _wait_until_settled(self, world: World) -> None:
+        """Wait until events have started what it takes: every letter rests where it should."""
+        world.wait("a queue's depth to start a run", lambda: world.ended(ON_EVENT), seconds=240)
+        world.wait("the letters to come to rest", lambda: self._rests(world), seconds=240, every=1)
+
+    def _rests(self, world: World) -> bool:
+        """Nothing is on its way, and what lies in a dead-letter queue stays there."""
+        self._looked_at = True
+        return all(row.settled for row in self.settled(world) if row.count)
+
+    def _grave(self, letter: InQueue) -> str:
+        if letter.hidden:
+            return WAITING
+        return LEFT if self._looked_at and self._expected[letter.key].place == expected.LEFT else DEAD
+
+    def _shelf(self, key: str) -> str:
+        destiny = self._expected.get(key)
+        return SHELVES[destiny.kept[-1][0]] if destiny and destiny.kept else "archived, and nobody knows why"
+
+
+def _rank(state: str) -> tuple[int, str]:
+    return (UNSETTLED.index(state) if state in UNSETTLED else len(UNSETTLED), state)

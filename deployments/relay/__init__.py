@@ -1,1 +1,0 @@
-"""The relay: from what happens in AWS to Prefect events on which deployments trigger. `python -m deployments.relay`."""

@@ -1,0 +1,106 @@
+"""Server, worker and relay as processes that can be killed and started again, on one simulated AWS."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from demo.stage import _with_own_python, let_services_tell
+from deployments.apply import POOL
+from deployments.prefect_settings import PROJECT, client_environment, server_environment
+from deployments.processes import LOOPBACK, free_port, start_module, stop
+from simulated_aws.server import SimulatedAws
+from tests.waiting import wait_for
+
+
+class Stack:
+    """What runs.
+
+    Attributes:
+        aws: the simulated AWS, with Reprise's estate and the sample workload.
+        api_url: of the Prefect server; the same after a restart.
+    """
+
+    def __init__(self, aws: SimulatedAws, folder: Path) -> None:
+        self.aws = aws
+        self._folder = folder
+        self._port = free_port()
+        self._home = folder / "prefect"
+        self._home.mkdir(exist_ok=True)
+        self.api_url = f"http://{LOOPBACK}:{self._port}/api"
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    @classmethod
+    @contextlib.contextmanager
+    def built(cls, aws: SimulatedAws, folder: Path) -> Iterator[Stack]:
+        """Estate, sample workload, server and deployments; everything that was started ends with the block."""
+        outputs = aws.create_estate()
+        aws.create_sample_workload()
+        let_services_tell(aws, outputs)
+        made = cls(aws, folder)
+        try:
+            made.start_server()
+            subprocess.run([sys.executable, "-m", "deployments.apply"], env=made.environment, cwd=PROJECT, check=True)
+            yield made
+        finally:
+            for process in made._processes.values():
+                stop(process)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For clients of this server and this AWS."""
+        return _with_own_python(client_environment(self.api_url, self._home, self.aws.environ()))
+
+    def start_server(self) -> None:
+        """Start the Prefect server on the database that it had, and wait until it answers."""
+        arguments = ["--host", LOOPBACK, "--port", str(self._port), "--no-ui"]
+        environment = server_environment(self._home, self.aws.environ())
+        self._start("server", "deployments.server", arguments, environment)
+        wait_for("the Prefect server", lambda: _answers(f"{self.api_url}/health"), seconds=180)
+
+    def start_worker(self) -> None:
+        """Start a worker."""
+        self._start("worker", "prefect", ["worker", "start", "--pool", POOL, "--type", "process"], self.environment)
+
+    def listen(self, queues: Sequence[str], outboxes: Sequence[Mapping[str, Any]]) -> None:
+        """What relays will listen to."""
+        listened = {"queues": list(queues), "outboxes": [dict(outbox) for outbox in outboxes]}
+        (self._folder / "relay.yaml").write_text(yaml.safe_dump(listened))
+
+    def start_relay(self) -> None:
+        """Start a relay."""
+        self._start("relay", "relay", ["--config", str(self._folder / "relay.yaml")], self.environment)
+
+    def kill(self, name: str) -> None:
+        """Kill a process and all that it has started, as when its machine loses power."""
+        process = self._processes[name]
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def is_at_work(self) -> bool:
+        """Whether a run is Running."""
+        wanted = {"flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}}, "limit": 1}
+        with contextlib.suppress(httpx.HTTPError):
+            answer = httpx.post(f"{self.api_url}/flow_runs/filter", json=wanted, timeout=30, trust_env=False)
+            return answer.is_success and bool(answer.json())
+        return False
+
+    def _start(self, name: str, module: str, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+        log = self._folder / f"{name}.log"
+        self._processes[name] = start_module(module, arguments, environment=environment, log=log, directory=PROJECT)
+
+
+def _answers(url: str) -> bool:
+    with contextlib.suppress(httpx.TransportError):
+        return httpx.get(url, timeout=5, trust_env=False).is_success
+    return False

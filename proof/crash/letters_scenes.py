@@ -1,0 +1,217 @@
+"""Dead letters: every letter is in its queue, back at its source, or in the archive; and at last where it belongs."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from blocks.connection import Connection
+from proof.crash.process import Kill, in_child
+from proof.crash.scene import Findings, for_one_run, is_open
+from recovery.cases import State
+from recovery.dead_letters.policy import DeadLetterPolicy
+from recovery.report import RecoveryReport
+from simulated_aws.server import SimulatedAws
+from tests.letters_world import AUTH, INVALID, POLICY, TIMEOUT, LettersWorld, Pair
+
+TIME_LIMIT = 60
+LEASE = 190
+"""Seconds after which all that a killed run held is free: letters (180), alerts (120). Less than the five minutes for
+which a FIFO queue remembers a deduplication id."""
+
+
+def waiting(seconds: float) -> DeadLetterPolicy:
+    """Letters that are healed wait so long before each attempt."""
+    return POLICY.model_copy(
+        update={"backoff": POLICY.backoff.model_copy(update={"base_seconds": seconds, "factor": 1.0})}
+    )
+
+
+def problems(report: RecoveryReport) -> list[str]:
+    """What a run says against itself."""
+    return [*report.problems, *(row.reason for row in report.groups)] if report.failed else []
+
+
+class Letters:
+    """Two letters that are healed, two that a person must mend, two for review; on FIFO also a group of two."""
+
+    policy = waiting(1.0)
+
+    def __init__(self, aws: SimulatedAws, connection: Connection, *, fifo: bool = False) -> None:
+        self.name = f"dead letters, {'FIFO' if fifo else 'standard'}"
+        self.declared = "none within 5 minutes" if fifo else "a send that was not confirmed: one more copy"
+        self.fifo = fifo
+        self.world = LettersWorld(aws)
+        self._connection = connection
+        self.pair = Pair("", "")
+        self.originals: list[str] = []
+
+    def stage(self) -> None:
+        self.pair = self.world.pair(fifo=self.fifo)
+        self.world.die(self.pair, [TIMEOUT, AUTH, INVALID, TIMEOUT, AUTH, INVALID])
+        self.healing = {'{"order": 0}', '{"order": 3}'}
+        if self.fifo:
+            self.world.die(self.pair, [TIMEOUT, TIMEOUT], MessageBody="pair {n}", MessageGroupId="pair")
+            self.healing |= {"pair 0", "pair 1"}
+        self.originals = self.world.bodies(self.pair.dead)
+
+    def run(self, connection: Connection) -> list[str]:
+        return problems(
+            self.world.recover(
+                self.pair.dead, policy=self.policy, threads=1, time_limit_seconds=TIME_LIMIT, connection=connection
+            )
+        )
+
+    def later(self) -> None:
+        self.world.aws.clock.advance(LEASE)
+
+    def archived(self) -> list[str]:
+        return [str(record["body"]) for record in self.world.archived(self.pair.dead)]
+
+    def is_safe(self) -> Findings:
+        somewhere = {*self.archived(), *self.world.bodies(self.pair.dead), *self.world.bodies(self.pair.source)}
+        return Findings(lost=sorted(set(self.originals) - somewhere))
+
+    def is_done(self, kill: Kill | None, operations: Sequence[str]) -> Findings:
+        found = Findings()
+        world, pair = self.world, self.pair
+        left = world.bodies(pair.dead)
+        found.expect(not left, f"left behind: {left}")
+        open_send = is_open(kill, operations, "SendMessageBatch", "BatchWriteItem", 2)
+        found.copies(world.bodies(pair.source), self.healing, 2 if open_send and not self.fifo else 1)
+        if self.fifo:
+            order = [body for body in world.bodies(pair.source) if body.startswith("pair")]
+            found.expect(order == sorted(order), f"a group out of order: {order}")
+        archived = Findings()
+        archived.copies(self.archived(), set(self.originals) - self.healing, 99)
+        found.lost += archived.lost  # copies in the archive are no duplicates: the ledger names the one that counts
+        found.wrong += archived.wrong
+        self._ledger_agrees(found)
+        open_alert = is_open(kill, operations, "Publish", "PutItem")
+        alerts = len(world.alerts(pair.dead))
+        found.expect(1 <= alerts <= 1 + open_alert, f"{alerts} alerts for one group")
+        self._budget_holds(found)
+        return found
+
+    def after_trouble(self) -> Findings:
+        """Each letter is back at its source or in the archive: a send may have been made three times for an attempt,
+        and a letter whose sends were never confirmed is in the archive, for a person."""
+        found, world, pair = Findings(), self.world, self.pair
+        left = world.bodies(pair.dead)
+        found.expect(not left, f"left behind: {left}")
+        back = Counter(world.bodies(pair.source))
+        kept = set(self.archived())
+        found.lost = sorted(set(self.originals) - set(back) - kept)
+        found.doubled = Counter({body: count for body, count in back.items() if count > 1})
+        found.excess = [f"{body}: {count} times" for body, count in back.items() if count > 3]
+        found.expect(set(back) <= self.healing, f"healed although it should not: {set(back) - self.healing}")
+        found.expect(len(world.alerts(pair.dead)) >= 1, "nobody was told")
+        return found
+
+    def _ledger_agrees(self, found: Findings) -> None:
+        world = self.world
+        cases = world.cases(self.pair.dead)
+        kept = [case for case in cases.values() if case.state in (State.PARKED, State.ARCHIVED)]
+        found.expect(len(kept) == len(self.originals) - len(self.healing), f"{len(kept)} cases of archived letters")
+        for case in kept:
+            record = _record(world, case.detail.get("archive"))
+            found.expect(record.get("message_id") == case.key, f"the copy of {case.key} is not where its case says")
+        sent = {case.key for case in cases.values() if case.state is State.SENT}
+        there = set(world.ids(self.pair.source))
+        found.expect(sent <= there, f"cases of sends that never arrived: {sent - there}")
+
+    def _budget_holds(self, found: Findings) -> None:
+        """Whatever comes back has used one attempt: no crash resets a budget."""
+        world = self.world
+        world.fail(self.pair.source)
+        ended = in_child(lambda: self.run(for_one_run(self._connection, world.aws)))
+        found.expect(not ended.error, ended.error)
+        attempts = {case.attempts for case in world.cases(self.pair.dead).values() if case.state is State.SENT}
+        found.expect(attempts == {2}, f"attempts of letters that came back once: {attempts}")
+
+
+class Hidden(Letters):
+    """Two letters that wait an hour for their first attempt, hidden in their queue."""
+
+    policy = waiting(3600.0)
+
+    def __init__(self, aws: SimulatedAws, connection: Connection) -> None:
+        super().__init__(aws, connection)
+        self.name, self.declared = "dead letters, waiting", "none"
+
+    def stage(self) -> None:
+        self.pair = self.world.pair()
+        self.world.die(self.pair, [TIMEOUT, TIMEOUT])
+        self.originals = self.world.bodies(self.pair.dead)
+
+    def is_done(self, kill: Kill | None, operations: Sequence[str]) -> Findings:
+        found, world, pair = Findings(), self.world, self.pair
+        found.copies(world.bodies(pair.dead), self.originals, 1)
+        found.expect(world.visible(pair.dead) == 0, "a letter that waits is visible")
+        found.expect(not world.bodies(pair.source), "a letter was sent before it was due")
+        cases = {(case.state, case.attempts) for case in world.cases(pair.dead).values()}
+        found.expect(cases == {(State.BACKOFF, 0)}, f"cases: {cases}")
+        return found
+
+
+class Due(Hidden):
+    """The same, and their wait is over: they are sent now."""
+
+    def __init__(self, aws: SimulatedAws, connection: Connection) -> None:
+        super().__init__(aws, connection)
+        self.name, self.declared = "dead letters, due", "a send that was not confirmed: one more copy"
+
+    def stage(self) -> None:
+        super().stage()
+        ended = in_child(lambda: self.run(for_one_run(self._connection, self.world.aws)))
+        assert not ended.error, ended.error
+        self.world.aws.clock.advance(3700)
+
+    def is_done(self, kill: Kill | None, operations: Sequence[str]) -> Findings:
+        found, world, pair = Findings(), self.world, self.pair
+        found.expect(not world.bodies(pair.dead), "left behind")
+        open_send = is_open(kill, operations, "SendMessageBatch", "BatchWriteItem", 2)
+        found.copies(world.bodies(pair.source), self.originals, 2 if open_send else 1)
+        sent = [case.attempts for case in world.cases(pair.dead).values() if case.state is State.SENT]
+        found.expect(set(sent) == {1}, f"attempts: {sent}")
+        return found
+
+
+class Replay(Letters):
+    """Three archived letters that a person sends back; a killed replay's claims last ten minutes."""
+
+    def __init__(self, aws: SimulatedAws, connection: Connection) -> None:
+        super().__init__(aws, connection)
+        self.name, self.declared = "dead letters, replay", "a send that was not confirmed: one more copy"
+
+    def stage(self) -> None:
+        self.pair = self.world.pair()
+        self.world.die(self.pair, [AUTH, AUTH, AUTH])
+        self.originals = self.world.bodies(self.pair.dead)
+        ended = in_child(lambda: super(Replay, self).run(for_one_run(self._connection, self.world.aws)))
+        assert not ended.error, ended.error
+
+    def run(self, connection: Connection) -> list[str]:
+        return problems(self.world.replay(queues=[self.pair.dead], threads=1, connection=connection))
+
+    def later(self) -> None:
+        self.world.aws.clock.advance(601)
+
+    def is_done(self, kill: Kill | None, operations: Sequence[str]) -> Findings:
+        found, world, pair = Findings(), self.world, self.pair
+        open_send = is_open(kill, operations, "SendMessageBatch", "BatchWriteItem")
+        found.copies(world.bodies(pair.source), self.originals, 2 if open_send else 1)
+        states = world.states(pair.dead)
+        found.expect(states["replayed"] == len(self.originals), f"states: {states}")
+        return found
+
+
+def _record(world: LettersWorld, pointer: Any) -> dict[str, Any]:
+    """The record of the archive that a case points at."""
+    if not pointer:
+        return {}
+    body = world.aws.client("s3").get_object(Bucket=world.bucket, Key=pointer["key"])["Body"].read()
+    return dict(json.loads(gzip.decompress(body).splitlines()[pointer["line"]]))

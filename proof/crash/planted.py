@@ -1,0 +1,88 @@
+"""Defects planted on purpose: a harness that finds nothing proves nothing."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+from unittest import mock
+
+from blocks.connection import Connection
+from proof.crash.letters_scenes import Due, Letters
+from proof.crash.outbox_scenes import Outbox
+from recovery.dead_letters.flights import Flights
+from recovery.dead_letters.gateway import Sqs
+from recovery.outbox_records import deliver
+from recovery.outbox_records.rules import Action
+from simulated_aws.server import SimulatedAws
+from tests.outbox_world import TABLE
+
+
+class RemovesFirst(Letters):
+    """Letters are removed as soon as they were received, as a careless consumer does it."""
+
+    shows: ClassVar[str] = "lost: "
+
+    def __init__(self, aws: SimulatedAws, connection: Connection) -> None:
+        super().__init__(aws, connection)
+        self.name = "letters removed before they are safe"
+
+    def run(self, connection: Connection) -> list[str]:
+        receive = Sqs.receive
+
+        def removing(sqs: Any, queue: Any, *args: Any, **kwargs: Any) -> Any:
+            letters = receive(sqs, queue, *args, **kwargs)
+            if letters:
+                sqs.delete(queue, letters)
+            return letters
+
+        with mock.patch.object(Sqs, "receive", removing):
+            return super().run(connection)
+
+
+class WritesNothingAhead(Due):
+    """Sends are not written down before they are made, so a crash after a send gives it a fresh attempt."""
+
+    shows: ClassVar[str] = "attempts of letters"
+
+    def __init__(self, aws: SimulatedAws, connection: Connection) -> None:
+        super().__init__(aws, connection)
+        self.name = "sends that are not written ahead"
+
+    def stage(self) -> None:
+        Letters.stage(self)
+
+    def run(self, connection: Connection) -> list[str]:
+        with mock.patch.object(Flights, "open", return_value=None):
+            return Letters.run(self, connection)
+
+    def is_done(self, kill: Any, operations: Any) -> Any:
+        return Letters.is_done(self, kill, operations)
+
+
+class MarksFirst(Outbox):
+    """Rows say that they were sent before they are."""
+
+    shows: ClassVar[str] = "which says that it was sent"
+
+    def __init__(self, aws: SimulatedAws, connection: Connection) -> None:
+        super().__init__(aws)
+        self.name = "rows marked before they are out"
+
+    def run(self, connection: Connection) -> list[str]:
+        claim, dynamodb = deliver.claim, connection.client("dynamodb")
+
+        def marking(work: Any, round_: Any) -> None:
+            claim(work, round_)
+            for each in round_.of(Action.DELIVER):
+                dynamodb.update_item(
+                    TableName=TABLE,
+                    Key=dict(each.row.key),
+                    UpdateExpression="SET #s = :s REMOVE outbox_line",
+                    ExpressionAttributeNames={"#s": "status"},
+                    ExpressionAttributeValues={":s": {"S": "Successful"}},
+                )
+
+        with mock.patch.object(deliver, "claim", marking):
+            return super().run(connection)
+
+
+DEFECTS = (RemovesFirst, WritesNothingAhead, MarksFirst)

@@ -1,0 +1,44 @@
+"""All scenes of all paths, in the order of the report."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+
+from blocks.connection import Connection
+from proof.crash.flow_scenes import Flows, ForAPerson, SwitchedOff, Twin
+from proof.crash.letters_scenes import Due, Hidden, Letters, Replay
+from proof.crash.outbox_scenes import Lost, Outbox
+from proof.crash.relay_scene import RelayScene, StubServer
+from proof.crash.replication_scenes import Replications
+from proof.crash.scene import Scene
+from simulated_aws.server import SimulatedAws
+
+Making = Callable[[], Scene]
+
+
+@contextlib.contextmanager
+def all_scenes(aws: SimulatedAws, connection: Connection) -> Iterator[Sequence[tuple[str, Making]]]:
+    """What makes each scene, by name; each is made in an empty AWS, just before it is played."""
+    stub = StubServer()
+    try:
+        yield [
+            ("dead letters, standard", lambda: Letters(aws, connection)),
+            ("dead letters, FIFO", lambda: Letters(aws, connection, fifo=True)),
+            ("dead letters, waiting", lambda: Hidden(aws, connection)),
+            ("dead letters, due", lambda: Due(aws, connection)),
+            ("dead letters, replay", lambda: Replay(aws, connection)),
+            ("outbox, standard", lambda: Outbox(aws)),
+            ("outbox, FIFO", lambda: Outbox(aws, fifo=True)),
+            ("outbox, find lost", lambda: Lost(aws)),
+            ("replications, tasks", lambda: Replications(aws)),
+            ("replications, serverless", lambda: Replications(aws, serverless=True)),
+            ("flows, on demand", lambda: Flows(aws, connection)),
+            ("flows, for a person", lambda: ForAPerson(aws, connection)),
+            ("flows, twin to make", lambda: Twin(aws, connection)),
+            ("flows, twin to settle", lambda: Twin(aws, connection, has_run=True)),
+            ("flows, switched off", lambda: SwitchedOff(aws, connection)),
+            ("relay", lambda: RelayScene(aws, stub)),
+        ]
+    finally:
+        stub.stop()

@@ -1,0 +1,1 @@
+"""The relay: from what happens in AWS to Prefect events on which deployments trigger. `python -m relay`."""

@@ -1,0 +1,139 @@
+"""python -m relay [--config FILE] [--health-port PORT]
+
+Runs until SIGTERM or Ctrl-C. Needs PREFECT_API_URL, REPRISE_EVENTS_QUEUE_URL, REPRISE_EVENTS_PARKED_QUEUE_URL and an
+estate (a saved block, or the REPRISE_* variables). docs/events.md has the rest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from deployments.prefect_settings import require_server
+from recovery import settings
+from recovery.errors import BadInput, RepriseError
+
+if TYPE_CHECKING:
+    from blocks.connection import Connection
+    from relay.configuration import RelayConfiguration
+    from relay.service import Doorbell
+
+log = logging.getLogger("reprise.relay")
+
+_SERVER_AWAY_SECONDS = 5.0
+
+
+def main() -> int:
+    """Run the relay; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m relay", description=__doc__.splitlines()[0])
+    parser.add_argument("--config", help="YAML file: queues and outboxes to listen to")
+    parser.add_argument("--health-port", type=int, default=0, help="port of GET /health on 127.0.0.1 (0: a free one)")
+    parser.add_argument("--health-host", default="127.0.0.1", help="address of GET /health")
+    arguments = parser.parse_args()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        logging.basicConfig(level=settings.log_level(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        for chatty in ("httpx", "botocore"):
+            logging.getLogger(chatty).setLevel(logging.WARNING)
+        return _run(arguments, stop)
+    except RepriseError as error:
+        print(f"relay: {error}", file=sys.stderr)
+        return 2
+
+
+def _run(arguments: argparse.Namespace, stop: threading.Event) -> int:
+    api_url = _web_address("PREFECT_API_URL", require_server())
+    queue_url, parked_url = (
+        _web_address(name, settings.read(name))
+        for name in ("REPRISE_EVENTS_QUEUE_URL", "REPRISE_EVENTS_PARKED_QUEUE_URL")
+    )
+    auth = os.environ.get("PREFECT_API_AUTH_STRING", "")
+    if auth and ":" not in auth:
+        raise BadInput("PREFECT_API_AUTH_STRING: expected user:password")
+    # Imported late: a missing setting is told before Prefect and boto3 take their second to load.
+    from recovery.metrics.gateway import MetricsGateway
+    from relay import configuration, health
+    from relay.metrics import RelayMetrics
+    from relay.prefect_events import PrefectEvents
+    from relay.queue import EventsQueue
+    from relay.service import Relay
+
+    listened = configuration.load(arguments.config)
+    connection = _connected(stop)
+    if connection is None:
+        return 0
+    events = PrefectEvents(api_url, auth)
+    relay = Relay(
+        EventsQueue(connection.client("sqs"), queue_url, parked_url),
+        events,
+        _doorbells(connection, listened),
+        connection.clock.now,
+        stop,
+        RelayMetrics(MetricsGateway(connection.client("cloudwatch", repeat=False), connection.metrics_namespace)),
+    )
+    server = health.serve(relay, arguments.health_host, arguments.health_port)
+    print(f"relay: listening; health on http://{arguments.health_host}:{server.server_port}/health", flush=True)
+    try:
+        relay.run()
+    finally:
+        server.shutdown()
+        server.server_close()
+        events.close()
+    print("relay: stopped", flush=True)
+    return 0
+
+
+def _web_address(name: str, value: str) -> str:
+    if urlsplit(value).scheme not in ("http", "https"):
+        raise BadInput(f"{name}: expected an address that begins with http:// or https://, got {value!r}")
+    return value
+
+
+def _connected(stop: threading.Event) -> Connection | None:
+    """The estate. Its block is on the Prefect server: while that is away, it is waited for; None when told to stop."""
+    import httpx
+
+    from blocks.estate import connect
+
+    while not stop.is_set():
+        try:
+            return connect()
+        except httpx.HTTPStatusError as error:
+            status = error.response.status_code
+            if status < 500:
+                raise BadInput(
+                    f"the Prefect server answered {status}: PREFECT_API_URL must be its /api address, and"
+                    " PREFECT_API_AUTH_STRING its user:password where it wants one"
+                ) from None
+            problem = f"the Prefect server answered {status}"
+        except (httpx.HTTPError, RuntimeError) as error:  # RuntimeError: Prefect's own "Failed to reach API"
+            problem = f"{type(error).__name__} from the Prefect server"
+        log.warning("%s; next try in %.0f s", problem, _SERVER_AWAY_SECONDS)
+        stop.wait(_SERVER_AWAY_SECONDS)
+    return None
+
+
+def _doorbells(connection: Connection, listened: RelayConfiguration) -> list[Doorbell]:
+    from recovery.dead_letters.gateway import Sqs
+    from relay.doorbells import QueueDoorbells
+    from relay.outbox import OutboxDoorbell
+
+    sqs = Sqs(connection.client("sqs"), connection.client("sqs", repeat=False))
+    bells: list[Doorbell] = [QueueDoorbells(sqs, listened.queues, timedelta(seconds=listened.look_seconds))]
+    dynamodb, streams = connection.client("dynamodb"), connection.client("dynamodbstreams")
+    for request in listened.outboxes:
+        bells.append(OutboxDoorbell(dynamodb, streams, connection.ledger, request, connection.owner))  # noqa: PERF401
+    return bells
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,318 @@
+"""The relay's loop. One thread: receive, translate, ring, post, and only then delete.
+
+Nothing is let go of before the Prefect server accepted it. While the server is away nothing more is received, what was
+received is kept hidden, and everything goes on by itself when it is back. A relay that is killed leaves its events in
+the queue; they come again with the same ids, which Prefect drops as repetitions. Rings are listened after: one of
+which the server made nothing is rung again (unheard.py).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from recovery.errors import BadInput, RepriseError
+from recovery.events.hints import Hint, translate
+from relay.bursts import Bursts, Telling
+from relay.holdings import Holdings
+from relay.metrics import Reading, RelayMetrics
+from relay.prefect_events import BATCH, Misconfigured, PrefectEvents, Rejected, ServerAway
+from relay.queue import VISIBILITY, Arrival, EventsQueue
+from relay.unheard import Outcome, Unheard
+
+log = logging.getLogger("reprise.relay")
+
+_LONGEST_WAIT = 15.0
+_BELL_RESTS = timedelta(seconds=30)
+_STALE = timedelta(seconds=90)
+
+
+class Doorbell(Protocol):
+    """Something that AWS does not announce and the relay looks at by itself."""
+
+    def listen(self, now: datetime) -> Sequence[Hint]:
+        """What to tell now; looks only as often as it should."""
+        ...
+
+    def leave(self, now: datetime) -> None:
+        """The relay stops: let go of what is held."""
+        ...
+
+
+@dataclass
+class Counts:
+    """What the relay has done since it started.
+
+    Attributes:
+        received, posted, parked, rung: events.
+        away: how often the server did not accept.
+        unheard: rings of which the server made nothing, to the last repetition.
+        lag: seconds that the last accepted event had waited in the queue.
+        held: messages in hand now.
+        problem: what a person must mend, "" when nothing.
+    """
+
+    received: int = 0
+    posted: int = 0
+    parked: int = 0
+    rung: int = 0
+    away: int = 0
+    unheard: int = 0
+    lag: float = 0.0
+    held: int = 0
+    problem: str = ""
+
+
+class Relay:
+    """The loop and its state.
+
+    Args:
+        queue: the events queue.
+        events: where events are posted.
+        doorbells: what is looked at beside the queue.
+        now: the time by AWS's clock.
+        stop: set to end the loop; also what waits are made of.
+        metrics: where counts are published.
+        holdings: bounds what is in hand.
+    """
+
+    def __init__(
+        self,
+        queue: EventsQueue,
+        events: PrefectEvents,
+        doorbells: Sequence[Doorbell],
+        now: Callable[[], datetime],
+        stop: threading.Event,
+        metrics: RelayMetrics | None = None,
+        holdings: Holdings | None = None,
+    ) -> None:
+        self.counts = Counts()
+        self._queue = queue
+        self._events = events
+        self._doorbells = doorbells
+        self._now = now
+        self._stop = stop
+        self._metrics = metrics
+        self._held = Holdings() if holdings is None else holdings
+        self._bursts = Bursts()
+        self._unheard = Unheard()
+        self._pending: list[Telling] = []
+        self._kept = now()
+        self._wait = 1.0  # seconds until the server is tried again
+        self._queue_wait = 1.0  # seconds until the events queue is tried again
+        self._longest_lag = 0.0  # since the last publishing of metrics
+        self._resting: dict[int, datetime] = {}  # doorbells that failed, by place
+        self._lived = now()
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether the loop has gone round lately: it does so even while AWS or the server is away."""
+        return self._now() - self._lived < _STALE
+
+    @property
+    def is_away(self) -> bool:
+        """The last post was not accepted: nothing more is received until one is."""
+        return self._wait > 1.0
+
+    def run(self) -> None:
+        """Go round until told to stop; then post what is in hand once more, and give the rest back."""
+        while not self._stop.is_set():
+            self.round(wait=1)
+        self._pending += self._bursts.ended(self._now() + timedelta(days=1))
+        self.tell()
+        self._queue.keep(self._held.receipts, 0)
+        for bell in self._doorbells:
+            try:
+                bell.leave(self._now())
+            except RepriseError as error:
+                log.warning("a doorbell could not let go of what it held: %s", error)
+        self._publish(at_once=True)
+
+    def round(self, wait: int) -> None:
+        """One round: receive (long-polling so many seconds), listen at the doors, post."""
+        self._lived = self._now()
+        if not self.is_away:
+            if self._held.is_full:
+                self._stop.wait(wait)
+            else:
+                self._receive(wait)
+            self._listen()
+            self._listen_after()
+        self._pending += self._bursts.ended(self._now())
+        self.tell()
+        self._publish()
+
+    def _receive(self, wait: int) -> None:
+        try:
+            arrivals = self._queue.receive(wait)
+        except RepriseError as error:
+            log.warning("the events queue could not be used, next try in %.0f s: %s", self._queue_wait, error)
+            self._stop.wait(self._queue_wait)
+            self._queue_wait = min(_LONGEST_WAIT, self._queue_wait * 2)
+            return
+        self._queue_wait = 1.0
+        for arrival in arrivals:
+            try:
+                self.take(arrival)
+            except RepriseError as error:
+                log.warning("%s comes again: %s", arrival.message_id, error)
+
+    def _listen(self) -> None:
+        for place, bell in enumerate(self._doorbells):
+            now = self._now()
+            if now < self._resting.get(place, now):
+                continue
+            try:
+                for hint in bell.listen(now):
+                    self.counts.rung += 1
+                    self._add(hint, None)
+            except RepriseError as error:
+                # The other bells and the events queue go on.
+                log.warning("a doorbell rests for %d s: %s", _BELL_RESTS.total_seconds(), error)
+                self._resting[place] = now + _BELL_RESTS
+
+    def _listen_after(self) -> None:
+        """Ring again what the server accepted and made nothing of, or only a run that was cancelled behind another."""
+        now = self._now()
+        due = self._unheard.due(now)
+        if not due:
+            return
+        try:
+            acted_on = self._events.acted_on(due.values())
+            missing = [identity for identity in due.values() if identity not in acted_on]
+            triggers = self._events.triggers() if missing else set(due)
+        except (ServerAway, Rejected) as away:
+            log.warning("the server could not be asked what became of rings: %s", away)
+            self._unheard.later(now)
+            return
+        for name, identity in due.items():
+            if acted_on.get(identity) is Outcome.FAILED:
+                log.error("%s rang, and no run could be made: see the server's event feed", name)
+        again, lost = self._unheard.settle(acted_on, triggers, now)
+        self._pending += again
+        for name in lost:
+            log.error("%s rang %s, and no run was made; the next sweep finds what it was about", name, "several times")
+        self.counts.unheard += len(lost)
+
+    def take(self, arrival: Arrival) -> None:
+        """Translate one event; park it with its reason when it cannot be read.
+
+        Raises:
+            Transient, Refused: it could neither be parked nor removed; it stays in the queue.
+        """
+        self.counts.received += 1
+        try:
+            hints = translate(arrival.body, arrival.message_id, self._now())
+        except BadInput as error:
+            self._park(arrival, str(error))
+            return
+        if not hints:
+            self._queue.delete([arrival.receipt])
+            return
+        self._held.take(arrival, len(hints))
+        for hint in hints:
+            self._add(hint, arrival.receipt)
+
+    def tell(self) -> None:
+        """Post what is in hand; what was accepted is deleted from the queue."""
+        while self._pending:
+            batch = self._pending[:BATCH]
+            try:
+                self._post(batch)
+            except ServerAway as away:
+                self.counts.away += 1
+                self.counts.problem = str(away) if isinstance(away, Misconfigured) else ""
+                self._wait = min(_LONGEST_WAIT, self._wait * 2)
+                log.log(
+                    logging.ERROR if self.counts.problem else logging.WARNING,
+                    "%s; %d events wait, next try in %.0f s",
+                    away,
+                    len(self._pending),
+                    self._wait,
+                )
+                self._keep()
+                self._stop.wait(self._wait)
+                return
+            self._wait = 1.0
+            self.counts.problem = ""
+            self._lived = self._now()
+            self._keep()
+        self._keep()
+
+    def _post(self, batch: Sequence[Telling]) -> None:
+        """Post some, and take them from what is pending; one by one where the server rejects any of them."""
+        try:
+            self._events.post(batch)
+        except Rejected as rejected:
+            if len(batch) == 1:
+                self._pending = self._pending[1:]
+                self._give_up(batch[0], str(rejected))
+                return
+            for telling in batch:
+                self._post([telling])
+            return
+        self._pending = self._pending[len(batch) :]
+        self.counts.posted += len(batch)
+        now = self._now()
+        for telling in batch:
+            if telling.rings:
+                self._unheard.rang(telling.hint, now)
+        self._let_go(self._held.accepted(ticket for telling in batch for ticket in telling.tickets))
+
+    def _give_up(self, telling: Telling, reason: str) -> None:
+        """Park what an event was made of; nothing of it is lost, and the rest goes on."""
+        log.error("%s of %s: %s", telling.hint.event, telling.hint.resource, reason)
+        for ticket in {*telling.tickets, telling.source} - {None}:
+            self._bursts.drop(ticket)
+            arrival = self._held.drop(ticket)
+            if arrival is None:
+                continue
+            try:
+                self._park(arrival, reason)
+            except RepriseError as error:
+                log.warning("it could not be parked, and comes again: %s", error)
+
+    def _park(self, arrival: Arrival, reason: str) -> None:
+        self._queue.park(arrival, reason)
+        self.counts.parked += 1
+        log.warning("parked %s: %s", arrival.message_id, reason)
+
+    def _add(self, hint: Hint, ticket: str | None) -> None:
+        telling = self._bursts.add(hint, ticket, self._now())
+        if telling is not None:
+            self._pending.append(telling)
+
+    def _let_go(self, done: Sequence[Arrival]) -> None:
+        if not done:
+            return
+        now = self._now().timestamp()
+        self.counts.lag = max(0.0, max(now - arrival.sent for arrival in done))
+        self._longest_lag = max(self._longest_lag, self.counts.lag)
+        try:
+            self._queue.delete([arrival.receipt for arrival in done])
+        except RepriseError as error:
+            log.warning("accepted events could not be deleted and will come again: %s", error)
+
+    def _keep(self) -> None:
+        """Keep what is in hand hidden from other relays for longer, well before its time is up."""
+        self.counts.held = len(self._held)
+        if not len(self._held):
+            self._kept = self._now()
+        elif self._now() - self._kept > timedelta(seconds=VISIBILITY / 3):
+            self._queue.keep(self._held.receipts)
+            self._kept = self._now()
+
+    def _publish(self, *, at_once: bool = False) -> None:
+        now = self._now()
+        if self._metrics is None or not (at_once or self._metrics.is_due(now)):
+            return
+        counts = self.counts
+        self._metrics.publish(
+            Reading(counts.received, counts.posted, counts.parked, counts.unheard, self._longest_lag, len(self._held)),
+            now,
+        )
+        self._longest_lag = 0.0
