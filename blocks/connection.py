@@ -17,6 +17,9 @@ from recovery.alerts import Alerts
 from recovery.archive import Archive
 from recovery.aws import UNCHECKED, Requests, ServerClock, client_config
 from recovery.ledger import Ledger
+from recovery.metrics.gateway import MetricsGateway
+from recovery.metrics.publication import Metrics
+from recovery.run import Tools
 
 
 @dataclass
@@ -79,3 +82,25 @@ class Connection:
     def alerts(self) -> Alerts:
         """The alerts; publishes are never repeated by the SDK."""
         return Alerts(self.client("sns", repeat=False), self.alert_topic_arn, self.ledger, self.owner)
+
+    @cached_property
+    def metrics(self) -> Metrics | None:
+        """Where the numbers of a run go; None when no namespace is set."""
+        if not self.metrics_namespace:
+            return None
+        return Metrics(
+            MetricsGateway(self.client("cloudwatch", repeat=False), self.metrics_namespace),
+            self.ledger,
+        )
+
+    def tools(self) -> Tools:
+        """The tools that every run needs."""
+        return {
+            "ledger": self.ledger,
+            "archive": self.archive,
+            "alerts": self.alerts,
+            "now": self.clock.now,
+            "requests": self.requests.by_service,
+            "owner": self.owner,
+            "metrics": self.metrics,
+        }

@@ -13,15 +13,13 @@ from prefect.client.schemas.objects import State
 
 from recovery.appflow_runs.policy import AppFlowRequest
 from recovery.appflow_runs.work import Batch, Work
-from recovery.errors import RepriseError
+from recovery.paths import APPFLOW_RUNS
 from recovery.report import RecoveryReport
 from tasks import appflow_runs as do
-from tasks.digest import note_day
-from tasks.metrics import count_refusal, publish_metrics
-from tasks.reports import outcome, refused
+from tasks.frame import recover, run_name
 
 
-@flow(name="appflow-runs", flow_run_name=do.run_name, persist_result=False)
+@flow(name="appflow-runs", flow_run_name=run_name(AppFlowRequest), persist_result=False)
 def recover_appflow_runs(
     request: AppFlowRequest = AppFlowRequest(),  # noqa: B008 - frozen, and the form in the UI shows it
     event: dict[str, Any] | None = None,  # noqa: ARG001 - for the person who looks at the run
@@ -35,22 +33,18 @@ def recover_appflow_runs(
     Returns:
         The report of the run; a failed state that carries it when something did not go through.
     """
-    try:
-        with do.at_work(request) as work:
-            for _ in range(do.passes(work)):
-                if not look_after(work):
-                    break
-            report = do.publish_report(work)
-            publish_metrics(work, report)
-            note_day(work, report)
-            return outcome(report)
-    except RepriseError as error:
-        count_refusal("appflow_runs", request, error)
-        return refused(error)
+    return recover(APPFLOW_RUNS, do.open_run, request, look_again)
+
+
+def look_again(work: Work) -> None:
+    """Look until nothing new is found, or often enough."""
+    for _ in range(work.passes):
+        if not look_after(work):
+            break
 
 
 def look_after(work: Work) -> bool:
-    """One look at all flows that are meant; whether anything new was found."""
+    """Look once at all flows in scope; return True when anything new was found."""
     items, twins = do.find_flows(work)
     if not items and not twins:
         return False
@@ -58,9 +52,9 @@ def look_after(work: Work) -> bool:
     do.recall(work, everything)
     if twins:
         do.tidy_twins(work, everything, twins)
-    for batch in do.in_batches(items):
+    for batch in everything.portions():
         take_care(work, batch)
-    return do.anything_new(items)
+    return bool(everything.news)
 
 
 def take_care(work: Work, batch: Batch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from prefect import get_run_logger, runtime, task
+from prefect import runtime, task
 from prefect.artifacts import create_markdown_artifact
 
 from blocks.connection import Connection
@@ -21,6 +21,7 @@ from recovery.report import RecoveryReport
 from tasks.cases import histories_of
 from tasks.policies import ONCE, REPEATABLE
 from tasks.reports import rename_run
+from tasks.steps import inform
 
 ONE_A_DAY = timedelta(days=365)
 """The window of the alert: its group names the day."""
@@ -40,16 +41,14 @@ def note_day(work: Any, report: RecoveryReport) -> None:
     """Write a run that found anything into the day book. It never fails the run: a failure is one warning.
 
     Args:
-        work: the run's tools (a path's own class).
+        work: the run.
         report: what it found and did.
     """
     if report.dry_run or report.is_quiet:
         return
     run = str(runtime.flow_run.id or f"{report.run} {report.started.isoformat()}")
-    state: Any = write_day(Page(DayBook(work.ledger), report, run, work.now()), return_state=True)
-    if not state.is_completed():
-        error = state.result(raise_on_failure=False)
-        get_run_logger().warning("this run is missing in the digest of its day: %s", error)
+    page = Page(DayBook(work.ledger), report, run, work.now())
+    inform("this run is missing in the digest of its day", write_day, page)
 
 
 @task(name="note the day", **REPEATABLE)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
-from prefect import get_run_logger, runtime, task
+from prefect import runtime, task
 
 from blocks.connection import Connection
 from blocks.estate import connect
 from recovery.errors import RepriseError
-from recovery.metrics.gateway import MetricsGateway
 from recovery.metrics.publication import Metrics, Publication
 from recovery.report import RecoveryReport
 from tasks.policies import SEND
+from tasks.steps import inform
 
 SCHEDULED = "auto-scheduled"
 """The tag that Prefect gives to runs of a schedule."""
@@ -45,10 +45,7 @@ class Request(Protocol):
 
 def metrics_of(connection: Connection) -> Metrics | None:
     """Where the numbers of a run go; None when no namespace is set."""
-    if not connection.metrics_namespace:
-        return None
-    client = connection.client("cloudwatch", repeat=False)
-    return Metrics(MetricsGateway(client, connection.metrics_namespace), connection.ledger)
+    return connection.metrics
 
 
 def publish_metrics(work: Run, report: RecoveryReport) -> None:
@@ -69,7 +66,7 @@ def count_refusal(path: str, request: Request, error: RepriseError) -> None:
         return
     try:
         connection = connect(request.estate)
-        metrics = metrics_of(connection)
+        metrics = connection.metrics
     except RepriseError:
         return  # nothing says where to work, so nothing says where to count it
     if metrics is None:
@@ -97,7 +94,4 @@ def send_metrics(publication: Publication) -> None:
 
 
 def _send(publication: Publication) -> None:
-    state: Any = send_metrics(publication, return_state=True)
-    if not state.is_completed():
-        error = state.result(raise_on_failure=False)
-        get_run_logger().warning("the metrics of this run are not complete: %s", error)
+    inform("the metrics of this run are not complete", send_metrics, publication)

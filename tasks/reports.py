@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from prefect import get_run_logger, runtime
@@ -16,13 +18,14 @@ from recovery.errors import Incomplete, RepriseError
 from recovery.report import RecoveryReport, headline, markdown, table
 
 
-def publish(report: RecoveryReport, key: str, title: str) -> None:
-    """One report artifact and one table of groups, for a run that did or found anything.
+def publish(report: RecoveryReport, key: str, title: str, rows: Sequence[dict[str, Any]] = ()) -> None:
+    """Make one report artifact and its tables, for a run that did or found anything.
 
     Args:
         report: the run's report.
         key: stable over runs, so that the Artifacts page shows a history; lower-case letters, digits and dashes.
         title: heading of the page.
+        rows: items one by one, for paths that have few of them.
     """
     if report.is_quiet:
         return
@@ -30,6 +33,10 @@ def publish(report: RecoveryReport, key: str, title: str) -> None:
     if report.groups:
         create_table_artifact(
             key=f"{key}-groups", table=table(report), description=f"{title}: groups, and what to do next"
+        )
+    if rows:
+        create_table_artifact(
+            key=f"{key}-one-by-one", table=list(rows), description=f"{title}, one by one: what each was, what was done"
         )
 
 

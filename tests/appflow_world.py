@@ -16,12 +16,13 @@ from typing import Any
 import boto3
 from moto import mock_aws
 
+from flows.appflow_runs import recover_appflow_runs
+from proof.plain_prefect import play
 from recovery.alerts import Alerts
 from recovery.appflow_runs.gateway import CALLS_PER_SECOND, AppFlowGateway
 from recovery.appflow_runs.memory import Memory
 from recovery.appflow_runs.models import PATH, TWIN_PREFIX, Flow, Run, Schedule
 from recovery.appflow_runs.policy import AppFlowRequest
-from recovery.appflow_runs.run import recover
 from recovery.appflow_runs.work import Work
 from recovery.archive import Archive
 from recovery.aws import Requests
@@ -245,7 +246,7 @@ class World:
             now=self.estate.now,
             requests=requests.by_service,
             request=request,
-            clock=self.seconds,
+            monotonic=self.seconds,
         )
 
     def seconds(self) -> float:
@@ -260,11 +261,8 @@ class World:
         **request: Any,
     ) -> RecoveryReport:
         """One run of the path over these flows (all, unless named)."""
-        work = self.work(AppFlowRequest(flows=flows or ("*",), dry_run=dry_run, **request), through)
-        try:
-            return recover(work, f"test {self.runs}")
-        finally:
-            work.close()
+        asked = AppFlowRequest(flows=flows or ("*",), dry_run=dry_run, **request)
+        return play(recover_appflow_runs, asked, self.work(asked, through))
 
     def sweeps(
         self,

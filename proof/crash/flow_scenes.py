@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from blocks.connection import Connection
+from flows.appflow_runs import recover_appflow_runs
 from proof.crash.process import Kill, in_child
 from proof.crash.replication_scenes import alerts, cases_of, listen
 from proof.crash.scene import Findings, Unpaced, for_one_run, is_open
+from proof.plain_prefect import play
+from recovery.appflow_runs.gateway import AppFlowGateway
 from recovery.appflow_runs.models import PATH, TWIN_PREFIX
 from recovery.appflow_runs.policy import AppFlowPolicy, AppFlowRequest
-from recovery.appflow_runs.run import recover
+from recovery.appflow_runs.work import Work
 from recovery.cases import State
 from simulated_aws.server import SimulatedAws
-from tasks.appflow_runs import work_of
 from tests.appflow_world import TASKS, to_salesforce
 from tests.unit.appflow_runs.situations import DOWN, EXPIRED
 
@@ -66,11 +68,9 @@ class Flows:
         appflow.start_flow(flowName=name)
 
     def run(self, connection: Connection) -> list[str]:
-        work = work_of(connection, AppFlowRequest(flows=("*",), dry_run=False, policy=POLICY), cast(Any, Unpaced()))
-        try:
-            recover(work, connection.owner)
-        finally:
-            work.close()
+        request = AppFlowRequest(flows=("*",), dry_run=False, policy=POLICY)
+        gateway = AppFlowGateway(connection.client("appflow"), cast(Any, Unpaced()))
+        play(recover_appflow_runs, request, Work(gateway, request, **connection.tools()))
         return []
 
     def later(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -39,8 +38,6 @@ LAG = timedelta(minutes=10)
 """After this time the list of flows and the records of a run agree; before it, a flow is read again."""
 FIRST_SIGHT = timedelta(hours=1)
 """An older failure of a flow that was never looked at before is from before our time, and no event was missed."""
-BATCH = 100
-"""Flows in one task run."""
 
 _SETTLED = frozenset({State.RECOVERED, State.SUPERSEDED, State.ESCALATED, State.EXHAUSTED})
 
@@ -62,10 +59,10 @@ def find_flows(work: Work) -> tuple[list[Item], list[Summary]]:
     for line in unread:
         there.add(line.name)
         if line.name.startswith(TWIN_PREFIX) or matches(line.name, line.tags, request.flows):
-            work.fail(str(line.problem))
+            work.complain(str(line.problem))
     for pattern in request.flows:
         if is_name(pattern) and pattern not in there:
-            work.fail(f"flow {pattern}: there is no flow of this name in this account and region")
+            work.complain(f"flow {pattern}: there is no flow of this name in this account and region")
     ours = {summary.name for summary in meant}
     work.outside = sorted(s.name for s in users if s.last_status == RunStatus.ERROR and s.name not in ours)
     if len(meant) > request.limit:
@@ -74,19 +71,14 @@ def find_flows(work: Work) -> tuple[list[Item], list[Summary]]:
     return [Item(summary, request.policy_for(summary.name)) for summary in meant[: request.limit]], twins
 
 
-def batches(items: Sequence[Item]) -> list[Batch]:
-    """The flows in handy portions."""
-    return [Batch(items[start : start + BATCH]) for start in range(0, len(items), BATCH)]
-
-
-def recall(work: Work, items: Sequence[Item]) -> None:
+def recall(work: Work, batch: Batch) -> None:
     """Read what the ledger remembers. A flow whose case is damaged keeps that in `failure`, and is left alone.
 
     Raises:
         Transient, Refused: the ledger cannot be read.
     """
-    found, damaged = remembered(work, [item.name for item in items])
-    for item in items:
+    found, damaged = remembered(work, [item.name for item in batch.items])
+    for item in batch.items:
         if item.name in damaged:
             item.quiet = work.seen.get(item.name) == item.summary.stamp  # told by an earlier pass of this run
             if not item.quiet:

@@ -150,6 +150,16 @@ class AppFlowRequest(BaseModel):
     def _one_name_is_a_list(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
 
+    @property
+    def subject(self) -> str:
+        """What a run is about, for its name."""
+        return ", ".join((*self.flows[:3], *(["..."] if len(self.flows) > 3 else []))) or "no flow named"
+
+    @property
+    def run_name(self) -> str:
+        """The name of a run that has just begun."""
+        return f"recover {self.subject}"
+
     def policy_for(self, flow: str) -> AppFlowPolicy:
         """The policy of a flow, by its name."""
         for pattern, policy in self.flow_policies.items():

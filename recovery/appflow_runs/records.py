@@ -103,7 +103,7 @@ def _tell_unreadable(work: Work, items: Sequence[Item]) -> None:
         try:
             tell_refusal(work, refusal, [item.name for item in group], "let the path read these flows")
         except RepriseError as error:
-            work.fail(f"people could not be told that AppFlow refuses {refusal.call}: {words_of(error)}")
+            work.complain(f"people could not be told that AppFlow refuses {refusal.call}: {words_of(error)}")
 
 
 def keep(work: Work, batch: Batch) -> None:
@@ -136,7 +136,7 @@ def note(work: Work, batch: Batch) -> None:
         if item.missed:
             work.missed_events += 1
         if has_news(item):
-            work.note(entry(item))
+            work.note([entry(item)])
 
 
 def state_of(item: Item) -> State:

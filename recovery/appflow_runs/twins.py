@@ -18,7 +18,7 @@ from recovery.appflow_runs.models import Attempt, Means, Run, RunStatus
 from recovery.appflow_runs.records import save, tell_refusal
 from recovery.appflow_runs.remembered import remembered
 from recovery.appflow_runs.verdicts import twin_name
-from recovery.appflow_runs.work import Item, Work
+from recovery.appflow_runs.work import Batch, Item, Work
 from recovery.errors import Conflict, Refused, RepriseError
 
 ABANDONED = "abandoned"
@@ -27,16 +27,16 @@ TOKEN_LIVES = timedelta(hours=8)
 """For so long AppFlow answers a repeated client token with the first call's run (API reference, StartFlow)."""
 
 
-def tidy_twins(work: Work, items: Sequence[Item], twins: Sequence[Summary]) -> None:
+def tidy_twins(work: Work, batch: Batch, twins: Sequence[Summary]) -> None:
     """Settle the twins that stand in the account. One that cannot be settled is a problem; the others go on.
 
     Raises:
         Transient, Refused: the ledger cannot be read.
     """
-    owners = {item.name: item for item in items}
+    owners = {item.name: item for item in batch.items}
     others = [name for twin in twins if (name := from_tag(twin.tags.get(TWIN_TAG, ""))) and name not in owners]
     cases, damaged = remembered(work, others)
-    unknown = damaged.keys() | {i.name for i in items if i.failure is not None or (i.quiet and i.case is None)}
+    unknown = damaged.keys() | {i.name for i in batch.items if i.failure is not None or (i.quiet and i.case is None)}
     for twin in twins:
         name = from_tag(twin.tags.get(TWIN_TAG, ""))
         if name in unknown:
@@ -58,7 +58,7 @@ def tidy_twins(work: Work, items: Sequence[Item], twins: Sequence[Summary]) -> N
             if isinstance(error, Refused) and error.code == "ResourceNotFoundException":
                 _leave_to_another(owner)
                 continue
-            work.fail(f"temporary twin {twin.name}: {words_of(error)}")
+            work.complain(f"temporary twin {twin.name}: {words_of(error)}")
             if isinstance(error, Refused) and not work.dry_run:
                 _tell(work, error, twin)
 
@@ -68,7 +68,7 @@ def _tell(work: Work, error: Refused, twin: Summary) -> None:
     try:
         tell_refusal(work, refusal_of(error, "", work.now()), [twin.name], step)
     except RepriseError as failure:
-        work.fail(f"people could not be told of temporary twin {twin.name}: {words_of(failure)}")
+        work.complain(f"people could not be told of temporary twin {twin.name}: {words_of(failure)}")
 
 
 def _settle(work: Work, owner: Item | None, twin: Summary) -> None:

@@ -1,35 +1,29 @@
-"""What one run holds in its hands: its tools, its bounds, and what it has counted so far.
-
-Plain classes on purpose: Prefect walks through dataclasses and lists that are handed to a task, item by item.
-"""
+"""One run of the path: its gateway, the flows on their way through it, and what it has counted so far."""
 
 from __future__ import annotations
 
-import gzip
-import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import IO, TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Unpack
 
 from recovery.appflow_runs.answers import Described, Summary
 from recovery.appflow_runs.coverage import Window
 from recovery.appflow_runs.deactivation import Deactivation
 from recovery.appflow_runs.memory import Memory
 from recovery.appflow_runs.models import PATH, FlowFacts, Run
-from recovery.appflow_runs.policy import AppFlowPolicy, AppFlowRequest
+from recovery.appflow_runs.policy import AppFlowPolicy, AppFlowRequest, Cause
 from recovery.appflow_runs.verdicts import Leave, Reactivate, Rerun, RunTwin, Verdict
-from recovery.archive import encode
 from recovery.cases import Case
 from recovery.errors import RepriseError
-from recovery.report import Entry, RecoveryReport, Tally
+from recovery.report import LISTED
+from recovery.run import RecoveryRun, Tools
 
 if TYPE_CHECKING:
-    from recovery.alerts import Alerts
     from recovery.appflow_runs.gateway import AppFlowGateway
-    from recovery.archive import Archive
-    from recovery.ledger import Ledger
-    from recovery.metrics.publication import Metrics
+
+BATCH = 100
+"""Flows in one task run."""
+MOST_PASSES = 3
+"""A run that an event started looks again until nothing new is found; so often at most."""
 
 
 class Item:
@@ -124,129 +118,47 @@ class Batch:
         """Flows of which an attempt is to be made."""
         return sum(isinstance(item.verdict, Rerun | RunTwin | Reactivate) and not item.done for item in self.items)
 
+    def portions(self) -> list[Batch]:
+        """The flows in portions of a hundred."""
+        return [Batch(self.items[start : start + BATCH]) for start in range(0, len(self.items), BATCH)]
+
     @property
     def news(self) -> int:
         """Flows that were looked at, since something may have changed."""
         return sum(not item.quiet for item in self.items)
 
 
-class Work:
-    """One run's tools and counts. Make it, use it, and close it.
+class Work(RecoveryRun):
+    """One run of the path.
 
     Args:
         appflow: the gateway.
-        ledger, archive, alerts: of the estate.
-        now: the time, aware, as AWS sees it.
-        requests: requests sent so far, by service.
         request: what the run is asked to do.
-        clock: seconds that only grow, for the run's own bounds: `now` jumps when AWS first corrects it.
-        metrics: where the run's numbers go; None: nowhere.
+        tools: see `recovery.run.Tools`.
+
+    Attributes:
+        outside: failed flows that the request does not name.
+        seen: stamps of the flows that earlier passes of this run have looked at.
     """
 
-    def __init__(
-        self,
-        *,
-        appflow: AppFlowGateway,
-        ledger: Ledger,
-        archive: Archive,
-        alerts: Alerts,
-        now: Callable[[], datetime],
-        requests: Callable[[], Mapping[str, int]],
-        request: AppFlowRequest,
-        clock: Callable[[], float] = time.monotonic,
-        metrics: Metrics | None = None,
-    ) -> None:
+    path = PATH
+
+    def __init__(self, appflow: AppFlowGateway, request: AppFlowRequest, **tools: Unpack[Tools]) -> None:
+        super().__init__(request, **tools)
         self.appflow = appflow
-        self.ledger = ledger
-        self.archive = archive
-        self.alerts = alerts
-        self.now = now
-        self.requests = requests
         self.request = request
-        self.dry_run = request.dry_run
-        self.metrics = metrics
-        self._clock = clock
-        self._began = clock()
-        self.tally = Tally()
-        self.problems: list[str] = []
-        self.warnings: list[str] = []
         self.outside: list[str] = []
         self.seen: dict[str, str] = {}
-        """Stamps of the flows that earlier passes of this run have looked at."""
-        self.recovered = 0
-        self.seconds_to_recover = 0.0
-        self.missed_events = 0
         self.twins_removed = 0
-        self._list: IO[bytes] | None = None
-        self._lines: gzip.GzipFile | None = None
 
     @property
-    def time_is_up(self) -> bool:
-        """Whether no further flow may be taken up."""
-        return self.seconds >= self.request.time_limit_seconds
+    def passes(self) -> int:
+        """How often the run looks at most: what fails while an event's run is at work starts no run of its own."""
+        return MOST_PASSES if self.request.trigger is Cause.EVENT and not self.dry_run else 1
 
-    @property
-    def seconds(self) -> float:
-        """How long the run has taken so far."""
-        return self._clock() - self._began
-
-    @property
-    def started(self) -> datetime:
-        """When the run began, by the time that AWS has told since."""
-        return self.now() - timedelta(seconds=self.seconds)
-
-    def warn(self, line: str) -> None:
-        """A line for the report, once."""
-        if line not in self.warnings:
-            self.warnings.append(line)
-
-    def fail(self, line: str) -> None:
-        """A line on what could not be done, once."""
-        if line not in self.problems:
-            self.problems.append(line)
-
-    def note(self, entry: Entry) -> None:
-        """Count an entry and append it to the full list, which waits in a temporary file."""
-        self.tally.add([entry])
-        if self._lines is None:
-            self._list = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the run
-            self._lines = gzip.GzipFile(fileobj=self._list, mode="wb", compresslevel=5)
-        self._lines.write(encode(entry.as_json()) + b"\n")
-
-    def full_list(self) -> IO[bytes] | None:
-        """The full list of this run, ready to be read; None when nothing was noted."""
-        if self._lines is None or self._list is None:
-            return None
-        if not self._lines.closed:
-            self._lines.close()
-        self._list.seek(0)
-        return self._list
-
-    def report(self, run: str, full_list: str) -> RecoveryReport:
-        """What this run found and did."""
-        return RecoveryReport(
-            path=PATH,
-            run=run,
-            started=self.started,
-            seconds=self.seconds,
-            dry_run=self.dry_run,
-            found=self.tally.found,
-            by_kind=dict(self.tally.by_kind),
-            by_action=dict(self.tally.by_action),
-            unsettled=self.tally.unsettled,
-            recovered=self.recovered,
-            seconds_to_recover=self.seconds_to_recover / self.recovered if self.recovered else None,
-            missed_events=self.missed_events,
-            groups=self.tally.groups(),
-            problems=tuple(self.problems),
-            warnings=tuple(self.warnings),
-            requests=dict(self.requests()),
-            full_list=full_list,
-        )
-
-    def close(self) -> None:
-        """Let go of the temporary file."""
-        if self._lines is not None:
-            self._lines.close()
-        if self._list is not None:
-            self._list.close()
+    def conclude(self) -> None:
+        """Name the failed flows that the request does not name."""
+        news = self.tally.found or self.problems or self.warnings
+        if self.outside and (news or self.request.trigger is Cause.BY_HAND):
+            names = ", ".join(self.outside[:LISTED])
+            self.warn(f"{len(self.outside)} failed flows are outside the request and were not touched: {names}")

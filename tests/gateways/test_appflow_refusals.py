@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from flows.appflow_runs import recover_appflow_runs
+from proof.plain_prefect import play
 from recovery.appflow_runs.policy import AppFlowPolicy, AppFlowRequest
-from recovery.appflow_runs.run import recover
 from recovery.aws import translate
 from recovery.cases import State
 from simulated_aws.appflow import Outcome
@@ -370,8 +371,7 @@ def test_a_stuck_run_is_told_once_whatever_runs_beside_it(world: World) -> None:
     world.advance(hours=50)
     for number in range(4):
         work = world.work(AppFlowRequest(flows=("*",), dry_run=False, trigger="sweep"))
-        recover(work, f"{number}")
-        work.close()
+        play(recover_appflow_runs, work.request, work)
         flow = world.appflow.flow("orders")
         other = type(flow.runs[0])(f"run-{number}", Outcome.failure(DOWN), world.estate.now(), world.estate.now())
         other.status, other.updated = ("Error" if number % 2 else "Canceled"), world.estate.now()

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from flows.appflow_runs import recover_appflow_runs
+from proof.plain_prefect import play
 from recovery.appflow_runs.models import Run
 from recovery.appflow_runs.policy import AppFlowPolicy, AppFlowRequest
-from recovery.appflow_runs.run import recover
 from recovery.backoff import Backoff
 from recovery.cases import State
 from recovery.errors import BadInput, OutcomeUnknown, RepriseError
@@ -274,9 +275,8 @@ def test_one_flow_that_cannot_be_read_does_not_stop_the_sweep(monkeypatch: pytes
                 return read(name)
 
             monkeypatch.setattr(work.appflow, "runs", runs)
-            monkeypatch.setattr("recovery.appflow_runs.look.BATCH", 1)
-            report = recover(work, "test")
-            work.close()
+            monkeypatch.setattr("recovery.appflow_runs.work.BATCH", 1)
+            report = play(recover_appflow_runs, work.request, work)
             assert world.changes() == [("StartFlow", "orders")]
             assert report.unsettled == 1
 

@@ -10,13 +10,13 @@ import pytest
 from recovery.appflow_runs.act import act
 from recovery.appflow_runs.answers import Described
 from recovery.appflow_runs.gateway import AppFlowGateway
-from recovery.appflow_runs.look import batches, find_flows, look, recall
+from recovery.appflow_runs.look import find_flows, look, recall
 from recovery.appflow_runs.memory import Memory
 from recovery.appflow_runs.models import PATH, FlowStatus, Means, RunStatus
 from recovery.appflow_runs.policy import AppFlowRequest
 from recovery.appflow_runs.twins import tidy_twins
 from recovery.appflow_runs.verdicts import RunTwin, client_token, twin_name
-from recovery.appflow_runs.work import Item
+from recovery.appflow_runs.work import Batch, Item
 from recovery.cases import Case, State
 from tests.appflow_world import START, World, a_world
 from tests.unit.appflow_runs.situations import ARN, NAME, NOW, SITUATIONS, Situation
@@ -63,11 +63,11 @@ def first_look(world: World, row: Situation) -> Item:
     """What the first run finds, and does."""
     work = world.work(AppFlowRequest(flows=(NAME,), policy=row.policy, dry_run=False))
     items, twins = find_flows(work)
-    recall(work, items)
-    tidy_twins(work, items, twins)
-    for batch in batches(items):
-        look(work, batch)
-        act(work, batch)
+    batch = Batch(items)
+    recall(work, batch)
+    tidy_twins(work, batch, twins)
+    look(work, batch)
+    act(work, batch)
     work.close()
     return items[0]
 

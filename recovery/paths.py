@@ -1,0 +1,132 @@
+"""The recovery paths, and what each says of itself. Pure.
+
+A path that is not declared here has no title, no metrics, no share in the digest and no histories: tests fail for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Path(StrEnum):
+    """Names of the paths: of their folder, their flow module and their page."""
+
+    DEAD_LETTERS = "dead_letters"
+    OUTBOX_RECORDS = "outbox_records"
+    REPLICATION_TASKS = "replication_tasks"
+    APPFLOW_RUNS = "appflow_runs"
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a path counts as metrics.
+
+    Attributes:
+        done: metric name and the settled actions that it counts; by path, kind and source.
+        kinds: the same, by kind only: the path gives the exact numbers itself.
+        own: names of the numbers that the path gives itself (`RecoveryReport.numbers`); by path and source.
+        exhausted: `Exhausted` counts items whose attempts are used up.
+        recovers: the path proves that what it brought back has stayed away.
+    """
+
+    done: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    kinds: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    own: tuple[str, ...] = ()
+    exhausted: bool = True
+    recovers: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PathInfo:
+    """What a path says of itself.
+
+    Attributes:
+        name: see `Path`.
+        label: what people call it, within a sentence.
+        answers: actions that answer one failure each; what only waits or is left is looked at again and again.
+        named: its items bear names that people gave them; elsewhere a key is an id, and the source says more.
+        counts: its metrics.
+        key: key of its report on the Artifacts page.
+    """
+
+    name: str
+    label: str
+    answers: frozenset[str]
+    counts: Counts
+    named: bool = False
+    key: str = ""
+
+    @property
+    def title(self) -> str:
+        """The heading of its report."""
+        return self.label[0].upper() + self.label[1:]
+
+    @property
+    def artifact(self) -> str:
+        """The key of its report on the Artifacts page: stable over runs, so that the page shows a history."""
+        return self.key or self.name.replace("_", "-")
+
+
+_RESTARTS = frozenset({"start", "resume", "reload", "reload tables"})
+_RERUNS = frozenset({"rerun", "twin", "reactivate"})
+
+APPFLOW_RUNS = PathInfo(
+    name=Path.APPFLOW_RUNS,
+    label="AppFlow runs",
+    answers=_RERUNS | {"escalate"},
+    counts=Counts(done={"Reruns": _RERUNS, "Escalated": frozenset({"escalate"})}),
+    named=True,
+)
+DEAD_LETTERS = PathInfo(
+    name=Path.DEAD_LETTERS,
+    label="dead letters",
+    answers=frozenset({"heal", "archive", "alert"}),
+    counts=Counts(
+        done={
+            "Healed": frozenset({"heal"}),
+            "Archived": frozenset({"archive"}),
+            "Alerted": frozenset({"alert"}),
+            "Replayed": frozenset({"replay"}),
+        },
+        own=("VisibleDeadLetters",),
+    ),
+)
+OUTBOX_RECORDS = PathInfo(
+    name=Path.OUTBOX_RECORDS,
+    label="outbox records",
+    answers=frozenset({"retry", "exhaust"}),
+    counts=Counts(
+        kinds={"OutboxFailed": frozenset({"retry"}), "OutboxExhausted": frozenset({"exhaust"})},
+        own=(
+            "OutboxPublished",
+            "OutboxFailed",
+            "OutboxExhausted",
+            "OutboxOldestUnfinished",
+            "OutboxCircuitOpen",
+            "OutboxLost",
+        ),
+        exhausted=False,
+        recovers=False,
+    ),
+)
+REPLICATION_TASKS = PathInfo(
+    name=Path.REPLICATION_TASKS,
+    label="replication tasks",
+    answers=_RESTARTS | {"escalate"},
+    counts=Counts(done={"Restarts": _RESTARTS, "Escalated": frozenset({"escalate"})}),
+    named=True,
+)
+
+PATHS: Mapping[str, PathInfo] = {
+    path.name: path for path in (DEAD_LETTERS, OUTBOX_RECORDS, REPLICATION_TASKS, APPFLOW_RUNS)
+}
+
+UNKNOWN = PathInfo(name="", label="unknown path", answers=frozenset(), counts=Counts(exhausted=False))
+"""Stands for a path of another version, whose reports and days may still be in the ledger."""
+
+
+def info(path: str) -> PathInfo:
+    """Return what a path says of itself; `UNKNOWN` for one that is not declared."""
+    return PATHS.get(path, UNKNOWN)
