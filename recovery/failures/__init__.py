@@ -7,7 +7,7 @@ tells which failures are alike; `normalise` is the text that may leave the proce
 from recovery.failures.diagnosis import Match, diagnose, explain
 from recovery.failures.evidence import evidence_for
 from recovery.failures.groups import fingerprint, group_of, normalise
-from recovery.failures.log_lines import evidence_from_logs
+from recovery.failures.logs import LogEvent, LogFinding, LoggedMessage, evidence_from_logs, failures_of
 from recovery.failures.masks import mask
 from recovery.failures.models import TRANSIENT_KINDS, Diagnosis, Evidence, Kind
 from recovery.failures.origins import BodyShape, Origin, body_shape, recognise
@@ -23,6 +23,9 @@ __all__ = [
     "Diagnosis",
     "Evidence",
     "Kind",
+    "LogEvent",
+    "LogFinding",
+    "LoggedMessage",
     "Match",
     "Origin",
     "Rule",
@@ -32,6 +35,7 @@ __all__ = [
     "evidence_for",
     "evidence_from_logs",
     "explain",
+    "failures_of",
     "fingerprint",
     "group_of",
     "load_rules",

@@ -21,7 +21,6 @@ from recovery.failures import (
     explain,
     frames,
     groups,
-    log_lines,
     masks,
     phrases,
     reading,
@@ -108,7 +107,7 @@ def test_no_phrase_can_run_away() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    [codes, diagnosis, frames, groups, log_lines, masks, phrases, reading, structure],
+    [codes, diagnosis, frames, groups, masks, phrases, reading, structure],
     ids=lambda m: m.__name__,
 )
 def test_no_other_expression_can_run_away(module: Any) -> None:

@@ -1,10 +1,11 @@
-"""Evidence from log events: which lines belong to a message, and which of them tell."""
+"""Evidence from log events: the records of a message, and its last failure among them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from recovery.failures import Kind, diagnose, evidence_from_logs
+from recovery.failures import Kind, LogEvent, LoggedMessage, diagnose, evidence_from_logs, failures_of
+from recovery.failures.logs import Link
 
 R1 = "11111111-1111-4111-8111-111111111111"
 R2 = "22222222-2222-4222-8222-222222222222"
@@ -166,4 +167,65 @@ def test_request_ids_in_the_line_count_when_start_is_missing() -> None:
         [M1],
     )
     assert diagnose(told[M1]).kind is Kind.TIMEOUT
-    assert told[M1].error.startswith("ERROR Read timed out")
+    assert told[M1].error == "Read timed out"
+
+
+def logged(*lines: str, stream: str = "s", start: int = 1_000) -> list[LogEvent]:
+    return [LogEvent(start + 10 * n, stream, line) for n, line in enumerate(lines)]
+
+
+ROOT = "1-65f0aaaa-0123456789abcdef01234567"
+
+
+def test_an_invocation_with_the_trace_of_a_message_is_its_own() -> None:
+    """No record names the message; the report of one invocation has the trace that its sender started."""
+    found = failures_of(
+        logged(
+            f"START RequestId: {R1}",
+            "[ERROR] ConnectionError: Connection refused",
+            f"END RequestId: {R1}",
+            f"REPORT RequestId: {R1}\tDuration: 3 ms\tXRAY TraceId: {ROOT}\tSegmentId: 0f\tSampled: true",
+        ),
+        [LoggedMessage(M1, trace_header=f"Root={ROOT};Parent=53995c3f42cd8ad8;Sampled=1"), LoggedMessage(M2)],
+    )
+    assert found[M1].link is Link.TRACE
+    evidence = found[M1].evidence
+    assert evidence is not None
+    assert diagnose(evidence).kind is Kind.DEPENDENCY_FAILURE
+    assert found[M2].evidence is None
+    assert not found[M2].named
+
+
+def test_a_failure_found_by_time_is_marked_and_can_be_refused() -> None:
+    """Nothing names the message, but it was received just before an invocation that failed."""
+    log = logged(f"START RequestId: {R1}", "[ERROR] TimeoutError: timed out", f"END RequestId: {R1}", start=100_000)
+    message = LoggedMessage(M1, receives=(99_000,))
+    found = failures_of(log, [message])[M1]
+    assert found.link is Link.TIME
+    assert found.evidence is not None
+    assert found.evidence.source == "logs, by time"
+    assert failures_of(log, [message], by_time=False)[M1].evidence is None
+    assert failures_of(log, [LoggedMessage(M1, receives=(5_000,))])[M1].evidence is None
+
+
+def test_two_causes_at_the_time_of_a_receive_are_no_evidence() -> None:
+    """Two invocations ran at that time, and they failed for different reasons."""
+    log = [
+        *logged(f"START RequestId: {R1}", "[ERROR] TimeoutError: timed out", f"END RequestId: {R1}"),
+        *logged(f"START RequestId: {R2}", "[ERROR] KeyError: 'qty'", f"END RequestId: {R2}", stream="t"),
+    ]
+    assert failures_of(log, [LoggedMessage(M1, receives=(1_000,))])[M1].evidence is None
+
+
+def test_two_messages_at_once_get_no_failure_by_order() -> None:
+    """Both were begun in the same moment, and then two errors without a name follow: nobody can tell whose they are."""
+    log = [
+        LogEvent(1, "s", f"START RequestId: {R1}"),
+        LogEvent(2, "s", f"working on {M1}"),
+        LogEvent(2, "s", f"working on {M2}"),
+        LogEvent(3, "s", "[ERROR] ConnectionError: Connection refused"),
+        LogEvent(4, "s", "[ERROR] KeyError: 'qty'"),
+    ]
+    found = failures_of(log, [LoggedMessage(M1), LoggedMessage(M2)])
+    assert {name: finding.evidence for name, finding in found.items()} == {M1: None, M2: None}
+    assert all(finding.named for finding in found.values())

@@ -1,0 +1,192 @@
+"""The heads of log lines: time, level, thread and logger that stand before what was said. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from recovery.failures.logs.records import NAMES, Level, Record
+
+_MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6}"
+_CLOCK = r"\d{1,2}:\d\d:\d\d(?:[.,:]\d{1,9})?(?:\s?[AP]M)?"
+_ZONE = r"(?:\s?(?:Z|UTC|GMT|CES?T|[+\-]\d\d:?\d\d))?"
+_TIME = (
+    r"(?:"
+    rf"\d{{4}}[\-/.]\d\d[\-/.]\d\d[T ,_:]{{1,2}}{_CLOCK}{_ZONE}"
+    rf"|\d{{1,2}}[\-/. ](?:{_MONTH}|\d{{1,2}})[\-/. ]\d{{2,4}}[ ,:T]{{1,2}}{_CLOCK}{_ZONE}"
+    rf"|(?:[A-Z][a-z]{{2}},? )?{_MONTH} {{1,2}}\d{{1,2}},? (?:\d{{4}},? {{1,2}})?{_CLOCK}{_ZONE}(?: \d{{4}})?"
+    rf"|{_CLOCK}"
+    r"|\d{10}(?:\.\d{1,9})?|\d{13}"
+    r")"
+)
+_LEVELS = (
+    r"(?:TRACE|TRCE|VERBOSE|VRB|DEBUG|DBUG|DBG|FINEST|FINER|FINE|CONFIG|INFO|INF|INFORMATION|NOTICE|SUCCESS|"
+    r"WARN|WARNING|"
+    r"WRN|ERROR|ERR|FAIL|SEVERE|FATAL|FTL|CRITICAL|CRIT|DPANIC|PANIC|ALERT|EMERG|EMERGENCY)"
+)
+# Between the time and the level: brackets, pairs, names of hosts, threads, processes and loggers, ids, separators.
+_PIECE = r"(?:\[[^\[\]\n]{0,100}\]|\([^()\n]{0,60}\)|<[^<>\n]{0,40}>|[\w.$:/@#=+,\-~*%]{1,120}|[|–—\-])"
+_BEGINS = re.compile(rf"[\[(<*]{{0,2}}{_TIME}(?=[\s\],|)\-:;]|$)[\])>;,:]{{0,2}}")
+_LEVELLED = re.compile(
+    rf"(?:[\s|,]{{0,8}}{_PIECE}[\s|]{{1,8}}){{0,7}}?[\s|,]{{0,8}}"
+    rf"[\[(<|]{{0,2}}\s?(?:[\w\-]{{1,40}}\.)?(?P<level>{_LEVELS})(?:/[\w\-:]{{1,60}}(?=\]))?\s{{0,5}}[\])>|"
+    rf"]{{0,2}}(?=[\s:|,\-\[(]|$)"
+)
+_SMALL = re.compile(
+    r"(?:[\s|]{1,8}[\w\-]{1,60}){0,1}[\s|]{0,8}(?:[\[(|<]\s?(?P<boxed>[a-z]{3,13})(?:\[\d{1,9}\])?\s?[\])|>]|"
+    r"(?P<level>[a-z]{3,11})(?=:\s|\t|\s{2}|\s?\|))"
+)
+_BARE = re.compile(
+    rf"(?:\[(?P<boxed>{_LEVELS}|[a-z]{{3,11}})\]|(?P<level>{_LEVELS})(?=[\s:|\-\]\[(]|$)|"
+    rf"(?P<small>[a-z]{{3,8}})(?=:\s))"
+)
+# What stands between the level and the message: process, thread in brackets, logger and a colon or a dash.
+_AFTER = re.compile(
+    r"[\s:|,\-]{0,8}"
+    r"(?:\d{1,8} --- \[[^\]\n]{0,100}\](?: \[[^\]\n]{0,100}\])?\s{1,4}[\w.$\[\]/\-]{1,120}\s{0,60}: "
+    r"|(?:\[[^\[\]\n]{0,120}\][\s:|\-]{0,8}){1,3}(?:[\w.$/@\-]{1,120}(?:\s{1,60}:| -) )?"
+    r"|-- \S{0,60}: "
+    # A name before a colon is a logger only by its spelling: an exception's class stands there too.
+    r"|[\w.$/@\-]{1,120}\s{0,60}(?: - |\| )(?:\d{1,6} - )?"
+    r"|[\w.$/@\-]{1,120}(?:\[\d{1,9}\]|\s{2,60}|(?:::\w{1,60}){1,8}): ?"
+    r"|[\w.]{1,80}:[\w.<>]{1,80}:\d{1,6} - "
+    r")?"
+)
+_RUBY = re.compile(r"(?P<level>[DIWEFUA]), \[(?P<time>[^\]\n]{10,60})\]\s{1,4}(?P<name>[A-Z]{3,7}) -- [^:\n]{0,60}: ?")
+_KLOG = re.compile(r"(?P<level>[IWEF])\d{4} \d\d:\d\d:\d\d\.\d{1,9}\s{1,8}\d{1,9} [\w./\-]{1,120}:\d{1,6}\] ")
+_SYSLOG = re.compile(r"<(?P<code>\d{1,3})>(?:1 )?")
+_LAMBDA = re.compile(
+    r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)\t(?P<request>[0-9a-f]{8}-[0-9a-f\-]{27}|undefined)\t"
+    r"(?:(?P<level>[A-Z]{4,8})\t)?"
+)
+_LAMBDA_PYTHON = re.compile(
+    r"\[(?P<level>[A-Z]{4,8})\]\t(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z)\t(?P<request>[0-9a-f\-]{36})?\t"
+)
+_THREAD = re.compile(r"\[([^\[\]\n]{1,100})\]")
+_PAIR_THREAD = re.compile(r"\b(?:tid|thread|worker|goroutine|jid)=([\w\-]{1,60})")
+_LETTERS = {"D": Level.DEBUG, "I": Level.INFO, "W": Level.WARN, "E": Level.ERROR, "F": Level.FATAL, "A": Level.ERROR}
+_HEAD = 400
+"""Characters of a line in which its head stands."""
+_FIRSTS = frozenset("0123456789[(<*ABCDEFGIJKMNOPSTUVWabcdefinopstvw")
+
+
+def read_line(line: str) -> Record | None:
+    """The record that a line of text begins; None when it begins like none."""
+    if line[:1] not in _FIRSTS:
+        return None
+    head = line[:_HEAD]
+    found = _LAMBDA.match(head) or _LAMBDA_PYTHON.match(head)
+    if found:
+        request = found["request"] or ""
+        level = NAMES.get((found["level"] or "").lower(), Level.NONE)
+        return Record(level=level, text=line[found.end() :], request="" if request == "undefined" else request)
+    if found := _RUBY.match(head) or _KLOG.match(head):
+        return Record(level=_LETTERS.get(found["level"], Level.NONE), text=line[found.end() :])
+    start = 0
+    if found := _SYSLOG.match(head):
+        start = found.end()
+    if found := _BEGINS.match(head, start):
+        return _timed(line, head, found.end(), _priority(head) if start else Level.NONE)
+    if found := _BARE.match(head):
+        name = (found["boxed"] or found["level"] or found["small"]).lower()
+        level = NAMES.get(name, Level.NONE)
+        if level and (found["small"] is None or name in _SMALL_NAMES):
+            return Record(level=level, text=_message(line, head, found.end()))
+    return None
+
+
+_SMALL_NAMES = frozenset(("trce", "dbug", "info", "warn", "fail", "crit", "error", "debug", "verbose"))
+
+
+def is_timed(line: str) -> bool:
+    """True when a line begins with a time, as records do and prose does not."""
+    return line[:1] in _FIRSTS and _BEGINS.match(line[:_HEAD]) is not None
+
+
+def _timed(line: str, head: str, end: int, level: Level) -> Record:
+    colon = head[end - 1 : end] == ":"
+    found = _LEVELLED.match(head, end) or _SMALL.match(head, end)
+    if found and _plausible(head, end, found):
+        name = (found["level"] or found.groupdict().get("boxed") or "").lower()
+        if name in NAMES:
+            before = head[end : found.start("level") if found["level"] else found.end()]
+            record = Record(level=NAMES[name], text=_message(line, head, found.end()))
+            record.thread = _thread(before) or _thread(head[found.end() : len(line) - len(record.text)])
+            return record
+    if colon and end < 12:
+        return Record(level=level, text=line[end:].lstrip())
+    return Record(level=level, text=line[end:].lstrip(" \t|:-"), thread=_thread(head[end : end + 200]))
+
+
+_PROSE = re.compile(r"(?:[a-z]{2,20}[ ]){3}")
+
+
+def _plausible(head: str, end: int, found: re.Match[str]) -> bool:
+    """False when a sentence stands before the level: a head has no three small words in a row."""
+    place = found.start("level") if found["level"] else found.end()
+    return _PROSE.search(head, end, place) is None
+
+
+def _message(line: str, head: str, end: int) -> str:
+    found = _AFTER.match(head, end)
+    return line[found.end() if found else end :]
+
+
+def _thread(part: str) -> str:
+    found = _PAIR_THREAD.search(part) or _THREAD.search(part)
+    return found[1].strip() if found else ""
+
+
+def _priority(head: str) -> Level:
+    """The severity in a syslog priority."""
+    found = _SYSLOG.match(head)
+    severity = int(found["code"]) % 8 if found else 6
+    return (
+        Level.FATAL if severity < 3 else Level.ERROR if severity == 3 else Level.WARN if severity == 4 else Level.INFO
+    )
+
+
+_LOGFMT = re.compile(r"(?:^|\s)(?:level|lvl|severity|at)=\"?([A-Za-z]{3,13})\"?(?=\s|$)")
+_PAIR = re.compile(r"(?:^|(?<=\s))([\w.\-@]{1,60})=(\"(?:[^\"\\\n]|\\.){0,8000}\"|[^\s\"]{0,2000})")
+_SAID = ("msg", "message", "event")
+_TELLS = re.compile(
+    r"(?:^|[._\-])(?:err|errs|error|errors|exception|exc|reason|cause|code|status|status_?code|stack|"
+    r"stacktrace|trace|fault|"
+    r"failure|detail|details|response)(?:$|[._\-](?:message|msg|type|class|kind|code|text|stack|detail))|"
+    r"(?:Error|Exception|Reason|Cause|Code|Status|Fault)$",
+    re.IGNORECASE,
+)
+
+
+def read_pairs(line: str) -> Record | None:
+    """The record that a line of `key=value` pairs is (logfmt); None when it is none."""
+    if "=" not in line[:200]:
+        return None
+    level = _LOGFMT.search(line[:_HEAD])
+    if level is None or level[1].lower() not in NAMES:
+        return None
+    said: list[str] = []
+    errors: list[str] = []
+    thread = ""
+    for found in _PAIR.finditer(line):
+        name, value = found[1], found[2]
+        if value[:1] == '"':
+            value = value[1:-1]
+            if "\\" in value:
+                value = _unquoted(value)
+        if name in _SAID:
+            said.append(value)
+        elif name in ("tid", "thread", "worker", "goroutine", "jid"):
+            thread = value
+        elif _TELLS.search(name) and name not in ("level", "status_level") and value:
+            errors.append(value if name.lower() in ("err", "error", "exception") else f"{name}: {value}")
+    if not said and not errors:
+        return None
+    return Record(level=NAMES[level[1].lower()], text="\n".join([*said, *errors]), thread=thread)
+
+
+_ESCAPE = re.compile(r"\\(.)")
+_ESCAPED = {"n": "\n", "t": "\t", "r": "\n"}
+
+
+def _unquoted(value: str) -> str:
+    return _ESCAPE.sub(lambda found: _ESCAPED.get(found[1], found[1]), value)

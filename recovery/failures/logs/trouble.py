@@ -1,0 +1,231 @@
+"""Failures among records: trouble that was overcome is none, and the last one decides. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from recovery.failures.logs.payloads import without_payloads
+from recovery.failures.logs.records import Level, Record
+from recovery.failures.logs.traces import CLASS_LINE, begins_failure
+
+# Trouble that its own record calls provisional: another try follows.
+_RETRIES = re.compile(
+    r"\b(?:retry(?:ing|ied)?|retries left|will (?:be )?re-?tr(?:y|ied)|re-?attempting|re-?connecting|"
+    r"refreshing|renewing|"
+    r"back(?:ing)?[ -]?off|sleep(?:ing|s)?|waiting|wait(?:ed|s)? \d|trying again|try again in|next (?:attempt|"
+    r"retry|try)|"
+    r"attempt #?\d{1,3}(?: ?(?:/|of) ?\d{1,3})? (?:failed|timed)|re-?scheduling|fail(?:ing)?[ -]?over|failing over|"
+    r"switching to|half[_-]?open|breaker \w{0,30} ?(?:is )?(?:now )?open|opened circuit|reopening|resubscribing|"
+    r"re-?establishing|requeu(?:ed|ing)|re-?queu(?:ed|ing)|attempt \d{1,3}\b)",
+    re.IGNORECASE,
+)
+_FINAL = re.compile(
+    r"\b(?:giv(?:ing|en|e) up|gave up|retries exhausted|exhausted|no (?:more|further) (?:retries|attempts)|"
+    r"max(?:imum)? (?:retries|attempts|number of)|retries exceeded|attempts exceeded|retry limit|last attempt|"
+    r"final attempt|aborting|aborted|dead[ -]?letter|all \d{0,3} ?(?:retries|attempts)|"
+    r"after \d{1,3} (?:attempts|retries|tries)|"
+    r"not deleted|unrecoverable|permanently|will not be retried|not retrying|no retry)",
+    re.IGNORECASE,
+)
+# Trouble that its own record calls harmless.
+_HARMLESS = re.compile(
+    r"\b(?:ignor(?:ed|ing|e)|skipp(?:ed|ing)|dropp(?:ed|ing)|continuing|proceeding|carrying on|"
+    r"us(?:ing|ed) (?:the )?(?:default|cached|stale|last known|previous|fallback|local|older|secondary|backup)|"
+    r"fall(?:ing|en|s)?[ -]?back|fell back|fallback|non-?fatal|non-?critical|harmless|optional|best[ -]effort|"
+    r"suppressed|swallowed|tolerated|as expected|expected error|not required|deprecated|deprecation|recovered|"
+    r"degraded mode|"
+    r"serving (?:stale|from cache)|from cache|will be rebuilt|rebuilding|recreating|handled gracefully)\b",
+    re.IGNORECASE,
+)
+_RESOLVED = re.compile(
+    r"\b(?:succeed(?:ed|s)|success(?:ful(?:ly)?)?|recovered|recovery complete|re-?connected|reestablished|"
+    r"re-established|"
+    r"restored|resumed|refreshed|renewed|rebuilt|re-?created|committed|replaced|repaired|"
+    r"(?:is |now |again )?(?:back|up again|online|available again|healthy|reachable|caught up)|"
+    r"closed|(?:answered|returned|responded|replied|status[=: \"']{1,3}|->|got|"
+    r"with) ?(?:with )?(?:http )?2\d\d|2\d\d ok|"
+    r"ok (?:after|on|now|again)|worked (?:on|after)|went through|passed (?:on|after)|accepted (?:on|after)|"
+    r"continuing without|continuing with|us(?:ing|ed) (?:the )?(?:fallback|cached|default|stale|secondary|"
+    r"backup|replica)|"
+    r"fallback (?:used|served|succeeded|ok)|served (?:from|stale|by)|loaded from cache|acquired (?:on|after)|"
+    r"obtained|new token|fetched again|completed|finished|done|processed|delivered|ok)\b",
+    re.IGNORECASE,
+)
+# What says only "it worked again" (and not that some other work was done) undoes trouble at error level too.
+_AGAIN = re.compile(
+    r"\b(?:re-?connected|recovered|re-?established|restored|refreshed|renewed|"
+    r"(?:succeeded|success(?:ful)?(?:ly)?|worked|ok|passed|accepted|done|completed|went through|"
+    r"answered(?: with)? 2\d\d|"
+    r"returned 2\d\d) (?:on|after|with|at|in) (?:the )?(?:retry|attempt|try|re-?try|second|third|refresh|back|\d)|"
+    r"(?:retry|attempt|try)(?: ?#?\d{1,3}(?: ?(?:/|of) ?\d{1,3})?)? (?:succeeded|successful|worked|ok|passed|"
+    r"was successful)|"
+    r"breaker [\w.\-]{0,40} ?(?:is )?(?:now )?closed|closed (?:the )?circuit|back (?:up|online|to normal)|"
+    r"available again|healthy again|up again|fallback (?:used|served|succeeded)|"
+    r"(?:used|using|served|serving|answered|loaded) (?:the |from |from the |by )?(?:fallback|cache|cached|"
+    r"secondary|replica|backup))\b",
+    re.IGNORECASE,
+)
+_SUCCESS = re.compile(
+    r"\b(?:processed|handled|completed|finished|deleted|acknowledged|acked|done|success(?:fully)?|succeeded|ok)\b",
+    re.IGNORECASE,
+)
+_NEGATED = re.compile(
+    r"\b(?:not|never|un|without|cannot|could ?n[o']t|fail(?:ed|s|ing|ure)?|error|no|wasn't|isn't|"
+    r"only)\b",
+    re.IGNORECASE,
+)
+_BESIDE = re.compile(
+    r"/(?:healthz?|ready|readyz|live|livez|livenessz?|readiness|ping|metrics|actuator|heartbeat)\b|kube-probe|"
+    r"ELB-HealthChecker|health[ _-]?check|(?:liveness|readiness|startup) probe|"
+    r"(?:export|flush|send|push|publish|emit|ship|report|upload)(?:ing|ed)? (?:of )?(?:\d{1,6} )?"
+    r"(?:spans?|traces?|metrics?|telemetry|statsd|analytics|segments?)|opentelemetry|otel[ ._-]|otlp|x-?ray daemon|"
+    r"statsd|datadog[ -]agent|dd-?trace|new ?relic|sentry|telemetry|feature[ -]flag",
+    re.IGNORECASE,
+)
+_TELLS = re.compile(
+    r"\b(?:error|exception|fail(?:ed|ure|s)|fault|timed? ?out|refused|denied|rejected|unable to|could not|"
+    r"cannot|can't|"
+    r"invalid|panic(?:ked)?|fatal|traceback|unhandled|uncaught|crash(?:ed)?|abort(?:ed)?|unauthorized|forbidden|"
+    r"throttl\w{1,6}|unavailable|missing|not found|killed|exceeded|E[A-Z]{4,12}\b)|[a-z](?:Error|Exception|Fault)\b",
+)
+_WARNED = re.compile(
+    r"\b(?:fail(?:ed|ure|s)|giving up|gave up|could not|unable to|exhausted|exception|rejected|refused|timed? ?out|"
+    r"exceeded|aborted|error)\b|[a-z](?:Error|Exception|Fault)\b",
+    re.IGNORECASE,
+)
+_GENERIC = frozenset(
+    """
+    error errors failed fail fails failure failing exception exceptions unexpected unhandled uncaught occurred
+    happened raised caught thrown threw job jobs task tasks work worker message messages msg record records batch
+    item items event events request process processing processed processor handle handler handled handling consume
+    consumer consuming consumed listener receive received receiver lambda function invocation invoke invoking
+    execute executing execution run running queue sqs to the a an of in on at while during with for from could not
+    cannot can't couldn't unable was were is are be been has have will would it this that by and or giving give up
+    gave after before attempts attempt tries try goes go going sent send sending moved moving dead letter letters
+    dlq returned returning return back again retry retried retries retrying later visible visibility become becomes
+    deleted delete leaving left something went wrong please see above below logs log details detail id ids number
+    type info warn warning fatal critical no more exhausted max maximum aborting aborted aborts stopping stopped
+    rolled rolling rollback transaction last final none null undefined true false runtime exited status code exit
+    reason cause caused unknown internal application app main thread http trace stack end start finished completed
+    ended order orders payload input data object result callback uncaughtexception failures batchitemfailures
+    itemidentifier partial response reporting reported ms s seconds
+    """.split()  # noqa: SIM905
+)
+_WORD = re.compile(r"[A-Za-z][A-Za-z']{1,40}")
+_FRAME = re.compile(r"(?m)^\s{1,12}(?:at |File \"|\.{3} \d)[^\n]{0,600}$")
+_IDS = re.compile(r"\b(?:[\w\-]{0,60}\d[\w\-]{0,80}|[\w.+\-]{1,60}=\S{1,200})")
+
+
+def fails(record: Record) -> bool:
+    """True when a record by itself tells of a failure."""
+    level = record.level
+    if level is Level.INFO or level is Level.DEBUG or not record.text:
+        return False
+    if record.platform:
+        return level >= Level.ERROR and record.platform in ("fault", "report", "init")
+    if level >= Level.ERROR:
+        return not _is_beside(record)
+    said = without_payloads(record.text)
+    if level is Level.WARN:
+        return _WARNED.search(said) is not None and not _is_beside(record)
+    return (begins_failure(record.text) or _TELLS.search(said) is not None) and not _is_beside(record)
+
+
+def _is_beside(record: Record) -> bool:
+    """Noise of health checks and of telemetry; a stack trace may name them in passing."""
+    return _BESIDE.search(record.text.split("\n", 1)[0][:400]) is not None
+
+
+def is_provisional(record: Record) -> bool:
+    """True when a record tells of trouble after which its writer went on trying."""
+    head = record.text[:600]
+    return _RETRIES.search(head) is not None and _FINAL.search(head) is None
+
+
+def is_harmless(record: Record) -> bool:
+    """True when a record says itself that its trouble does not matter."""
+    first = record.text.split("\n", 1)[0][:600]
+    return _HARMLESS.search(first) is not None and _FINAL.search(first) is None and record.level <= Level.ERROR
+
+
+def resolves(record: Record) -> bool:
+    """True when a record says that something worked."""
+    if record.level > Level.INFO and not _AGAIN.search(record.text[:400]):
+        return False
+    said = record.text[:400]
+    return _RESOLVED.search(said) is not None and not _TELLS.search(said.split("\n", 1)[0])
+
+
+def last_failure(records: Sequence[Record]) -> Record | None:
+    """The failure that these records end in; None when they tell of none that was not overcome.
+
+    Args:
+        records: those of one piece of work, in order.
+    """
+    failing: list[Record] = []
+    for record in records:
+        if fails(record):
+            if not is_harmless(record):
+                failing.append(record)
+        elif failing and not record.platform:
+            failing = _remaining(failing, record)
+    for place in range(len(failing) - 1, -1, -1):
+        record = failing[place]
+        if says_something(record):
+            if place < len(failing) - 1 and not _near(record, failing[place + 1 :], records):
+                break
+            return record
+    return failing[-1] if failing else None
+
+
+def _remaining(failing: list[Record], record: Record) -> list[Record]:
+    """The failures that a later record does not undo."""
+    head = record.text[:400]
+    if not head:
+        return failing
+    again = _AGAIN.search(head) is not None
+    if not again and not resolves(record):
+        return failing
+    kept = [one for one in failing if not is_provisional(one) and not (one.level is Level.WARN and not one.stack)]
+    if (
+        again
+        and kept
+        and kept[-1].level <= Level.ERROR
+        and not _FINAL.search(kept[-1].text[:600])
+        and not kept[-1].platform
+    ):
+        kept = [one for one in kept if one.stack and one.level >= Level.ERROR and not _kin(one, record)]
+    return kept
+
+
+def _kin(one: Record, other: Record) -> bool:
+    """True when a recovery is that of this failure: a word beyond the usual ones stands in both."""
+    words = {word.lower() for word in _WORD.findall(one.text.split("\n", 1)[0][:300])} - _GENERIC
+    return not words.isdisjoint({word.lower() for word in _WORD.findall(other.text[:300])})
+
+
+def _near(record: Record, after: Sequence[Record], records: Sequence[Record]) -> bool:
+    """True when later records without a cause can speak of this one: it is an error, or close before them."""
+    if record.level is not Level.WARN or not is_provisional(record):
+        return True
+    between = [one for one in records if record.order < one.order < after[0].order and not fails(one)]
+    return len(between) <= 3
+
+
+def says_something(record: Record) -> bool:
+    """True when a failure's text has more than the words that any failure has."""
+    if record.platform:
+        return True
+    text = _FRAME.sub("", record.text[:4_000])
+    if record.stack and CLASS_LINE.search(text) and _specific(text):
+        return True
+    return _specific(text)
+
+
+def _specific(text: str) -> bool:
+    words = [word.lower() for word in _WORD.findall(_IDS.sub(" ", text))]
+    return sum(word not in _GENERIC for word in words) >= 1 or _CODE.search(text) is not None
+
+
+_CODE = re.compile(r"\b[45]\d\d\b|\bE[A-Z]{5,14}\b")
