@@ -38,7 +38,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@touch $@
 
 demo: $(INSTALLED) ## Failing orders, healed before your eyes (unattended: DEMO_ARGS=--once)
-	$(BIN)/python -m demo $(DEMO_ARGS)
+	$(BIN)/reprise demo $(DEMO_ARGS)
 
 test: $(INSTALLED) ## All tests; they need no network and no AWS account
 	$(BIN)/python -m pytest $(TEST_ARGS)
@@ -53,14 +53,13 @@ lint: $(INSTALLED) ## Everything that is checked without running the code
 check: lint test ## Lint, types, import contracts, templates and tests: what must pass before a commit
 
 aws: $(INSTALLED) ## The simulated AWS alone; prints the variables to export
-	$(BIN)/python -m simulated_aws
+	$(BIN)/reprise aws
 
 apply: $(INSTALLED) ## Bring the Prefect server at PREFECT_API_URL up to date (only look: APPLY_ARGS=--check)
-	$(BIN)/python -m deployments.apply $(APPLY_ARGS)
+	$(BIN)/reprise apply $(APPLY_ARGS)
 
-# The worker starts each run by the name `python`, which must be that of the virtual environment.
 worker: $(INSTALLED) ## A worker for the Prefect server at PREFECT_API_URL, until Ctrl-C
-	PREFECT_SERVER_EPHEMERAL_ENABLED=false PATH="$(abspath $(BIN)):$$PATH" $(BIN)/prefect worker start --pool reprise --limit 8 $(WORKER_ARGS)
+	$(BIN)/reprise worker $(WORKER_ARGS)
 
 bench: $(INSTALLED) ## Measure speed and cost on this machine
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)

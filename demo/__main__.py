@@ -1,4 +1,4 @@
-"""`python -m demo` (make demo): failing work, recovered before your eyes by Prefect flows.
+"""`reprise demo` (make demo): failing work, recovered before your eyes by Prefect flows.
 
 It starts a simulated AWS, a Prefect server, a worker and the relay on this machine and lets the sample workload fail.
 What happens in AWS (events of EventBridge and SNS, a table's stream, the depth of queues) reaches Prefect through the
@@ -10,11 +10,9 @@ otherwise.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import signal
-import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -195,27 +193,25 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse the command line and perform; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m demo", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument(
-        "--once", action="store_true", help="end by itself; exit status 0 only if AWS is as it should be"
-    )
-    options = parser.parse_args(arguments)
+def main(*, once: bool = False) -> int:
+    """Play failing work that recovers, on this machine alone.
+
+    Args:
+        once: end without a person; the exit status is 0 only when everything in AWS is where it should be.
+
+    Returns:
+        The exit status.
+    """
     # Both, since a shell that starts this in the background has it ignore Ctrl-C, and its children as well.
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, _interrupt)
     _stay_here()
     view = View()
     try:
-        return perform(view, once=options.once)
+        return perform(view, once=once)
     except KeyboardInterrupt:
         view.print("Stopped before its end; nothing is left running.")
         return 130
     except (RepriseError, DemoFailed, Stopped) as error:
         view.print("[bold red]The demo could not be played:[/]", escape(str(error)))
         return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -27,7 +27,7 @@ from typing import Any, Protocol, TypeVar
 
 from demo.runs import Run, Runs
 from deployments.prefect_server import PrefectServer
-from deployments.processes import start_module, stop
+from deployments.processes import COMMAND, start_module, stop
 from simulated_aws.server import SimulatedAws
 
 _T = TypeVar("_T")
@@ -154,6 +154,10 @@ class World:
         )
         self.children.callback(stop, process)
         return process
+
+    def command(self, *words: str, log: str) -> subprocess.Popen[bytes]:
+        """Start a sub-command of `reprise`, as `start` does."""
+        return self.start(COMMAND, *words, log=log)
 
     def run(self, deployment: str, request: Mapping[str, Any], *, seconds: float = 240) -> Run:
         """Run a deployment with a request, as a person does in the UI, and wait for its end.

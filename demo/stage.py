@@ -27,7 +27,7 @@ from demo.scenes import DemoFailed, World
 from deployments.apply import POOL
 from deployments.prefect_server import prefect_server
 from deployments.prefect_settings import PROJECT
-from deployments.processes import LOOPBACK, free_port
+from deployments.processes import COMMAND, LOOPBACK, free_port
 from simulated_aws import estate
 from simulated_aws.guard import require_simulated_aws
 from simulated_aws.server import SimulatedAws
@@ -79,7 +79,7 @@ def deploy(made: World) -> None:
         DemoFailed: it failed.
     """
     done = subprocess.run(
-        [sys.executable, "-m", "deployments.apply"],
+        [sys.executable, "-m", COMMAND, "apply"],
         env=dict(made.environment),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -89,7 +89,7 @@ def deploy(made: World) -> None:
     )
     (made.folder / "apply.log").write_text(done.stdout)
     if done.returncode:
-        raise DemoFailed(f"python -m deployments.apply failed:\n{done.stdout}")
+        raise DemoFailed(f"reprise apply failed:\n{done.stdout}")
     made.start("prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", "demo", log="worker.log")
     made.say(f"deployments registered, worker started on the pool {POOL!r}")
 
@@ -108,7 +108,7 @@ def start_relay(made: World, *, queues: Sequence[str], outboxes: Sequence[Mappin
     listening = made.folder / "relay.yaml"
     listening.write_text(yaml.safe_dump({"queues": list(queues), "outboxes": [dict(outbox) for outbox in outboxes]}))
     port = free_port()
-    made.relay = made.start(RELAY, "--config", str(listening), "--health-port", str(port), log=RELAY_LOG)
+    made.relay = made.command(RELAY, "--config", str(listening), "--health-port", str(port), log=RELAY_LOG)
     made.wait("the relay to listen", lambda: _listens(made, port, len(outboxes)), seconds=240)
     made.say(f"the relay listens to the events queue, {len(queues)} dead-letter queues and {len(outboxes)} stream(s)")
 
@@ -118,7 +118,7 @@ def require_relay(made: World) -> None:
     if made.relay is None or made.relay.poll() is not None:
         log = made.folder / RELAY_LOG
         end = log.read_text(errors="replace")[-2_000:] if log.exists() else ""
-        raise DemoFailed(f"the relay (python -m {RELAY}) is not running, so no event starts a deployment:\n{end}")
+        raise DemoFailed(f"the relay (reprise {RELAY}) is not running, so no event starts a deployment:\n{end}")
 
 
 def _listens(made: World, port: int, streams: int) -> bool:

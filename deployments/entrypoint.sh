@@ -4,9 +4,7 @@ set -eu
 what=${1:-worker}
 [ $# -gt 0 ] && shift
 case $what in
-  worker) exec prefect worker start --pool reprise --limit 8 "$@" ;;
-  relay) exec python -m relay "$@" ;;
-  server) exec python -m deployments.server --host 0.0.0.0 "$@" ;;
-  apply | smoke) exec python -m "deployments.$what" "$@" ;;
+  worker | relay | apply | smoke | variables | diagnose) exec reprise "$what" "$@" ;;
+  server) exec reprise server --host 0.0.0.0 "$@" ;;
   *) exec "$what" "$@" ;;
 esac

@@ -69,8 +69,8 @@ def prefect_server(
         chosen = free_port(port)
         address = f"http://{LOOPBACK}:{chosen}"
         process = start_module(
-            "deployments.server",
-            ["--host", LOOPBACK, "--port", str(chosen), "--ui" if ui else "--no-ui"],
+            "deployments.command",
+            ["server", "--host", LOOPBACK, "--port", str(chosen), "--ui" if ui else "--no-ui"],
             environment={**environment, "PREFECT_UI_API_URL": f"{address}/api"},
             log=log,
             directory=home,

@@ -75,9 +75,7 @@ def client_environment(
         BadInput: `api_url` is empty.
     """
     if not api_url:
-        raise BadInput(
-            "PREFECT_API_URL is not set: start `python -m deployments.server` and set it to its /api address"
-        )
+        raise BadInput("PREFECT_API_URL is not set: start `reprise server` and set it to its /api address")
     return {
         **server_environment(home, base),
         "PREFECT_API_URL": api_url,

@@ -21,6 +21,8 @@ from pathlib import Path
 from recovery.errors import Transient
 
 LOOPBACK = "127.0.0.1"
+COMMAND = "deployments.command"
+"""The module of `reprise`, for processes that start one of its sub-commands."""
 _GRACE_SECONDS = 10.0
 
 

@@ -1,4 +1,4 @@
-"""python -m deployments.server [options of `prefect server start`]: Prefect's server, with its garbage collected apart.
+"""`reprise server`: Prefect's server, with its garbage collected apart.
 
 On SQLite a stock server stands still for a minute now and then. Seen with its collector watched: a collection ran in
 the thread of the event loop, met an old cursor, and waited for the cursor's connection; that connection was waiting
@@ -13,7 +13,10 @@ import gc
 import runpy
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Annotated
+
+from cyclopts import Parameter
 
 EVERY = 1.0
 """Seconds between collections of what is young."""
@@ -52,12 +55,12 @@ def collect_apart(every: float = EVERY) -> Callable[[], None]:
     return end
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Start the server; returns when it has ended."""
+def main(*options: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None:
+    """Start the Prefect server, and return when it has ended.
+
+    Args:
+        options: options of `prefect server start`.
+    """
     collect_apart()
-    sys.argv = ["prefect", "server", "start", *(sys.argv[1:] if arguments is None else arguments)]
+    sys.argv = ["prefect", "server", "start", *options]
     runpy.run_module("prefect", run_name="__main__", alter_sys=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""`python -m deployments.smoke`: a few marked failures through the dead-letter path of a real or simulated estate.
+"""`reprise smoke`: a few marked failures through the dead-letter path of a real or simulated estate.
 
 Three letters are put into a dead-letter queue, each with an error of its own: one that can be healed, one that people
 must be told about, and one that belongs into the archive. A worker runs `dead-letters/by-hand` on it (or this process
@@ -13,13 +13,11 @@ Exit status: 0 when all went as it should; 1 when something did not; 2 when it c
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
-import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -155,7 +153,7 @@ def by_a_worker(request: dict[str, Any]) -> None:
     try:
         started: Any = run_deployment("dead-letters/by-hand", parameters={"request": request}, timeout=RUN_SECONDS)
     except ObjectNotFound as error:
-        raise BadInput("there is no deployment dead-letters/by-hand: python -m deployments.apply") from error
+        raise BadInput("there is no deployment dead-letters/by-hand: reprise apply") from error
     state = started.state
     if state is None or not state.is_final():
         raise Transient(
@@ -166,7 +164,7 @@ def by_a_worker(request: dict[str, Any]) -> None:
         raise RunFailed(f"the run {started.name} ended as {state.name}: {state.message}")
 
 
-def here(request: dict[str, Any]) -> None:
+def in_this_process(request: dict[str, Any]) -> None:
     """Run the flow in this process.
 
     Raises:
@@ -180,24 +178,28 @@ def here(request: dict[str, Any]) -> None:
         raise RunFailed(f"the run ended as {state.name}: {state.message}")
 
 
-def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> int:
-    """Parse the command line and try; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m deployments.smoke", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--source", default="", help="name of a queue whose consumer ignores marked letters")
-    parser.add_argument("--dead-letters", default="", help="name of its dead-letter queue")
-    parser.add_argument("--estate", default=None, help="name of a Recovery Estate block; the default one otherwise")
-    parser.add_argument("--here", action="store_true", help="run the flow in this process: no worker is needed")
-    options = parser.parse_args(arguments)
+def main(*, source: str = "", dead_letters: str = "", estate: str = "", here: bool = False) -> int:
+    """Send a few marked failures through the dead-letter path, and ask AWS what became of each.
+
+    Args:
+        source: name of a queue whose consumer ignores marked messages; a new one when empty.
+        dead_letters: name of its dead-letter queue.
+        estate: name of a Recovery Estate block; the default one when empty.
+        here: run the flow in this process, without a worker.
+
+    Returns:
+        The exit status.
+    """
     try:
-        require_server(None if environment is os.environ else environment)
+        require_server()
         from blocks.estate import connect
 
-        connection = connect(options.estate)
-        run = here if options.here else by_a_worker
-        estate = {"estate": options.estate} if options.estate else {}
-        with queues_of(connection, options.source, options.dead_letters) as queues:
+        connection = connect(estate or None)
+        run = in_this_process if here else by_a_worker
+        named = {"estate": estate} if estate else {}
+        with queues_of(connection, source, dead_letters) as queues:
             print(f"sending {len(FAILURES)} marked letters to {queues.dead}", flush=True)
-            wrong = smoke(connection, queues, lambda request: run({**request, **estate}), threading.Event().wait)
+            wrong = smoke(connection, queues, lambda request: run({**request, **named}), threading.Event().wait)
     except RunFailed as error:
         print(error, file=sys.stderr)
         return 1
@@ -260,7 +262,3 @@ def _arrives(connection: Connection, queue: str, pause: Callable[[float], object
             return True
         pause(_LOOK_SECONDS)
     return False
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,6 @@
-"""`python -m deployments.variables STACK`: the REPRISE_* variables of an estate's stack, for a shell.
+"""`reprise variables STACK`: the REPRISE_* variables of an estate's stack, for a shell.
 
-    eval "$(python -m deployments.variables reprise)"
+    eval "$(reprise variables reprise)"
 
 An output named RepriseLedgerTable is the variable REPRISE_LEDGER_TABLE. Region and credentials are boto3's own.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Sequence
 
 import boto3
 
@@ -38,20 +37,20 @@ def variables(stack: str) -> dict[str, str]:
     }
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Print the lines; returns the exit status."""
-    if len(arguments) != 1:
-        print("usage: python -m deployments.variables STACK", file=sys.stderr)
-        return 2
+def main(stack: str) -> int:
+    """Print the REPRISE_* variables of an estate's stack, as lines that a shell can evaluate.
+
+    Args:
+        stack: name of the CloudFormation stack of deployments/cloudformation/estate.yaml.
+
+    Returns:
+        The exit status.
+    """
     try:
-        found = variables(arguments[0])
+        found = variables(stack)
     except RepriseError as error:
         print(error, file=sys.stderr)
         return 1
     for name, value in sorted(found.items()):
         print(f"export {name}={shlex.quote(value)}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

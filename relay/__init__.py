@@ -1,1 +1,1 @@
-"""The relay: from what happens in AWS to Prefect events on which deployments trigger. `python -m relay`."""
+"""The relay: from what happens in AWS to Prefect events on which deployments trigger. `reprise relay`."""

@@ -1,12 +1,11 @@
-"""python -m relay [--config FILE] [--health-port PORT]
+"""`reprise relay`: from AWS's events to Prefect's.
 
-Runs until SIGTERM or Ctrl-C. Needs PREFECT_API_URL, REPRISE_EVENTS_QUEUE_URL, REPRISE_EVENTS_PARKED_QUEUE_URL and an
+It runs until SIGTERM or Ctrl-C. Needs PREFECT_API_URL, REPRISE_EVENTS_QUEUE_URL, REPRISE_EVENTS_PARKED_QUEUE_URL and an
 estate (a saved block, or the REPRISE_* variables). docs/events.md has the rest.
 """
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import signal
@@ -30,13 +29,17 @@ log = logging.getLogger("reprise.relay")
 _SERVER_AWAY_SECONDS = 5.0
 
 
-def main() -> int:
-    """Run the relay; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m relay", description=__doc__.splitlines()[0])
-    parser.add_argument("--config", help="YAML file: queues and outboxes to listen to")
-    parser.add_argument("--health-port", type=int, default=0, help="port of GET /health on 127.0.0.1 (0: a free one)")
-    parser.add_argument("--health-host", default="127.0.0.1", help="address of GET /health")
-    arguments = parser.parse_args()
+def main(*, config: str | None = None, health_port: int = 0, health_host: str = "127.0.0.1") -> int:
+    """Run the relay, until SIGTERM or Ctrl-C.
+
+    Args:
+        config: YAML file of the queues and outboxes to listen to.
+        health_port: port of GET /health; a free one when 0.
+        health_host: address of GET /health.
+
+    Returns:
+        The exit status.
+    """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -44,13 +47,13 @@ def main() -> int:
         logging.basicConfig(level=settings.log_level(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         for chatty in ("httpx", "botocore"):
             logging.getLogger(chatty).setLevel(logging.WARNING)
-        return _run(arguments, stop)
+        return _run(config, health_host, health_port, stop)
     except RepriseError as error:
         print(f"relay: {error}", file=sys.stderr)
         return 2
 
 
-def _run(arguments: argparse.Namespace, stop: threading.Event) -> int:
+def _run(config: str | None, health_host: str, health_port: int, stop: threading.Event) -> int:
     api_url = _web_address("PREFECT_API_URL", require_server())
     queue_url, parked_url = (
         _web_address(name, settings.read(name))
@@ -67,7 +70,7 @@ def _run(arguments: argparse.Namespace, stop: threading.Event) -> int:
     from relay.queue import EventsQueue
     from relay.service import Relay
 
-    listened = configuration.load(arguments.config)
+    listened = configuration.load(config)
     connection = _connected(stop)
     if connection is None:
         return 0
@@ -80,8 +83,8 @@ def _run(arguments: argparse.Namespace, stop: threading.Event) -> int:
         stop,
         RelayMetrics(MetricsGateway(connection.client("cloudwatch", repeat=False), connection.metrics_namespace)),
     )
-    server = health.serve(relay, arguments.health_host, arguments.health_port)
-    print(f"relay: listening; health on http://{arguments.health_host}:{server.server_port}/health", flush=True)
+    server = health.serve(relay, health_host, health_port)
+    print(f"relay: listening; health on http://{health_host}:{server.server_port}/health", flush=True)
     try:
         relay.run()
     finally:
@@ -133,7 +136,3 @@ def _doorbells(connection: Connection, listened: RelayConfiguration) -> list[Doo
     for request in listened.outboxes:
         bells.append(OutboxDoorbell(dynamodb, streams, connection.ledger, request, connection.owner))  # noqa: PERF401
     return bells
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,7 +8,7 @@
         aws.fault("error", service="sqs", operation="SendMessageBatch", code="RequestThrottled", status=403)
         subprocess.run([...], env=aws.environ())
 
-`python -m simulated_aws` (make aws) runs it for anyone's boto3 or AWS CLI. Another process reaches a running one
+`reprise aws` (make aws) runs it for anyone's boto3 or AWS CLI. Another process reaches a running one
 with `SimulatedAws(endpoint)`. Nothing of it leaves 127.0.0.1 or outlives the process that started it.
 """
 

@@ -1,4 +1,4 @@
-"""`python -m deployments.apply [--check]`: bring a Prefect server up to date for Reprise, or say what is different.
+"""`reprise apply`: bring a Prefect server up to date for Reprise, or say what is different.
 
 Work pool, the estate's block (or its type, where nothing names an estate), notification blocks, the deployments of
 `prefect.yaml`, and the automations that no deployment owns, each found by its name. A second time nothing is changed.
@@ -11,7 +11,6 @@ applying does not mend; 2 when it could not be done.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -117,23 +116,21 @@ def apply(environment: Mapping[str, str], *, check: bool, overwrite: bool = Fals
     return outcome
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse the command line and do it; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m deployments.apply", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--check", action="store_true", help="change nothing; print the differences and exit with 1")
-    parser.add_argument(
-        "--overwrite-parameters", action="store_true", help="take prefect.yaml's, even where a person has set others"
-    )
-    parser.add_argument(
-        "--job-template", default="", metavar="FILE", help="of the work pool: one of deployments/work_pools/*.json"
-    )
-    options = parser.parse_args(arguments)
+def main(*, check: bool = False, overwrite_parameters: bool = False, job_template: str = "") -> int:
+    """Bring the Prefect server at PREFECT_API_URL up to date for Reprise, or show what differs.
+
+    Args:
+        check: change nothing; print the differences, and exit with 1 when there are any.
+        overwrite_parameters: take the parameters of prefect.yaml even where a person has set others.
+        job_template: file of the work pool's job template, one of deployments/work_pools/*.json.
+
+    Returns:
+        The exit status.
+    """
     try:
         api_url = require_server()
         reach(api_url, os.environ)
-        outcome = apply(
-            os.environ, check=options.check, overwrite=options.overwrite_parameters, template=options.job_template
-        )
+        outcome = apply(os.environ, check=check, overwrite=overwrite_parameters, template=job_template)
     except RepriseError as error:
         print(error, file=sys.stderr)
         return 2
@@ -148,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"note: {line}")
     for line in outcome.problems:
         print(f"problem: {line}", file=sys.stderr)
-    if options.check:
+    if check:
         print("different" if outcome.changes else "nothing differs", f"on {api_url}")
         return 1 if outcome.changes or outcome.problems else 0
     print("applied" if outcome.changes else "nothing to change", f"on {api_url}")
@@ -159,7 +156,3 @@ def _of_the_server(error: Exception) -> bool:
     from prefect.exceptions import PrefectException
 
     return isinstance(error, httpx.HTTPError | PrefectException)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -103,7 +103,7 @@ def wanted(flows: Iterable[str], tell: UUID | str, channels: Sequence[UUID]) -> 
                 f"the automation {_AUTOMATION} could not act",
                 "An event came, and Prefect could not start a run for it: "
                 "{{ event.payload.reason | default('it does not say why') }}. The sweeps find the work without the "
-                "event. Run python -m deployments.apply --check.",
+                "event. Run reprise apply --check.",
             ),
         },
         {

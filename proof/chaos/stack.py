@@ -17,7 +17,7 @@ import yaml
 from demo.stage import _with_own_python, let_services_tell
 from deployments.apply import POOL
 from deployments.prefect_settings import PROJECT, client_environment, server_environment
-from deployments.processes import LOOPBACK, free_port, start_module, stop
+from deployments.processes import COMMAND, LOOPBACK, free_port, start_module, stop
 from simulated_aws.server import SimulatedAws
 from tests.waiting import wait_for
 
@@ -49,7 +49,8 @@ class Stack:
         made = cls(aws, folder)
         try:
             made.start_server()
-            subprocess.run([sys.executable, "-m", "deployments.apply"], env=made.environment, cwd=PROJECT, check=True)
+            command = [sys.executable, "-m", COMMAND, "apply"]
+            subprocess.run(command, env=made.environment, cwd=PROJECT, check=True)
             yield made
         finally:
             for process in made._processes.values():
@@ -64,7 +65,7 @@ class Stack:
         """Start the Prefect server on the database that it had, and wait until it answers."""
         arguments = ["--host", LOOPBACK, "--port", str(self._port), "--no-ui"]
         environment = server_environment(self._home, self.aws.environ())
-        self._start("server", "deployments.server", arguments, environment)
+        self._start("server", COMMAND, ["server", *arguments], environment)
         wait_for("the Prefect server", lambda: _answers(f"{self.api_url}/health"), seconds=180)
 
     def start_worker(self) -> None:
@@ -78,7 +79,8 @@ class Stack:
 
     def start_relay(self) -> None:
         """Start a relay."""
-        self._start("relay", "relay", ["--config", str(self._folder / "relay.yaml")], self.environment)
+        arguments = ["relay", "--config", str(self._folder / "relay.yaml")]
+        self._start("relay", COMMAND, arguments, self.environment)
 
     def kill(self, name: str) -> None:
         """Kill a process and all that it has started, as when its machine loses power."""

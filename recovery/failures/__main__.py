@@ -7,7 +7,6 @@ Lines that cannot be read are reported on standard error with their numbers; the
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections import Counter
@@ -22,26 +21,34 @@ from recovery.failures.own_rules import load_rules
 from recovery.failures.rulesets import DEFAULT_RULES, RuleSet
 
 
-def main(argv: list[str] | None = None, lines: Iterable[str] | None = None, out: TextIO | None = None) -> int:
-    """Run the command; 0 when every line was read, 1 when some were not, 2 for a wrong rule file."""
-    parser = argparse.ArgumentParser(
-        prog="python -m recovery.failures", description="Say why each failure of a file happened."
-    )
-    parser.add_argument("--rules", metavar="FILE", help="a rule file that is tried before the defaults")
-    parser.add_argument("--explain", action="store_true", help="add every rule that matched, the deciding one first")
-    parser.add_argument("--summary", action="store_true", help="print a table of kinds and groups instead of lines")
-    args = parser.parse_args(argv)
+def main(*, rules: str = "", explain: bool = False, summary: bool = False) -> int:
+    """Say why each failure of a JSON-lines file on standard input happened.
+
+    Args:
+        rules: rule file that is tried before the defaults.
+        explain: add every rule that matched, the deciding one first.
+        summary: print a table of kinds and groups instead of lines.
+
+    Returns:
+        0 when every line was read, 1 when some were not, 2 for a wrong rule file.
+    """
+    return run(sys.stdin, sys.stdout, rules_file=rules, explained=explain, summary=summary)
+
+
+def run(
+    lines: Iterable[str], out: TextIO, *, rules_file: str = "", explained: bool = False, summary: bool = False
+) -> int:
+    """Diagnose lines; see `main`."""
     try:
-        rules = load_rules(args.rules) if args.rules else DEFAULT_RULES
+        rules = load_rules(rules_file) if rules_file else DEFAULT_RULES
     except BadInput as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
-    out = sys.stdout if out is None else out
     kinds: Counter[str] = Counter()
     groups: dict[str, tuple[str, str, str]] = {}
     sizes: Counter[str] = Counter()
     bad = 0
-    for number, line in enumerate(sys.stdin if lines is None else lines, 1):
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
@@ -50,15 +57,15 @@ def main(argv: list[str] | None = None, lines: Iterable[str] | None = None, out:
             bad += 1
             print(f"line {number}: {error}", file=sys.stderr)  # noqa: T201
             continue
-        answer, evidence = _answer(asked, rules, explained=args.explain)
-        if args.summary:
+        answer, evidence = _answer(asked, rules, explained=explained)
+        if summary:
             group = fingerprint(answer["kind"], evidence.error)
             kinds[answer["kind"]] += 1
             sizes[group] += 1
             groups.setdefault(group, (answer["kind"], answer["rule"], normalise(evidence.error)))
         else:
             out.write(json.dumps(answer, ensure_ascii=False) + "\n")
-    if args.summary:
+    if summary:
         _print_summary(out, kinds, groups, sizes)
     return 1 if bad else 0
 
@@ -126,4 +133,6 @@ def _print_summary(
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    from cyclopts import run as command_line
+
+    command_line(main)

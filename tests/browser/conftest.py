@@ -89,7 +89,7 @@ def ui(page: chromium.Page, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         aws.create_sample_workload()
         server = children.enter_context(prefect_server(folder / "prefect", base=aws.environ()))
         environment = _with_own_python(server.client_environment(aws.environ()))
-        _run(sys.executable, "-m", "deployments.apply", environment=environment)
+        _run(sys.executable, "-m", "deployments.command", "apply", environment=environment)
         runs = Runs(server.api_url, server.ui_url)
         children.callback(runs.close)
         requests = _failures(World(aws, server, runs, folder, environment, lambda _: None, children))

@@ -261,8 +261,8 @@ def test_other_processes_use_it_through_the_environment(aws: SimulatedAws) -> No
 
 
 def test_make_aws_prints_what_to_export() -> None:
-    """`python -m simulated_aws` prints variables with which any SDK finds the estate, and ends on an interrupt."""
-    command = [sys.executable, "-m", "simulated_aws", "--port", "0"]
+    """`reprise aws` prints variables with which any SDK finds the estate, and ends on an interrupt."""
+    command = [sys.executable, "-m", "deployments.command", "aws", "--port", "0"]
     running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     with running:
         assert running.stdout is not None

@@ -138,8 +138,8 @@ def start_relay(aws: SimulatedAws, outbox: OutboxWorld, server: PrefectServer, f
     }
     (folder / "relay.yaml").write_text(yaml.safe_dump(configuration), encoding="utf-8")
     return start_module(
-        "relay",
-        ["--config", str(folder / "relay.yaml")],
+        "deployments.command",
+        ["relay", "--config", str(folder / "relay.yaml")],
         environment=server.client_environment(aws.environ()),
         log=folder / "relay.log",
         directory=folder,

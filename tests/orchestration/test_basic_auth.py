@@ -57,7 +57,7 @@ class Guarded:
     @contextlib.contextmanager
     def started(self, module: str, *arguments: str) -> Iterator[Path]:
         """A process with the password until the end of the block; the file of what it says."""
-        log = self.folder / f"{module}.log"
+        log = self.folder / f"{'-'.join([module, *arguments[:1]])}.log"
         environment = {**self.environment, SETTING: SECRET}
         process = start_module(module, arguments, environment=environment, log=log, directory=self.folder)
         try:
@@ -65,11 +65,11 @@ class Guarded:
         finally:
             stop(process)
 
-    def said(self, module: str, password: str | None) -> tuple[int, str]:
-        """Exit status and output of a command that ends by itself."""
+    def said(self, name: str, password: str | None) -> tuple[int, str]:
+        """Exit status and output of a `reprise` command that ends by itself."""
         given = {} if password is None else {SETTING: password}
         done = subprocess.run(
-            [sys.executable, "-m", module],
+            [sys.executable, "-m", "deployments.command", name],
             env={**self.environment, **given},
             cwd=PROJECT,
             stdin=subprocess.DEVNULL,
@@ -120,7 +120,7 @@ def test_who_has_no_password_is_told_the_setting(guarded: Guarded) -> None:
     assert httpx.post(f"{guarded.api_url}/flows/filter", json={}, timeout=30, trust_env=False).status_code == 401
     tried = [
         (module, password)
-        for module in ("deployments.apply", "relay", "deployments.smoke")
+        for module in ("apply", "relay", "smoke")
         for password in (None, f"{USER}:wrong-horse", "wrong-horse")
     ]
     with ThreadPoolExecutor(3) as threads:
@@ -134,10 +134,10 @@ def test_who_has_no_password_is_told_the_setting(guarded: Guarded) -> None:
 
 def test_who_has_the_password_works_and_never_says_it(guarded: Guarded) -> None:
     """An event goes from AWS through the relay to a run on a worker, and no log or record holds the password."""
-    status, said = guarded.said("deployments.apply", SECRET)
+    status, said = guarded.said("apply", SECRET)
     assert status == 0, said
     with (
-        guarded.started("relay") as relay,
+        guarded.started("deployments.command", "relay") as relay,
         guarded.started("prefect", "worker", "start", "--pool", POOL, "--type", "process"),
     ):
         wait_for("the relay", lambda: "relay: listening" in relay.read_text(), seconds=120)

@@ -6,6 +6,7 @@ import pytest
 from prefect.settings import PREFECT_API_URL
 
 from deployments import smoke
+from deployments.command import run
 from recovery.errors import RepriseError
 from tests.letters_world import LettersWorld
 
@@ -35,7 +36,7 @@ def archived(world: LettersWorld) -> int:
 
 def test_a_good_estate_passes_and_keeps_nothing(world: LettersWorld, capsys: pytest.CaptureFixture[str]) -> None:
     """One letter is healed, one told about, one archived; the queues are gone, and no open case is left."""
-    assert smoke.main(["--here"]) == 0
+    assert run(["smoke", "--here"]) == 0
     said = capsys.readouterr().out
     assert all(f"{letter}: yes" in said for letter in smoke.FAILURES)
     assert said.endswith("all as it should be\n")
@@ -48,7 +49,7 @@ def test_a_good_estate_passes_and_keeps_nothing(world: LettersWorld, capsys: pyt
 def test_queues_that_are_named_are_used_and_stay(world: LettersWorld) -> None:
     """For a role that may touch certain queues only: nothing is made and nothing removed."""
     pair = world.pair()
-    assert smoke.main(["--here", "--source", pair.source, "--dead-letters", pair.dead]) == 0
+    assert run(["smoke", "--here", "--source", pair.source, "--dead-letters", pair.dead]) == 0
     assert queues(world) == []
     assert len(world.bodies(pair.source)) == 1
     assert world.bodies(pair.dead) == []
@@ -64,7 +65,7 @@ def test_an_estate_that_does_not_do_its_part_fails(
     """Whatever the role may not do is seen, and the queues are removed all the same."""
     world.aws.fault("error", service=service, operation=operation, times=None, code="AccessDenied", status=403)
     try:
-        assert smoke.main(["--here"]) == 1
+        assert run(["smoke", "--here"]) == 1
     finally:
         world.aws.lift_faults()
     said = capsys.readouterr()
@@ -82,14 +83,14 @@ def test_a_run_that_does_nothing_is_noticed_letter_by_letter(world: LettersWorld
 
 def test_without_a_deployment_it_says_what_to_do(world: LettersWorld, capsys: pytest.CaptureFixture[str]) -> None:
     """The usual way needs what `deployments.apply` makes; its absence is one line and not a traceback."""
-    assert smoke.main([]) == 2
-    assert "python -m deployments.apply" in capsys.readouterr().err
+    assert run(["smoke"]) == 2
+    assert "reprise apply" in capsys.readouterr().err
     assert queues(world) == []
 
 
 def test_half_a_pair_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     """One queue without the other is a mistake on the command line."""
-    assert smoke.main(["--here", "--source", "orders"]) == 2
+    assert run(["smoke", "--here", "--source", "orders"]) == 2
     assert "--dead-letters" in capsys.readouterr().err
 
 

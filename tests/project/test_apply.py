@@ -1,4 +1,4 @@
-"""`python -m deployments.apply` on a Prefect server and a simulated AWS of its own: once, again, and after a person."""
+"""`reprise apply` on a Prefect server and a simulated AWS of its own: once, again, and after a person."""
 
 from __future__ import annotations
 
@@ -275,13 +275,13 @@ def test_an_estate_that_does_not_answer_is_a_problem_and_no_traceback(
 ) -> None:
     """What is missing in AWS is named, each thing in one line; the server is not to blame."""
     monkeypatch.setenv("REPRISE_LEDGER_TABLE", "no-such-table")
-    assert command.main([]) == 1
+    assert command.main() == 1
     said = capsys.readouterr()
     assert "ledger_table: 'reprise-ledger' -> 'no-such-table'" in said.out
     (problem,) = said.err.splitlines()
     assert problem.startswith("problem: estate: ledger table no-such-table: ")
     monkeypatch.setenv("REPRISE_LEDGER_TABLE", environment["REPRISE_LEDGER_TABLE"])
-    assert command.main([]) == 0
+    assert command.main() == 0
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,7 @@ def test_a_server_that_is_away_is_said_in_one_line(
     """Nobody is shown a traceback, and the exit status is another one than that of a difference."""
     named = address.format(port=free_port(), server=environment["PREFECT_API_URL"])
     monkeypatch.setenv("PREFECT_API_URL", named)
-    assert command.main(["--check"]) == 2
+    assert command.main(check=True) == 2
     said = capsys.readouterr()
     assert told in said.err
     assert len(said.err.splitlines()) == 1

@@ -108,7 +108,7 @@ def test_every_target_is_a_plan_that_make_understands(target: str) -> None:
         assert install < plan.index("--no-deps --no-build-isolation -e .")
         assert "-m venv .no-such-environment" in plan
     if target == "demo":
-        assert plan.rstrip().endswith("python -m demo --once")
+        assert plan.rstrip().endswith("reprise demo --once")
 
 
 def test_the_environment_follows_the_lock() -> None:

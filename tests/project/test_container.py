@@ -99,18 +99,18 @@ def test_the_image_holds_what_it_needs_and_no_more() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "prefect worker start --pool reprise --limit 8"),
-        (["worker", "--name", "w"], "prefect worker start --pool reprise --limit 8 --name w"),
-        (["relay", "--config", "c"], "python -m relay --config c"),
-        (["server"], "python -m deployments.server --host 0.0.0.0"),
-        (["apply", "--check"], "python -m deployments.apply --check"),
-        (["smoke"], "python -m deployments.smoke"),
+        ([], "reprise worker"),
+        (["worker", "--name", "w"], "reprise worker --name w"),
+        (["relay", "--config", "c"], "reprise relay --config c"),
+        (["server"], "reprise server --host 0.0.0.0"),
+        (["apply", "--check"], "reprise apply --check"),
+        (["smoke"], "reprise smoke"),
         (["python", "-m", "deployments.flow_run"], "python -m deployments.flow_run"),
     ],
 )
 def test_the_first_argument_says_what_a_container_runs(arguments: list[str], said: str, tmp_path: Path) -> None:
     """The entry point hands over to the program, with the rest of the command line."""
-    for name in ("prefect", "python"):
+    for name in ("reprise", "python"):
         stand_in = tmp_path / name
         stand_in.write_text(f'#!/bin/sh\necho {name} "$@"\n')
         stand_in.chmod(0o755)

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from prefect.cli._app import _app
 
 from deployments.apply import automations, pool
-from deployments.variables import main
+from deployments.command import COMMANDS, application, run
 from simulated_aws.estate import load
 from simulated_aws.server import SimulatedAws
 from tests.project.checkout import PROJECT, text
@@ -31,7 +32,7 @@ def _lines() -> Iterator[str]:
 
 
 LINES = list(dict.fromkeys(_lines()))
-SPOKEN = sorted(set(re.findall(r"`((?:prefect|python -m) [^`<]+)`", PAGE)))
+SPOKEN = sorted(set(re.findall(r"`((?:prefect|reprise|python -m) [^`<]+)`", PAGE)))
 
 
 def module_exists(words: list[str]) -> None:
@@ -52,8 +53,10 @@ def test_a_command_exists_and_takes_its_arguments(line: str) -> None:
         case "make":
             assert words[1] in targets()
             assert all(word.split("=")[0] in text(Path("Makefile")) for word in words[2:])
-        case "python" if "deployments.server" in words:
-            _app.parse_args(["server", "start", *words[3:]], exit_on_error=False, print_error=False)
+        case "reprise" if words[1:2] == ["server"]:
+            _app.parse_args(["server", "start", *words[2:]], exit_on_error=False, print_error=False)
+        case "reprise":
+            application().parse_args([word for word in words[1:] if word != "&"])
         case "python":
             module_exists(words)
         case "prefect":
@@ -72,20 +75,33 @@ def test_a_command_exists_and_takes_its_arguments(line: str) -> None:
             assert other in OTHERS
 
 
-@pytest.mark.parametrize("module", ["deployments.apply", "deployments.smoke", "deployments.variables"])
-def test_our_own_commands_say_what_they_are_for(module: str) -> None:
-    """Without arguments that make sense they explain themselves, before anything is touched."""
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--help` names each option with a sentence, and touches nothing."""
+    assert run([name, "--help"]) == 0
+    told = capsys.readouterr().out
+    assert f"Usage: reprise {name}" in told
+    options = re.findall(r"^\W*(--[a-z-]+).*$", told, re.MULTILINE)
+    assert all(re.search(rf"{option}\b.* [a-z]{{2,}}", told) for option in options)
+
+
+@pytest.mark.parametrize(
+    "words", ["", "no-such", "apply --chek", "relay --health-port x", "variables", "demo --once 3"]
+)
+def test_a_mistyped_line_is_one_line(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A wrong word costs the person one sentence that names it, and never a traceback."""
+    status = run(words.split())
+    told = capsys.readouterr()
+    assert (status, len(told.err.splitlines())) == ((2, 1) if words else (0, 0))
+    assert words.split()[-1] in told.err if words else "apply" in told.out
+
+
+def test_the_command_is_installed() -> None:
+    """`reprise` stands beside the interpreter and knows its version."""
     done = subprocess.run(
-        [sys.executable, "-m", module, "--help", "and", "more"],
-        cwd=PROJECT,
-        env={**os.environ, "PREFECT_API_URL": ""},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+        [str(Path(sys.executable).with_name("reprise")), "--version"], capture_output=True, text=True, check=True
     )
-    assert f"python -m {module}" in done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.stdout.strip() == version("reprise")
 
 
 def test_the_variables_of_a_stack_are_those_of_the_simulated_one(
@@ -97,12 +113,12 @@ def test_the_variables_of_a_stack_are_those_of_the_simulated_one(
         for name, value in aws.environ({}).items():
             if not name.startswith("REPRISE_"):
                 monkeypatch.setenv(name, value)
-        assert main(["reprise"]) == 0
+        assert run(["variables", "reprise"]) == 0
         shell = capsys.readouterr().out + "env | grep ^REPRISE_"
         told = subprocess.run(["sh", "-c", shell], env={"PATH": os.environ["PATH"]}, capture_output=True, check=True)
         wanted = {name: value for name, value in aws.environment.items() if name.startswith("REPRISE_")}
         assert dict(line.split("=", 1) for line in told.stdout.decode().splitlines()) == wanted
-        assert main(["no-such-stack"]) == 1
+        assert run(["variables", "no-such-stack"]) == 1
         assert len(capsys.readouterr().err.splitlines()) == 1
 
 
@@ -111,9 +127,8 @@ def test_what_the_page_says_of_limits_and_names_is_the_code_s() -> None:
     made: dict[str, Any] = {each.name: each for each in automations.wanted({"x"}, "0" * 32, [])}
     assert f"The pool starts {'eight'} runs" in " ".join(PAGE.split())
     assert pool.LIMIT == 8
-    assert "--limit 8" in text(Path("Makefile"))
     assert automations.QUIET_SECONDS == 600
     assert automations.SWEEP_SECONDS == 1800
     assert 3 * automations.HEARTBEAT_SECONDS == 9 * 60
     assert len(made) == 4
-    assert started_by_tests("deployments.smoke")
+    assert started_by_tests("smoke")

@@ -65,7 +65,7 @@ class World:
             "PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS": "5",
         }
         arguments = ["--host", LOOPBACK, "--port", str(self.port), "--no-ui"]
-        self._start("server", "deployments.server", arguments, environment)
+        self._start("server", "deployments.command", ["server", *arguments], environment)
 
         def answers() -> bool:
             with contextlib.suppress(httpx.TransportError):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.apply import POOL
+from deployments.command import COMMANDS
 from recovery.settings import SETTINGS
 from tests.project.checkout import PROJECT, WITHOUT_A_PATH, files, modules, paths, text
 
@@ -74,13 +74,13 @@ def test_its_first_commands_are_what_the_continuous_integration_runs() -> None:
         assert re.search(rf"^\s*step \w+ {command}\b", text(Path(".ci/run")), re.MULTILINE)
 
 
-def test_the_modules_and_the_pool_that_it_names_exist() -> None:
-    """`python -m` names a module of the project, and the worker's pool is the one that `apply` makes."""
+def test_the_modules_and_the_commands_that_it_names_exist() -> None:
+    """`python -m` names a module of the project, and `reprise` one of its sub-commands."""
     shell = "\n".join(_blocks("sh"))
     for module in re.findall(r"python -m ([a-z_.]+)", shell):
         place = PROJECT / Path(*module.split("."))
         assert place.with_suffix(".py").is_file() or (place / "__main__.py").is_file()
-    assert re.findall(r"--pool (\S+)", shell) == [POOL]
+    assert set(re.findall(r"^ *reprise (\w+)", shell, re.MULTILINE)) <= set(COMMANDS)
     for template in re.findall(r"--template-file (\S+)", shell):
         assert (PROJECT / template).is_file()
 

@@ -84,11 +84,11 @@ def test_it_is_prefect_s_own_command(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the options that were given, and no collection in its main thread; nothing is left when it ends."""
     seen: list[tuple[str, list[str], bool]] = []
     monkeypatch.setattr(server.runpy, "run_module", lambda name, **_: seen.append((name, sys.argv, gc.isenabled())))  # type: ignore[attr-defined]
-    monkeypatch.setattr(sys, "argv", ["server", "--port", "4300"])
+    monkeypatch.setattr(sys, "argv", ["reprise"])
     ends = []
     begin = server.collect_apart
     monkeypatch.setattr(server, "collect_apart", lambda: ends.append(begin()))
-    server.main()
+    server.main("--port", "4300")
     for end in ends:
         end()
     assert seen == [("prefect", ["prefect", "server", "start", "--port", "4300"], False)]

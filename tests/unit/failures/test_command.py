@@ -7,17 +7,18 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from recovery.failures.__main__ import main
+from recovery.failures.__main__ import run as diagnose_lines
 
 GOOD = json.dumps({"id": 1, "error": "Read timed out", "body": None, "attributes": {}})
 
 
-def run(*args: str, lines: list[str]) -> tuple[int, str]:
+def run(*, lines: list[str], **options: Any) -> tuple[int, str]:
     out = io.StringIO()
-    return main(list(args), lines, out), out.getvalue()
+    return diagnose_lines(lines, out, **options), out.getvalue()
 
 
 def test_each_line_gets_an_answer() -> None:
@@ -44,7 +45,9 @@ def test_lines_that_cannot_be_read_are_reported_with_their_numbers(capsys: pytes
 
 def test_explain_lists_every_rule_that_matched_in_order() -> None:
     """So that a person sees what else was in question."""
-    code, out = run("--explain", lines=[json.dumps({"id": 1, "error": "503 Service Unavailable: rate limit exceeded"})])
+    code, out = run(
+        explained=True, lines=[json.dumps({"id": 1, "error": "503 Service Unavailable: rate limit exceeded"})]
+    )
     answer = json.loads(out)
     assert code == 0
     assert answer["matched"][0]["rule"] == answer["rule"]
@@ -57,7 +60,7 @@ def test_explain_lists_every_rule_that_matched_in_order() -> None:
 def test_summary_is_a_table_of_kinds_and_groups() -> None:
     """Alike failures count together."""
     lines = [json.dumps({"id": n, "error": f"connect ECONNREFUSED 10.0.0.{n}:5432"}) for n in range(5)]
-    code, out = run("--summary", lines=[*lines, GOOD])
+    code, out = run(summary=True, lines=[*lines, GOOD])
     assert code == 0
     assert out.startswith("6 failures, 2 kinds, 2 groups")
     assert "5   83.3 %  DEPENDENCY_FAILURE" in out
@@ -80,10 +83,10 @@ def test_a_rule_file_is_tried_on_an_archive_before_it_is_used(
         "action": "alert",
     }
     file.write_text(json.dumps({"version": 1, "rules": [rule]}), encoding="utf-8")
-    code, out = run("--rules", str(file), lines=[GOOD])
+    code, out = run(rules_file=str(file), lines=[GOOD])
     assert (code, json.loads(out)["rule"], json.loads(out)["action"]) == (0, "own", "alert")
     file.write_text("{}", encoding="utf-8")
-    assert run("--rules", str(file), lines=[GOOD]) == (2, "")
+    assert run(rules_file=str(file), lines=[GOOD]) == (2, "")
     assert "version" in capsys.readouterr().err
 
 

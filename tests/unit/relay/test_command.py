@@ -1,15 +1,15 @@
-"""`python -m relay` tells what is missing or wrong, and ends, before it loads Prefect."""
+"""`reprise relay` tells what is missing or wrong, and ends, before it loads Prefect."""
 
 from __future__ import annotations
 
 import signal
 import socket
-import sys
 import threading
 
 import httpx
 import pytest
 
+from deployments.command import run
 from recovery.errors import BadInput
 from relay import __main__ as command
 
@@ -33,8 +33,7 @@ def said(
         else:
             monkeypatch.setenv(name, value)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    monkeypatch.setattr(sys, "argv", ["relay", *arguments])
-    code = command.main()
+    code = run(["relay", *arguments])
     return code, capsys.readouterr().err
 
 
