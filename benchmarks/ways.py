@@ -15,7 +15,7 @@ from botocore.config import Config
 
 from benchmarks.traffic import WriteUnits
 from blocks.estate import connect_from_environment
-from recovery.dead_letters import judge, outlook, run, sending, settle
+from recovery.dead_letters import outlook, run, sending, settle, triage
 from recovery.dead_letters.policy import DeadLetterPolicy, DeadLetterRequest
 from recovery.dead_letters.work import Work
 from recovery.failures import Evidence, diagnose
@@ -35,10 +35,10 @@ Way = Callable[[SimulatedAws], Callable[[], object]]
 
 STEPS: tuple[tuple[str, ModuleType, tuple[str, ...]], ...] = (
     ("AWS", run, ("find_queues", "store_list")),
-    ("AWS", judge, ("receive", "look_up")),
-    ("diagnosis", judge, ("diagnose_letters", "decide_letters")),
-    ("AWS", sending, ("write_ahead", "send_letters")),
-    ("AWS", settle, ("archive_letters", "record_cases", "announce_groups", "remove_letters", "hide_letters")),
+    ("AWS", triage, ("receive", "look_up")),
+    ("diagnosis", triage, ("diagnose_messages", "decide_messages")),
+    ("AWS", sending, ("write_ahead", "send_messages")),
+    ("AWS", settle, ("archive_messages", "record_cases", "announce_groups", "remove_messages", "hide_messages")),
     ("AWS", outlook, ("count_recovered",)),
 )
 """The steps of the path, by what they spend their time on. Preparing and reading requests counts as AWS."""
@@ -135,16 +135,16 @@ def drain(work: Work) -> None:
     """One run of the path's steps over its queues."""
     for queue in run.find_queues(work, REQUEST):
         while work.room and not work.time_is_up:
-            batch = judge.receive(work, queue, REQUEST.policy)
+            batch = triage.receive(work, queue, REQUEST.policy)
             if not batch.items:
                 break
-            judge.look_up(work, batch)
-            judge.diagnose_letters(work, batch)
-            judge.decide_letters(work, batch)
+            triage.look_up(work, batch)
+            triage.diagnose_messages(work, batch)
+            triage.decide_messages(work, batch)
             sending.write_ahead(work, batch)
-            sending.send_letters(work, batch)
+            sending.send_messages(work, batch)
             settle.record_cases(work, batch)
-            settle.remove_letters(work, batch)
+            settle.remove_messages(work, batch)
             settle.hold(work, batch)
         outlook.count_recovered(work, queue)
     settle.release(work)

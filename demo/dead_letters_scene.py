@@ -28,7 +28,7 @@ POLICY: Final[dict[str, Any]] = {
     "log_group": LOG_GROUP,
     # Seconds in the place of minutes and hours, so that a person can watch.
     "backoff": {"base_seconds": 2, "factor": 2, "cap_seconds": 4},
-    "budget": 2,
+    "max_attempts": 2,
     "settle_seconds": SETTLE_SECONDS,
     "sweep_seconds": 30,
 }

@@ -146,7 +146,7 @@ class LettersInAws:
 
     def open_flights(self) -> list[str]:
         """Sends that are written down as begun and not as done."""
-        return [item["sk"]["S"] for item in self._items() if item["pk"]["S"].startswith("flight#")]
+        return [item["sk"]["S"] for item in self._items() if item["pk"]["S"].startswith("intent#")]
 
     def mails(self) -> list[AlertMail]:
         """Every alert about these dead-letter queues that was delivered so far."""

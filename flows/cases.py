@@ -21,7 +21,7 @@ from tasks import cases as do
 def describe_case(
     request: CaseRequest = CaseRequest(),  # noqa: B008 - frozen, and the form in the UI shows it
 ) -> list[Story] | State[list[Story]]:
-    """Tell the whole history of a letter, an outbox row, a DMS task or an AppFlow flow. Only reads.
+    """Tell the whole history of a message, an outbox row, a DMS task or an AppFlow flow. Only reads.
 
     Args:
         request: what, and where to look.

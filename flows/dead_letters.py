@@ -45,7 +45,7 @@ def recover_dead_letters(
             drain(work, [do.Turn(work, queue, request.policy_for(queue.name)) for queue in queues])
             for queue in queues:
                 do.count_recovered(work, queue)
-            do.release_letters(work)
+            do.release_messages(work)
             report = do.publish_report(work, do.subject(request), "dead-letters", "Dead letters")
             publish_metrics(work, report)
             note_day(work, report)
@@ -56,7 +56,7 @@ def recover_dead_letters(
 
 
 def drain(work: Work, turns: Sequence[do.Turn]) -> None:
-    """Take up letters, one round of each queue in turn, until all are empty or the run's bounds are reached."""
+    """Take up messages, one round of each queue in turn, until all are empty or the run's bounds are reached."""
     while turns:
         turns = [turn for turn in turns if take_up(work, turn)]
 
@@ -64,9 +64,9 @@ def drain(work: Work, turns: Sequence[do.Turn]) -> None:
 def take_up(work: Work, turn: do.Turn) -> bool:
     """One round of a queue; whether there may be more."""
     try:
-        batch = do.receive_letters(work, turn.queue, turn.policy)
+        batch = do.receive_messages(work, turn.queue, turn.policy)
         if batch.items:
-            judge(work, batch)
+            triage(work, batch)
             if not work.dry_run:
                 settle(work, batch)
             do.hold(work, batch)
@@ -77,50 +77,50 @@ def take_up(work: Work, turn: do.Turn) -> bool:
         return False
 
 
-def judge(work: Work, batch: Batch) -> None:
-    """Learn what is known about the letters, and decide."""
+def triage(work: Work, batch: Batch) -> None:
+    """Learn what is known about the messages, and decide."""
     carry_out(do.look_up_history, work, batch)
-    carry_out(do.diagnose_letters, work, batch)
-    carry_out(do.decide_letters, work, batch)
+    carry_out(do.diagnose_messages, work, batch)
+    carry_out(do.decide_messages, work, batch)
 
 
 def settle(work: Work, batch: Batch) -> None:
     """Carry the verdicts out: copies first, deletes last."""
     if batch.archiving:
-        carry_out(do.archive_letters, work, batch, batch.to_archive())
+        carry_out(do.archive_messages, work, batch, batch.to_archive())
     if batch.healing:
         carry_out(do.write_ahead, work, batch, batch.to_send())
     if batch.healing:
-        carry_out(do.send_letters, work, batch, batch.to_send())
-    if batch.archiving:  # letters that their own queue has just refused
-        carry_out(do.archive_letters, work, batch, batch.to_archive())
+        carry_out(do.send_messages, work, batch, batch.to_send())
+    if batch.archiving:  # messages that their own queue has just refused
+        carry_out(do.archive_messages, work, batch, batch.to_archive())
     carry_out(do.record_cases, work, batch)
     if batch.alerting:
         carry_out(do.announce_groups, work, batch, batch.to_announce())
     if batch.removing:
-        carry_out(do.remove_letters, work, batch, batch.to_remove())
+        carry_out(do.remove_messages, work, batch, batch.to_remove())
     if batch.hiding:
-        carry_out(do.hide_letters, work, batch, batch.having(Hide))
+        carry_out(do.hide_messages, work, batch, batch.having(Hide))
 
 
 @flow(name="dead-letters", flow_run_name=do.replay_name, persist_result=False)
-def replay_archived_letters(
+def replay_archived_messages(
     request: ReplayRequest = ReplayRequest(),  # noqa: B008 - frozen, and the form in the UI shows it
 ) -> RecoveryReport | State[RecoveryReport]:
-    """Send archived letters back, unchanged and with a fresh budget, after their cause was mended.
+    """Send archived messages back, unchanged and with all attempts again, after their cause was fixed.
 
     Args:
-        request: which letters. No filter named, nothing touched; dry by default.
+        request: which messages. No filter named, nothing touched; dry by default.
 
     Returns:
         The report of the run; a failed state that carries it when something did not go through.
     """
     try:
         with do.at_work(request) as work:
-            selection = do.choose_letters(work, request)
-            do.fetch_letters(work, selection, request)
+            selection = do.choose_messages(work, request)
+            do.fetch_messages(work, selection, request)
             if not work.dry_run:
-                do.claim_letters(work, selection)
+                do.claim_messages(work, selection)
                 do.send_back(work, selection, request)
             do.note_replay(work, selection)
             report = do.publish_report(work, "replay", "dead-letters-replay", "Replay from the archive")

@@ -35,7 +35,7 @@ from recovery.errors import RepriseError
 from recovery.replication_tasks.models import PATH as REPLICATIONS
 from simulated_aws.server import SimulatedAws
 from tests.appflow_world import TASKS, to_salesforce
-from tests.letters_world import AUTH, INVALID, TIMEOUT
+from tests.dead_letters_world import AUTH, INVALID, TIMEOUT
 from tests.unit.appflow_runs.situations import DOWN
 from tests.unit.replication_tasks.situations import RECOVERABLE
 

@@ -23,7 +23,7 @@ class State(StrEnum):
     SENT = "sent"  # the work was sent, restarted or rerun, and has not been away for the settle time yet
     BACK = "back"  # it came back and was not acted upon yet
     BACKOFF = "backoff"  # the next attempt is due later; the item waits where it is
-    PARKED = "parked"  # in the archive until a person has mended the cause
+    PARKED = "parked"  # in the archive until a person has fixed the cause
     ARCHIVED = "archived"  # in the archive for review: the same item cannot succeed unchanged
     EXHAUSTED = "exhausted"  # in the archive (or given up): its attempts are used up
     WAITING = "waiting"  # in the archive until its own target is asked again

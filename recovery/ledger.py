@@ -1,7 +1,7 @@
 """The ledger: one DynamoDB table for what all paths must remember.
 
-Two kinds of items stand in it. A *case* is one failed item (see `recovery.cases`); letters have so many that they are
-written 25 at a time without conditions, since the lease of the letter already keeps others away. A *record* is
+Two kinds of items stand in it. A *case* is one failed item (see `recovery.cases`); messages have so many that they are
+written 25 at a time without conditions, since the lease of the message already keeps others away. A *record* is
 anything that workers must agree on (an alert, a circuit, the case of a task): it carries a version, and a write names
 the version it replaces, so that of two workers one gets `Conflict`.
 
@@ -30,6 +30,8 @@ WRITE_BATCH = 25  # BatchWriteItem
 _ROUNDS = 6  # resubmissions of what DynamoDB left over, with doubling waits: about three seconds in all
 
 Item = Mapping[str, Any]
+LedgerWrite = Mapping[str, Any]
+"""A put or delete request for `Ledger.write_items`."""
 
 ACTIONS = {
     "read_cases": ("dynamodb:BatchGetItem",),
@@ -53,10 +55,10 @@ class Ledger:
         pause: waits the given number of seconds between resubmissions; tests replace it.
     """
 
-    def __init__(self, client: DynamoDBClient, table: str, pause: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, client: DynamoDBClient, table: str, sleep: Callable[[float], None] = time.sleep) -> None:
         self._client = client
         self.table = table
-        self._pause = pause
+        self._sleep = sleep
 
     # -- cases ---------------------------------------------------------------------------------------------------
 
@@ -214,14 +216,14 @@ class Ledger:
 
     # -- many at once --------------------------------------------------------------------------------------------
 
-    def write_items(self, writes: Sequence[Item]) -> None:
+    def write_items(self, writes: Sequence[LedgerWrite]) -> None:
         """Carry out put and delete requests (see `put`, `delete`), 25 at a time; the last of the same key counts.
 
         Raises:
             Transient: DynamoDB left some over after the resubmissions; repeating all of them is safe.
         """
         latest = {_request_key(write): write for write in writes}
-        pending: list[Item] = list(latest.values())
+        pending: list[LedgerWrite] = list(latest.values())
         for start in range(0, len(pending), WRITE_BATCH):
             batch = pending[start : start + WRITE_BATCH]
             for attempt in range(_ROUNDS):
@@ -230,7 +232,7 @@ class Ledger:
                 batch = list(held(answer, "UnprocessedItems", "dynamodb:BatchWriteItem").get(self.table, []))
                 if not batch:
                     break
-                self._pause(0.05 * 2**attempt)
+                self._sleep(0.05 * 2**attempt)
             else:
                 raise Transient("dynamodb:BatchWriteItem left items unprocessed", operation="dynamodb:BatchWriteItem")
 
@@ -245,7 +247,7 @@ class Ledger:
             keys = list(left[self.table]["Keys"]) if self.table in left else []
             if not keys:
                 return
-            self._pause(0.05 * 2**attempt)
+            self._sleep(0.05 * 2**attempt)
         raise Transient("dynamodb:BatchGetItem left keys unread", operation="dynamodb:BatchGetItem")
 
     def _pages(
@@ -285,16 +287,16 @@ class Ledger:
                 raise
 
 
-def put(item: Item) -> Item:
+def put(item: Item) -> LedgerWrite:
     """A put for `Ledger.write_items`."""
     return {"PutRequest": {"Item": item}}
 
 
-def delete(pk: str, sk: str) -> Item:
+def delete(pk: str, sk: str) -> LedgerWrite:
     """A delete for `Ledger.write_items`."""
     return {"DeleteRequest": {"Key": {"pk": {"S": pk}, "sk": {"S": sk}}}}
 
 
-def _request_key(write: Item) -> tuple[str, str]:
+def _request_key(write: LedgerWrite) -> tuple[str, str]:
     key: Item = write["PutRequest"]["Item"] if "PutRequest" in write else write["DeleteRequest"]["Key"]
     return str(key["pk"]["S"]), str(key["sk"]["S"])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from recovery.dead_letters.gateway import Sqs, queue_problem
-from recovery.dead_letters.letters import Queue
+from recovery.dead_letters.messages import Queue
 from recovery.errors import RepriseError
 from recovery.events.hints import DEAD_LETTERS, Hint, hint
 from relay.bells import DepthBell

@@ -1,6 +1,6 @@
-"""The verbs of the dead-letter path. Each task is one step for up to two thousand letters.
+"""The verbs of the dead-letter path. Each task is one step for up to two thousand messages.
 
-Retries stand only where a step may be repeated; see `tasks.policies`. Nothing is cached or kept by Prefect: letters
+Retries stand only where a step may be repeated; see `tasks.policies`. Nothing is cached or kept by Prefect: messages
 live in memory and in AWS only.
 """
 
@@ -16,10 +16,10 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
 from blocks.connection import Connection
 from blocks.estate import connect
-from recovery.dead_letters import judge, outlook, replay, run, sending, settle
+from recovery.dead_letters import outlook, replay, run, sending, settle, triage
 from recovery.dead_letters.batch import Batch
 from recovery.dead_letters.gateway import Sqs, name_of, queue_problem
-from recovery.dead_letters.letters import Queue
+from recovery.dead_letters.messages import Queue
 from recovery.dead_letters.policy import DeadLetterPolicy, DeadLetterRequest, ReplayRequest
 from recovery.dead_letters.work import Work
 from recovery.errors import RepriseError
@@ -51,13 +51,13 @@ def work_of(connection: Connection, request: DeadLetterRequest | ReplayRequest) 
 
 @contextmanager
 def at_work(request: DeadLetterRequest | ReplayRequest) -> Iterator[Work]:
-    """Open a run's tools; whatever happens, letters that it still holds are made visible again.
+    """Open a run's tools; whatever happens, messages that it still holds are made visible again.
 
     Raises:
         BadInput: nothing says where to work.
     """
     for policy in _policies(request):
-        judge.check(policy)
+        triage.check(policy)
     work = work_of(connect(request.estate), request)
     try:
         yield work
@@ -89,7 +89,7 @@ def run_name() -> str:
 
 def replay_name() -> str:
     """The name of a replay that has just begun."""
-    return _name("replay", lambda _: "archived letters")
+    return _name("replay", lambda _: "archived messages")
 
 
 def _name(verb: str, about: Callable[[Any], str]) -> str:
@@ -102,42 +102,42 @@ def find_queues(work: Work, request: DeadLetterRequest) -> Sequence[Queue]:
     return run.find_queues(work, request)
 
 
-@task(name="count recovered", task_run_name="count recovered letters of {queue.name}", **REPEATABLE)
-def count_recovered_letters(work: Work, queue: Queue) -> int:
-    """How many letters of earlier runs have stayed away for the settle time."""
+@task(name="count recovered", task_run_name="count recovered messages of {queue.name}", **REPEATABLE)
+def count_recovered_messages(work: Work, queue: Queue) -> int:
+    """How many messages of earlier runs have stayed away for the settle time."""
     return outlook.count_recovered(work, queue)
 
 
 def count_recovered(work: Work, queue: Queue) -> None:
     """Count them; what came back and was taken up by this run has a case that says so. A failure is only a warning."""
     try:
-        count_recovered_letters(work, queue)
+        count_recovered_messages(work, queue)
     except RepriseError as error:
         work.warnings.append(f"queue {queue.name}: what has recovered could not be counted: {error}")
 
 
-@task(name="receive letters", task_run_name="receive from {queue.name}", **REPEATABLE)
-def receive_letters(work: Work, queue: Queue, policy: DeadLetterPolicy) -> Batch:
-    """The letters of the next round; none when the queue is drained."""
-    return judge.receive(work, queue, policy)
+@task(name="receive messages", task_run_name="receive from {queue.name}", **REPEATABLE)
+def receive_messages(work: Work, queue: Queue, policy: DeadLetterPolicy) -> Batch:
+    """The messages of the next round; none when the queue is drained."""
+    return triage.receive(work, queue, policy)
 
 
 @task(name="look up history", task_run_name="look up {batch.count} of {batch.name}", **REPEATABLE)
 def look_up_history(work: Work, batch: Batch) -> None:
-    """What the ledger knows about the letters."""
-    judge.look_up(work, batch)
+    """What the ledger knows about the messages."""
+    triage.look_up(work, batch)
 
 
-@task(name="diagnose letters", task_run_name="diagnose {batch.count} of {batch.name}", **REPEATABLE)
-def diagnose_letters(work: Work, batch: Batch) -> None:
+@task(name="diagnose messages", task_run_name="diagnose {batch.count} of {batch.name}", **REPEATABLE)
+def diagnose_messages(work: Work, batch: Batch) -> None:
     """Why they failed."""
-    judge.diagnose_letters(work, batch)
+    triage.diagnose_messages(work, batch)
 
 
 @task(name="decide", task_run_name="decide on {batch.count} of {batch.name}", **REPEATABLE)
-def decide_letters(work: Work, batch: Batch) -> None:
+def decide_messages(work: Work, batch: Batch) -> None:
     """What is done with each."""
-    judge.decide_letters(work, batch)
+    triage.decide_messages(work, batch)
 
 
 @task(name="write ahead", task_run_name="write ahead {batch.healing} of {batch.name}", **REPEATABLE)
@@ -146,16 +146,16 @@ def write_ahead(work: Work, batch: Batch) -> None:
     sending.write_ahead(work, batch)
 
 
-@task(name="send letters", task_run_name="send {batch.healing} of {batch.name}", **SEND)
-def send_letters(work: Work, batch: Batch) -> None:
+@task(name="send messages", task_run_name="send {batch.healing} of {batch.name}", **SEND)
+def send_messages(work: Work, batch: Batch) -> None:
     """Send what is to be healed."""
-    sending.send_letters(work, batch)
+    sending.send_messages(work, batch)
 
 
-@task(name="archive letters", task_run_name="archive {batch.archiving} of {batch.name}", **REPEATABLE)
-def archive_letters(work: Work, batch: Batch) -> None:
+@task(name="archive messages", task_run_name="archive {batch.archiving} of {batch.name}", **REPEATABLE)
+def archive_messages(work: Work, batch: Batch) -> None:
     """Put copies into the archive."""
-    settle.archive_letters(work, batch)
+    settle.archive_messages(work, batch)
 
 
 @task(name="record cases", task_run_name="record {batch.count} of {batch.name}", **REPEATABLE)
@@ -170,16 +170,16 @@ def announce_groups(work: Work, batch: Batch) -> None:
     settle.announce_groups(work, batch)
 
 
-@task(name="remove letters", task_run_name="remove {batch.removing} of {batch.name}", **REPEATABLE)
-def remove_letters(work: Work, batch: Batch) -> None:
+@task(name="remove messages", task_run_name="remove {batch.removing} of {batch.name}", **REPEATABLE)
+def remove_messages(work: Work, batch: Batch) -> None:
     """Remove the originals whose copies are safe."""
-    settle.remove_letters(work, batch)
+    settle.remove_messages(work, batch)
 
 
-@task(name="hide letters", task_run_name="hide {batch.hiding} of {batch.name}", **REPEATABLE)
-def hide_letters(work: Work, batch: Batch) -> None:
-    """Keep letters hidden until their next attempt is due."""
-    settle.hide_letters(work, batch)
+@task(name="hide messages", task_run_name="hide {batch.hiding} of {batch.name}", **REPEATABLE)
+def hide_messages(work: Work, batch: Batch) -> None:
+    """Keep messages hidden until their next attempt is due."""
+    settle.hide_messages(work, batch)
 
 
 def note_problem(work: Work, queue: Queue, error: RepriseError) -> None:
@@ -197,26 +197,26 @@ def note_replay(work: Work, selection: replay.Selection) -> None:
     work.note(replay.entries(selection, work.dry_run))
 
 
-@task(name="release letters", **REPEATABLE)
-def release_letters(work: Work) -> int:
+@task(name="release messages", **REPEATABLE)
+def release_messages(work: Work) -> int:
     """Make what stays in its queue visible again."""
     return settle.release(work)
 
 
-@task(name="choose letters", **REPEATABLE)
-def choose_letters(work: Work, request: ReplayRequest) -> replay.Selection:
-    """The archived letters that the request names."""
+@task(name="choose messages", **REPEATABLE)
+def choose_messages(work: Work, request: ReplayRequest) -> replay.Selection:
+    """The archived messages that the request names."""
     return replay.choose(work, request)
 
 
-@task(name="fetch letters", task_run_name="fetch {selection.count} from the archive", **REPEATABLE)
-def fetch_letters(work: Work, selection: replay.Selection, request: ReplayRequest) -> None:
+@task(name="fetch messages", task_run_name="fetch {selection.count} from the archive", **REPEATABLE)
+def fetch_messages(work: Work, selection: replay.Selection, request: ReplayRequest) -> None:
     """Read them from the archive."""
     replay.fetch(work, selection, request)
 
 
-@task(name="claim letters", task_run_name="claim {selection.count}", **ONCE)
-def claim_letters(work: Work, selection: replay.Selection) -> None:
+@task(name="claim messages", task_run_name="claim {selection.count}", **ONCE)
+def claim_messages(work: Work, selection: replay.Selection) -> None:
     """Claim their cases."""
     replay.claim(work, selection)
 
@@ -238,7 +238,7 @@ def publish_report(work: Work, subject: str, key: str, title: str) -> RecoveryRe
 
 
 class Turn:
-    """A queue, its policy, and how far its letters are; drains of more than one round have a bar on the run's page."""
+    """A queue, its policy, and how far its messages are; drains of more than one round have a bar on the run's page."""
 
     def __init__(self, work: Work, queue: Queue, policy: DeadLetterPolicy) -> None:
         self.queue = queue
@@ -248,12 +248,12 @@ class Turn:
         self._bar: object = None
 
     def done(self, count: int) -> None:
-        """So many more letters are done."""
+        """So many more messages are done."""
         self._done += count
         share = min(100.0, 100.0 * self._done / self._expected)
         if self._bar is None:
             if self._done >= self._expected:
                 return  # one round did it: a bar would only be in the way
-            self._bar = create_progress_artifact(share, description=f"letters of {self.queue.name}")
+            self._bar = create_progress_artifact(share, description=f"messages of {self.queue.name}")
         else:
             update_progress_artifact(artifact_id=self._bar, progress=share)  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 from prefect import get_run_logger
 from prefect.tasks import Task
 
-from recovery.dead_letters.batch import Batch, Item
+from recovery.dead_letters.batch import Batch, MessageWork
 from recovery.dead_letters.work import Work
 from recovery.errors import RepriseError
 from tasks.policies import REPEATABLE
@@ -57,7 +57,7 @@ def inform(missing: str, task: Task[P, R], *args: P.args, **kwargs: P.kwargs) ->
 
 
 def carry_out(
-    step: Task[[Work, Batch], None], work: Work, batch: Batch, concerns: Sequence[Item] | None = None
+    step: Task[[Work, Batch], None], work: Work, batch: Batch, concerns: Sequence[MessageWork] | None = None
 ) -> None:
     """Run a step. When it failed for good, the letters that it concerns stay in their queue with the reason.
 
@@ -69,7 +69,7 @@ def carry_out(
     go_on(lambda error: give_up(work, batch, error, concerns), step, work, batch)
 
 
-def give_up(work: Work, batch: Batch, error: RepriseError, concerns: Sequence[Item] | None = None) -> None:
+def give_up(work: Work, batch: Batch, error: RepriseError, concerns: Sequence[MessageWork] | None = None) -> None:
     """A step could not be done for letters: they stay, and what a person must change is one line in the report."""
     batch.give_up(error, concerns)
     work.note_refusal(batch.queue, error)

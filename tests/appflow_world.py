@@ -123,7 +123,7 @@ class World:
 
     @property
     def ledger(self) -> Ledger:
-        return Ledger(self.dynamodb, TABLE, pause=lambda _: None)
+        return Ledger(self.dynamodb, TABLE, sleep=lambda _: None)
 
     def case(self, flow: str) -> Case | None:
         """The case of a flow."""
@@ -232,7 +232,7 @@ class World:
         """
         requests = Requests()
         requests.watch(self.client)
-        kept = Ledger(through(self.dynamodb), TABLE, pause=lambda _: None)
+        kept = Ledger(through(self.dynamodb), TABLE, sleep=lambda _: None)
         self.runs += 1
 
         def sleep(seconds: float) -> None:

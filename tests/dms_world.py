@@ -184,7 +184,7 @@ class Recovering(World):
         self.people = self.sqs.create_queue(QueueName="people")["QueueUrl"]
         queue = "arn:aws:sqs:us-east-1:123456789012:people"
         self.sns.subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=queue)
-        self.ledger = Ledger(self.dynamodb, "ledger", pause=lambda _: None)
+        self.ledger = Ledger(self.dynamodb, "ledger", sleep=lambda _: None)
 
     def work(self, request: ReplicationRequest, gateway: ReplicationGateway | None = None) -> Work:
         """The tools of one more run."""

@@ -15,7 +15,7 @@ from recovery.cases import State
 from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.report import RecoveryReport
 from simulated_aws.server import SimulatedAws
-from tests.letters_world import AUTH, INVALID, POLICY, TIMEOUT, LettersWorld, Pair
+from tests.dead_letters_world import AUTH, INVALID, POLICY, TIMEOUT, DeadLettersWorld, Pair
 
 TIME_LIMIT = 60
 LEASE = 190
@@ -44,7 +44,7 @@ class Letters:
         self.name = f"dead letters, {'FIFO' if fifo else 'standard'}"
         self.declared = "none within 5 minutes" if fifo else "a send that was not confirmed: one more copy"
         self.fifo = fifo
-        self.world = LettersWorld(aws)
+        self.world = DeadLettersWorld(aws)
         self._connection = connection
         self.pair = Pair("", "")
         self.originals: list[str] = []
@@ -209,7 +209,7 @@ class Replay(Letters):
         return found
 
 
-def _record(world: LettersWorld, pointer: Any) -> dict[str, Any]:
+def _record(world: DeadLettersWorld, pointer: Any) -> dict[str, Any]:
     """The record of the archive that a case points at."""
     if not pointer:
         return {}

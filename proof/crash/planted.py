@@ -8,8 +8,8 @@ from unittest import mock
 from blocks.connection import Connection
 from proof.crash.letters_scenes import Due, Letters
 from proof.crash.outbox_scenes import Outbox
-from recovery.dead_letters.flights import Flights
 from recovery.dead_letters.gateway import Sqs
+from recovery.dead_letters.send_intents import SendIntents
 from recovery.outbox_records import deliver
 from recovery.outbox_records.rules import Action
 from simulated_aws.server import SimulatedAws
@@ -51,7 +51,7 @@ class WritesNothingAhead(Due):
         Letters.stage(self)
 
     def run(self, connection: Connection) -> list[str]:
-        with mock.patch.object(Flights, "open", return_value=None):
+        with mock.patch.object(SendIntents, "open", return_value=None):
             return Letters.run(self, connection)
 
     def is_done(self, kill: Any, operations: Any) -> Any:

@@ -150,7 +150,7 @@ class Story:
         off = chance.choice((-600.0, -150.0, 0.0, 150.0, 600.0))
         met["clock off"] += off != 0
         connection.clock._local = lambda: time.time() + off
-        connection.ledger._pause = lambda _: None
+        connection.ledger._sleep = lambda _: None
         _Lagging(connection, chance, met, max(0.3, self._rate))  # a run has few such answers
         handle = httpx.HTTPTransport.handle_request
 

@@ -26,7 +26,7 @@ from recovery.replication_tasks.policy import ReplicationRequest, Trigger
 from recovery.replication_tasks.run import recover
 from simulated_aws.server import SimulatedAws
 from tasks.replication_tasks import work_of
-from tests.letters_world import AUTH, TIMEOUT
+from tests.dead_letters_world import AUTH, TIMEOUT
 from tests.unit.replication_tasks.situations import RECOVERABLE
 
 WORKERS = (2, 4, 8, 16)

@@ -12,9 +12,9 @@ from proof.rubbish.reasons import check_reason
 from proof.rubbish.texts import PLANTED, REAL, SECRET, is_marked
 from recovery.dead_letters import records
 from recovery.dead_letters.batch import Batch
-from recovery.dead_letters.judge import decide_letters, diagnose_letters
-from recovery.dead_letters.letters import Letter, Queue, content_hash, entry, from_record, identity, size, to_record
+from recovery.dead_letters.messages import Message, Queue, content_hash, entry, from_record, identity, size, to_record
 from recovery.dead_letters.policy import Action, DeadLetterPolicy, WithoutEvidence
+from recovery.dead_letters.triage import decide_messages, diagnose_messages
 from recovery.dead_letters.verdicts import Heal
 from recovery.dead_letters.work import Work
 from recovery.failures import Kind, body_shape, recognise
@@ -120,15 +120,15 @@ def judged(case: dict[str, Any]) -> str:
     body, attributes, system = case["body"], case["attributes"], case["system"]
     origin = recognise(body, attributes, system, policy.error_attributes)
     lease = NOW + timedelta(minutes=6)
-    letter = Letter(name, "m-1", "r-1", body, attributes, system, lease, origin, body_shape(body))
+    letter = Message(name, "m-1", "r-1", body, attributes, system, lease, origin, body_shape(body))
     batch = Batch(queue, policy, [letter])
     [item] = batch.items
     assert identity(letter, policy.identity_attribute, policy.identity_body_path)
     assert len(content_hash(letter)) == 32
     assert size(letter) >= len(body)
     desk = cast(Work, Desk())
-    diagnose_letters(desk, batch)
-    decide_letters(desk, batch)
+    diagnose_messages(desk, batch)
+    decide_messages(desk, batch)
     check_reason(item.verdict.reason)
     told = records.entry(item, batch)
     said = json.dumps([told.reason, told.error, told.next_step, told.group])

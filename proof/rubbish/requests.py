@@ -17,7 +17,7 @@ from proof.rubbish.reasons import check_reason
 from recovery.appflow_runs.policy import AppFlowRequest
 from recovery.appflow_runs.policy import matches as flow_matches
 from recovery.backoff import Backoff
-from recovery.dead_letters import judge
+from recovery.dead_letters import triage
 from recovery.dead_letters.policy import DeadLetterRequest, ReplayRequest
 from recovery.digest.request import DigestRequest
 from recovery.errors import BadInput
@@ -34,7 +34,12 @@ SOUND: dict[type[BaseModel], dict[str, Any]] = {
         "queues": ["orders-*"],
         "dry_run": False,
         "limit": 10,
-        "policy": {"budget": 4, "actions": {"UNKNOWN": "heal"}, "error_attributes": ["error"], "max_age_seconds": 600},
+        "policy": {
+            "max_attempts": 4,
+            "actions": {"UNKNOWN": "heal"},
+            "error_attributes": ["error"],
+            "max_age_seconds": 600,
+        },
         "queue_policies": {"orders-*": {"body_schema": {"type": "object", "properties": {"a": {"type": "integer"}}}}},
     },
     ReplayRequest: {"queues": ["orders-dlq"], "kinds": ["TIMEOUT"], "first_seen_from": "2026-03-01T00:00:00Z"},
@@ -103,7 +108,7 @@ def _used(request: BaseModel) -> None:
     match request:
         case DeadLetterRequest():
             for policy in (request.policy_for("orders-dlq"), request.policy):
-                judge.check(policy.model_copy(update={"rules_file": None}))
+                triage.check(policy.model_copy(update={"rules_file": None}))
                 for kind in Kind:
                     assert policy.action_for(kind, "r", "g", "")[1]
                 if policy.body_schema is not None:

@@ -1,4 +1,4 @@
-"""The letters of one round, and what becomes of each. Plain classes: see `recovery.dead_letters.work`."""
+"""The messages of one round, and what becomes of each. Plain classes: see `recovery.dead_letters.work`."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from datetime import datetime
 
 from recovery.archive import Pointer
 from recovery.cases import Case, DamagedCase
-from recovery.dead_letters.flights import Flight
-from recovery.dead_letters.letters import Letter, Queue
+from recovery.dead_letters.messages import Message, Queue
 from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.dead_letters.rules import LEASE_MARGIN, Unconfirmed
-from recovery.dead_letters.verdicts import Alert, Archive, Finish, Heal, Hide, Leave, Verdict
+from recovery.dead_letters.send_intents import SendIntent
+from recovery.dead_letters.verdicts import AlertVerdict, ArchiveVerdict, Finish, Heal, Hide, Leave, Verdict
 from recovery.errors import RepriseError, Transient
 from recovery.failures import Diagnosis, Evidence
 
 
-class Item:
-    """One letter on its way through a run; each step fills in what it finds.
+class MessageWork:
+    """One message on its way through a run; each step fills in what it finds.
 
     Attributes:
-        letter: the letter.
+        message: the message.
         key: key of its case.
         content: its content hash.
         evidence, diagnosis, group, error: why it failed; `error` is the normalised text.
@@ -34,7 +34,7 @@ class Item:
         pointer: where its archived copy stands.
         new_id: message id of the copy that was sent.
         maybe_sent: a send of it was not answered, so a copy may be on its way.
-        failure: why the action did not go through; the letter then stays in its queue.
+        failure: why the action did not go through; the message then stays in its queue.
         removed: the original is gone.
     """
 
@@ -49,8 +49,8 @@ class Item:
         "group",
         "history",
         "key",
-        "letter",
         "maybe_sent",
+        "message",
         "new_id",
         "pending",
         "pointer",
@@ -60,9 +60,9 @@ class Item:
         "verdict",
     )
 
-    def __init__(self, letter: Letter) -> None:
-        self.letter = letter
-        self.key = letter.message_id
+    def __init__(self, message: Message) -> None:
+        self.message = message
+        self.key = message.message_id
         self.content = ""
         self.evidence: Evidence = Evidence()
         self.diagnosis: Diagnosis | None = None
@@ -84,7 +84,7 @@ class Item:
     @property
     def archives(self) -> bool:
         """Whether its verdict puts a copy into the archive."""
-        return isinstance(self.verdict, Archive | Alert)
+        return isinstance(self.verdict, ArchiveVerdict | AlertVerdict)
 
     @property
     def is_certainly_unsent(self) -> bool:
@@ -93,8 +93,8 @@ class Item:
 
     @property
     def wants_alert(self) -> bool:
-        """Whether a person must have been told before the letter may be removed."""
-        if isinstance(self.verdict, Alert):
+        """Whether a person must have been told before the message may be removed."""
+        if isinstance(self.verdict, AlertVerdict):
             return self.pointer is not None
         if isinstance(self.verdict, Finish) and self.verdict.archived and self.history is not None:
             return bool(self.history.detail.get("alert"))
@@ -111,29 +111,31 @@ class Item:
 
 
 class Batch:
-    """The letters of one round, all of one queue.
+    """The messages of one round, all of one queue.
 
-    SQS may hand out a letter twice. Then the later receipt counts, and the letter is one.
+    SQS may hand out a message twice. Then the later receipt counts, and the message is one.
     """
 
-    def __init__(self, queue: Queue, policy: DeadLetterPolicy, letters: Sequence[Letter]) -> None:
+    def __init__(self, queue: Queue, policy: DeadLetterPolicy, messages: Sequence[Message]) -> None:
         self.queue = queue
         self.policy = policy
-        self.items = [Item(letter) for letter in {letter.message_id: letter for letter in letters}.values()]
-        self.flights: list[Flight] = []
+        self.items = [
+            MessageWork(message) for message in {message.message_id: message for message in messages}.values()
+        ]
+        self.intents: list[SendIntent] = []
         self.recorded_at: datetime | None = None
-        self.unreadable = ""  # which flight of the queue cannot be read
-        self._by_id = {item.letter.message_id: item for item in self.items}
+        self.unreadable = ""  # which send intent of the queue cannot be read
+        self._by_id = {item.message.message_id: item for item in self.items}
 
     def __len__(self) -> int:
         return len(self.items)
 
     def __repr__(self) -> str:
-        return f"<{len(self.items)} letters of {self.queue.name}>"
+        return f"<{len(self.items)} messages of {self.queue.name}>"
 
     @property
     def count(self) -> int:
-        """Letters in it, for task run names."""
+        """Messages in it, for task run names."""
         return len(self.items)
 
     @property
@@ -143,59 +145,59 @@ class Batch:
 
     @property
     def healing(self) -> int:
-        """Letters that are to be sent."""
+        """Messages that are to be sent."""
         return len(self.to_send())
 
     @property
     def hiding(self) -> int:
-        """Letters that wait hidden."""
+        """Messages that wait hidden."""
         return len(self.having(Hide))
 
     @property
     def archiving(self) -> int:
-        """Letters whose copy is not in the archive yet."""
+        """Messages whose copy is not in the archive yet."""
         return len(self.to_archive())
 
     @property
     def alerting(self) -> int:
-        """Letters about which a person must be told before they may be removed."""
+        """Messages about which a person must be told before they may be removed."""
         return len(self.to_announce())
 
     @property
     def removing(self) -> int:
-        """Letters whose original may be removed."""
+        """Messages whose original may be removed."""
         return len(self.to_remove())
 
-    def to_send(self) -> list[Item]:
+    def to_send(self) -> list[MessageWork]:
         """Items that are to be sent and are not yet."""
         return [item for item in self.having(Heal) if not item.new_id]
 
-    def to_archive(self) -> list[Item]:
+    def to_archive(self) -> list[MessageWork]:
         """Items whose copy is to be put into the archive and is not yet."""
-        return [item for item in self.having(Archive, Alert) if item.pointer is None]
+        return [item for item in self.having(ArchiveVerdict, AlertVerdict) if item.pointer is None]
 
-    def to_announce(self) -> list[Item]:
+    def to_announce(self) -> list[MessageWork]:
         """Items that may be removed only after a person was told."""
         return [item for item in self.items if item.failure is None and item.wants_alert]
 
-    def to_remove(self) -> list[Item]:
+    def to_remove(self) -> list[MessageWork]:
         """Items whose original may be removed and is not yet."""
         return [item for item in self.items if item.is_gone_for_good and not item.removed]
 
-    def having(self, *kinds: type[Verdict]) -> list[Item]:
+    def having(self, *kinds: type[Verdict]) -> list[MessageWork]:
         """Items with a verdict of these kinds whose action has not failed so far."""
         return [item for item in self.items if isinstance(item.verdict, kinds) and item.failure is None]
 
-    def aboard(self, flight: Flight) -> list[Item]:
-        """The items that a flight speaks of."""
-        return [self._by_id[passenger.message_id] for passenger in flight.passengers]
+    def members(self, intent: SendIntent) -> list[MessageWork]:
+        """The items that a send intent speaks of."""
+        return [self._by_id[pending_send.message_id] for pending_send in intent.pending]
 
-    def keep_to_leases(self, items: Sequence[Item], now: datetime) -> None:
-        """Nothing more is done on letters that another run may hold soon; what was done stands in the ledger."""
-        late = [item for item in items if item.letter.lease_until - now < LEASE_MARGIN]
+    def keep_to_leases(self, items: Sequence[MessageWork], now: datetime) -> None:
+        """Nothing more is done on messages that another run may hold soon; what was done stands in the ledger."""
+        late = [item for item in items if item.message.lease_until - now < LEASE_MARGIN]
         self.give_up(Transient("the time for which this run held it ran out; the next run completes it"), late)
 
-    def give_up(self, error: RepriseError, items: Sequence[Item] | None = None) -> None:
+    def give_up(self, error: RepriseError, items: Sequence[MessageWork] | None = None) -> None:
         """The step could not be done for these items (all): they stay in their queue, with the reason."""
         for item in self.items if items is None else items:
             if item.failure is None and not item.removed:

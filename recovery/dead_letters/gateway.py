@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from recovery.aws import calling, held, is_throttle, said
-from recovery.dead_letters.letters import BATCH, Letter, Queue
+from recovery.dead_letters.messages import BATCH, Message, Queue
 from recovery.errors import BadInput, OutcomeUnknown, Refused, RepriseError, Transient
 
 if TYPE_CHECKING:
@@ -128,8 +128,8 @@ class Sqs:
         found = held(answer, "Attributes", "sqs:GetQueueAttributes")
         return int(held(found, "ApproximateNumberOfMessages", "sqs:GetQueueAttributes"))
 
-    def receive(self, queue: Queue, most: int, lease: timedelta, wait: int, now: datetime) -> list[Letter]:
-        """At most ten letters, hidden from others for the lease; all system and message attributes asked for.
+    def receive(self, queue: Queue, most: int, lease: timedelta, wait: int, now: datetime) -> list[Message]:
+        """At most ten messages, hidden from others for the lease; all system and message attributes asked for.
 
         Args:
             most: how many are wanted, at most ten are asked for.
@@ -147,7 +147,7 @@ class Sqs:
                 MessageAttributeNames=["All"],
             )
         return [
-            Letter(
+            Message(
                 queue=queue.name,
                 message_id=message["MessageId"],
                 receipt=message["ReceiptHandle"],
@@ -173,19 +173,19 @@ class Sqs:
         sent = {done["Id"]: Sent(done["MessageId"]) for done in answer.get("Successful", [])}
         return _outcomes([entry["Id"] for entry in entries], sent, answer.get("Failed", []), "sqs:SendMessage")
 
-    def delete(self, queue: Queue, letters: Sequence[Letter]) -> list[Outcome]:
-        """Remove at most ten letters; an outcome for each, in their order."""
-        entries = [{"Id": str(index), "ReceiptHandle": letter.receipt} for index, letter in enumerate(letters)]
+    def delete(self, queue: Queue, messages: Sequence[Message]) -> list[Outcome]:
+        """Remove at most ten messages; an outcome for each, in their order."""
+        entries = [{"Id": str(index), "ReceiptHandle": message.receipt} for index, message in enumerate(messages)]
         try:
             with calling("sqs:DeleteMessage"):
                 answer = self._client.delete_message_batch(QueueUrl=queue.url, Entries=entries)  # type: ignore[arg-type]
         except RepriseError as error:
-            return [NotSent(error) for _ in letters]
+            return [NotSent(error) for _ in messages]
         done = {item["Id"]: Sent() for item in answer.get("Successful", [])}
         return _outcomes([entry["Id"] for entry in entries], done, answer.get("Failed", []), "sqs:DeleteMessage")
 
     def hide(self, queue: Queue, receipts: Sequence[tuple[str, int]]) -> list[Outcome]:
-        """Set for how long at most ten letters stay hidden from now; (receipt, seconds) each, 0 to 43,200."""
+        """Set for how long at most ten messages stay hidden from now; (receipt, seconds) each, 0 to 43,200."""
         entries = [
             {"Id": str(index), "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
             for index, (receipt, seconds) in enumerate(receipts)

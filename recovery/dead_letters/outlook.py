@@ -6,48 +6,49 @@ from collections import Counter
 
 from recovery.cases import Case, DamagedCase, State
 from recovery.dead_letters import records
-from recovery.dead_letters.flights import Settling
-from recovery.dead_letters.letters import Queue
-from recovery.dead_letters.remembered import remembered, told, waiting
+from recovery.dead_letters.messages import Queue
+from recovery.dead_letters.remembered import describe_damaged, remembered, waiting
+from recovery.dead_letters.send_intents import Settling
 from recovery.dead_letters.work import PATH, Work
 from recovery.errors import RepriseError
 from recovery.records import DamagedRecord
 
 FLIGHTS = 500
-"""Closed flights that one run counts at most: 50,000 letters. The rest is counted by the next run."""
+"""Closed send intents that one run counts at most: 50,000 messages. The rest is counted by the next run."""
 
 
 def count_recovered(work: Work, queue: Queue) -> int:
-    """Count letters of a queue whose settle time has passed without a comeback; returns how many.
+    """Count messages of a queue whose settle time has passed without a comeback; returns how many.
 
-    A letter that came back has a case that says so; one whose case cannot be read is a warning, and not counted.
-    Counting changes only the ledger's list of flights to look at. Of several runs one counts a flight: it says so there
-    first, so that a letter is counted once, or, if that run dies before its report, not at all.
+    A message that came back has a case that says so; one whose case cannot be read is a warning, and not counted.
+    Counting changes only the ledger's list of send intents to look at. Of several runs one counts a send intent: it
+    says so there first, so that a message is counted once, or, if that run dies before its report, not at all.
 
     Raises:
-        Transient: the ledger could not be read, or not all flights could be counted; asking again counts the others.
+        Transient: the ledger could not be read, or not all send intents could be counted; asking again counts the
+        others.
     """
     unreadable: list[DamagedRecord] = []
-    settled = list(work.flights.settled(queue.name, work.now(), FLIGHTS, unreadable))
+    settled = list(work.intents.settled(queue.name, work.now(), FLIGHTS, unreadable))
     damaged: list[DamagedCase] = []
     ours: list[list[Case]] = []
-    done = [flight for flight in settled if flight.taken]
+    done = [intent for intent in settled if intent.taken]
     failed: list[RepriseError] = []
 
-    def take(flight: Settling) -> None:
+    def take(intent: Settling) -> None:
         unread: list[DamagedCase] = []
         try:
-            cases = remembered(work.ledger, flight.keys, unread)
-            if not (work.dry_run or work.flights.take(queue.name, flight, work.owner, work.now())):
+            cases = remembered(work.ledger, intent.keys, unread)
+            if not (work.dry_run or work.intents.take(queue.name, intent, work.owner, work.now())):
                 return
         except RepriseError as error:
             failed.append(error)
             return
-        done.append(flight)
+        done.append(intent)
         damaged.extend(unread)
-        ours.append([c for c in cases.values() if c.state is State.SENT and c.changed <= flight.arrived])
+        ours.append([c for c in cases.values() if c.state is State.SENT and c.changed <= intent.arrived])
 
-    work.each(take, [flight for flight in settled if not flight.taken])
+    work.each(take, [intent for intent in settled if not intent.taken])
     groups: Counter[str] = Counter()
     for case in (case for cases in ours for case in cases):
         groups[case.group] += 1
@@ -55,17 +56,19 @@ def count_recovered(work: Work, queue: Queue) -> int:
         work.seconds_to_recover += max(0.0, (case.changed - case.first_seen).total_seconds())
     if unreadable:
         line = (
-            f"queue {queue.name}: not known whether recovered: {len(unreadable)} damaged flight(s). Delete"
-            f" {unreadable[0].place}: only the count of recovered letters needs it"
+            f"queue {queue.name}: not known whether recovered: {len(unreadable)} damaged send intent(s). Delete"
+            f" {unreadable[0].place}: only the count of recovered messages needs it"
         )
         if line not in work.warnings:  # the step may be repeated
             work.warnings.append(line)
     if damaged:
-        work.warnings.append(f"queue {queue.name}: not known whether recovered: {told(damaged, work.ledger.table)}")
+        work.warnings.append(
+            f"queue {queue.name}: not known whether recovered: {describe_damaged(damaged, work.ledger.table)}"
+        )
     if not work.dry_run:
         for group, count in groups.items():
             _tell_recovery(work, queue, group, count)
-        work.flights.forget(queue.name, done)
+        work.intents.forget(queue.name, done)
     if failed:
         raise failed[0]
     return sum(groups.values())

@@ -15,10 +15,10 @@ from recovery.failures import Kind
 
 
 class Action(StrEnum):
-    """What may be done with a letter."""
+    """What may be done with a message."""
 
     HEAL = "heal"  # send it back, with backoff
-    ALERT = "alert"  # tell a person once, and keep it in the archive until the cause is mended
+    ALERT = "alert"  # tell a person once, and keep it in the archive until the cause is fixed
     ARCHIVE = "archive"  # keep it in the archive for review
     LEAVE = "leave"  # do not touch it
 
@@ -38,14 +38,14 @@ QueueName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1
 
 
 class WithoutEvidence(StrEnum):
-    """What to do with a letter when nothing says why it failed."""
+    """What to do with a message when nothing says why it failed."""
 
     LEAVE = "leave"
     ARCHIVE = "archive"
 
 
 class DeadLetterPolicy(BaseModel):
-    """How the letters of a queue are treated."""
+    """How the messages of a queue are treated."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -69,16 +69,16 @@ class DeadLetterPolicy(BaseModel):
     )
     destination: QueueName | None = Field(
         None,
-        title="Destination for letters without a source",
-        description="Queue (name or URL) for letters that do not say where they came from. Letters that do are sent"
+        title="Destination for messages without a source",
+        description="Queue (name or URL) for messages that do not say where they came from. Messages that do are sent"
         " back to their own queue.",
     )
-    budget: int = Field(
+    max_attempts: int = Field(
         4,
         ge=1,
         le=20,
-        title="Budget of attempts",
-        description="How often a letter is sent back before it counts as exhausted.",
+        title="Most attempts",
+        description="How often a message is sent back before it counts as exhausted.",
     )
     backoff: Backoff = Field(
         default_factory=lambda: Backoff(),
@@ -93,7 +93,7 @@ class DeadLetterPolicy(BaseModel):
     rule_actions: dict[str, Action] = Field(
         default_factory=dict,
         title="Actions by rule",
-        description="The same for letters that a certain rule decided, by the rule's id.",
+        description="The same for messages that a certain rule decided, by the rule's id.",
     )
     group_actions: dict[str, Action] = Field(
         default_factory=dict,
@@ -102,29 +102,29 @@ class DeadLetterPolicy(BaseModel):
     )
     without_evidence: WithoutEvidence = Field(
         WithoutEvidence.LEAVE,
-        title="Letters without evidence",
-        description="What to do with letters about whose failure nothing is known.",
+        title="Messages without evidence",
+        description="What to do with messages about whose failure nothing is known.",
     )
     max_per_second: float = Field(
         500,
         gt=0,
         le=10_000,
-        title="Most letters a second",
-        description="Most letters a second that may arrive at one destination, on average.",
+        title="Most messages a second",
+        description="Most messages a second that may arrive at one destination, on average.",
     )
     max_age_seconds: int | None = Field(
         None,
         ge=60,
         le=1_209_600,
         title="Longest age (seconds)",
-        description="Letters first sent longer ago than this (seconds) are archived as stale.",
+        description="Messages first sent longer ago than this (seconds) are archived as stale.",
     )
     settle_seconds: int = Field(
         1800,
         ge=1,
         le=1_209_600,
         title="Settle time (seconds)",
-        description="A letter that stays away this long (seconds) after its send recovered.",
+        description="A message that stays away this long (seconds) after its send recovered.",
     )
     alert_window_seconds: int = Field(
         21_600,
@@ -138,13 +138,13 @@ class DeadLetterPolicy(BaseModel):
         ge=30,
         le=86_400,
         title="Time between runs (seconds)",
-        description="Time between runs (seconds): a letter that would expire before is archived.",
+        description="Time between runs (seconds): a message that would expire before is archived.",
     )
     identity_attribute: str | None = Field(
         None,
         max_length=256,
         title="Attribute with the business id",
-        description="Message attribute with the business id, to count comebacks of letters that a consumer itself"
+        description="Message attribute with the business id, to count comebacks of messages that a consumer itself"
         " sent to the dead-letter queue.",
     )
     identity_body_path: str | None = Field(
@@ -194,7 +194,7 @@ class DeadLetterRequest(BaseModel):
         True, title="Dry run", description="Only look, and report what would be done. Nothing in AWS is changed."
     )
     limit: int = Field(
-        10_000, ge=1, le=1_000_000, title="Most letters", description="Most letters that this run takes up."
+        10_000, ge=1, le=1_000_000, title="Most messages", description="Most messages that this run takes up."
     )
     time_limit_seconds: int = Field(
         240,
@@ -204,7 +204,7 @@ class DeadLetterRequest(BaseModel):
         description="The run takes up nothing new after this time (seconds).",
     )
     policy: DeadLetterPolicy = Field(
-        default_factory=lambda: DeadLetterPolicy(), title="Policy", description="How letters are treated."
+        default_factory=lambda: DeadLetterPolicy(), title="Policy", description="How messages are treated."
     )
     queue_policies: dict[str, DeadLetterPolicy] = Field(
         default_factory=dict,
@@ -231,7 +231,8 @@ class DeadLetterRequest(BaseModel):
 
 
 class ReplayRequest(BaseModel):
-    """Which archived letters are sent back, unchanged and with a fresh budget. No filter named: nothing is touched."""
+    """Which archived messages are sent back, unchanged and with all attempts again. No filter named: nothing is
+    touched."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -246,29 +247,29 @@ class ReplayRequest(BaseModel):
         (), max_length=1000, title="Message ids", description="Message ids, as the report shows them."
     )
     first_seen_from: datetime | None = Field(
-        None, title="First seen from", description="Only letters first seen at or after this time (UTC)."
+        None, title="First seen from", description="Only messages first seen at or after this time (UTC)."
     )
     first_seen_until: datetime | None = Field(
-        None, title="First seen until", description="Only letters first seen before this time (UTC)."
+        None, title="First seen until", description="Only messages first seen before this time (UTC)."
     )
     dry_run: bool = Field(True, title="Dry run", description="Only report what would be sent back.")
     destination: QueueName | None = Field(
         None,
-        title="Destination for letters without a source",
-        description="Queue for letters that do not say where they came from, or came from AWS itself.",
+        title="Destination for messages without a source",
+        description="Queue for messages that do not say where they came from, or came from AWS itself.",
     )
     max_per_second: float = Field(
         100,
         gt=0,
         le=10_000,
-        title="Most letters a second",
-        description="Most letters a second sent to one destination.",
+        title="Most messages a second",
+        description="Most messages a second sent to one destination.",
     )
     settle_seconds: int = Field(
         1800, ge=1, le=1_209_600, title="Settle time (seconds)", description="Away this long (seconds): recovered."
     )
     limit: int = Field(
-        1_000, ge=1, le=100_000, title="Most letters", description="Most letters that this run sends back."
+        1_000, ge=1, le=100_000, title="Most messages", description="Most messages that this run sends back."
     )
     time_limit_seconds: int = Field(
         240,

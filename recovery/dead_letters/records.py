@@ -1,4 +1,4 @@
-"""What is written down about letters: ledger cases, archive records, alerts and report entries. Pure."""
+"""What is written down about messages: ledger cases, archive records, alerts and report entries. Pure."""
 
 from __future__ import annotations
 
@@ -9,28 +9,27 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from recovery.alerts import Alert as AlertMessage
+from recovery.alerts import Alert
 from recovery.cases import Case, State, case_item
-from recovery.dead_letters.batch import Batch, Item
-from recovery.dead_letters.letters import to_record
-from recovery.dead_letters.verdicts import Alert, Archive, Heal, Hide, Leave
+from recovery.dead_letters.batch import Batch, MessageWork
+from recovery.dead_letters.messages import to_record
+from recovery.dead_letters.verdicts import AlertVerdict, ArchiveVerdict, Heal, Hide, Leave
 from recovery.dead_letters.work import PATH
 from recovery.failures import BodyShape, Origin
-from recovery.ledger import Item as Write
-from recovery.ledger import put
+from recovery.ledger import LedgerWrite, put
 from recovery.report import Entry
 
 KEEP_SENT = timedelta(days=30)
-"""A sent letter may come back until SQS's longest retention (14 days) and the longest wait are over."""
+"""A sent message may come back until SQS's longest retention (14 days) and the longest wait are over."""
 EXAMPLES = 5
 
 
-def cases(item: Item, batch: Batch, now: datetime, archive_keep: timedelta) -> Iterator[Case]:
-    """The cases to write for one letter: for its action, if that went through so far; else only that it is back."""
+def cases(item: MessageWork, batch: Batch, now: datetime, archive_keep: timedelta) -> Iterator[Case]:
+    """The cases to write for one message: for its action, if that went through so far; else only that it is back."""
     verdict = item.verdict
     if item.failure is not None or isinstance(verdict, Leave):
-        # Without this a letter that lies here would count as recovered once its settle time is over.
-        if item.history is not None and item.history.state is State.SENT and item.letter.lease_until > now:
+        # Without this a message that lies here would count as recovered once its settle time is over.
+        if item.history is not None and item.history.state is State.SENT and item.message.lease_until > now:
             yield replace(item.history, state=State.BACK, changed=now)
         return
     if isinstance(verdict, Heal) and item.new_id:
@@ -62,22 +61,22 @@ def cases(item: Item, batch: Batch, now: datetime, archive_keep: timedelta) -> I
             reason=verdict.reason,
             detail=_history(item, item.key),
         )
-    elif isinstance(verdict, Archive | Alert) and item.pointer is not None:
-        # A business id may stand on many letters, but each archived letter needs a case of its own.
+    elif isinstance(verdict, ArchiveVerdict | AlertVerdict) and item.pointer is not None:
+        # A business id may stand on many messages, but each archived message needs a case of its own.
         detail = {
-            **_history(item, item.letter.message_id),
+            **_history(item, item.message.message_id),
             "archive": item.pointer.as_json(),
-            "id": item.letter.message_id,
-            "origin": item.letter.origin.value,
+            "id": item.message.message_id,
+            "origin": item.message.origin.value,
             "identity": item.key,
-            "alert": isinstance(verdict, Alert),
+            "alert": isinstance(verdict, AlertVerdict),
             "error": item.error,
             "step": verdict.next_step,
         }
         yield _case(
             item,
             batch,
-            item.letter.message_id,
+            item.message.message_id,
             verdict.state,
             now,
             now + archive_keep,
@@ -85,27 +84,27 @@ def cases(item: Item, batch: Batch, now: datetime, archive_keep: timedelta) -> I
             reason=verdict.reason,
             detail=detail,
         )
-        if item.history is not None and item.key != item.letter.message_id:
-            yield replace(item.history, state=State.SUPERSEDED, changed=now, detail={"next": item.letter.message_id})
+        if item.history is not None and item.key != item.message.message_id:
+            yield replace(item.history, state=State.SUPERSEDED, changed=now, detail={"next": item.message.message_id})
 
 
-def write(case: Case) -> Write:
+def write(case: Case) -> LedgerWrite:
     """A case as a write for the ledger."""
     return put(case_item(case))
 
 
-def new_key(item: Item) -> str:
-    """The key under which a letter that is sent now will be found when it comes back."""
-    return item.new_id if item.letter.origin is Origin.SQS_REDRIVE else item.key
+def new_key(item: MessageWork) -> str:
+    """The key under which a message that is sent now will be found when it comes back."""
+    return item.new_id if item.message.origin is Origin.SQS_REDRIVE else item.key
 
 
-def archive_record(item: Item, batch: Batch, now: datetime) -> dict[str, Any]:
-    """One line of a bundle: the letter unchanged, and everything that is known about its failure."""
+def archive_record(item: MessageWork, batch: Batch, now: datetime) -> dict[str, Any]:
+    """One line of a bundle: the message unchanged, and everything that is known about its failure."""
     diagnosis = item.diagnosis
     record = {
         "path": PATH,
         "archived_at": now.isoformat(),
-        **to_record(item.letter),
+        **to_record(item.message),
         "first_seen": (item.history.first_seen if item.history else now).isoformat(),
         "attempts": _attempts(item),
         "verdict": {"action": item.verdict.action, "reason": item.verdict.reason},
@@ -128,14 +127,14 @@ def archive_record(item: Item, batch: Batch, now: datetime) -> dict[str, Any]:
     if item.damaged is not None:  # the case of this copy may take its place
         record["damaged_case"] = json.dumps(dict(item.damaged.kept), default=str)
     if batch.policy.log_group:
-        record["log"] = log_link(batch.queue.arn, batch.policy.log_group, item.letter.message_id)
+        record["log"] = log_link(batch.queue.arn, batch.policy.log_group, item.message.message_id)
     if payload_of(item) is not None:
         record["payload_copy"] = payload_copy_key(item)
     return record
 
 
 def log_link(arn: str, log_group: str, message_id: str) -> str:
-    """Where a person finds the consumer's log lines about a letter, in the CloudWatch console."""
+    """Where a person finds the consumer's log lines about a message, in the CloudWatch console."""
     region = arn.split(":")[3]
     group = quote(quote(log_group, safe=""), safe="").replace("%", "$")
     pattern = quote(quote(f'"{message_id}"', safe=""), safe="").replace("%", "$")
@@ -145,66 +144,66 @@ def log_link(arn: str, log_group: str, message_id: str) -> str:
     )
 
 
-def payload_of(item: Item) -> tuple[str, str] | None:
+def payload_of(item: MessageWork) -> tuple[str, str] | None:
     """Bucket and key that an extended-client pointer names, or None.
 
     Source: both spellings of the pointer's class name, aws-facts on the SQS extended client.
     """
-    if item.letter.shape is not BodyShape.EXTENDED_POINTER:
+    if item.message.shape is not BodyShape.EXTENDED_POINTER:
         return None
-    pointer = json.loads(item.letter.body)[1]
+    pointer = json.loads(item.message.body)[1]
     bucket, key = pointer.get("s3BucketName"), pointer.get("s3Key")
     return (bucket, key) if isinstance(bucket, str) and isinstance(key, str) and bucket and key else None
 
 
-def payload_copy_key(item: Item) -> str:
+def payload_copy_key(item: MessageWork) -> str:
     """Where the archive keeps the copy of a pointer's payload."""
-    return f"payloads/path={PATH}/{item.letter.message_id}"
+    return f"payloads/path={PATH}/{item.message.message_id}"
 
 
-def alert_group(item: Item) -> str:
+def alert_group(item: MessageWork) -> str:
     """The group that the alert speaks of."""
     return item.group or (item.history.group if item.history else "") or "ungrouped"
 
 
-def alert(group: str, items: Sequence[Item], queue: str) -> AlertMessage:
+def alert(group: str, items: Sequence[MessageWork], queue: str) -> Alert:
     """The message about one group. Only normalised text: no body, no value of the error."""
     first = items[0]
     kind = _kind(first)
-    step = first.verdict.next_step if isinstance(first.verdict, Alert) else "replay once the cause is mended"
-    examples = ", ".join(item.letter.message_id for item in items[:EXAMPLES])
+    step = first.verdict.next_step if isinstance(first.verdict, AlertVerdict) else "replay once the cause is fixed"
+    examples = ", ".join(item.message.message_id for item in items[:EXAMPLES])
     lines = [
-        f"{len(items)} letter(s) of {queue} failed alike and wait for a person. They are safe in the archive.",
+        f"{len(items)} message(s) of {queue} failed alike and wait for a person. They are safe in the archive.",
         "",
         f"Why: {first.verdict.reason}",
         f"Error: {first.error or '(none)'}",
-        f"Kind: {kind or '(not judged)'}    Group: {group}",
+        f"Kind: {kind or '(not triaged)'}    Group: {group}",
         f"Examples: {examples}" + (f" and {len(items) - EXAMPLES} more" if len(items) > EXAMPLES else ""),
         "",
         f"What to do: {step}.",
         f'Replay: run the deployment dead-letters/replay with groups ["{group}"] and dry_run false.',
-        "Letters that join this group in the alert window are archived without another message.",
+        "Messages that join this group in the alert window are archived without another message.",
     ]
-    subject = f"Reprise: {len(items)} dead letter(s) of {queue} wait for a person ({kind or 'not judged'})"
-    return AlertMessage(PATH, queue, group, subject, "\n".join(lines), len(items))
+    subject = f"Reprise: {len(items)} dead letter(s) of {queue} wait for a person ({kind or 'not triaged'})"
+    return Alert(PATH, queue, group, subject, "\n".join(lines), len(items))
 
 
-def recovery_notice(group: str, count: int, queue: str) -> AlertMessage:
+def recovery_notice(group: str, count: int, queue: str) -> Alert:
     """The one notice that a group which was announced has recovered."""
     text = (
-        f"The failure group {group} of {queue} has recovered: {count} letter(s) that were sent back have stayed away"
+        f"The failure group {group} of {queue} has recovered: {count} message(s) that were sent back have stayed away"
         " for the settle time, and none of the group waits in the archive."
     )
-    return AlertMessage(PATH, queue, group, f"Reprise: a failure group of {queue} has recovered", text, count)
+    return Alert(PATH, queue, group, f"Reprise: a failure group of {queue} has recovered", text, count)
 
 
-def entry(item: Item, batch: Batch) -> Entry:
-    """What the report says of one letter."""
+def entry(item: MessageWork, batch: Batch) -> Entry:
+    """What the report says of one message."""
     verdict = item.verdict
     settled = item.failure is None
     attempt = verdict.attempt if isinstance(verdict, Heal | Hide) else _attempts(item)
     return Entry(
-        key=item.letter.message_id,
+        key=item.message.message_id,
         source=batch.queue.name,
         action=verdict.action,
         reason=verdict.reason if item.failure is None else f"{verdict.reason}; did not go through: {item.failure}",
@@ -213,15 +212,17 @@ def entry(item: Item, batch: Batch) -> Entry:
         group=item.group or (item.history.group if item.history else ""),
         error=item.error,
         attempt=attempt,
-        budget=batch.policy.budget,
+        budget=batch.policy.max_attempts,
         settled=settled,
-        next_step=verdict.next_step if isinstance(verdict, Archive | Alert | Leave) else "",
-        exhausted=isinstance(verdict, Archive | Alert) and verdict.state is State.EXHAUSTED,
+        next_step=verdict.next_step if isinstance(verdict, ArchiveVerdict | AlertVerdict | Leave) else "",
+        exhausted=isinstance(verdict, ArchiveVerdict | AlertVerdict) and verdict.state is State.EXHAUSTED,
         became=new_key(item) if isinstance(verdict, Heal) and item.new_id else "",
     )
 
 
-def _case(item: Item, batch: Batch, key: str, state: State, changed: datetime, expires: datetime, **more: Any) -> Case:
+def _case(
+    item: MessageWork, batch: Batch, key: str, state: State, changed: datetime, expires: datetime, **more: Any
+) -> Case:
     history = item.history
     return Case(
         path=PATH,
@@ -231,26 +232,26 @@ def _case(item: Item, batch: Batch, key: str, state: State, changed: datetime, e
         kind=_kind(item),
         rule=item.diagnosis.rule if item.diagnosis else (history.rule if history else ""),
         group=item.group or (history.group if history else ""),
-        first_seen=history.first_seen if history else min(changed, item.letter.first_received_at),
+        first_seen=history.first_seen if history else min(changed, item.message.first_received_at),
         changed=changed,
         expires=expires,
         **more,
     )
 
 
-def _kind(item: Item) -> str:
+def _kind(item: MessageWork) -> str:
     if item.diagnosis is not None:
         return item.diagnosis.kind.value
     return item.history.kind if item.history else ""
 
 
-def _attempts(item: Item) -> int:
+def _attempts(item: MessageWork) -> int:
     return item.history.attempts if item.history else 0
 
 
-def _history(item: Item, key: str) -> dict[str, Any]:
-    """Earlier ids of the same letter, so that its story can be told from any of them; bounded."""
+def _history(item: MessageWork, key: str) -> dict[str, Any]:
+    """Earlier ids of the same message, so that its story can be told from any of them; bounded."""
     history = item.history
     before = [*history.detail.get("earlier", []), history.key] if history is not None else []
-    earlier = [known for known in dict.fromkeys([*before, item.letter.message_id]) if known != key]
+    earlier = [known for known in dict.fromkeys([*before, item.message.message_id]) if known != key]
     return {"earlier": earlier[-20:]} if earlier else {}

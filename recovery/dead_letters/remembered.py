@@ -1,4 +1,4 @@
-"""Reading what the ledger remembers of letters: a damaged case is the trouble of its letter, not of all."""
+"""Reading what the ledger remembers of messages: a damaged case is the trouble of its message, not of all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TEXTS = ("id", "identity", "next", "origin", "owner", "error", "step")
 
 
 def remembered(ledger: Ledger, keys: Iterable[str], damaged: list[DamagedCase]) -> dict[str, Case]:
-    """The cases of letters, by key; `damaged` takes those that cannot be read.
+    """The cases of messages, by key; `damaged` takes those that cannot be read.
 
     Raises:
         Transient, Refused: the ledger cannot be read.
@@ -26,7 +26,7 @@ def remembered(ledger: Ledger, keys: Iterable[str], damaged: list[DamagedCase]) 
 
 
 def waiting(ledger: Ledger, group: str, damaged: list[DamagedCase]) -> Iterator[Case]:
-    """The cases of letters (of a group) that wait for a person; `damaged` takes those that cannot be read.
+    """The cases of messages (of a group) that wait for a person; `damaged` takes those that cannot be read.
 
     Raises:
         Transient, Refused: the ledger cannot be read.
@@ -57,7 +57,7 @@ def check(case: Case) -> None:
         raise ValueError("lease is missing")
 
 
-def told(damaged: Iterable[DamagedCase], table: str) -> str:
+def describe_damaged(damaged: Iterable[DamagedCase], table: str) -> str:
     """Damaged cases in one line of a report, with what to do about them."""
     cases = list(damaged)
     shown = ", ".join(f"{case.key} ({case.damage})" for case in cases[:SHOWN])

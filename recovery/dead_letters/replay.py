@@ -1,4 +1,4 @@
-"""Sending archived letters back: chosen through the ledger, written ahead like a heal, with a fresh budget."""
+"""Sending archived messages back: chosen through the ledger, written ahead like a heal, with all attempts again."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from uuid import uuid4
 
 from recovery.archive import Pointer
 from recovery.cases import Case, DamagedCase, State, case_item
-from recovery.dead_letters.flights import SIZE, Flight, Passenger
 from recovery.dead_letters.gateway import NotSent, Outcome, name_of
-from recovery.dead_letters.letters import Letter, batches, content_hash, entry, from_record, size
+from recovery.dead_letters.messages import Message, batches, content_hash, entry, from_record, size
 from recovery.dead_letters.policy import ReplayRequest
-from recovery.dead_letters.remembered import remembered, told, waiting
+from recovery.dead_letters.remembered import describe_damaged, remembered, waiting
 from recovery.dead_letters.rules import LONGEST_DELAY, TRIES
+from recovery.dead_letters.send_intents import SIZE, PendingSend, SendIntent
 from recovery.dead_letters.work import Work
 from recovery.errors import Conflict, OutcomeUnknown, Refused, RepriseError
 from recovery.failures import Origin
-from recovery.ledger import Item as Write
-from recovery.ledger import put
+from recovery.ledger import LedgerWrite, put
 from recovery.report import Entry
 
 REPLAYABLE = frozenset({State.PARKED, State.ARCHIVED, State.EXHAUSTED, State.WAITING, State.STALE, State.REPLAYING})
@@ -32,14 +31,14 @@ KEEP = timedelta(days=30)
 
 
 class Chosen:
-    """One archived letter on its way back."""
+    """One archived message on its way back."""
 
-    __slots__ = ("case", "claimed", "delay", "destination", "failure", "letter", "new_id", "tries")
+    __slots__ = ("case", "claimed", "delay", "destination", "failure", "message", "new_id", "tries")
 
     def __init__(self, case: Case) -> None:
         self.case = case
         self.claimed: Case | None = None
-        self.letter: Letter | None = None
+        self.message: Message | None = None
         self.destination = ""
         self.delay = timedelta(0)
         self.new_id = ""
@@ -48,14 +47,14 @@ class Chosen:
 
 
 class Selection:
-    """The letters of one replay."""
+    """The messages of one replay."""
 
     def __init__(self, chosen: Sequence[Chosen]) -> None:
         self.chosen = list(chosen)
 
     @property
     def count(self) -> int:
-        """Letters chosen, for task run names."""
+        """Messages chosen, for task run names."""
         return len(self.chosen)
 
     def ready(self) -> list[Chosen]:
@@ -64,9 +63,9 @@ class Selection:
 
 
 def choose(work: Work, request: ReplayRequest) -> Selection:
-    """The archived letters that a request names, the groups in order, at most its limit.
+    """The archived messages that a request names, the groups in order, at most its limit.
 
-    A letter whose case cannot be read stays in the archive. It is a problem of the report where a request names ids or
+    A message whose case cannot be read stays in the archive. It is a problem of the report where a request names ids or
     groups, else a warning: nobody knows whether it was meant.
 
     Raises:
@@ -88,12 +87,12 @@ def choose(work: Work, request: ReplayRequest) -> Selection:
             chosen.append(Chosen(case))
     if damaged:
         said = work.problems if request.message_ids or request.groups else work.warnings
-        said.append(f"not replayed: {told(damaged, work.ledger.table)}")
+        said.append(f"not replayed: {describe_damaged(damaged, work.ledger.table)}")
     return Selection(chosen)
 
 
 def fetch(work: Work, selection: Selection, request: ReplayRequest) -> None:
-    """Read the letters from the archive, each object once, and find where each goes."""
+    """Read the messages from the archive, each object once, and find where each goes."""
     by_object: dict[str, list[tuple[Chosen, int]]] = defaultdict(list)
     for one in selection.ready():
         pointer = Pointer.from_json(one.case.detail["archive"])
@@ -108,18 +107,20 @@ def fetch(work: Work, selection: Selection, request: ReplayRequest) -> None:
             continue
         for one, line in wanted:
             if line >= len(lines) or lines[line].get("message_id") != one.case.key:
-                one.failure = Refused(f"archive object {key} does not hold this letter at line {line}")
+                one.failure = Refused(f"archive object {key} does not hold this message at line {line}")
                 continue
             try:
-                one.letter = from_record(lines[line], lease)
+                one.message = from_record(lines[line], lease)
             except ValueError as error:
-                one.failure = Refused(f"archive object {key}, line {line}: not as this archive keeps a letter: {error}")
+                one.failure = Refused(
+                    f"archive object {key}, line {line}: not as this archive keeps a message: {error}"
+                )
                 continue
             _address(work, one, request)
 
 
 def claim(work: Work, selection: Selection) -> None:
-    """Claim each case, so that two replays never send the same letter; the claim ends by itself."""
+    """Claim each case, so that two replays never send the same message; the claim ends by itself."""
     now = work.now()
 
     def claim_one(one: Chosen) -> None:
@@ -144,27 +145,27 @@ def claim(work: Work, selection: Selection) -> None:
 
 
 def send_back(work: Work, selection: Selection, request: ReplayRequest) -> None:
-    """Write flights, send, and write the cases: the new one with a fresh budget, the old one as replayed."""
-    # Flights and settling are kept by queue; the order of a FIFO group is the order in which its letters died.
-    ready = sorted(selection.ready(), key=lambda one: (one.case.source, _letter(one).sequence))
+    """Write send intents, send, and write the cases: the new one with all attempts again, the old one as replayed."""
+    # Send intents and settling are kept by queue; the order of a FIFO group is the order in which its messages died.
+    ready = sorted(selection.ready(), key=lambda one: (one.case.source, _message(one).sequence))
     parts = [list(ones) for _, ones in groupby(ready, key=lambda one: one.case.source)]
-    for flight in [part[start : start + SIZE] for part in parts for start in range(0, len(part), SIZE)]:
+    for intent in [part[start : start + SIZE] for part in parts for start in range(0, len(part), SIZE)]:
         if work.time_is_up:
-            _give_back(work, flight, Conflict("the run's time was up; nothing was sent"))
+            _give_back(work, intent, Conflict("the run's time was up; nothing was sent"))
             continue
         try:
-            _send_flight(work, flight, request)
+            _send_intent(work, intent, request)
         except RepriseError as error:
             # What was sent of it is not written down: the claims run out by themselves, and the try is counted.
-            for one in flight:
+            for one in intent:
                 one.failure = one.failure or error
 
 
 def entries(selection: Selection, dry_run: bool) -> Iterator[Entry]:
-    """What the report says of each letter."""
+    """What the report says of each message."""
     for one in selection.chosen:
         where = name_of(one.destination) if one.destination else "nowhere"
-        done = f"would go back to {where}" if dry_run else f"sent back to {where} with a fresh budget"
+        done = f"would go back to {where}" if dry_run else f"sent back to {where} with all attempts again"
         yield Entry(
             key=one.case.key,
             source=one.case.source,
@@ -205,11 +206,11 @@ def _utc(moment: datetime | None) -> datetime | None:
 
 
 def _address(work: Work, one: Chosen, request: ReplayRequest) -> None:
-    letter = one.letter
-    assert letter is not None
+    message = one.message
+    assert message is not None
     try:
-        if letter.source_arn:
-            one.destination = work.url_of(letter.source_arn.rsplit(":", 1)[1])
+        if message.source_arn:
+            one.destination = work.url_of(message.source_arn.rsplit(":", 1)[1])
         if not one.destination and request.destination:
             one.destination = work.url_of(name_of(request.destination))
     except RepriseError as error:
@@ -219,13 +220,13 @@ def _address(work: Work, one: Chosen, request: ReplayRequest) -> None:
         one.failure = Refused("nothing says which queue it came from: name the destination in the request")
 
 
-def _send_flight(work: Work, ones: Sequence[Chosen], request: ReplayRequest) -> None:
+def _send_intent(work: Work, ones: Sequence[Chosen], request: ReplayRequest) -> None:
     now = work.now()
     queue = ones[0].case.source
-    passengers = tuple(Passenger(_letter(one).message_id, content_hash(_letter(one)), 0, one.tries) for one in ones)
-    flight = Flight(uuid4().hex, queue, passengers)
+    pending = tuple(PendingSend(_message(one).message_id, content_hash(_message(one)), 0, one.tries) for one in ones)
+    intent = SendIntent(uuid4().hex, queue, pending)
     try:
-        work.flights.open([flight], now)
+        work.intents.open([intent], now)
     except RepriseError as error:
         _give_back(work, ones, error)
         return
@@ -234,15 +235,15 @@ def _send_flight(work: Work, ones: Sequence[Chosen], request: ReplayRequest) -> 
         by_destination[one.destination].append(one)
     for url, bound in by_destination.items():
         fifo = url.endswith(".fifo")
-        parts = [[bound[index] for index in part] for part in batches([size(_letter(one)) for one in bound])]
+        parts = [[bound[index] for index in part] for part in batches([size(_message(one)) for one in bound])]
         stuck: set[str] = set()
         for part in parts if not fifo else [[one] for one in bound]:
-            if fifo and _letter(part[0]).group_id in stuck:
-                part[0].failure = Conflict("an earlier letter of its group was not sent, and order is kept")
+            if fifo and _message(part[0]).group_id in stuck:
+                part[0].failure = Conflict("an earlier message of its group was not sent, and order is kept")
                 continue
             _send_part(work, part, url, fifo=fifo, per_second=request.max_per_second)
-            stuck |= {_letter(one).group_id for one in part if one.failure is not None}
-    writes: list[Write] = []
+            stuck |= {_message(one).group_id for one in part if one.failure is not None}
+    writes: list[LedgerWrite] = []
     unknown = []
     for one in ones:
         if one.new_id:
@@ -251,11 +252,11 @@ def _send_flight(work: Work, ones: Sequence[Chosen], request: ReplayRequest) -> 
             unknown.append(one)  # its claim runs out by itself, and the next replay counts one more try
     settle = timedelta(seconds=request.settle_seconds)
     keys = [_new_key(one) for one in ones if one.new_id]
-    writes += work.flights.settling(flight, keys, work.now() + max(one.delay for one in ones), settle)
+    writes += work.intents.settling(intent, keys, work.now() + max(one.delay for one in ones), settle)
     work.ledger.write_items(writes)
     _give_back(work, [one for one in ones if not one.new_id and one not in unknown], None)
     if not unknown:
-        work.ledger.write_items(work.flights.closing(flight))
+        work.ledger.write_items(work.intents.closing(intent))
 
 
 def _send_part(work: Work, part: Sequence[Chosen], url: str, *, fifo: bool, per_second: float) -> None:
@@ -265,7 +266,7 @@ def _send_part(work: Work, part: Sequence[Chosen], url: str, *, fifo: bool, per_
             one.delay = min(LONGEST_DELAY, timedelta(seconds=work.sent_to[url] / per_second))
         work.sent_to[url] += 1
         # The deduplication id must differ from every attempt of a heal, and be the same for every try of this replay.
-        sends.append(entry(_letter(one), index, one.delay, fifo=fifo, attempt=-1))
+        sends.append(entry(_message(one), index, one.delay, fifo=fifo, attempt=-1))
     outcomes: list[Outcome] = work.sqs.send(url, sends, fifo=fifo)
     for one, outcome in zip(part, outcomes, strict=True):
         if isinstance(outcome, NotSent):
@@ -293,8 +294,8 @@ def _settled(one: Chosen, now: datetime) -> list[Case]:
 
 
 def _new_key(one: Chosen) -> str:
-    """Where the next run looks for the case of the letter that was sent: what a comeback is counted by."""
-    if _letter(one).origin is Origin.SQS_REDRIVE:
+    """Where the next run looks for the case of the message that was sent: what a comeback is counted by."""
+    if _message(one).origin is Origin.SQS_REDRIVE:
         return one.new_id
     identity = str(one.case.detail.get("identity", ""))
     return one.new_id if identity in ("", one.case.key) else identity
@@ -313,6 +314,6 @@ def _give_back(work: Work, ones: Sequence[Chosen], error: RepriseError | None) -
             one.claimed = None
 
 
-def _letter(one: Chosen) -> Letter:
-    assert one.letter is not None
-    return one.letter
+def _message(one: Chosen) -> Message:
+    assert one.message is not None
+    return one.message

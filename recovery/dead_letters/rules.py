@@ -1,4 +1,4 @@
-"""What is done with a letter: a pure table from what is known to a verdict.
+"""What is done with a message: a pure table from what is known to a verdict.
 
 The order of the rules below is the order of the sentences in docs/paths/dead_letters.md, and each rule's id stands in
 both. The first rule that applies decides.
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from recovery.cases import Case, State
-from recovery.dead_letters.letters import Letter, Queue
+from recovery.dead_letters.messages import Message, Queue
 from recovery.dead_letters.policy import Action, DeadLetterPolicy, WithoutEvidence
-from recovery.dead_letters.verdicts import Alert, Archive, Finish, Heal, Hide, Leave, Verdict
+from recovery.dead_letters.verdicts import AlertVerdict, ArchiveVerdict, Finish, Heal, Hide, Leave, Verdict
 from recovery.failures import TRANSIENT_KINDS, Diagnosis, Kind, Origin
 
 TRIES = 3
@@ -21,7 +21,7 @@ LONGEST_DELAY = timedelta(seconds=900)  # SQS: DelaySeconds
 LONGEST_HIDE = timedelta(hours=11)  # SQS hides at most 12 hours from the receive; an hour is kept for the run itself
 MOST_HIDDEN = 20_000  # of the 120,000 messages in flight, beyond which a long poll comes back empty without an error
 LEASE_MARGIN = timedelta(seconds=30)
-"""Nothing is done on a letter whose lease ends within this time."""
+"""Nothing is done on a message whose lease ends within this time."""
 
 _NOT_FAILURES = {
     Origin.S3_TEST_EVENT: "S3 sends this test event when a notification is set up; it is no failed work",
@@ -31,19 +31,19 @@ _NOT_FAILURES = {
 
 @dataclass(frozen=True, slots=True)
 class Unconfirmed:
-    """What earlier runs left open about a letter (see `recovery.dead_letters.flights`).
+    """What earlier runs left open about a message (see `recovery.dead_letters.send_intents`).
 
     Attributes:
         attempt: the attempt whose send was not confirmed.
         tries: how often it was begun.
         sent: the send was confirmed and recorded; only the original was not removed.
-        same_letter: this very letter, or only one with the same content (a copy whose send was not confirmed).
+        same_message: this very message, or only one with the same content (a copy whose send was not confirmed).
     """
 
     attempt: int
     tries: int
     sent: bool
-    same_letter: bool
+    same_message: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +51,21 @@ class Known:
     """All that one decision rests on.
 
     Attributes:
-        letter, queue: the letter and where it lies.
+        message, queue: the message and where it lies.
         diagnosis: None when nothing speaks of its failure.
         group: fingerprint of alike failures.
         history: its case, or None.
         unconfirmed: what an interrupted run left open, or None.
         destination: URL of the queue it would go back to, or "" when it has none.
-        hidden: letters of this queue that are hidden already.
-        follows: an earlier letter of its FIFO group is sent now, after its own wait.
+        hidden: messages of this queue that are hidden already.
+        follows: an earlier message of its FIFO group is sent now, after its own wait.
         evidence_pending: the log group could not be read, or has nothing yet: a later run may know more.
         searched: where evidence was looked for, and there is none, or "".
         damaged: where its case stands that cannot be read, or "".
-        unreadable: where a flight of its queue stands that cannot be read, or "".
+        unreadable: where a send intent of its queue stands that cannot be read, or "".
     """
 
-    letter: Letter
+    message: Message
     queue: Queue
     diagnosis: Diagnosis | None
     group: str
@@ -80,8 +80,8 @@ class Known:
     unreadable: str = ""
 
 
-def decide(known: Known, policy: DeadLetterPolicy, now: datetime, draw: float, spread: timedelta) -> Verdict:
-    """The verdict on one letter.
+def decide(known: Known, policy: DeadLetterPolicy, now: datetime, jitter: float, spread: timedelta) -> Verdict:
+    """The verdict on one message.
 
     Args:
         known: the facts.
@@ -90,35 +90,36 @@ def decide(known: Known, policy: DeadLetterPolicy, now: datetime, draw: float, s
         draw: the jitter, from 0 to 1.
         spread: how much later it must arrive so that the destination's rate is kept.
     """
-    letter, history = known.letter, known.history
-    if letter.lease_until - now < LEASE_MARGIN:  # lease
-        return Leave("the time for which this run holds the letter is about to end; a later run takes it up")
+    message, history = known.message, known.history
+    if message.lease_until - now < LEASE_MARGIN:  # lease
+        return Leave("the time for which this run holds the message is about to end; a later run takes it up")
     finished = _finish(known)
     if finished is not None:  # finish
         return finished
-    is_late = letter.expires_at(known.queue) - now < 2 * timedelta(seconds=policy.sweep_seconds) + LEASE_MARGIN
+    is_late = message.expires_at(known.queue) - now < 2 * timedelta(seconds=policy.sweep_seconds) + LEASE_MARGIN
     if known.damaged and not is_late:  # damaged-case
         return Leave(
             "what was done about it before is not known, so nothing is done",
-            f"put right {known.damaged}, or delete it: the letter then begins anew, with all its attempts",
+            f"put right {known.damaged}, or delete it: the message then begins anew, with all its attempts",
         )
-    if known.unreadable and not is_late:  # damaged-flight
+    if known.unreadable and not is_late:  # damaged-intent
         return Leave(
             "what was being sent of its queue is not known, so nothing is done",
-            f"restore {known.unreadable} (the table has point-in-time recovery); once it is deleted, letters that were"
+            f"restore {known.unreadable} (the table has point-in-time recovery); once it is deleted, messages that were"
             " sent already may be sent a second time",
         )
-    if letter.origin in _NOT_FAILURES:  # no-failure
-        return Archive(State.ARCHIVED, _NOT_FAILURES[letter.origin])
+    if message.origin in _NOT_FAILURES:  # no-failure
+        return ArchiveVerdict(State.ARCHIVED, _NOT_FAILURES[message.origin])
     if is_late:  # rescue
-        return Archive(
+        return ArchiveVerdict(
             State.STALE,
             "its queue would have dropped it before the next runs",
             "replay it from the archive if the work is still wanted"
             + (", and was not sent already, which is not known" if known.unreadable or known.damaged else ""),
         )
-    if policy.max_age_seconds is not None and now - letter.sent_at > timedelta(seconds=policy.max_age_seconds):  # stale
-        return Archive(
+    age = (now - message.sent_at).total_seconds()
+    if policy.max_age_seconds is not None and age > policy.max_age_seconds:  # stale
+        return ArchiveVerdict(
             State.STALE,
             f"older than the policy's max_age of {policy.max_age_seconds} s",
             "replay it from the archive if the work is still wanted",
@@ -129,24 +130,24 @@ def decide(known: Known, policy: DeadLetterPolicy, now: datetime, draw: float, s
     diagnosis = known.diagnosis or _remembered(waits)
     if diagnosis is None:  # no-evidence
         return _without_evidence(known, policy)
-    return _act(known, diagnosis, policy, now, draw, spread, waited=waits is not None)
+    return _act(known, diagnosis, policy, now, jitter, spread, waited=waits is not None)
 
 
 def _finish(known: Known) -> Finish | None:
     history, unconfirmed = known.history, known.unconfirmed
-    if unconfirmed is not None and unconfirmed.same_letter and unconfirmed.sent:
+    if unconfirmed is not None and unconfirmed.same_message and unconfirmed.sent:
         return Finish(archived=False, reason="sent and recorded by an earlier run that was interrupted")
-    if history is not None and history.detail.get("archive") and history.detail.get("id") == known.letter.message_id:
+    if history is not None and history.detail.get("archive") and history.detail.get("id") == known.message.message_id:
         return Finish(archived=True, reason="archived by an earlier run that was interrupted")
     return None
 
 
 def _remembered(waits: Case | None) -> Diagnosis | None:
-    """A letter that waits was judged when its wait began; its evidence (a log line) may be gone since."""
+    """A message that waits was triaged when its wait began; its evidence (a log line) may be gone since."""
     if waits is None or not waits.kind:
         return None
     kind = Kind(waits.kind)
-    return Diagnosis(kind, kind in TRANSIENT_KINDS, waits.rule, "judged before its wait began")
+    return Diagnosis(kind, kind in TRANSIENT_KINDS, waits.rule, "triaged before its wait began")
 
 
 def _without_evidence(known: Known, policy: DeadLetterPolicy) -> Verdict:
@@ -158,8 +159,10 @@ def _without_evidence(known: Known, policy: DeadLetterPolicy) -> Verdict:
     )
     step = f"{named}, or let the consumer write its error into a message attribute and name it in error_attributes"
     if policy.without_evidence is WithoutEvidence.ARCHIVE:
-        return Archive(State.ARCHIVED, f"nothing says why it failed{where}, and the policy archives such letters", step)
-    return Leave(f"nothing says why it failed{where}, so it is not judged", step)
+        return ArchiveVerdict(
+            State.ARCHIVED, f"nothing says why it failed{where}, and the policy archives such messages", step
+        )
+    return Leave(f"nothing says why it failed{where}, so it is not triaged", step)
 
 
 def _act(
@@ -167,7 +170,7 @@ def _act(
     diagnosis: Diagnosis,
     policy: DeadLetterPolicy,
     now: datetime,
-    draw: float,
+    jitter: float,
     spread: timedelta,
     *,
     waited: bool,
@@ -178,51 +181,51 @@ def _act(
     if action is Action.LEAVE:  # action-leave
         return Leave(why)
     if action is Action.ARCHIVE:  # action-archive
-        return Archive(State.ARCHIVED, why, _review(diagnosis.kind))
+        return ArchiveVerdict(State.ARCHIVED, why, _review(diagnosis.kind))
     if action is Action.ALERT:  # action-alert
-        return Alert(State.PARKED, why, _mend(diagnosis.kind))
-    return _may_not_heal(known, policy, why) or _heal(known, policy, now, draw, spread, why, waited=waited)
+        return AlertVerdict(State.PARKED, why, _fix(diagnosis.kind))
+    return _may_not_heal(known, policy, why) or _heal(known, policy, now, jitter, spread, why, waited=waited)
 
 
-def _may_not_heal(known: Known, policy: DeadLetterPolicy, why: str) -> Alert | None:
-    """What stands against sending a letter back that would be healed."""
-    letter = known.letter
+def _may_not_heal(known: Known, policy: DeadLetterPolicy, why: str) -> AlertVerdict | None:
+    """What stands against sending a message back that would be healed."""
+    message = known.message
     if not policy.heal:  # heal-off
-        return Alert(
+        return AlertVerdict(
             State.PARKED,
             f"{why}; but the policy says that this queue is not safe to heal",
             "check whether the work was done, then replay or drop it",
         )
-    if letter.origin not in (Origin.SQS_REDRIVE, Origin.UNKNOWN):  # other-target
-        return Alert(
+    if message.origin not in (Origin.SQS_REDRIVE, Origin.UNKNOWN):  # other-target
+        return AlertVerdict(
             State.WAITING,
-            f"{why}; its target is not a queue ({letter.origin.value}), so it is kept until that target is asked again",
+            f"{why}; its target is not a queue ({message.origin.value}), so it waits until that target is asked again",
             "once the target works again, replay it to a queue, or invoke the target with the archived body",
         )
     if not known.destination:  # no-destination
-        return Alert(
+        return AlertVerdict(
             State.PARKED,
             f"{why}; but nothing says which queue it came from, or that queue is gone",
             "name the destination in the policy, then replay",
         )
     attempt, tries = _count(known)
     if tries > TRIES:  # unconfirmed
-        return Alert(
+        return AlertVerdict(
             State.EXHAUSTED,
             f"{why}; {TRIES} sends of attempt {attempt} were never confirmed",
             "check whether the destination received it, then replay or drop it",
         )
-    if attempt > policy.budget:  # exhausted
-        return Alert(
+    if attempt > policy.max_attempts:  # exhausted
+        return AlertVerdict(
             State.EXHAUSTED,
             f"{why}; it was sent back {attempt - 1} times and came back each time",
-            "mend the cause, then replay",
+            "fix the cause, then replay",
         )
     return None
 
 
 def _heal(
-    known: Known, policy: DeadLetterPolicy, now: datetime, draw: float, spread: timedelta, why: str, *, waited: bool
+    known: Known, policy: DeadLetterPolicy, now: datetime, jitter: float, spread: timedelta, why: str, *, waited: bool
 ) -> Verdict:
     attempt, tries = _count(known)
     at_once = _takes_no_delay(known)
@@ -231,10 +234,10 @@ def _heal(
     if waited:
         rate = f"its destination takes at most {policy.max_per_second:g} a second"
         return _hide(known, now + spread, attempt, policy, now, f"{why}; {rate}")
-    reason = f"{why}; attempt {attempt} of {policy.budget}"
+    reason = f"{why}; attempt {attempt} of {policy.max_attempts}"
     if known.follows:  # follows
         return Heal(known.destination, timedelta(0), attempt, tries, f"{reason}, right behind its group")
-    delay = policy.backoff.delay(attempt, draw) + spread
+    delay = policy.backoff.delay(attempt, jitter) + spread
     if not at_once and delay <= LONGEST_DELAY:  # delay
         return Heal(known.destination, delay, attempt, tries, reason)
     if at_once and delay < timedelta(seconds=1):
@@ -252,7 +255,7 @@ def _takes_no_delay(known: Known) -> bool:
 def _hide(known: Known, due: datetime, attempt: int, policy: DeadLetterPolicy, now: datetime, reason: str) -> Verdict:
     """Keep it waiting in its queue: hidden if the queue can do that and surely keeps it so long."""
     queue = known.queue
-    last = known.letter.expires_at(queue) - 2 * timedelta(seconds=policy.sweep_seconds)
+    last = known.message.expires_at(queue) - 2 * timedelta(seconds=policy.sweep_seconds)
     until = min(due, now + LONGEST_HIDE)
     if queue.has_redrive or known.hidden >= MOST_HIDDEN or until >= last:
         waits_already = known.history is not None and known.history.state is State.BACKOFF
@@ -260,7 +263,7 @@ def _hide(known: Known, due: datetime, attempt: int, policy: DeadLetterPolicy, n
             return Hide(
                 until, due, attempt, f"{reason}; it waits visibly, since this queue cannot hide it", hidden=False
             )
-        # A standard queue that cannot hide a letter lends the longest delay that SQS has instead.
+        # A standard queue that cannot hide a message lends the longest delay that SQS has instead.
         return Heal(known.destination, LONGEST_DELAY, attempt, 1, f"{reason}; the wait is cut to SQS's longest delay")
     return Hide(until, due, attempt, reason)
 
@@ -270,7 +273,7 @@ def _count(known: Known) -> tuple[int, int]:
     unconfirmed, history = known.unconfirmed, known.history
     made = history.attempts if history is not None else 0
     if unconfirmed is not None and not unconfirmed.sent:
-        if unconfirmed.same_letter:
+        if unconfirmed.same_message:
             return unconfirmed.attempt, unconfirmed.tries + 1
         # A copy whose send was never confirmed came back: that attempt was made, though its case was never written.
         made = max(made, unconfirmed.attempt)
@@ -279,13 +282,13 @@ def _count(known: Known) -> tuple[int, int]:
 
 def _review(kind: Kind) -> str:
     if kind is Kind.UNKNOWN:
-        return "look at the error; a rule of your own in rules_file lets the next ones be judged"
+        return "look at the error; a rule of your own in rules_file lets the next ones be triaged"
     return "correct the sender or the payload; the same message cannot succeed unchanged"
 
 
-def _mend(kind: Kind) -> str:
+def _fix(kind: Kind) -> str:
     if kind is Kind.AUTH_FAILURE:
         return "renew the credentials or grant the permission, then replay the group"
     if kind is Kind.CODE_BUG:
         return "deploy a fix of the consumer, then replay the group"
-    return "mend the cause, then replay the group"
+    return "fix the cause, then replay the group"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from recovery.dead_letters.gateway import queue_problem
-from recovery.dead_letters.letters import Queue
+from recovery.dead_letters.messages import Queue
 from recovery.dead_letters.policy import DeadLetterRequest
 from recovery.dead_letters.work import PATH, Work
 from recovery.errors import Refused, RepriseError, Transient
@@ -36,8 +36,8 @@ def find_queues(work: Work, request: DeadLetterRequest) -> Sequence[Queue]:
             work.warnings.append(
                 f"queue {queue.name}: has a dead-letter queue of its own, so even this look counts as a receive there"
             )
-    # Not always the same one first: with more letters than a run takes up, the last would never have its turn.
-    first = int(work.draw() * len(queues))
+    # Not always the same one first: with more messages than a run takes up, the last would never have its turn.
+    first = int(work.jitter() * len(queues))
     return queues[first:] + queues[:first]
 
 

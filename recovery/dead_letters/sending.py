@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from uuid import uuid4
 
 from recovery.cases import State
-from recovery.dead_letters.batch import Batch, Item
-from recovery.dead_letters.flights import SIZE, Flight, Passenger
+from recovery.dead_letters.batch import Batch, MessageWork
 from recovery.dead_letters.gateway import NotSent, Outcome, paired
-from recovery.dead_letters.letters import batches, entry, size
-from recovery.dead_letters.verdicts import Alert, Heal
+from recovery.dead_letters.messages import batches, entry, size
+from recovery.dead_letters.send_intents import SIZE, PendingSend, SendIntent
+from recovery.dead_letters.verdicts import AlertVerdict, Heal
 from recovery.dead_letters.work import Work
 from recovery.errors import OutcomeUnknown, Refused, RepriseError, Transient
 
@@ -23,15 +23,15 @@ def write_ahead(work: Work, batch: Batch) -> None:
         Transient: it is not certain to stand there, so nothing may be sent. Repeating it is safe.
     """
     healing = batch.having(Heal)
-    if not batch.flights:
+    if not batch.intents:
         for start in range(0, len(healing), SIZE):
-            passengers = tuple(_passenger(item) for item in healing[start : start + SIZE])
-            batch.flights.append(Flight(uuid4().hex, batch.queue.name, passengers))
-    work.flights.open(batch.flights, work.now())
+            pending = tuple(_pending_send(item) for item in healing[start : start + SIZE])
+            batch.intents.append(SendIntent(uuid4().hex, batch.queue.name, pending))
+    work.intents.open(batch.intents, work.now())
 
 
-def send_letters(work: Work, batch: Batch) -> None:
-    """Send what is to be healed, ten at a time; on FIFO queues one letter of a group at a time.
+def send_messages(work: Work, batch: Batch) -> None:
+    """Send what is to be healed, ten at a time; on FIFO queues one message of a group at a time.
 
     Raises:
         Transient: nothing at all was sent (throttled or unreachable); sending again is safe.
@@ -53,54 +53,55 @@ def send_letters(work: Work, batch: Batch) -> None:
         raise certainly_not[0]
 
 
-def _passenger(item: Item) -> Passenger:
+def _pending_send(item: MessageWork) -> PendingSend:
     assert isinstance(item.verdict, Heal)
-    return Passenger(item.letter.message_id, item.content, item.verdict.attempt, item.verdict.tries)
+    return PendingSend(item.message.message_id, item.content, item.verdict.attempt, item.verdict.tries)
 
 
-def _waves(items: Sequence[Item]) -> list[list[Item]]:
-    """FIFO: the first letter of every group, then the second of every group, and so on."""
-    groups: dict[str, list[Item]] = defaultdict(list)
-    for item in sorted(items, key=lambda item: item.letter.sequence):
-        groups[item.letter.group_id].append(item)
+def _waves(items: Sequence[MessageWork]) -> list[list[MessageWork]]:
+    """FIFO: the first message of every group, then the second of every group, and so on."""
+    groups: dict[str, list[MessageWork]] = defaultdict(list)
+    for item in sorted(items, key=lambda item: item.message.sequence):
+        groups[item.message.group_id].append(item)
     longest = max(map(len, groups.values()), default=0)
     return [[group[n] for group in groups.values() if n < len(group)] for n in range(longest)]
 
 
-def _unblocked(batch: Batch, wave: Sequence[Item]) -> list[Item]:
-    """The letters of a wave whose group has lost none before; the others stay, so that order is kept."""
-    stuck = {item.letter.group_id for item in batch.items if item.failure is not None}
+def _unblocked(batch: Batch, wave: Sequence[MessageWork]) -> list[MessageWork]:
+    """The messages of a wave whose group has lost none before; the others stay, so that order is kept."""
+    stuck = {item.message.group_id for item in batch.items if item.failure is not None}
     for item in wave:
-        if item.failure is None and item.letter.group_id in stuck:
-            item.failure = Transient("an earlier letter of its group was not sent, and order is kept")
+        if item.failure is None and item.message.group_id in stuck:
+            item.failure = Transient("an earlier message of its group was not sent, and order is kept")
     return [item for item in wave if item.failure is None]
 
 
-def _send(work: Work, items: Sequence[Item]) -> None:
-    by_destination: dict[str, list[Item]] = defaultdict(list)
+def _send(work: Work, items: Sequence[MessageWork]) -> None:
+    by_destination: dict[str, list[MessageWork]] = defaultdict(list)
     for item in items:
         assert isinstance(item.verdict, Heal)
         by_destination[item.verdict.destination].append(item)
     for url, bound in by_destination.items():
         fifo = url.endswith(".fifo")
-        parts = [[bound[index] for index in part] for part in batches([size(item.letter) for item in bound])]
+        parts = [[bound[index] for index in part] for part in batches([size(item.message) for item in bound])]
 
-        def send(part: list[Item], url: str = url, fifo: bool = fifo) -> list[Outcome]:
+        def send(part: list[MessageWork], url: str = url, fifo: bool = fifo) -> list[Outcome]:
             entries = []
             for index, item in enumerate(part):
                 assert isinstance(item.verdict, Heal)
-                entries.append(entry(item.letter, index, item.verdict.delay, fifo=fifo, attempt=item.verdict.attempt))
+                entries.append(entry(item.message, index, item.verdict.delay, fifo=fifo, attempt=item.verdict.attempt))
             return work.sqs.send(url, entries, fifo=fifo)
 
         for item, outcome in paired(parts, work.each(send, parts)):
             if not isinstance(outcome, NotSent):
                 item.new_id = outcome.message_id
             elif outcome.its_own_fault:
-                # The queue will never take this letter as it is: a person must know, and it must not be tried for ever.
-                item.verdict = Alert(
+                # The queue will never take this message as it is: a person must know, and it must not be tried for
+                # ever.
+                item.verdict = AlertVerdict(
                     State.PARKED,
                     f"its queue refuses it: {_said(outcome.error)}",
-                    "compare the letter with the queue's limits and key, then replay or drop it",
+                    "compare the message with the queue's limits and key, then replay or drop it",
                 )
             else:
                 item.failure = outcome.error

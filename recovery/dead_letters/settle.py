@@ -1,8 +1,9 @@
 """Second half of a round: carry the verdicts out. Copies first, deletes last.
 
-The order of the steps is what keeps letters safe; a process killed between any two requests loses nothing:
-flight -> sends -> archive -> cases (and the flight's confirmation) -> alerts -> deletes (and the flight's closing).
-Each step can be repeated: it takes up only what earlier steps left undone. The sends are in `sending`.
+The order of the steps is what keeps messages safe; a process killed between any two requests loses nothing:
+send intent -> sends -> archive -> cases (and the send intent's confirmation) -> alerts -> deletes (and the send
+intent's closing). Each step can be repeated: it takes up only what earlier steps left undone. The sends are in
+`sending`.
 """
 
 from __future__ import annotations
@@ -12,25 +13,23 @@ from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
-from recovery.alerts import Alert as AlertMessage
-from recovery.alerts import Announced
+from recovery.alerts import Alert, Announced
 from recovery.archive import Pointer, bundle_key, bundles, encode
 from recovery.dead_letters import records
-from recovery.dead_letters.batch import Batch, Item
+from recovery.dead_letters.batch import Batch, MessageWork
 from recovery.dead_letters.gateway import NotSent, Outcome, paired
-from recovery.dead_letters.letters import BATCH, Queue
+from recovery.dead_letters.messages import BATCH, Queue
 from recovery.dead_letters.rules import LEASE_MARGIN
 from recovery.dead_letters.verdicts import Heal, Hide, Leave
 from recovery.dead_letters.work import PATH, Work
 from recovery.errors import OutcomeUnknown, Refused, RepriseError, Transient
-from recovery.ledger import WRITE_BATCH
-from recovery.ledger import Item as Write
+from recovery.ledger import WRITE_BATCH, LedgerWrite
 
 _ROUNDING = timedelta(milliseconds=1)  # cases keep whole milliseconds
 _LOOKS = 5  # a publish takes well under a second; after these seconds its sender is taken for dead
 
 
-def archive_letters(work: Work, batch: Batch) -> None:
+def archive_messages(work: Work, batch: Batch) -> None:
     """Put copies into the archive, many to one object.
 
     Raises:
@@ -57,38 +56,38 @@ def record_cases(work: Work, batch: Batch) -> None:
     Raises:
         Transient: some are not written, so no original may be removed. Repeating it is safe.
     """
-    # The same time when it is repeated: what a flight is counted by must be what its cases say.
+    # The same time when it is repeated: what a send intent is counted by must be what its cases say.
     now = batch.recorded_at = batch.recorded_at or work.now()
     settle = timedelta(seconds=batch.policy.settle_seconds)
     cases = [case for item in batch.items for case in records.cases(item, batch, now, work.archive_keep)]
     writes = [records.write(case) for case in cases]
     _write(work, writes)
-    confirmations: list[Write] = []
+    confirmations: list[LedgerWrite] = []
     under_way = []
-    for flight in batch.flights:
-        aboard = batch.aboard(flight)
-        if all(item.is_certainly_unsent for item in aboard):
-            confirmations += work.flights.closing(flight)
+    for intent in batch.intents:
+        members = batch.members(intent)
+        if all(item.is_certainly_unsent for item in members):
+            confirmations += work.intents.closing(intent)
             continue
-        under_way.append(flight)
-        unsent = [item.letter.message_id for item in aboard if item.is_certainly_unsent]
-        unconfirmed = [item.letter.message_id for item in aboard if item.maybe_sent and not item.new_id]
-        confirmations.append(work.flights.confirmation(flight, unconfirmed, unsent, now))
-        keys = [records.new_key(item) for item in aboard if item.new_id]
-        latest = max((item.verdict.delay for item in aboard if isinstance(item.verdict, Heal)), default=timedelta(0))
-        confirmations += work.flights.settling(flight, keys, now + latest + _ROUNDING, settle)
+        under_way.append(intent)
+        unsent = [item.message.message_id for item in members if item.is_certainly_unsent]
+        unconfirmed = [item.message.message_id for item in members if item.maybe_sent and not item.new_id]
+        confirmations.append(work.intents.confirmation(intent, unconfirmed, unsent, now))
+        keys = [records.new_key(item) for item in members if item.new_id]
+        latest = max((item.verdict.delay for item in members if isinstance(item.verdict, Heal)), default=timedelta(0))
+        confirmations += work.intents.settling(intent, keys, now + latest + _ROUNDING, settle)
     _write(work, confirmations)
-    batch.flights = under_way
+    batch.intents = under_way
 
 
 def announce_groups(work: Work, batch: Batch) -> None:
-    """Tell people, once for each group of alike failures. Letters whose alert is not out yet stay in their queue.
+    """Tell people, once for each group of alike failures. Messages whose alert is not out yet stay in their queue.
 
     Raises:
         Transient: SNS or the ledger was throttled before an alert was published; repeating is safe, since an alert
             that is out is known to be out.
     """
-    groups: dict[str, list[Item]] = defaultdict(list)
+    groups: dict[str, list[MessageWork]] = defaultdict(list)
     for item in batch.to_announce():
         groups[records.alert_group(item)].append(item)
     window = timedelta(seconds=batch.policy.alert_window_seconds)
@@ -111,8 +110,9 @@ def announce_groups(work: Work, batch: Batch) -> None:
         raise throttled
 
 
-def remove_letters(work: Work, batch: Batch) -> None:
-    """Remove the originals whose copies are safe and recorded, and close the flights all of whose letters are gone.
+def remove_messages(work: Work, batch: Batch) -> None:
+    """Remove the originals whose copies are safe and recorded, and close the send intents all of whose messages are
+    gone.
 
     Raises:
         Transient: some could not be removed yet; repeating it is safe.
@@ -120,7 +120,7 @@ def remove_letters(work: Work, batch: Batch) -> None:
     batch.keep_to_leases(batch.to_remove(), work.now())
     gone = batch.to_remove()
     parts = [gone[start : start + BATCH] for start in range(0, len(gone), BATCH)]
-    outcomes = work.each(lambda part: work.sqs.delete(batch.queue, [item.letter for item in part]), parts)
+    outcomes = work.each(lambda part: work.sqs.delete(batch.queue, [item.message for item in part]), parts)
     later: list[RepriseError] = []
     for item, outcome in paired(parts, outcomes):
         if not isinstance(outcome, NotSent):
@@ -131,22 +131,22 @@ def remove_letters(work: Work, batch: Batch) -> None:
             item.failure = outcome.error
     if later:
         raise later[0]
-    _close_flights(work, batch)
+    _close_intents(work, batch)
 
 
-def hide_letters(work: Work, batch: Batch) -> None:
-    """Keep letters hidden until their next attempt; their due time stands in the ledger already."""
+def hide_messages(work: Work, batch: Batch) -> None:
+    """Keep messages hidden until their next attempt; their due time stands in the ledger already."""
     now = work.now()
     batch.keep_to_leases(batch.having(Hide), work.now())
     waiting = [item for item in batch.having(Hide) if isinstance(item.verdict, Hide) and item.verdict.hidden]
     parts = [waiting[start : start + BATCH] for start in range(0, len(waiting), BATCH)]
 
-    def hide(part: list[Item]) -> list[Outcome]:
+    def hide(part: list[MessageWork]) -> list[Outcome]:
         receipts = []
         for item in part:
             assert isinstance(item.verdict, Hide)
             seconds = max(0, round((item.verdict.until - now).total_seconds()))
-            receipts.append((item.letter.receipt, min(43_200, seconds)))
+            receipts.append((item.message.receipt, min(43_200, seconds)))
         return work.sqs.hide(batch.queue, receipts)
 
     for _, outcome in paired(parts, work.each(hide, parts)):
@@ -162,7 +162,7 @@ def hold(work: Work, batch: Batch) -> None:
         stays = item.failure is not None and not item.removed
         left = isinstance(item.verdict, Leave) or (isinstance(item.verdict, Hide) and not item.verdict.hidden)
         if work.dry_run or stays or left:
-            work.held.append((batch.queue, item.letter.receipt, item.letter.lease_until))
+            work.held.append((batch.queue, item.message.receipt, item.message.lease_until))
     work.note(records.entry(item, batch) for item in batch.items)
 
 
@@ -185,36 +185,36 @@ def release(work: Work) -> int:
     return sum(not isinstance(outcome, NotSent) for part in outcomes for outcome in part)
 
 
-def _announce(work: Work, message: AlertMessage, window: timedelta) -> Announced:
+def _announce(work: Work, message: Alert, window: timedelta) -> Announced:
     """Send an alert, or wait a moment for another run that is sending it right now."""
     said = work.alerts.announce(message, work.now(), window)
     for _ in range(_LOOKS):
         if said is not Announced.ELSEWHERE:
             break
-        work.pause(1.0)
+        work.sleep(1.0)
         said = work.alerts.announce(message, work.now(), window)
     return said
 
 
-def _write(work: Work, writes: Sequence[Write]) -> None:
+def _write(work: Work, writes: Sequence[LedgerWrite]) -> None:
     """Carry out writes on the run's threads; repeating them is safe."""
     work.each(work.ledger.write_items, [writes[n : n + WRITE_BATCH] for n in range(0, len(writes), WRITE_BATCH)])
 
 
-def _close_flights(work: Work, batch: Batch) -> None:
-    writes: list[Write] = []
+def _close_intents(work: Work, batch: Batch) -> None:
+    writes: list[LedgerWrite] = []
     closed = []
-    for flight in batch.flights:
-        aboard = batch.aboard(flight)
-        if not all(item.removed or item.is_certainly_unsent for item in aboard):
+    for intent in batch.intents:
+        members = batch.members(intent)
+        if not all(item.removed or item.is_certainly_unsent for item in members):
             continue
-        writes += work.flights.closing(flight)
-        closed.append(flight)
+        writes += work.intents.closing(intent)
+        closed.append(intent)
     _write(work, writes)
-    batch.flights = [flight for flight in batch.flights if flight not in closed]
+    batch.intents = [intent for intent in batch.intents if intent not in closed]
 
 
-def _copy_payload(work: Work, item: Item) -> None:
+def _copy_payload(work: Work, item: MessageWork) -> None:
     """An extended-client pointer: its payload is copied beside the archive, so that it outlives its own lifecycle."""
     payload = records.payload_of(item)
     if payload is None:

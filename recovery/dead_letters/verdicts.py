@@ -1,4 +1,4 @@
-"""What is decided about one letter: a value, with the reason for a person. Pure."""
+"""What is decided about one message: a value, with the reason for a person. Pure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Hide:
     """Heal later: it stays hidden in the dead-letter queue, and the due time stands in the ledger.
 
     Attributes:
-        until: when the letter shows up again, at the latest when the attempt is due.
+        until: when the message shows up again, at the latest when the attempt is due.
         due: when the attempt may be made.
         attempt: the attempt that is waited for.
         reason: why.
@@ -51,7 +51,7 @@ class Hide:
 
 
 @dataclass(frozen=True, slots=True)
-class Archive:
+class ArchiveVerdict:
     """Keep it in the archive.
 
     Attributes:
@@ -68,7 +68,7 @@ class Archive:
 
 
 @dataclass(frozen=True, slots=True)
-class Alert:
+class AlertVerdict:
     """Keep it in the archive and tell a person, once for the group and window."""
 
     state: State
@@ -103,4 +103,4 @@ class Finish:
     action = "finish"
 
 
-Verdict = Heal | Hide | Archive | Alert | Leave | Finish
+Verdict = Heal | Hide | ArchiveVerdict | AlertVerdict | Leave | Finish

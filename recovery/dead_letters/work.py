@@ -1,6 +1,6 @@
 """What one run holds in its hands: its tools, its bounds, and what it has counted so far.
 
-Plain classes on purpose: Prefect walks through dataclasses and lists that are handed to a task, letter by letter.
+Plain classes on purpose: Prefect walks through dataclasses and lists that are handed to a task, message by message.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from typing import IO, TYPE_CHECKING, TypeVar
 
 from recovery.archive import encode
 from recovery.aws import CONNECTIONS
-from recovery.dead_letters.flights import Flights
 from recovery.dead_letters.gateway import is_missing, queue_problem
-from recovery.dead_letters.letters import Queue
+from recovery.dead_letters.messages import Queue
+from recovery.dead_letters.send_intents import SendIntents
 from recovery.errors import Refused, RepriseError
 from recovery.report import Entry, Number, RecoveryReport, Tally
 
 if TYPE_CHECKING:
     from recovery.alerts import Alerts
-    from recovery.archive import Archive as ArchiveBucket
+    from recovery.archive import Archive
     from recovery.dead_letters.gateway import Sqs
     from recovery.ledger import Ledger
     from recovery.logs import Logs
@@ -48,7 +48,7 @@ class Work:
         *,
         sqs: Sqs,
         ledger: Ledger,
-        archive: ArchiveBucket,
+        archive: Archive,
         alerts: Alerts,
         logs: Logs,
         now: Callable[[], datetime],
@@ -58,15 +58,15 @@ class Work:
         time_limit: timedelta,
         dry_run: bool,
         archive_keep: timedelta,
-        draw: Callable[[], float] = random.random,
-        pause: Callable[[float], None] = time.sleep,
-        elapsed: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+        sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
         threads: int = THREADS,
         metrics: Metrics | None = None,
     ) -> None:
         self.sqs = sqs
         self.ledger = ledger
-        self.flights = Flights(ledger)
+        self.intents = SendIntents(ledger)
         self.archive = archive
         self.alerts = alerts
         self.logs = logs
@@ -77,12 +77,12 @@ class Work:
         self.time_limit = time_limit
         self.dry_run = dry_run
         self.archive_keep = archive_keep
-        self.draw = draw
-        self.pause = pause
+        self.jitter = jitter
+        self.sleep = sleep
         self.threads = threads
         self.metrics = metrics
-        self._elapsed = elapsed
-        self._began = elapsed()
+        self._monotonic = monotonic
+        self._began = monotonic()
         self.tally = Tally()
         self.problems: list[str] = []
         self.warnings: list[str] = []
@@ -90,12 +90,12 @@ class Work:
         self.seconds_to_recover = 0.0
         self.taken = 0
         self.taken_of: Counter[str] = Counter()
-        self.largest: dict[str, int] = {}  # bytes of the largest letter so far, by queue
+        self.largest: dict[str, int] = {}  # bytes of the largest message so far, by queue
         self.bundles = 0
         self.visible: dict[str, int] = {}  # by queue, as the run found it
         self.hidden: Counter[str] = Counter()
         self.sent_to: Counter[str] = Counter()
-        self.going: set[tuple[str, str]] = set()  # queue and FIFO group whose first letter is sent by this run
+        self.going: set[tuple[str, str]] = set()  # queue and FIFO group whose first message is sent by this run
         self.held: list[tuple[Queue, str, datetime]] = []  # queue, receipt, end of the lease
         self._urls: dict[str, str] = {}
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="reprise")
@@ -107,12 +107,12 @@ class Work:
 
     @property
     def lease(self) -> timedelta:
-        """How long letters are hidden from others: longer than the run may last."""
+        """How long messages are hidden from others: longer than the run may last."""
         return self.time_limit + timedelta(seconds=120)
 
     @property
     def room(self) -> int:
-        """How many more letters this run may take up."""
+        """How many more messages this run may take up."""
         return max(0, self.limit - self.taken)
 
     @property
@@ -123,7 +123,7 @@ class Work:
     @property
     def seconds(self) -> float:
         """How long the run has taken. Not by AWS's clock: the first answer may correct that by any amount."""
-        return self._elapsed() - self._began
+        return self._monotonic() - self._began
 
     @property
     def started(self) -> datetime:
@@ -152,7 +152,7 @@ class Work:
         return self._urls[name]
 
     def note_refusal(self, queue: Queue, error: RepriseError) -> None:
-        """What AWS will refuse again until a person changes something is one line for each queue, not one a letter."""
+        """What AWS will refuse again until a person changes something is one line for each queue, not one a message."""
         line = queue_problem(queue.name, error)
         if isinstance(error, Refused) and line not in self.problems:
             self.problems.append(line)

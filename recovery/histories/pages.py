@@ -52,7 +52,7 @@ def list_page(stories: Sequence[Story], warnings: Sequence[str], now: datetime) 
     for (path, source, kind, group), alike in sorted(groups.items(), key=lambda pair: -len(pair[1]))[:50]:
         first = next((one for one in alike if one.next_step), alike[0])
         of = subject([one.key for one in alike], len(alike)) if path in NAMED else source
-        lines += [f"### {len(alike)} {cell(kind or 'not judged')} of {cell(of)} ({path.replace('_', ' ')})", ""]
+        lines += [f"### {len(alike)} {cell(kind or 'not triaged')} of {cell(of)} ({path.replace('_', ' ')})", ""]
         lines += [f"- why: {cell(first.reason or first.meaning)}"]
         lines += [f"- error: {code(first.error)}"] if first.error else []
         lines += [

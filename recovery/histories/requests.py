@@ -30,7 +30,7 @@ class CaseRequest(BaseModel):
         "",
         max_length=2_048,
         title="What",
-        description="A message id (any that the letter ever had), the key of an outbox row (a JSON array of both values"
+        description="A message id (any that it ever had), the key of an outbox row (a JSON array of both values"
         " where it has two), the name or ARN of a DMS task or serverless replication, or the name of an AppFlow flow.",
     )
     path: Path | None = Field(None, title="Path", description="Where it failed; empty: look everywhere.")

@@ -25,7 +25,7 @@ _MEANING = {
     Status.FAILURE: "was not taken; it is due again",
     Status.EXHAUSTED: "not published any more; it waits for a person",
 }
-_NEXT_STEP = "mend what its error says, then run outbox-records/by-hand with mode revive"
+_NEXT_STEP = "fix what its error says, then run outbox-records/by-hand with mode revive"
 
 
 class Rows:

@@ -9,16 +9,16 @@ from typing import Any, Protocol
 from recovery.appflow_runs.memory import Memory as FlowMemory
 from recovery.archive import Archive, Pointer
 from recovery.cases import Case, DamagedCase, sound
-from recovery.dead_letters import remembered as letters
+from recovery.dead_letters import remembered as messages
 from recovery.digest.book import DayBook
 from recovery.errors import BadInput, RepriseError
 from recovery.histories.requests import CaseRequest, ListRequest, Path
-from recovery.histories.story import Story, of_flow, of_letter, of_line, of_replication
+from recovery.histories.story import Story, of_flow, of_line, of_message, of_replication
 from recovery.ledger import Ledger
 from recovery.replication_tasks.memory import Memory as ReplicationMemory
 
 MOST_IDS = 100
-"""Ids of one letter that are followed: more than any budget of attempts and replays allows."""
+"""Ids of one message that are followed: more than any budget of attempts and replays allows."""
 MOST_COPIES = 10
 """Copies in the archive that are opened."""
 MOST_LISTS = 100
@@ -110,16 +110,16 @@ class Histories:
 
     def _on(self, path: Path, key: str, tables: Iterable[str]) -> list[Story]:
         if path is Path.DEAD_LETTERS:
-            cases = self._letters(key)
-            return [of_letter(key, cases, self._copies(cases))] if cases else []
+            cases = self._messages(key)
+            return [of_message(key, cases, self._copies(cases))] if cases else []
         if path is Path.OUTBOX_RECORDS:
             return [told for table in tables if (told := self.rows(table).find(key)) is not None]
         if path is Path.APPFLOW_RUNS:
             return [of_flow(key, case) for case in self._read(path, [key]).values()]
         return [of_replication(key, case) for case in self._replications(key)]
 
-    def _letters(self, key: str) -> list[Case]:
-        """The cases of a letter under all ids that lead to it or away from it."""
+    def _messages(self, key: str) -> list[Case]:
+        """The cases of a message under all ids that lead to it or away from it."""
         found: dict[str, Case] = {}
         asked: set[str] = set()
         wanted = [key]
@@ -150,7 +150,7 @@ class Histories:
             if pointer.line < len(lines) and lines[pointer.line].get("message_id") == case.key:
                 copies.append((address, lines[pointer.line]))
             else:
-                self.warnings.append(f"{address} does not hold this letter")
+                self.warnings.append(f"{address} does not hold this message")
         return copies
 
     def _in_lists(self, request: CaseRequest, key: str) -> list[Story]:
@@ -170,9 +170,9 @@ class Histories:
             if not lines:
                 continue
             became = str(lines[-1].get("became") or "")
-            cases = self._letters(became) if became and path == Path.DEAD_LETTERS.value else []
+            cases = self._messages(became) if became and path == Path.DEAD_LETTERS.value else []
             if cases:
-                return [of_letter(key, cases, self._copies(cases))]
+                return [of_message(key, cases, self._copies(cases))]
             return [of_line(path, lines[-1], f"s3://{self.archive.bucket}/{address}")]
         return []
 
@@ -239,7 +239,7 @@ class Histories:
             dated = [(next((one.at for one in row.moments if one.at), None), row) for row in rows]
             # A row has no group, and one without a time may be of any age.
             return [] if request.groups else [(at, row) for at, row in dated if at is None or at <= latest][:most]
-        tell = {Path.DEAD_LETTERS: _letter, Path.REPLICATION_TASKS: _replication, Path.APPFLOW_RUNS: _flow}[path]
+        tell = {Path.DEAD_LETTERS: _message, Path.REPLICATION_TASKS: _replication, Path.APPFLOW_RUNS: _flow}[path]
         found: list[tuple[datetime | None, Story]] = []
         for group in request.groups or ("",):
             for case in self._waiting(path, group, most - len(found) or 1):
@@ -248,8 +248,8 @@ class Histories:
         return found
 
 
-def _letter(case: Case) -> Story:
-    return of_letter(case.key, [case], [])
+def _message(case: Case) -> Story:
+    return of_message(case.key, [case], [])
 
 
 def _replication(case: Case) -> Story:
@@ -261,7 +261,7 @@ def _flow(case: Case) -> Story:
 
 
 _CHECKS: Mapping[Path, Callable[[Case], object]] = {
-    Path.DEAD_LETTERS: letters.check,
+    Path.DEAD_LETTERS: messages.check,
     Path.REPLICATION_TASKS: lambda case: ReplicationMemory.from_json(case.detail),
     Path.APPFLOW_RUNS: lambda case: FlowMemory.from_json(case.detail),
 }

@@ -15,7 +15,7 @@ IN_WORDS: Mapping[State, str] = {
     State.SENT: "brought back; whether it stays away is seen after the settle time",
     State.BACK: "came back, and was not acted upon yet",
     State.BACKOFF: "waits for its next attempt",
-    State.PARKED: "in the archive, until a person has mended the cause",
+    State.PARKED: "in the archive, until a person has fixed the cause",
     State.ARCHIVED: "in the archive, for review: unchanged it cannot succeed",
     State.EXHAUSTED: "given up: its attempts are used up",
     State.WAITING: "in the archive, until its own target is asked again",
@@ -62,8 +62,8 @@ class Story(BaseModel):
     log: str = Field("", description="Where its log lines are.")
 
 
-def of_letter(key: str, cases: Sequence[Case], records: Sequence[tuple[str, Mapping[str, Any]]]) -> Story:
-    """The story of a letter under all its ids.
+def of_message(key: str, cases: Sequence[Case], records: Sequence[tuple[str, Mapping[str, Any]]]) -> Story:
+    """The story of a message under all its ids.
 
     Args:
         key: what was asked for.
@@ -99,7 +99,7 @@ def of_replication(key: str, case: Case) -> Story:
         event = "no event had told of it" if detail.get("missed") else "Reprise noticed"
         moments.append(Moment(at=_iso(detail["incident"]), what=event))
     for restart in detail.get("restarts", ()):
-        became = restart.get("outcome") or "not judged yet"
+        became = restart.get("outcome") or "not triaged yet"
         moments.append(Moment(at=_iso(restart.get("at")), what=f"{restart.get('verb', 'restart')}: {became}"))
     if detail.get("told"):
         moments.append(Moment(at=None, what="people were told"))
@@ -185,9 +185,9 @@ def _in_order(moments: Iterable[Moment]) -> Iterator[Moment]:
 def _step(case: Case) -> str:
     attempt = f", attempt {case.attempts}" if case.attempts else ""
     if case.state is State.SUPERSEDED:
-        return f"came back as {case.detail.get('next', 'another letter')}{attempt}"
+        return f"came back as {case.detail.get('next', 'another message')}{attempt}"
     if case.state is State.REPLAYED:
-        return f"sent back from the archive as {case.detail.get('next', 'another letter')}"
+        return f"sent back from the archive as {case.detail.get('next', 'another message')}"
     if case.state is State.BACKOFF:
         due = f", due {case.due:%Y-%m-%d %H:%M:%S} UTC" if case.due else ""
         return f"{IN_WORDS[case.state]}{due}: {case.reason}"

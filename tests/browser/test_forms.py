@@ -9,7 +9,7 @@ import pytest
 from prefect.utilities.callables import parameter_schema
 
 from flows.appflow_runs import recover_appflow_runs
-from flows.dead_letters import recover_dead_letters, replay_archived_letters
+from flows.dead_letters import recover_dead_letters, replay_archived_messages
 from flows.outbox_records import recover_outbox_records
 from flows.replication_tasks import recover_replication_tasks
 from recovery.appflow_runs.policy import AppFlowRequest
@@ -19,7 +19,7 @@ from recovery.replication_tasks.policy import ReplicationRequest
 
 FORMS = [
     pytest.param(recover_dead_letters, DeadLetterRequest(), id="dead-letters"),
-    pytest.param(replay_archived_letters, ReplayRequest(), id="replay"),
+    pytest.param(replay_archived_messages, ReplayRequest(), id="replay"),
     pytest.param(recover_outbox_records, OutboxRequest(), id="outbox-records"),
     pytest.param(recover_replication_tasks, ReplicationRequest(), id="replication-tasks"),
     pytest.param(recover_appflow_runs, AppFlowRequest(), id="appflow-runs"),

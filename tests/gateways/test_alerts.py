@@ -19,7 +19,7 @@ from simulated_aws.server import SimulatedAws
 
 NOW = datetime(2030, 3, 1, 12, tzinfo=UTC)
 WINDOW = timedelta(hours=6)
-ALERT = Alert("dead_letters", "orders-dlq", "g", "3 letters wait\nfor you", "what to do", 3)
+ALERT = Alert("dead_letters", "orders-dlq", "g", "3 messages wait\nfor you", "what to do", 3)
 
 pytestmark = pytest.mark.usefixtures("sdk_does_not_wait")
 
@@ -58,7 +58,7 @@ def test_one_message_for_a_group_and_window(desk: Desk) -> None:
     assert desk.sender("a").announce(ALERT, NOW, WINDOW) is Announced.SENT
     assert desk.sender("b").announce(ALERT, NOW + timedelta(hours=5), WINDOW) is Announced.ALREADY
     assert len(desk.sent) == 1
-    assert desk.sent[0]["Subject"] == "3 letters wait for you"
+    assert desk.sent[0]["Subject"] == "3 messages wait for you"
     assert desk.sent[0]["Message"] == "what to do"
     assert desk.sender("b").announce(ALERT, NOW + WINDOW, WINDOW) is Announced.SENT
     assert len(desk.sent) == 2
@@ -153,7 +153,7 @@ def test_a_recovery_is_told_once_and_only_to_those_who_were_alarmed(desk: Desk) 
         said = list(pool.map(lambda n: desk.sender(f"r-{n}").announce_recovery(notice, NOW), range(4)))
     assert said.count(Announced.SENT) == 1
     assert not desk.sender().is_announced("dead_letters", "orders-dlq", "g")
-    assert [message["Subject"] for message in desk.sent] == ["3 letters wait for you", "recovered"]
+    assert [message["Subject"] for message in desk.sent] == ["3 messages wait for you", "recovered"]
     assert desk.sender().announce(ALERT, NOW + timedelta(minutes=1), WINDOW) is Announced.SENT
 
 
@@ -169,7 +169,7 @@ def test_a_recovery_whose_sender_died_is_told_by_the_next_run(desk: Desk, monkey
     assert desk.sender().is_announced("dead_letters", "orders-dlq", "g")
     assert desk.sender().announce_recovery(notice, NOW + LEASE) is Announced.SENT
     assert desk.sender().announce_recovery(notice, NOW + LEASE * 2) is Announced.ALREADY
-    assert [message["Subject"] for message in desk.sent] == ["3 letters wait for you", "recovered"]
+    assert [message["Subject"] for message in desk.sent] == ["3 messages wait for you", "recovered"]
 
 
 def _dies(*_: object) -> None:

@@ -93,7 +93,7 @@ def _damaged(good: bytes) -> bytes:
 )
 def test_what_is_no_bundle_is_refused(aws: SimulatedAws, archive: Archive, spoil: Callable[[bytes], bytes]) -> None:
     """Somebody may have put anything there: one clear error that names the object, and no other exception."""
-    good = gzip.compress(b"\n".join(encode({"body": f"letter number {n}"}) for n in range(50)))
+    good = gzip.compress(b"\n".join(encode({"body": f"message number {n}"}) for n in range(50)))
     aws.client("s3").put_object(Bucket=archive.bucket, Key="k", Body=spoil(good))
     if spoil(good) == b"":
         assert archive.read_bundle("k") == []

@@ -10,7 +10,7 @@ import pytest
 
 from recovery.aws import held
 from recovery.dead_letters.gateway import Sqs
-from recovery.dead_letters.letters import Queue
+from recovery.dead_letters.messages import Queue
 from recovery.errors import OutcomeUnknown
 from recovery.ledger import Ledger, delete
 from recovery.outbox_records import stream
@@ -45,7 +45,7 @@ def positions(**changes: Any) -> stream.Positions:
 
 
 CLIENT = told()
-ledger = Ledger(CLIENT, "ledger", pause=lambda _: None)
+ledger = Ledger(CLIENT, "ledger", sleep=lambda _: None)
 table = OutboxTable(CLIENT, OutboxRequest(table="outbox"), pause=lambda _: None)
 table.key_names = ("id",)
 sqs = Sqs(CLIENT, CLIENT)

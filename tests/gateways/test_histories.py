@@ -18,22 +18,22 @@ from recovery.histories.requests import CaseRequest, ListRequest
 from recovery.histories.search import Histories
 from simulated_aws.server import SimulatedAws
 from tasks.cases import histories_of
-from tests.letters_world import AUTH, PAYLOAD, POLICY, TIMEOUT, LettersWorld
+from tests.dead_letters_world import AUTH, PAYLOAD, POLICY, TIMEOUT, DeadLettersWorld
 from tests.outbox_world import TABLE, OutboxWorld
 from tests.unit.histories.test_story import case
 
 
 @pytest.fixture
-def world(simulated_aws: SimulatedAws, sdk_does_not_wait: None) -> LettersWorld:
-    return LettersWorld(simulated_aws)
+def world(simulated_aws: SimulatedAws, sdk_does_not_wait: None) -> DeadLettersWorld:
+    return DeadLettersWorld(simulated_aws)
 
 
-def histories(world: LettersWorld) -> Histories:
+def histories(world: DeadLettersWorld) -> Histories:
     return histories_of(world.connection())
 
 
-def test_a_letter_is_found_by_any_id_it_ever_had(world: LettersWorld) -> None:
-    """A letter that was healed has a case under its new id only; its first one is found in the list of the run."""
+def test_a_message_is_found_by_any_id_it_ever_had(world: DeadLettersWorld) -> None:
+    """A message that was healed has a case under its new id only; its first one is found in the list of the run."""
     pair = world.pair()
     [first] = world.die(pair, [TIMEOUT])
     report = world.recover(pair.dead)
@@ -49,13 +49,13 @@ def test_a_letter_is_found_by_any_id_it_ever_had(world: LettersWorld) -> None:
         histories(world).describe(CaseRequest(key=first, days=0))
 
 
-def test_the_copy_in_the_archive_is_told_and_its_body_is_not(world: LettersWorld) -> None:
-    """Address, diagnosis and next step; never what the letter held."""
+def test_the_copy_in_the_archive_is_told_and_its_body_is_not(world: DeadLettersWorld) -> None:
+    """Address, diagnosis and next step; never what the message held."""
     pair = world.pair()
-    [letter] = world.die(pair, [AUTH], MessageBody="SECRET-BODY")
+    [message] = world.die(pair, [AUTH], MessageBody="SECRET-BODY")
     world.recover(pair.dead)
     asked = histories(world)
-    [story] = asked.describe(CaseRequest(key=letter))
+    [story] = asked.describe(CaseRequest(key=message))
     assert story.kind == "AUTH_FAILURE"
     assert story.waits_for_a_person
     assert story.archive
@@ -65,21 +65,21 @@ def test_the_copy_in_the_archive_is_told_and_its_body_is_not(world: LettersWorld
     assert not asked.warnings
 
 
-def test_a_copy_that_is_gone_is_a_warning(world: LettersWorld) -> None:
+def test_a_copy_that_is_gone_is_a_warning(world: DeadLettersWorld) -> None:
     """The ledger's part of the story is told all the same."""
     pair = world.pair()
-    [letter] = world.die(pair, [AUTH])
+    [message] = world.die(pair, [AUTH])
     world.recover(pair.dead)
     s3 = world.aws.client("s3")
     for item in s3.list_objects_v2(Bucket=world.bucket, Prefix="archive/")["Contents"]:
         s3.delete_object(Bucket=world.bucket, Key=item["Key"])
     asked = histories(world)
-    [story] = asked.describe(CaseRequest(key=letter))
+    [story] = asked.describe(CaseRequest(key=message))
     assert story.state == State.PARKED
     assert [line for line in asked.warnings if "could not be read" in line]
 
 
-def test_a_replication_is_found_by_its_name_and_by_its_arn(world: LettersWorld) -> None:
+def test_a_replication_is_found_by_its_name_and_by_its_arn(world: DeadLettersWorld) -> None:
     """The ledger knows ARNs; DMS, or what waits for a person, knows the name."""
     arn = "arn:aws:dms:us-east-1:000000000000:task:ABC"
     kept = case(arn, State.ESCALATED, path="replication_tasks", detail={"name": "orders", "restarts": []})
@@ -97,7 +97,7 @@ def test_a_replication_is_found_by_its_name_and_by_its_arn(world: LettersWorld) 
     assert [story.state for story in asked.describe(CaseRequest(key="orders"))] == ["recovered"]
 
 
-def test_an_outbox_row_tells_its_own_story(world: LettersWorld) -> None:
+def test_an_outbox_row_tells_its_own_story(world: DeadLettersWorld) -> None:
     """By its key, in the table that is named; without what it holds."""
     outbox = OutboxWorld(world.aws)
     outbox.pending("good", "SECRET-MESSAGE")
@@ -124,15 +124,15 @@ def test_an_outbox_row_tells_its_own_story(world: LettersWorld) -> None:
     ],
 )
 def test_a_request_that_cannot_be_meant_is_told_clearly(
-    world: LettersWorld, request_: dict[str, Any], said: str
+    world: DeadLettersWorld, request_: dict[str, Any], said: str
 ) -> None:
     """One line that names the field and what to do."""
     with pytest.raises(BadInput, match=said):
         histories(world).describe(CaseRequest(**request_))
 
 
-def test_what_waits_is_listed_by_path_group_and_age(world: LettersWorld) -> None:
-    """Letters, replications, flows and rows that wait for a person; what passes by itself is not listed."""
+def test_what_waits_is_listed_by_path_group_and_age(world: DeadLettersWorld) -> None:
+    """Messages, replications, flows and rows that wait for a person; what passes by itself is not listed."""
     pair = world.pair()
     world.die(pair, [AUTH, PAYLOAD, TIMEOUT])
     world.recover(pair.dead)
@@ -156,16 +156,16 @@ def test_what_waits_is_listed_by_path_group_and_age(world: LettersWorld) -> None
         ("outbox_records", "BAD_PAYLOAD"),
     }
     assert [story.path for story in found] == sorted(story.path for story in found)
-    letters = asked.waiting(ListRequest(paths=("dead_letters",)))
-    assert len(letters) == 2
-    [one] = asked.waiting(ListRequest(paths=("dead_letters",), groups=(letters[0].group,)))
-    assert one.group == letters[0].group
-    # The replication and the flow were first seen in March 2026, the row in 2020; the letters just now.
+    messages = asked.waiting(ListRequest(paths=("dead_letters",)))
+    assert len(messages) == 2
+    [one] = asked.waiting(ListRequest(paths=("dead_letters",), groups=(messages[0].group,)))
+    assert one.group == messages[0].group
+    # The replication and the flow were first seen in March 2026, the row in 2020; the messages just now.
     old = asked.waiting(ListRequest(older_than_hours=24, outbox_tables=(TABLE,)))
     assert {story.path for story in old} == {"replication_tasks", "appflow_runs", "outbox_records"}
 
 
-def test_a_list_that_ends_early_says_so(world: LettersWorld) -> None:
+def test_a_list_that_ends_early_says_so(world: DeadLettersWorld) -> None:
     """A bounded list is not mistaken for all."""
     asked = histories(world)
     asked.ledger.write_cases([case(f"m{n}", State.PARKED) for n in range(30)])
@@ -176,23 +176,23 @@ def test_a_list_that_ends_early_says_so(world: LettersWorld) -> None:
     assert not asked.warnings
 
 
-def test_a_report_says_which_letters_are_used_up_and_what_became_of_the_others(world: LettersWorld) -> None:
+def test_a_report_says_which_messages_are_used_up_and_what_became_of_the_others(world: DeadLettersWorld) -> None:
     """What metrics, digest and histories rest on: `exhausted` of a group, and `became` in the full list."""
     pair = world.pair()
-    [letter] = world.die(pair, [TIMEOUT])
-    once = POLICY.model_copy(update={"budget": 1})
+    [message] = world.die(pair, [TIMEOUT])
+    once = POLICY.model_copy(update={"max_attempts": 1})
     report = world.recover(pair.dead, policy=once)
     key = report.full_list.removeprefix(f"s3://{world.bucket}/")
     [line] = histories(world).archive.read_bundle(key)
     world.aws.clock.advance(900)
     [healed] = world.ids(pair.source)
-    assert (line["key"], line["became"], line["exhausted"]) == (letter, healed, False)
+    assert (line["key"], line["became"], line["exhausted"]) == (message, healed, False)
     world.fail(pair.source)
     report = world.recover(pair.dead, policy=once)
     assert [(row.action, row.exhausted) for row in report.groups] == [("alert", True)]
 
 
-def test_a_list_with_lines_that_cannot_be_read_says_so(world: LettersWorld) -> None:
+def test_a_list_with_lines_that_cannot_be_read_says_so(world: DeadLettersWorld) -> None:
     """What is asked for may stand in one of them: nobody is told that nothing is known, without a word."""
     pair = world.pair()
     ids = world.die(pair, [TIMEOUT, TIMEOUT])

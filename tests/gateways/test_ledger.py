@@ -29,16 +29,16 @@ pytestmark = pytest.mark.usefixtures("sdk_does_not_wait")
 
 
 @pytest.fixture
-def pauses() -> list[float]:
+def sleeps() -> list[float]:
     return []
 
 
 @pytest.fixture
-def ledger(aws: SimulatedAws, pauses: list[float]) -> Ledger:
+def ledger(aws: SimulatedAws, sleeps: list[float]) -> Ledger:
     aws.create_estate()
     aws.clear_requests()
     return Ledger(
-        aws.client("dynamodb", config=client_config()), aws.environment["REPRISE_LEDGER_TABLE"], pause=pauses.append
+        aws.client("dynamodb", config=client_config()), aws.environment["REPRISE_LEDGER_TABLE"], sleep=sleeps.append
     )
 
 
@@ -62,19 +62,19 @@ def test_cases_are_written_25_and_read_100_at_a_time(aws: SimulatedAws, ledger: 
     assert counts["dynamodb:BatchGetItem"] == 3 + 3
 
 
-def test_what_dynamodb_leaves_over_is_submitted_again(aws: SimulatedAws, ledger: Ledger, pauses: list[float]) -> None:
+def test_what_dynamodb_leaves_over_is_submitted_again(aws: SimulatedAws, ledger: Ledger, sleeps: list[float]) -> None:
     """Unprocessed items and keys come with HTTP 200: they are repeated, with longer and longer pauses."""
     fault(aws, "partial", "BatchWriteItem", entries=[0, 3, 24], times=2)
     ledger.write_cases([case(f"m-{n}") for n in range(25)])
     assert len(ledger.read_cases("dead_letters", [f"m-{n}" for n in range(25)])) == 25
-    assert pauses == [0.05, 0.1]
+    assert sleeps == [0.05, 0.1]
     fault(aws, "partial", "BatchGetItem", entries=[0, 1], times=1)
     assert len(ledger.read_cases("dead_letters", [f"m-{n}" for n in range(25)])) == 25
 
 
 @pytest.mark.parametrize("operation", ["BatchWriteItem", "BatchGetItem"])
 def test_leftovers_without_end_are_an_error(
-    aws: SimulatedAws, ledger: Ledger, pauses: list[float], operation: str
+    aws: SimulatedAws, ledger: Ledger, sleeps: list[float], operation: str
 ) -> None:
     """After six rounds the caller is told that it may try later; it never believes that all is written."""
     fault(aws, "partial", operation, entries=[0], times=None)
@@ -84,8 +84,8 @@ def test_leftovers_without_end_are_an_error(
     }
     with pytest.raises(Transient, match=operation):
         calls[operation]()
-    assert len(pauses) == 6
-    assert sum(pauses) < 5
+    assert len(sleeps) == 6
+    assert sum(sleeps) < 5
 
 
 def test_the_last_write_of_a_key_counts(aws: SimulatedAws, ledger: Ledger) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from recovery.aws import client_config
 from recovery.dead_letters.gateway import NotSent, Outcome, Sent, Sqs, name_of, queue_problem
-from recovery.dead_letters.letters import Queue, entry
+from recovery.dead_letters.messages import Queue, entry
 from recovery.errors import BadInput, OutcomeUnknown, Refused, RepriseError, Transient
 from simulated_aws.server import SimulatedAws
 
@@ -141,7 +141,7 @@ def test_no_name_is_bad_input() -> None:
 
 
 def test_everything_is_asked_for(aws: SimulatedAws, sqs: Sqs) -> None:
-    """All system and message attributes, binary ones as bytes; the letter is hidden for the lease."""
+    """All system and message attributes, binary ones as bytes; the message is hidden for the lease."""
     url = made(aws, "q")
     attributes = {
         "tenant": {"DataType": "String", "StringValue": "blue"},
@@ -156,12 +156,12 @@ def test_everything_is_asked_for(aws: SimulatedAws, sqs: Sqs) -> None:
         MessageGroupId="tenant-7",
     )
     queue = sqs.describe(url)
-    [letter] = sqs.receive(queue, 10, MINUTE, 0, NOW)
-    assert letter.attributes == attributes
-    assert letter.system["AWSTraceHeader"] == trace["AWSTraceHeader"]["StringValue"]
-    assert letter.group_id == "tenant-7"
-    assert abs(letter.sent_at - datetime.now(UTC)) < MINUTE
-    assert letter.lease_until == NOW + MINUTE
+    [message] = sqs.receive(queue, 10, MINUTE, 0, NOW)
+    assert message.attributes == attributes
+    assert message.system["AWSTraceHeader"] == trace["AWSTraceHeader"]["StringValue"]
+    assert message.group_id == "tenant-7"
+    assert abs(message.sent_at - datetime.now(UTC)) < MINUTE
+    assert message.lease_until == NOW + MINUTE
     assert sqs.receive(queue, 10, MINUTE, 0, NOW) == []
     aws.clock.advance(61)
     assert len(sqs.receive(queue, 10, MINUTE, 0, NOW)) == 1
@@ -223,7 +223,7 @@ def test_an_entry_that_the_answer_does_not_mention_is_open(aws: SimulatedAws, sq
 
 
 def test_a_standard_send_is_not_repeated_unseen(aws: SimulatedAws, sqs: Sqs) -> None:
-    """The answer is lost: one request, its letters may be there, and the caller knows that it is open."""
+    """The answer is lost: one request, its messages may be there, and the caller knows that it is open."""
     url = made(aws, "q")
     aws.clear_requests()
     fault(aws, "lose_ack", "SendMessageBatch")
@@ -263,46 +263,46 @@ def test_a_refused_batch_is_no_entrys_fault(
         assert not outcome.its_own_fault
 
 
-def test_a_letter_is_sent_as_it_was_received(aws: SimulatedAws, sqs: Sqs) -> None:
+def test_a_message_is_sent_as_it_was_received(aws: SimulatedAws, sqs: Sqs) -> None:
     """Ten attributes, binary ones, group and trace go through a receive and a send unchanged."""
     first, second = made(aws, "q"), made(aws, "r")
     attributes: dict[str, Any] = {f"a{n}": {"DataType": "String.x", "StringValue": str(n)} for n in range(9)}
     attributes["raw"] = {"DataType": "Binary", "BinaryValue": bytes(range(256))}
     sent = {"QueueUrl": first, "MessageBody": "{{ x }}\t🙂", "MessageAttributes": attributes, "MessageGroupId": "t"}
     aws.client("sqs").send_message(**sent)
-    [letter] = sqs.receive(sqs.describe(first), 10, MINUTE, 0, NOW)
-    sqs.send(second, [entry(letter, 0, timedelta(0), fifo=False, attempt=1)], fifo=False)
+    [message] = sqs.receive(sqs.describe(first), 10, MINUTE, 0, NOW)
+    sqs.send(second, [entry(message, 0, timedelta(0), fifo=False, attempt=1)], fifo=False)
     [again] = sqs.receive(sqs.describe(second), 10, MINUTE, 0, NOW)
-    assert (again.body, again.attributes, again.group_id) == (letter.body, attributes, "t")
+    assert (again.body, again.attributes, again.group_id) == (message.body, attributes, "t")
 
 
 # -- removing and hiding -------------------------------------------------------------------------------------------
 
 
 def test_an_expired_receipt_of_a_fifo_queue_is_refused(aws: SimulatedAws, sqs: Sqs) -> None:
-    """FIFO says so; the letter stays."""
+    """FIFO says so; the message stays."""
     queue = filled(aws, sqs, 1, "q.fifo")
-    letters = sqs.receive(queue, 10, MINUTE, 0, NOW)
+    messages = sqs.receive(queue, 10, MINUTE, 0, NOW)
     aws.clock.advance(61)
-    assert kinds(sqs.delete(queue, letters)) == ["Refused"]
+    assert kinds(sqs.delete(queue, messages)) == ["Refused"]
     assert len(aws.messages("q.fifo")) == 1
 
 
 def test_removing_is_answered_entry_by_entry(aws: SimulatedAws, sqs: Sqs) -> None:
     """What SQS could not remove is told; the rest is gone, and removing it again is no error."""
     queue = filled(aws, sqs, 3)
-    letters = sqs.receive(queue, 10, MINUTE, 0, NOW)
+    messages = sqs.receive(queue, 10, MINUTE, 0, NOW)
     fault(aws, "partial", "DeleteMessageBatch", code="InternalError", status=500, entries=[1])
-    assert kinds(sqs.delete(queue, letters)) == ["Sent", "OutcomeUnknown", "Sent"]
-    assert [message["body"] for message in aws.messages("q")] == [letters[1].body]
-    assert kinds(sqs.delete(queue, letters)) == ["Sent", "Sent", "Sent"]
+    assert kinds(sqs.delete(queue, messages)) == ["Sent", "OutcomeUnknown", "Sent"]
+    assert [message["body"] for message in aws.messages("q")] == [messages[1].body]
+    assert kinds(sqs.delete(queue, messages)) == ["Sent", "Sent", "Sent"]
 
 
 def test_hiding_is_counted_from_now(aws: SimulatedAws, sqs: Sqs) -> None:
     """Longer, shorter, and not at all; what may not be hidden is told."""
     queue = filled(aws, sqs, 3)
-    letters = sqs.receive(queue, 10, MINUTE, 0, NOW)
-    wanted = [(letters[0].receipt, 3600), (letters[1].receipt, 0), (letters[2].receipt, 43_200)]
+    messages = sqs.receive(queue, 10, MINUTE, 0, NOW)
+    wanted = [(messages[0].receipt, 3600), (messages[1].receipt, 0), (messages[2].receipt, 43_200)]
     aws.clock.advance(5)
     assert kinds(sqs.hide(queue, wanted)) == ["Sent", "Sent", "Refused"]
     assert sorted(round(message["visible_in"], -1) for message in aws.messages("q")) == [0, 50, 3600]

@@ -14,10 +14,10 @@ from prefect.settings import (
 )
 from prefect.testing.utilities import prefect_test_harness
 
-from recovery.dead_letters import judge
+from recovery.dead_letters import triage
 from simulated_aws.server import SimulatedAws
 from tasks import dead_letters as dead_letter_tasks
-from tests.letters_world import LettersWorld
+from tests.dead_letters_world import DeadLettersWorld
 
 _SETTINGS = {
     # Block types register themselves when they are saved; registering Prefect's own forty takes two seconds.
@@ -46,12 +46,12 @@ def letters_aws() -> Iterator[SimulatedAws]:
 
 
 @pytest.fixture
-def world(letters_aws: SimulatedAws, monkeypatch: pytest.MonkeyPatch) -> LettersWorld:
+def world(letters_aws: SimulatedAws, monkeypatch: pytest.MonkeyPatch) -> DeadLettersWorld:
     """Empty queues and an empty estate, which this process's environment names; nobody waits between repetitions."""
-    made = LettersWorld(letters_aws)
+    made = DeadLettersWorld(letters_aws)
     for name, value in letters_aws.environ({}).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(judge, "POLL_SECONDS", 0)
+    monkeypatch.setattr(triage, "POLL_SECONDS", 0)
     monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))
     for task in vars(dead_letter_tasks).values():
         if isinstance(task, Task) and task.retries:

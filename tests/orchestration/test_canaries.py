@@ -37,8 +37,8 @@ from recovery.histories.requests import ListRequest
 from recovery.replication_tasks.policy import ReplicationRequest
 from relay.prefect_events import PrefectEvents
 from relay.service import Relay
-from tests.letters_world import ERROR, LettersWorld, text
-from tests.orchestration.letters_runs import run, task_runs
+from tests.dead_letters_world import ERROR, DeadLettersWorld, text
+from tests.orchestration.dead_letters_runs import run, task_runs
 from tests.orchestration.test_appflow_runs import failure
 from tests.orchestration.test_appflow_runs import make as make_flow
 from tests.orchestration.test_dead_letters_privacy import rows
@@ -75,7 +75,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_nothing_planted_gets_out_or_is_carried_out(
-    world: LettersWorld, elsewhere: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    world: DeadLettersWorld, elsewhere: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Every place that people or machines read is searched for every secret, and for what templates would yield."""
     for name in ("", "prefect", "prefect.flow_runs", "prefect.task_runs"):
@@ -125,7 +125,7 @@ def _leaks(places: Mapping[str, str]) -> list[tuple[str, str, str]]:
     ]
 
 
-def _letters(world: LettersWorld) -> str:
+def _letters(world: DeadLettersWorld) -> str:
     """Healed, told of and archived; returns the queue."""
     pair = world.pair()
     attributes = {"tenant": text(ATTRIBUTE), "evil": text(EVIL)}
@@ -137,7 +137,7 @@ def _letters(world: LettersWorld) -> str:
     return pair.dead
 
 
-def _rows(world: LettersWorld) -> None:
+def _rows(world: DeadLettersWorld) -> None:
     """One is sent, one is refused for its text, and two meet a topic whose words hold everything."""
     outbox = OutboxWorld(world.aws)
     outbox.pending(f"sent {EVIL}"[:200], f"{BODY} {EVIL}")
@@ -151,7 +151,7 @@ def _rows(world: LettersWorld) -> None:
     world.aws.lift_faults()
 
 
-def _replications(world: LettersWorld) -> None:
+def _replications(world: DeadLettersWorld) -> None:
     dms = world.aws.client("dms")
     dms.create_replication_instance(ReplicationInstanceIdentifier="r1", ReplicationInstanceClass="dms.t3.medium")
     for kind in ("source", "target"):
@@ -160,12 +160,12 @@ def _replications(world: LettersWorld) -> None:
     recover_replication_tasks(ReplicationRequest(tasks=("orders",), dry_run=False), return_state=True)
 
 
-def _flows(world: LettersWorld) -> None:
+def _flows(world: DeadLettersWorld) -> None:
     make_flow(world.aws, "orders", failure(LEAKY))
     recover_appflow_runs(AppFlowRequest(flows=("orders",), dry_run=False), return_state=True)
 
 
-def _events(world: LettersWorld) -> list[Any]:
+def _events(world: DeadLettersWorld) -> list[Any]:
     """What the relay makes of events that hold everything; parameters of the runs that the shipped triggers start."""
     sqs = world.aws.client("sqs")
     url, parked = (world.aws.environment[f"REPRISE_EVENTS_{name}QUEUE_URL"] for name in ("", "PARKED_"))
@@ -235,7 +235,7 @@ async def _removed(automations: set[UUID], deployments: set[UUID]) -> None:
             await client.delete_deployment(deployment)
 
 
-def _reports(world: LettersWorld) -> Iterator[str]:
+def _reports(world: DeadLettersWorld) -> Iterator[str]:
     """Everything in the archive's bucket but the archive itself, which holds bodies by design."""
     s3 = world.aws.client("s3")
     for entry in s3.list_objects_v2(Bucket=world.bucket).get("Contents", []):

@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 
 from recovery.cases import State
-from recovery.dead_letters.letters import deduplication_id
+from recovery.dead_letters.messages import deduplication_id
 from recovery.dead_letters.policy import Action, DeadLetterPolicy
 from recovery.failures import Kind
-from tests.letters_world import (
+from tests.dead_letters_world import (
     AUTH,
     BUG,
     ERROR,
@@ -21,10 +21,10 @@ from tests.letters_world import (
     THROTTLED,
     TIMEOUT,
     UNAVAILABLE,
-    LettersWorld,
+    DeadLettersWorld,
     text,
 )
-from tests.orchestration.letters_runs import artifacts, flow_run, recover, run, states, task_runs
+from tests.orchestration.dead_letters_runs import artifacts, flow_run, recover, run, states, task_runs
 
 HOUR = 3600
 
@@ -41,8 +41,8 @@ def waits(seconds: float) -> DeadLetterPolicy:
 # -- every kind and every action -----------------------------------------------------------------------------------
 
 
-def test_every_kind_goes_where_it_belongs(world: LettersWorld) -> None:
-    """What passes by itself goes back; what a person must mend is parked and told; the rest is kept."""
+def test_every_kind_goes_where_it_belongs(world: DeadLettersWorld) -> None:
+    """What passes by itself goes back; what a person must fix is parked and told; the rest is kept."""
     pair = world.pair()
     errors = [TIMEOUT, UNAVAILABLE, THROTTLED, AUTH, BUG, INVALID, PAYLOAD, STRANGE, ""]
     ids = world.die(pair, errors)
@@ -60,11 +60,11 @@ def test_every_kind_goes_where_it_belongs(world: LettersWorld) -> None:
     [left] = [row for row in report.groups if row.action == "leave"]
     assert "log_group" in left.next_step
     assert "error_attributes" in left.next_step
-    assert world.open_flights(pair.dead) == 0
+    assert world.open_intents(pair.dead) == 0
 
 
 @pytest.mark.parametrize("action", Action)
-def test_a_policy_may_choose_any_action_for_any_kind(world: LettersWorld, action: Action) -> None:
+def test_a_policy_may_choose_any_action_for_any_kind(world: DeadLettersWorld, action: Action) -> None:
     """Heal, alert, archive or leave, whatever the default is."""
     pair = world.pair()
     world.die(pair, [INVALID, TIMEOUT])
@@ -75,7 +75,7 @@ def test_a_policy_may_choose_any_action_for_any_kind(world: LettersWorld, action
     assert len(world.alerts(pair.dead)) == (2 if action is Action.ALERT else 0)
 
 
-def test_a_queue_that_is_not_safe_to_heal(world: LettersWorld) -> None:
+def test_a_queue_that_is_not_safe_to_heal(world: DeadLettersWorld) -> None:
     """`heal: false` parks with an alert what would be sent back; a policy of its own for one queue says so."""
     safe, unsafe = world.pair("safe"), world.pair("payments")
     world.die(safe, [TIMEOUT])
@@ -87,8 +87,8 @@ def test_a_queue_that_is_not_safe_to_heal(world: LettersWorld) -> None:
     assert len(world.alerts(unsafe.dead)) == 1
 
 
-def test_old_letters_are_archived_as_stale(world: LettersWorld) -> None:
-    """`max_age` counts from the first send; a younger letter beside it is healed."""
+def test_old_messages_are_archived_as_stale(world: DeadLettersWorld) -> None:
+    """`max_age` counts from the first send; a younger message beside it is healed."""
     pair = world.pair()
     world.die(pair, [TIMEOUT], MessageBody="old")
     world.aws.clock.advance(2 * HOUR)
@@ -99,7 +99,7 @@ def test_old_letters_are_archived_as_stale(world: LettersWorld) -> None:
     assert world.states(pair.dead) == {"sent": 1, "stale": 1}
 
 
-def test_letters_that_would_expire_are_rescued(world: LettersWorld) -> None:
+def test_messages_that_would_expire_are_rescued(world: DeadLettersWorld) -> None:
     """Whatever their kind, with or without evidence: archived before the queue drops them."""
     pair = world.pair(MessageRetentionPeriod="7200")
     world.die(pair, [TIMEOUT, AUTH, ""])
@@ -112,7 +112,7 @@ def test_letters_that_would_expire_are_rescued(world: LettersWorld) -> None:
     assert len(world.archived(pair.dead)) == 3
 
 
-def test_a_letter_without_evidence_waits_until_it_would_expire(world: LettersWorld) -> None:
+def test_a_message_without_evidence_waits_until_it_would_expire(world: DeadLettersWorld) -> None:
     """It is left with advice, run after run, and then kept in the archive instead of being lost."""
     pair = world.pair(MessageRetentionPeriod="7200")
     world.die(pair, [""])
@@ -125,11 +125,11 @@ def test_a_letter_without_evidence_waits_until_it_would_expire(world: LettersWor
     assert len(world.archived(pair.dead)) == 1
 
 
-# -- where letters go ----------------------------------------------------------------------------------------------
+# -- where messages go ----------------------------------------------------------------------------------------------
 
 
-def test_a_shared_dead_letter_queue(world: LettersWorld) -> None:
-    """Each letter goes back to the queue that it came from."""
+def test_a_shared_dead_letter_queue(world: DeadLettersWorld) -> None:
+    """Each message goes back to the queue that it came from."""
     invoices = world.pair("invoices")
     shipments = world.pair("shipments", dead=invoices.dead)
     world.die(invoices, [TIMEOUT, TIMEOUT], MessageBody="invoice {n}")
@@ -139,7 +139,7 @@ def test_a_shared_dead_letter_queue(world: LettersWorld) -> None:
     assert sorted(world.bodies(shipments.source)) == ["shipment 0", "shipment 1"]
 
 
-def test_a_letter_that_names_no_queue_goes_nowhere_by_itself(world: LettersWorld) -> None:
+def test_a_message_that_names_no_queue_goes_nowhere_by_itself(world: DeadLettersWorld) -> None:
     """Even where one queue feeds this one: it is parked, until the policy names the destination."""
     pair = world.pair()
     world.send(pair.dead, [{"MessageBody": "sent by hand", "MessageAttributes": {ERROR: text(TIMEOUT)}}])
@@ -153,10 +153,10 @@ def test_a_letter_that_names_no_queue_goes_nowhere_by_itself(world: LettersWorld
     assert world.bodies(pair.source) == ["again by hand"]
 
 
-def test_a_source_that_is_gone(world: LettersWorld) -> None:
+def test_a_source_that_is_gone(world: DeadLettersWorld) -> None:
     """Parked as having none; with a destination in the policy it goes there."""
     pair, other = world.pair(), world.queue("other")
-    world.die(pair, [TIMEOUT, TIMEOUT], MessageBody="letter {n}")
+    world.die(pair, [TIMEOUT, TIMEOUT], MessageBody="message {n}")
     world.sqs.delete_queue(QueueUrl=world.url(pair.source))
     recover(world, pair.dead, policy=with_policy(destination=other), limit=1)
     assert len(world.bodies(other)) == 1
@@ -165,7 +165,7 @@ def test_a_source_that_is_gone(world: LettersWorld) -> None:
     assert world.bodies(pair.dead) == []
 
 
-def test_a_source_that_no_longer_names_this_queue(world: LettersWorld) -> None:
+def test_a_source_that_no_longer_names_this_queue(world: DeadLettersWorld) -> None:
     """A redrive policy that was changed since does not make the source unknown."""
     pair = world.pair()
     world.die(pair, [TIMEOUT])
@@ -177,8 +177,8 @@ def test_a_source_that_no_longer_names_this_queue(world: LettersWorld) -> None:
 # -- waiting -------------------------------------------------------------------------------------------------------
 
 
-def test_a_short_wait_is_sqs_own_delay(world: LettersWorld) -> None:
-    """Up to 15 minutes the letter is back in its queue, and the consumer gets it when the wait is over."""
+def test_a_short_wait_is_sqs_own_delay(world: DeadLettersWorld) -> None:
+    """Up to 15 minutes the message is back in its queue, and the consumer gets it when the wait is over."""
     pair = world.pair()
     world.die(pair, [TIMEOUT])
     recover(world, pair.dead)
@@ -187,14 +187,14 @@ def test_a_short_wait_is_sqs_own_delay(world: LettersWorld) -> None:
     assert world.bodies(pair.dead) == []
 
 
-def test_a_long_wait_is_spent_hidden(world: LettersWorld) -> None:
+def test_a_long_wait_is_spent_hidden(world: DeadLettersWorld) -> None:
     """Hidden in its own queue; when its wait is over it goes, without a new draw."""
     pair, policy = world.pair(), waits(HOUR)
-    [letter] = world.die(pair, [TIMEOUT])
+    [died] = world.die(pair, [TIMEOUT])
     assert recover(world, pair.dead, policy=policy).by_action == {"wait": 1}
     [message] = world.aws.messages(pair.dead)
     assert HOUR / 2 - 5 <= message["visible_in"] <= HOUR
-    waiting = world.cases(pair.dead)[letter]
+    waiting = world.cases(pair.dead)[died]
     assert (waiting.state, waiting.attempts) == (State.BACKOFF, 0)
     assert waiting.due is not None
 
@@ -205,16 +205,16 @@ def test_a_long_wait_is_spent_hidden(world: LettersWorld) -> None:
     assert world.bodies(pair.dead) == []
 
 
-def test_a_letter_that_shows_up_early_is_hidden_again(world: LettersWorld) -> None:
+def test_a_message_that_shows_up_early_is_hidden_again(world: DeadLettersWorld) -> None:
     """SQS hides for 12 hours at most, so a longer wait shows up before its time: neither sent nor drawn anew."""
     pair, policy = world.pair(), waits(24 * HOUR)
-    [letter] = world.die(pair, [TIMEOUT])
+    [message] = world.die(pair, [TIMEOUT])
     world.recover(pair.dead, policy=policy)
-    due = world.cases(pair.dead)[letter].due
+    due = world.cases(pair.dead)[message].due
     world.aws.clock.advance(11 * HOUR + 1)
     assert world.visible(pair.dead) == 1
     assert recover(world, pair.dead, policy=policy).by_action == {"wait": 1}
-    assert world.cases(pair.dead)[letter].due == due
+    assert world.cases(pair.dead)[message].due == due
     assert world.visible(pair.dead) == 0
     assert world.bodies(pair.source) == []
     world.aws.clock.advance(11 * HOUR + 1)
@@ -224,8 +224,8 @@ def test_a_letter_that_shows_up_early_is_hidden_again(world: LettersWorld) -> No
     assert len(world.bodies(pair.source)) == 1
 
 
-def test_a_queue_that_counts_every_receive_hides_nothing(world: LettersWorld) -> None:
-    """Its letters take SQS's longest delay instead; even a dry run warns that looking counts."""
+def test_a_queue_that_counts_every_receive_hides_nothing(world: DeadLettersWorld) -> None:
+    """Its messages take SQS's longest delay instead; even a dry run warns that looking counts."""
     last = world.queue("last")
     redrive = f'{{"deadLetterTargetArn": "{world.arn(last)}", "maxReceiveCount": 5}}'
     pair = world.pair(RedrivePolicy=redrive)
@@ -240,9 +240,9 @@ def test_a_queue_that_counts_every_receive_hides_nothing(world: LettersWorld) ->
 # -- coming back ---------------------------------------------------------------------------------------------------
 
 
-def test_comebacks_up_to_the_budget(world: LettersWorld) -> None:
+def test_comebacks_up_to_the_budget(world: DeadLettersWorld) -> None:
     """Each comeback is the next attempt, under whatever id; after the last a person is told."""
-    pair, policy = world.pair(), with_policy(budget=3, backoff={"base_seconds": 1, "factor": 1, "cap_seconds": 1})
+    pair, policy = world.pair(), with_policy(max_attempts=3, backoff={"base_seconds": 1, "factor": 1, "cap_seconds": 1})
     world.die(pair, [TIMEOUT])
     for attempt in (1, 2, 3):
         report = world.recover(pair.dead, policy=policy)
@@ -266,10 +266,12 @@ def test_comebacks_up_to_the_budget(world: LettersWorld) -> None:
     [{"identity_attribute": "order-id"}, {"identity_body_path": "order.id"}, {}],
     ids=["attribute", "body", "content"],
 )
-def test_comebacks_of_letters_that_the_consumer_sends_itself(world: LettersWorld, known_by: dict[str, str]) -> None:
+def test_comebacks_of_messages_that_the_consumer_sends_itself(
+    world: DeadLettersWorld, known_by: dict[str, str]
+) -> None:
     """A new message each time: counted by a named attribute or place in the body, else by the content."""
     orders, dead = world.queue("orders"), world.queue("orders-dlq")
-    policy = with_policy(budget=2, destination=orders, backoff={"base_seconds": 1, "cap_seconds": 1}, **known_by)
+    policy = with_policy(max_attempts=2, destination=orders, backoff={"base_seconds": 1, "cap_seconds": 1}, **known_by)
     attributes = {ERROR: text(TIMEOUT), "order-id": text("7")}
     for expected in ({"heal": 1}, {"heal": 1}, {"alert": 1}):
         world.send(dead, [{"MessageBody": '{"order": {"id": 7}}', "MessageAttributes": attributes}])
@@ -283,10 +285,10 @@ def test_comebacks_of_letters_that_the_consumer_sends_itself(world: LettersWorld
     assert world.recover(dead, policy=policy).by_action == {"heal": 1}
 
 
-def test_recovered_is_having_stayed_away(world: LettersWorld) -> None:
-    """A healed letter counts when its settle time is over, once; one that came back does not."""
+def test_recovered_is_having_stayed_away(world: DeadLettersWorld) -> None:
+    """A healed message counts when its settle time is over, once; one that came back does not."""
     pair = world.pair()
-    world.die(pair, [TIMEOUT, TIMEOUT], MessageBody="letter {n}")
+    world.die(pair, [TIMEOUT, TIMEOUT], MessageBody="message {n}")
     assert world.recover(pair.dead).recovered == 0
     world.aws.clock.advance(90)
     # One is consumed for good, the other comes back.
@@ -306,8 +308,8 @@ def test_recovered_is_having_stayed_away(world: LettersWorld) -> None:
     assert world.recover(pair.dead).recovered == 0
 
 
-def test_people_are_told_once_that_a_group_has_recovered(world: LettersWorld) -> None:
-    """After an alert, when its letters were replayed and stayed away."""
+def test_people_are_told_once_that_a_group_has_recovered(world: DeadLettersWorld) -> None:
+    """After an alert, when its messages were replayed and stayed away."""
     pair = world.pair()
     world.die(pair, [AUTH])
     world.recover(pair.dead)
@@ -321,7 +323,7 @@ def test_people_are_told_once_that_a_group_has_recovered(world: LettersWorld) ->
 # -- FIFO ----------------------------------------------------------------------------------------------------------
 
 
-def test_fifo_keeps_group_order_and_a_stable_deduplication_id(world: LettersWorld) -> None:
+def test_fifo_keeps_group_order_and_a_stable_deduplication_id(world: DeadLettersWorld) -> None:
     """A wait is spent hidden; then the whole group goes, in order, each with the id of its attempt."""
     pair = world.pair(fifo=True)
     ids = world.die(pair, [TIMEOUT] * 12, MessageBody="{n}", MessageGroupId="customer-7")
@@ -333,18 +335,18 @@ def test_fifo_keeps_group_order_and_a_stable_deduplication_id(world: LettersWorl
     assert recover(world, pair.dead).by_action == {"heal": 13}
     sent = world.aws.messages(pair.source)
     assert [message["body"] for message in sent if message["group"] == "customer-7"] == [str(n) for n in range(12)]
-    expected = {_attempt(letter, 1) for letter in [*ids, *other]}
+    expected = {_attempt(message, 1) for message in [*ids, *other]}
     assert {message["deduplication_id"] for message in sent} == expected
     assert world.bodies(pair.dead) == []
 
 
 def _attempt(message_id: str, attempt: int) -> str:
-    from tests.unit.dead_letters.samples import letter
+    from tests.unit.dead_letters.samples import message
 
-    return deduplication_id(letter(message_id=message_id), attempt)
+    return deduplication_id(message(message_id=message_id), attempt)
 
 
-def test_fifo_a_letter_that_stays_holds_its_group_back(world: LettersWorld) -> None:
+def test_fifo_a_message_that_stays_holds_its_group_back(world: DeadLettersWorld) -> None:
     """Nobody overtakes it; other groups go on; what is archived makes way."""
     pair = world.pair(fifo=True)
     world.die(pair, ["", TIMEOUT], MessageBody="blocked {n}", MessageGroupId="blocked")
@@ -359,7 +361,7 @@ def test_fifo_a_letter_that_stays_holds_its_group_back(world: LettersWorld) -> N
 # -- what Prefect shows --------------------------------------------------------------------------------------------
 
 
-def test_what_a_run_shows(world: LettersWorld) -> None:
+def test_what_a_run_shows(world: DeadLettersWorld) -> None:
     """Steps are task runs with counts in their names; the run's name says queue and result; one report, one table."""
     pair = world.pair()
     world.die(pair, [TIMEOUT, AUTH, INVALID])
@@ -387,7 +389,7 @@ def test_what_a_run_shows(world: LettersWorld) -> None:
     assert "data:image/svg+xml" in str(shown["markdown"].data)
 
 
-def test_a_quiet_run_shows_nothing(world: LettersWorld) -> None:
+def test_a_quiet_run_shows_nothing(world: DeadLettersWorld) -> None:
     """An empty queue every five minutes is no news; no queue named touches nothing at all."""
     state = run(world, world.pair().dead)
     assert artifacts(state) == []
@@ -396,7 +398,7 @@ def test_a_quiet_run_shows_nothing(world: LettersWorld) -> None:
     assert world.aws.request_counts() == {}
 
 
-def test_throttling_shows_as_a_retry(world: LettersWorld) -> None:
+def test_throttling_shows_as_a_retry(world: DeadLettersWorld) -> None:
     """Beyond the SDK's own repetitions a step waits for its retry and then completes; nothing is sent twice."""
     pair = world.pair()
     world.die(pair, [TIMEOUT, TIMEOUT])
@@ -422,8 +424,8 @@ def test_throttling_shows_as_a_retry(world: LettersWorld) -> None:
     assert world.bodies(pair.dead) == []
 
 
-def test_a_dry_run_changes_nothing(world: LettersWorld) -> None:
-    """It says what would be done; the ledger stays empty, nothing is sent, kept or told, all letters are visible."""
+def test_a_dry_run_changes_nothing(world: DeadLettersWorld) -> None:
+    """It says what would be done; the ledger stays empty, nothing is sent, kept or told, all messages are visible."""
     pair = world.pair()
     world.die(pair, [TIMEOUT, AUTH, INVALID, ""])
     state = run(world, pair.dead, dry_run=True)
@@ -438,8 +440,8 @@ def test_a_dry_run_changes_nothing(world: LettersWorld) -> None:
     assert flow_run(state).name.endswith("(dry run)")
 
 
-def test_a_dry_run_is_bounded_by_its_limit(world: LettersWorld) -> None:
-    """No more letters are received than the limit says, and each shows up again."""
+def test_a_dry_run_is_bounded_by_its_limit(world: DeadLettersWorld) -> None:
+    """No more messages are received than the limit says, and each shows up again."""
     pair = world.pair()
     world.die(pair, [TIMEOUT] * 15)
     assert recover(world, pair.dead, dry_run=True, limit=3).found == 3
@@ -448,7 +450,7 @@ def test_a_dry_run_is_bounded_by_its_limit(world: LettersWorld) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 9, 10, 11, 25])
-def test_a_limit_is_kept_to_the_letter(world: LettersWorld, limit: int) -> None:
+def test_a_limit_is_kept_to_the_message(world: DeadLettersWorld, limit: int) -> None:
     """The rest stays for the next run."""
     pair = world.pair()
     world.die(pair, [TIMEOUT] * 25)
@@ -457,7 +459,7 @@ def test_a_limit_is_kept_to_the_letter(world: LettersWorld, limit: int) -> None:
     assert world.visible(pair.dead) == 25 - limit
 
 
-def test_age_and_policy_by_queue(world: LettersWorld) -> None:
+def test_age_and_policy_by_queue(world: DeadLettersWorld) -> None:
     """A default policy is used where no pattern matches."""
     pair = world.pair()
     world.die(pair, [TIMEOUT])

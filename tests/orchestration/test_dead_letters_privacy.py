@@ -10,8 +10,8 @@ from contextlib import closing
 import pytest
 from prefect.settings import get_current_settings
 
-from tests.letters_world import AUTH, ERROR, INVALID, POLICY, TIMEOUT, LettersWorld, text
-from tests.orchestration.letters_runs import recover, replay, run, task_runs
+from tests.dead_letters_world import AUTH, ERROR, INVALID, POLICY, TIMEOUT, DeadLettersWorld, text
+from tests.orchestration.dead_letters_runs import recover, replay, run, task_runs
 
 BODY = "canary-in-the-body"
 ATTRIBUTE = "canary-in-an-attribute"
@@ -35,8 +35,8 @@ def rows() -> Iterator[str]:
                 yield " ".join(map(str, row))
 
 
-def test_nothing_of_a_letter_reaches_prefect(
-    world: LettersWorld, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+def test_nothing_of_a_message_reaches_prefect(
+    world: DeadLettersWorld, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Healed, alerted, archived, left, looked at, failed, replayed: the canaries are in queues and archive only."""
     for name in ("", "prefect", "prefect.flow_runs", "prefect.task_runs"):
@@ -79,8 +79,8 @@ def test_nothing_of_a_letter_reaches_prefect(
         assert [place for place, found in everywhere.items() if canary in found] == [], canary
 
 
-def test_an_error_that_aws_reports_with_the_letter_stays_out(world: LettersWorld) -> None:
-    """Where SQS refuses a letter, its words go into the report, the letter does not."""
+def test_an_error_that_aws_reports_with_the_message_stays_out(world: DeadLettersWorld) -> None:
+    """Where SQS refuses a message, its words go into the report, the message does not."""
     pair = world.pair()
     world.die(pair, [AUTH], MessageBody=BODY)
     world.aws.fault("error", service="s3", operation="PutObject", code="AccessDenied", status=403, times=None)

@@ -21,14 +21,14 @@ from flows.dead_letters import recover_dead_letters
 from recovery.cases import State
 from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.report import RecoveryReport
-from tests.letters_world import AUTH, ERROR, INVALID, TIMEOUT, LettersWorld, text
-from tests.orchestration.letters_runs import artifacts, flow_run, incomplete, recover, refusal, run
+from tests.dead_letters_world import AUTH, ERROR, INVALID, TIMEOUT, DeadLettersWorld, text
+from tests.orchestration.dead_letters_runs import artifacts, flow_run, incomplete, recover, refusal, run
 from tests.waiting import wait_for
 
 CHECKOUT = Path(__file__).parents[2]
 
 
-def test_a_partial_failure_is_reported_first_and_then_fails_the_run(world: LettersWorld) -> None:
+def test_a_partial_failure_is_reported_first_and_then_fails_the_run(world: DeadLettersWorld) -> None:
     """The artifact says what went through and what did not; what did not stays, and the next run completes it."""
     pair = world.pair()
     world.die(pair, [TIMEOUT, TIMEOUT, INVALID])
@@ -57,10 +57,10 @@ def test_a_partial_failure_is_reported_first_and_then_fails_the_run(world: Lette
         ("sqs", "DeleteMessageBatch", "RequestThrottled", 403, {}),
     ],
 )
-def test_a_step_that_fails_stops_its_letters_and_not_the_run(
-    world: LettersWorld, service: str, operation: str, code: str, status: int, expected: dict[str, int]
+def test_a_step_that_fails_stops_its_messages_and_not_the_run(
+    world: DeadLettersWorld, service: str, operation: str, code: str, status: int, expected: dict[str, int]
 ) -> None:
-    """Its letters are in the report, in their queue and visible; the others go on; the next run completes it all."""
+    """Its messages are in the report, in their queue and visible; the others go on; the next run completes it all."""
     pair, other = world.pair(), world.pair("other")
     world.die(pair, [TIMEOUT, AUTH, INVALID])
     world.aws.fault("error", service=service, operation=operation, code=code, status=status, times=None)
@@ -77,7 +77,7 @@ def test_a_step_that_fails_stops_its_letters_and_not_the_run(
     assert len(set(world.bodies(pair.source))) == 1
 
 
-def test_retry_of_a_failed_run_does_the_work_of_now(world: LettersWorld) -> None:
+def test_retry_of_a_failed_run_does_the_work_of_now(world: DeadLettersWorld) -> None:
     """Retry pressed in the UI: the same run goes again from the queue as it is, and ends well."""
     pair = world.pair()
     world.die(pair, [TIMEOUT, INVALID])
@@ -96,7 +96,7 @@ def test_retry_of_a_failed_run_does_the_work_of_now(world: LettersWorld) -> None
     assert len(world.archived(pair.dead)) == 1
 
 
-def test_a_queue_that_cannot_be_had_is_one_line_and_the_others_go_on(world: LettersWorld) -> None:
+def test_a_queue_that_cannot_be_had_is_one_line_and_the_others_go_on(world: DeadLettersWorld) -> None:
     """It names the queue, and the permission that is missing; the run fails after its report, with those lines."""
     good, closed, mute = world.pair("good"), world.pair("closed"), world.pair("mute")
     for pair in (good, closed, mute):
@@ -114,8 +114,8 @@ def test_a_queue_that_cannot_be_had_is_one_line_and_the_others_go_on(world: Lett
     assert len(world.bodies(good.source)) == 1
 
 
-def test_a_destination_that_does_not_exist(world: LettersWorld) -> None:
-    """The letter is parked, not lost and not sent; one line says what is wrong with the policy."""
+def test_a_destination_that_does_not_exist(world: DeadLettersWorld) -> None:
+    """The message is parked, not lost and not sent; one line says what is wrong with the policy."""
     dead = world.queue("dlq")
     world.send(dead, [{"MessageBody": str(n), "MessageAttributes": {ERROR: text(TIMEOUT)}} for n in range(3)])
     policy = DeadLetterPolicy(error_attributes=(ERROR,), destination="nowhere")
@@ -126,7 +126,7 @@ def test_a_destination_that_does_not_exist(world: LettersWorld) -> None:
     assert world.states(dead) == {"parked": 3}
 
 
-def test_a_queue_is_not_its_own_destination(world: LettersWorld) -> None:
+def test_a_queue_is_not_its_own_destination(world: DeadLettersWorld) -> None:
     """Otherwise every run would send what the last one sent."""
     dead = world.queue("dlq")
     world.send(dead, [{"MessageBody": "x", "MessageAttributes": {ERROR: text(TIMEOUT)}}])
@@ -140,7 +140,9 @@ def test_a_queue_is_not_its_own_destination(world: LettersWorld) -> None:
 
 
 @pytest.mark.parametrize("missing", ["REPRISE_LEDGER_TABLE", "REPRISE_ARCHIVE_BUCKET", "REPRISE_ALERT_TOPIC_ARN"])
-def test_a_missing_estate_says_what_to_set(world: LettersWorld, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+def test_a_missing_estate_says_what_to_set(
+    world: DeadLettersWorld, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
     """One line that names the variable and the block; nothing was received."""
     pair = world.pair()
     world.die(pair, [TIMEOUT])
@@ -153,15 +155,15 @@ def test_a_missing_estate_says_what_to_set(world: LettersWorld, monkeypatch: pyt
     assert set(world.aws.request_counts()) <= {"monitoring:PutMetricData"}, "only that the runs were refused is counted"
 
 
-def test_a_block_that_is_not_saved_is_named(world: LettersWorld) -> None:
+def test_a_block_that_is_not_saved_is_named(world: DeadLettersWorld) -> None:
     """The name that was asked for, and where blocks are saved."""
     line = refusal(run(world, "any", estate="production"))
     assert "'production'" in line
     assert "Blocks" in line
 
 
-def test_a_policy_that_cannot_be_followed_receives_nothing(world: LettersWorld) -> None:
-    """A wrong rules file or schema is told before any letter is touched."""
+def test_a_policy_that_cannot_be_followed_receives_nothing(world: DeadLettersWorld) -> None:
+    """A wrong rules file or schema is told before any message is touched."""
     pair = world.pair()
     world.die(pair, [TIMEOUT])
     world.aws.clear_requests()
@@ -171,8 +173,8 @@ def test_a_policy_that_cannot_be_followed_receives_nothing(world: LettersWorld) 
     assert set(world.aws.request_counts()) <= {"monitoring:PutMetricData"}, "only that the runs were refused is counted"
 
 
-def test_a_table_that_is_not_there(world: LettersWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wrong name in the estate: each queue says what AWS said, and its letters stay visible."""
+def test_a_table_that_is_not_there(world: DeadLettersWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong name in the estate: each queue says what AWS said, and its messages stay visible."""
     pair = world.pair()
     world.die(pair, [TIMEOUT])
     monkeypatch.setenv("REPRISE_LEDGER_TABLE", "wrong")
@@ -185,8 +187,8 @@ def test_a_table_that_is_not_there(world: LettersWorld, monkeypatch: pytest.Monk
 # -- more than one run ---------------------------------------------------------------------------------------------
 
 
-def test_two_runs_at_once_send_no_letter_twice(world: LettersWorld) -> None:
-    """Two flows over one queue in the same moment: each letter is healed once, and one alert is sent."""
+def test_two_runs_at_once_send_no_message_twice(world: DeadLettersWorld) -> None:
+    """Two flows over one queue in the same moment: each message is healed once, and one alert is sent."""
     pair = world.pair()
     world.die(pair, [TIMEOUT] * 60 + [AUTH] * 20)
     with ThreadPoolExecutor(2) as pool:
@@ -209,15 +211,15 @@ recover_dead_letters(DeadLetterRequest(queues=[sys.argv[1]], policy=policy, dry_
 """
 
 
-def in_a_process(world: LettersWorld, queue: str) -> subprocess.Popen[str]:
+def in_a_process(world: DeadLettersWorld, queue: str) -> subprocess.Popen[str]:
     """A run of the flow in a process of its own, on the same Prefect server and the same AWS."""
     environment = {**os.environ, **world.aws.environ(), **get_current_settings().to_environment_variables()}
     command = [sys.executable, "-c", PROGRAM, queue]
     return subprocess.Popen(command, env=environment, cwd=CHECKOUT, stderr=subprocess.PIPE, text=True)
 
 
-def test_an_alert_goes_out_once_over_runs_and_processes(world: LettersWorld) -> None:
-    """Two processes that find letters of one group, and a later run with more of them: one message."""
+def test_an_alert_goes_out_once_over_runs_and_processes(world: DeadLettersWorld) -> None:
+    """Two processes that find messages of one group, and a later run with more of them: one message."""
     pair = world.pair()
     world.die(pair, [AUTH] * 20)
     for process in [in_a_process(world, pair.dead) for _ in range(2)]:
@@ -235,7 +237,7 @@ def test_an_alert_goes_out_once_over_runs_and_processes(world: LettersWorld) -> 
 
 
 @pytest.mark.parametrize(("operation", "copies"), [("SendMessageBatch", 2), ("DeleteMessageBatch", 1)])
-def test_a_worker_that_is_killed_loses_nothing(world: LettersWorld, operation: str, copies: int) -> None:
+def test_a_worker_that_is_killed_loses_nothing(world: DeadLettersWorld, operation: str, copies: int) -> None:
     """SIGKILL while a request is under way, which AWS carries out all the same: the next run completes the work."""
     pair = world.pair()
     world.die(pair, [TIMEOUT, AUTH])
@@ -254,7 +256,7 @@ def test_a_worker_that_is_killed_loses_nothing(world: LettersWorld, operation: s
     assert len({record["message_id"] for record in world.archived(pair.dead)}) == 1
 
 
-def test_a_saved_estate_is_used(world: LettersWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_saved_estate_is_used(world: DeadLettersWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """The block that the request names takes the place of the environment's variables."""
     names = ("REPRISE_LEDGER_TABLE", "REPRISE_ARCHIVE_BUCKET", "REPRISE_ALERT_TOPIC_ARN")
     for name in names:

@@ -19,12 +19,12 @@ from typing import Any
 import boto3
 import pytest
 
-from flows.dead_letters import recover_dead_letters, replay_archived_letters
-from recovery.dead_letters import judge
+from flows.dead_letters import recover_dead_letters, replay_archived_messages
+from recovery.dead_letters import triage
 from recovery.dead_letters.policy import DeadLetterPolicy, DeadLetterRequest, ReplayRequest
 from recovery.report import RecoveryReport
 from simulated_aws.guard import SIMULATED_CREDENTIALS
-from tests.letters_world import AUTH, BUG, ERROR, INVALID, PAYLOAD, TIMEOUT, UNAVAILABLE, text
+from tests.dead_letters_world import AUTH, BUG, ERROR, INVALID, PAYLOAD, TIMEOUT, UNAVAILABLE, text
 from tests.waiting import wait_for
 
 REGION = SIMULATED_CREDENTIALS["AWS_DEFAULT_REGION"]
@@ -135,7 +135,7 @@ def moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[Moto]:
             made = Moto(f"http://127.0.0.1:{port}")
             for name, value in made.environment.items():
                 monkeypatch.setenv(name, value)
-            monkeypatch.setattr(judge, "POLL_SECONDS", 0)
+            monkeypatch.setattr(triage, "POLL_SECONDS", 0)
             yield made
         finally:
             process.kill()
@@ -171,10 +171,10 @@ def test_the_path_end_to_end(moto: Moto) -> None:
     assert "attempt 2 of 4" in row.reason
 
     request = ReplayRequest(kinds=("AUTH_FAILURE",), destination="orders", dry_run=False)
-    replayed = replay_archived_letters(request)
+    replayed = replay_archived_messages(request)
     assert isinstance(replayed, RecoveryReport)
     assert replayed.by_action == {"replay": 1}
     assert '{"order": 2}' in {message["Body"] for message in moto.taken("orders")}
-    once_more = replay_archived_letters(request)
+    once_more = replay_archived_messages(request)
     assert isinstance(once_more, RecoveryReport)
     assert once_more.found == 0

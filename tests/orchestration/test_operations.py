@@ -16,7 +16,7 @@ from prefect.states import Completed, Pending, Running
 from flows.operations import tell, tidy
 from recovery.operations import Notice, TidyRequest
 from tasks.operations import crash, silent_runs
-from tests.letters_world import LettersWorld
+from tests.dead_letters_world import DeadLettersWorld
 from tests.waiting import wait_for
 
 POOL = "operations-test"
@@ -28,7 +28,7 @@ def notice(**fields: Any) -> Notice:
     return Notice.model_validate({**told, "dry_run": False, **fields})
 
 
-def test_a_notice_reaches_the_alert_topic_once_a_window(world: LettersWorld) -> None:
+def test_a_notice_reaches_the_alert_topic_once_a_window(world: DeadLettersWorld) -> None:
     """The same notice is not repeated; one about something else is another one; a dry run tells nothing."""
     assert tell(notice(dry_run=True)) == "dry run: it was not told"
     assert world.alerts() == []
@@ -38,7 +38,7 @@ def test_a_notice_reaches_the_alert_topic_once_a_window(world: LettersWorld) -> 
     assert world.alerts() == ["dead-letters/sweep failed."] * 2
 
 
-def test_people_are_told_while_the_ledger_is_away(world: LettersWorld) -> None:
+def test_people_are_told_while_the_ledger_is_away(world: DeadLettersWorld) -> None:
     """What failed may be the ledger itself: then the notice goes out without its memory."""
     world.aws.fault("error", service="dynamodb", times=None, code="AccessDeniedException", status=400)
     try:
@@ -48,7 +48,7 @@ def test_people_are_told_while_the_ledger_is_away(world: LettersWorld) -> None:
     assert len(world.alerts()) == 1
 
 
-def test_a_topic_that_refuses_fails_the_run_in_one_line(world: LettersWorld) -> None:
+def test_a_topic_that_refuses_fails_the_run_in_one_line(world: DeadLettersWorld) -> None:
     """The run is failed, so that Prefect shows that nobody was told; nothing remembers it as told."""
     world.aws.fault("error", service="sns", operation="Publish", times=1, code="AuthorizationError", status=403)
     state = tell(notice(), return_state=True)

@@ -23,8 +23,8 @@ from recovery.digest.request import DigestRequest
 from recovery.errors import Refused
 from recovery.histories.requests import CaseRequest, ListRequest
 from tasks import metrics as metrics_tasks
-from tests.letters_world import AUTH, LettersWorld
-from tests.orchestration.letters_runs import recover, run
+from tests.dead_letters_world import AUTH, DeadLettersWorld
+from tests.orchestration.dead_letters_runs import recover, run
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ def _repetitions_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setattr(task, "retry_delay_seconds", 0.01)
 
 
-def published(world: LettersWorld) -> dict[tuple[str, ...], int]:
+def published(world: DeadLettersWorld) -> dict[tuple[str, ...], int]:
     """Our metrics in CloudWatch: name and dimension values."""
     pages = world.aws.client("cloudwatch").get_paginator("list_metrics").paginate(Namespace="Reprise")
     found = [metric for page in pages for metric in page["Metrics"]]
@@ -51,7 +51,7 @@ def latest_artifact(key: str) -> Any:
     return asyncio.run(read())
 
 
-def sweeps(world: LettersWorld) -> float:
+def sweeps(world: DeadLettersWorld) -> float:
     """How many sweeps CloudWatch has counted."""
     now = world.aws.clock.now()
     answer: Any = world.aws.client("cloudwatch").get_metric_statistics(
@@ -66,11 +66,11 @@ def sweeps(world: LettersWorld) -> float:
     return float(sum(point["Sum"] for point in answer["Datapoints"]))
 
 
-def mails(world: LettersWorld) -> list[Mapping[str, Any]]:
+def mails(world: DeadLettersWorld) -> list[Mapping[str, Any]]:
     return [json.loads(message["body"]) for message in world.aws.messages(world._mailbox)]
 
 
-def test_a_run_is_seen_in_cloudwatch_in_the_digest_and_as_a_case(world: LettersWorld) -> None:
+def test_a_run_is_seen_in_cloudwatch_in_the_digest_and_as_a_case(world: DeadLettersWorld) -> None:
     """One run of dead letters: its numbers are metrics, its day is told once, and its letter has a history."""
     pair = world.pair()
     [letter] = world.die(pair, [AUTH], MessageBody="SECRET-BODY")
@@ -108,7 +108,7 @@ def test_a_run_is_seen_in_cloudwatch_in_the_digest_and_as_a_case(world: LettersW
 
 
 def test_what_cannot_be_published_or_noted_fails_no_run(
-    world: LettersWorld, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    world: DeadLettersWorld, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A refusal of CloudWatch, or of the day book, is one warning; the letters are taken care of all the same."""
 
@@ -128,7 +128,7 @@ def test_what_cannot_be_published_or_noted_fails_no_run(
     assert not report.failed
 
 
-def test_a_dry_run_publishes_nothing(world: LettersWorld) -> None:
+def test_a_dry_run_publishes_nothing(world: DeadLettersWorld) -> None:
     """Neither numbers nor a page in the day book; nor does a run with nothing to look at."""
     pair = world.pair()
     world.die(pair, [AUTH])
@@ -139,7 +139,7 @@ def test_a_dry_run_publishes_nothing(world: LettersWorld) -> None:
 
 
 def test_a_run_that_could_not_begin_is_an_error_of_the_healer(
-    world: LettersWorld, monkeypatch: pytest.MonkeyPatch
+    world: DeadLettersWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has no report, and is counted all the same."""
     world.aws.fault("error", service="sqs", code="AccessDenied", status=403)
@@ -157,7 +157,7 @@ def test_a_run_that_could_not_begin_is_an_error_of_the_healer(
         ({"key": "nobody", "estate": "no-such-block"}, "no Recovery Estate block named 'no-such-block'"),
     ],
 )
-def test_a_mistake_of_a_person_is_one_clear_line(world: LettersWorld, request_: dict[str, Any], said: str) -> None:
+def test_a_mistake_of_a_person_is_one_clear_line(world: DeadLettersWorld, request_: dict[str, Any], said: str) -> None:
     """The run fails with the field and what was expected, and without a traceback."""
     state: State[Any] = describe_case(CaseRequest(**request_), return_state=True)
     assert state.is_failed()

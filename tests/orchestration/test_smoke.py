@@ -8,11 +8,11 @@ from prefect.settings import PREFECT_API_URL
 from deployments import smoke
 from deployments.command import run
 from recovery.errors import RepriseError
-from tests.letters_world import LettersWorld
+from tests.dead_letters_world import DeadLettersWorld
 
 
 @pytest.fixture(autouse=True)
-def _server(world: LettersWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+def _server(world: DeadLettersWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """The harness's server, named as an operator names it; the simulated AWS needs no second look."""
     assert world.aws
     monkeypatch.setenv("PREFECT_API_URL", str(PREFECT_API_URL.value()))
@@ -21,20 +21,20 @@ def _server(world: LettersWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smoke, "_LOOK_SECONDS", 0)
 
 
-def queues(world: LettersWorld) -> list[str]:
+def queues(world: DeadLettersWorld) -> list[str]:
     """Names of the queues that the smoke test made and that are still there."""
     found = world.sqs.list_queues(QueueNamePrefix=smoke.MARK).get("QueueUrls", [])
     return [url.rpartition("/")[2] for url in found]
 
 
-def archived(world: LettersWorld) -> int:
+def archived(world: DeadLettersWorld) -> int:
     """How many of its letters lie in the archive."""
     prefix = f"archive/path=dead_letters/source={smoke.MARK}"
     found = world.aws.client("s3").list_objects_v2(Bucket=world.bucket, Prefix=prefix).get("Contents", [])
     return sum(len(world.connection().archive.read_bundle(each["Key"])) for each in found)
 
 
-def test_a_good_estate_passes_and_keeps_nothing(world: LettersWorld, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_good_estate_passes_and_keeps_nothing(world: DeadLettersWorld, capsys: pytest.CaptureFixture[str]) -> None:
     """One letter is healed, one told about, one archived; the queues are gone, and no open case is left."""
     assert run(["smoke", "--here"]) == 0
     said = capsys.readouterr().out
@@ -46,7 +46,7 @@ def test_a_good_estate_passes_and_keeps_nothing(world: LettersWorld, capsys: pyt
     assert list(world.connection().ledger.waiting("dead_letters")) == []
 
 
-def test_queues_that_are_named_are_used_and_stay(world: LettersWorld) -> None:
+def test_queues_that_are_named_are_used_and_stay(world: DeadLettersWorld) -> None:
     """For a role that may touch certain queues only: nothing is made and nothing removed."""
     pair = world.pair()
     assert run(["smoke", "--here", "--source", pair.source, "--dead-letters", pair.dead]) == 0
@@ -60,7 +60,7 @@ def test_queues_that_are_named_are_used_and_stay(world: LettersWorld) -> None:
     [("sns", "Publish", "alerted"), ("s3", "PutObject", "archived"), ("sqs", "SendMessageBatch", "healed")],
 )
 def test_an_estate_that_does_not_do_its_part_fails(
-    world: LettersWorld, capsys: pytest.CaptureFixture[str], service: str, operation: str, letter: str
+    world: DeadLettersWorld, capsys: pytest.CaptureFixture[str], service: str, operation: str, letter: str
 ) -> None:
     """Whatever the role may not do is seen, and the queues are removed all the same."""
     world.aws.fault("error", service=service, operation=operation, times=None, code="AccessDenied", status=403)
@@ -74,14 +74,14 @@ def test_an_estate_that_does_not_do_its_part_fails(
     assert queues(world) == []
 
 
-def test_a_run_that_does_nothing_is_noticed_letter_by_letter(world: LettersWorld) -> None:
+def test_a_run_that_does_nothing_is_noticed_letter_by_letter(world: DeadLettersWorld) -> None:
     """The verdict is AWS's own: a run that claims success and did nothing does not pass."""
     with smoke.queues_of(world.connection(), "", "") as made:
         wrong = smoke.smoke(world.connection(), made, lambda _: None, lambda _: None)
     assert set(wrong) == set(smoke.FAILURES)
 
 
-def test_without_a_deployment_it_says_what_to_do(world: LettersWorld, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_deployment_it_says_what_to_do(world: DeadLettersWorld, capsys: pytest.CaptureFixture[str]) -> None:
     """The usual way needs what `deployments.apply` makes; its absence is one line and not a traceback."""
     assert run(["smoke"]) == 2
     assert "reprise apply" in capsys.readouterr().err
@@ -94,7 +94,7 @@ def test_half_a_pair_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--dead-letters" in capsys.readouterr().err
 
 
-def test_a_run_that_fails_is_the_smoke_test_s_failure(world: LettersWorld) -> None:
+def test_a_run_that_fails_is_the_smoke_test_s_failure(world: DeadLettersWorld) -> None:
     """The run's own words reach the person."""
 
     def failing(_: object) -> None:

@@ -38,7 +38,7 @@ from tasks import digest
 from tasks.cases import histories_of
 from tasks.metrics import metrics_of
 from tasks.replication_tasks import work_of
-from tests.letters_world import AUTH, ERROR, INVALID, TIMEOUT, LettersWorld, text
+from tests.dead_letters_world import AUTH, ERROR, INVALID, TIMEOUT, DeadLettersWorld, text
 from tests.outbox_world import TABLE, play
 from tests.security.calls import Calls
 from tests.security.policies import ENCRYPTED, FLOW_KEY
@@ -120,7 +120,7 @@ class _Relay(RelayScene):
 def _letters(player: Player) -> None:
     for fifo in (False, True):
         player.play(Letters(player.aws, player.connection, fifo=fifo))
-    world = LettersWorld(player.aws)
+    world = DeadLettersWorld(player.aws)
     pair = world.pair()
     world.die(pair, [AUTH, AUTH, TIMEOUT])
     # The last one waits for an hour, hidden.
@@ -131,7 +131,7 @@ def _letters(player: Player) -> None:
     _smoke(player, world)
 
 
-def _explained_by_a_log(player: Player, world: LettersWorld) -> None:
+def _explained_by_a_log(player: Player, world: DeadLettersWorld) -> None:
     """Few letters are looked up by filters, many by queries; one that does not end is stopped."""
     logs = world.aws.client("logs")
     logs.create_log_group(logGroupName=GROUP)
@@ -156,7 +156,7 @@ def _goes_on(parsed: dict[str, Any], **_: Any) -> None:
     parsed.update(status="Running", results=[])
 
 
-def _kept_in_s3(player: Player, world: LettersWorld) -> None:
+def _kept_in_s3(player: Player, world: DeadLettersWorld) -> None:
     """A pointer of an extended client: what it points at is copied."""
     s3 = world.aws.client("s3")
     s3.create_bucket(Bucket="big-payloads")
@@ -169,7 +169,7 @@ def _kept_in_s3(player: Player, world: LettersWorld) -> None:
     world.recover(pair.dead, connection=player.connection)
 
 
-def _smoke(player: Player, world: LettersWorld) -> None:
+def _smoke(player: Player, world: DeadLettersWorld) -> None:
     """The smoke test in named queues: it makes none then, and stays within the role."""
     pair, connection = world.pair(), player.connection
 
@@ -251,7 +251,7 @@ def _with_a_key(params: dict[str, Any], **_: Any) -> dict[str, Any]:
 
 def _what_people_see(player: Player) -> None:
     """Numbers in CloudWatch, the day book, the digest, lists of cases and a case's history."""
-    world = LettersWorld(player.aws)
+    world = DeadLettersWorld(player.aws)
     pair, connection = world.pair(), player.connection
     [letter] = world.die(pair, [AUTH])
     ended = world.recover(pair.dead, connection=connection)

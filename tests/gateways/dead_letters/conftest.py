@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from simulated_aws.server import SimulatedAws
-from tests.letters_world import LettersWorld
+from tests.dead_letters_world import DeadLettersWorld
 
 
 @pytest.fixture
-def world(simulated_aws: SimulatedAws, sdk_does_not_wait: None) -> LettersWorld:
+def world(simulated_aws: SimulatedAws, sdk_does_not_wait: None) -> DeadLettersWorld:
     """Empty queues and an empty estate; the SDK repeats its calls at once."""
-    return LettersWorld(simulated_aws)
+    return DeadLettersWorld(simulated_aws)

@@ -1,4 +1,4 @@
-"""Letters as nobody wants them: each is handled by rule, and the rest of the batch goes on."""
+"""Messages as nobody wants them: each is handled by rule, and the rest of the batch goes on."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recovery.dead_letters.batch import Batch
-from recovery.dead_letters.judge import check
-from recovery.dead_letters.letters import Letter, content_hash, identity
+from recovery.dead_letters.messages import Message, content_hash, identity
 from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.dead_letters.records import archive_record, payload_of
+from recovery.dead_letters.triage import check
 from recovery.errors import BadInput
 from recovery.failures import body_shape, diagnose, evidence_for, fingerprint, normalise, recognise
-from tests.letters_world import ERROR, POLICY, TIMEOUT, LettersWorld, text
-from tests.unit.dead_letters.samples import NOW, letter, queue
+from tests.dead_letters_world import ERROR, POLICY, TIMEOUT, DeadLettersWorld, text
+from tests.unit.dead_letters.samples import NOW, message, queue
 
 POINTER = json.dumps(
     ["software.amazon.payloadoffloading.PayloadS3Pointer", {"s3BucketName": "big-payloads", "s3Key": "k/1"}]
@@ -49,7 +49,7 @@ SUCCESS = json.dumps(
     ],
     ids=["1 MiB", "no JSON", "broken JSON", "deep JSON", "templates", "blank", "beyond ASCII", "NaN", "null", "number"],
 )
-def test_whatever_the_body_it_comes_back_unchanged(world: LettersWorld, body: str) -> None:
+def test_whatever_the_body_it_comes_back_unchanged(world: DeadLettersWorld, body: str) -> None:
     """The error decides; a body is only carried, byte by byte."""
     pair = world.pair()
     world.send(pair.source, [{"MessageBody": body, "MessageAttributes": {ERROR: text(TIMEOUT)}}])
@@ -59,7 +59,7 @@ def test_whatever_the_body_it_comes_back_unchanged(world: LettersWorld, body: st
     assert world.bodies(pair.source) == [body]
 
 
-def test_ten_attributes_and_binary_ones_come_back_unchanged(world: LettersWorld) -> None:
+def test_ten_attributes_and_binary_ones_come_back_unchanged(world: DeadLettersWorld) -> None:
     """No attribute of ours is added: an eleventh would be refused."""
     pair = world.pair()
     attributes: dict[str, Any] = {f"a{n}": {"DataType": "Number", "StringValue": str(n)} for n in range(8)}
@@ -72,7 +72,7 @@ def test_ten_attributes_and_binary_ones_come_back_unchanged(world: LettersWorld)
     assert again["MessageAttributes"] == {**attributes, ERROR: text(TIMEOUT)}
 
 
-def test_an_error_that_is_not_utf_8(world: LettersWorld) -> None:
+def test_an_error_that_is_not_utf_8(world: DeadLettersWorld) -> None:
     """A consumer wrote its error as bytes: read as far as it can be, kept whole in the archive."""
     pair = world.pair()
     raw = {"DataType": "Binary", "BinaryValue": b"HTTP 422 Unprocessable Entity \xff\xfe"}
@@ -83,7 +83,7 @@ def test_an_error_that_is_not_utf_8(world: LettersWorld) -> None:
     assert record["attributes"][ERROR]["BinaryValue"] == "SFRUUCA0MjIgVW5wcm9jZXNzYWJsZSBFbnRpdHkg//4="
 
 
-def test_trace_header_and_fair_group_come_back(world: LettersWorld) -> None:
+def test_trace_header_and_fair_group_come_back(world: DeadLettersWorld) -> None:
     """On a standard queue, too."""
     pair = world.pair()
     trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
@@ -98,15 +98,15 @@ def test_trace_header_and_fair_group_come_back(world: LettersWorld) -> None:
     assert (sent["trace"], sent["group"]) == (trace, "tenant-7")
 
 
-def test_an_extended_clients_payload_is_copied_and_its_pointer_kept(world: LettersWorld) -> None:
+def test_an_extended_clients_payload_is_copied_and_its_pointer_kept(world: DeadLettersWorld) -> None:
     """Archived: the pointer with its size attribute, and a copy of the payload; the original stays where it is."""
     pair, s3 = world.pair(), world.aws.client("s3")
     s3.create_bucket(Bucket="big-payloads")
     s3.put_object(Bucket="big-payloads", Key="k/1", Body=b"huge")
     sized = {"ExtendedPayloadSize": {"DataType": "Number", "StringValue": "4"}}
     errors = ("HTTP 422 Unprocessable Entity", TIMEOUT)
-    letters = [{"MessageBody": POINTER, "MessageAttributes": {**sized, ERROR: text(error)}} for error in errors]
-    world.send(pair.source, letters)
+    messages = [{"MessageBody": POINTER, "MessageAttributes": {**sized, ERROR: text(error)}} for error in errors]
+    world.send(pair.source, messages)
     world.fail(pair.source)
     assert world.recover(pair.dead).by_action == {"archive": 1, "heal": 1}
     [record] = world.archived(pair.dead)
@@ -119,8 +119,8 @@ def test_an_extended_clients_payload_is_copied_and_its_pointer_kept(world: Lette
     assert "ExtendedPayloadSize" in sent["attributes"]
 
 
-def test_a_payload_that_is_gone_is_a_warning(world: LettersWorld) -> None:
-    """The letter is archived all the same; one line says that its payload could not be copied."""
+def test_a_payload_that_is_gone_is_a_warning(world: DeadLettersWorld) -> None:
+    """The message is archived all the same; one line says that its payload could not be copied."""
     pair = world.pair()
     invalid = {ERROR: text("HTTP 422 Unprocessable Entity")}
     world.send(pair.source, [{"MessageBody": POINTER, "MessageAttributes": invalid}] * 3)
@@ -131,7 +131,7 @@ def test_a_payload_that_is_gone_is_a_warning(world: LettersWorld) -> None:
     assert "big-payloads" in report.warnings[0]
 
 
-def test_what_is_no_failure_is_recognised(world: LettersWorld) -> None:
+def test_what_is_no_failure_is_recognised(world: DeadLettersWorld) -> None:
     """An S3 test event and a record of a success are archived as what they are, without an error text."""
     dead = world.queue("events-dlq")
     world.send(dead, [{"MessageBody": TEST_EVENT}, {"MessageBody": SUCCESS}])
@@ -143,7 +143,7 @@ def test_what_is_no_failure_is_recognised(world: LettersWorld) -> None:
     assert not report.failed
 
 
-def test_an_unknown_origin_is_not_judged_without_evidence(world: LettersWorld) -> None:
+def test_an_unknown_origin_is_not_judged_without_evidence(world: DeadLettersWorld) -> None:
     """Sent by hand, without any word: it stays."""
     dead = world.queue("dlq")
     world.send(dead, [{"MessageBody": "?"}])
@@ -151,7 +151,7 @@ def test_an_unknown_origin_is_not_judged_without_evidence(world: LettersWorld) -
     assert world.bodies(dead) == ["?"]
 
 
-def test_a_schema_speaks_when_the_error_does_not(world: LettersWorld) -> None:
+def test_a_schema_speaks_when_the_error_does_not(world: DeadLettersWorld) -> None:
     """A payload that breaks its schema cannot succeed; one that keeps to it stays without evidence."""
     pair = world.pair()
     schema = {"type": "object", "required": ["order"], "properties": {"order": {"type": "integer"}}}
@@ -213,14 +213,14 @@ attributes = st.dictionaries(
 
 
 @given(bodies, attributes, st.booleans())
-def test_no_letter_makes_the_path_stumble(body: str, given_attributes: dict[str, Any], redriven: bool) -> None:
-    """Everything that is computed from a letter alone gives an answer, whatever it holds; and it fits into JSON."""
+def test_no_message_makes_the_path_stumble(body: str, given_attributes: dict[str, Any], redriven: bool) -> None:
+    """Everything that is computed from a message alone gives an answer, whatever it holds; and it fits into JSON."""
     system = {
         "SentTimestamp": "1772366400000",
         **({"DeadLetterQueueSourceArn": "arn:aws:sqs:a:1:q"} if redriven else {}),
     }
     origin = recognise(body, given_attributes, system, (ERROR,))
-    made: Letter = letter(body=body, attributes=given_attributes, origin=origin, shape=body_shape(body))
+    made: Message = message(body=body, attributes=given_attributes, origin=origin, shape=body_shape(body))
     assert content_hash(made)
     assert identity(made, "x", "requestContext.condition")
     evidence = evidence_for(body, given_attributes, system, origin=origin, error_attributes=(ERROR,))

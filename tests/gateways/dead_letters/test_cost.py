@@ -1,4 +1,4 @@
-"""What a thousand healed letters cost: requests and write units are what AWS bills, so they have a budget."""
+"""What a thousand healed messages cost: requests and write units are what AWS bills, so they have a budget."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from recovery.dead_letters.policy import DeadLetterPolicy
-from tests.letters_world import AUTH, ERROR, TIMEOUT, LettersWorld
+from tests.dead_letters_world import AUTH, ERROR, TIMEOUT, DeadLettersWorld
 
-LETTERS = 1_000
+MESSAGES = 1_000
 POLICY = DeadLetterPolicy.model_validate(
     {"error_attributes": [ERROR], "max_per_second": 10_000, "backoff": {"base_seconds": 1, "cap_seconds": 1}}
 )
@@ -21,7 +21,7 @@ class WriteUnits:
     """Write request units of what a client writes: one for each started KB of an item, twice where it is indexed.
 
     Source: DynamoDB developer guide, read and write request units. A delete is counted as one KB: the items that the
-    path deletes in numbers are smaller, and flights are larger but few.
+    path deletes in numbers are smaller, and send intents are larger but few.
     """
 
     def __init__(self, client: Any) -> None:
@@ -38,22 +38,22 @@ class WriteUnits:
             self.total += 1
 
 
-def test_a_thousand_healed_letters(world: LettersWorld) -> None:
+def test_a_thousand_healed_messages(world: DeadLettersWorld) -> None:
     """At most 400 requests and 2,000 write units; a comeback also marks the case that it had before."""
     pair = world.pair()
-    world.die(pair, [TIMEOUT] * LETTERS, MessageBody='{{"order": {n}, "note": "' + "x" * 300 + '"}}')
+    world.die(pair, [TIMEOUT] * MESSAGES, MessageBody='{{"order": {n}, "note": "' + "x" * 300 + '"}}')
     for coming, requests, write_units in (("first", 400, 2_000), ("second", 420, 3_100)):
         connection = world.connection()
         units = WriteUnits(connection.client("dynamodb"))
         report = world.recover(pair.dead, policy=POLICY, connection=connection, threads=16)
-        assert report.by_action == {"heal": LETTERS}, coming
+        assert report.by_action == {"heal": MESSAGES}, coming
         assert sum(report.requests.values()) <= requests, (coming, report.requests)
-        assert LETTERS <= units.total <= write_units, coming
+        assert MESSAGES <= units.total <= write_units, coming
         world.aws.clock.advance(2)
         world.fail(pair.source)
 
 
-def test_the_report_tells_what_was_really_sent(world: LettersWorld) -> None:
+def test_the_report_tells_what_was_really_sent(world: DeadLettersWorld) -> None:
     """The counts are those of the requests that arrived."""
     pair = world.pair()
     world.die(pair, [TIMEOUT] * 30 + [AUTH] * 5)
@@ -66,7 +66,7 @@ def test_the_report_tells_what_was_really_sent(world: LettersWorld) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_a_sweep_that_finds_little_costs_little(world: LettersWorld, count: int) -> None:
+def test_a_sweep_that_finds_little_costs_little(world: DeadLettersWorld, count: int) -> None:
     """An empty queue every five minutes, all year."""
     pair = world.pair()
     world.die(pair, [TIMEOUT] * count)
@@ -74,8 +74,8 @@ def test_a_sweep_that_finds_little_costs_little(world: LettersWorld, count: int)
     assert sum(report.requests.values()) <= (7 if count == 0 else 19), report.requests
 
 
-def test_counting_what_recovered_costs_little(world: LettersWorld) -> None:
-    """One read and one write for each hundred letters, and one removal for 25 times as many."""
+def test_counting_what_recovered_costs_little(world: DeadLettersWorld) -> None:
+    """One read and one write for each hundred messages, and one removal for 25 times as many."""
     pair = world.pair()
     world.die(pair, [TIMEOUT] * 300)
     world.recover(pair.dead, policy=POLICY)

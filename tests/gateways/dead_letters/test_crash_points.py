@@ -16,15 +16,15 @@ import pytest
 
 from recovery.cases import State
 from simulated_aws.server import SimulatedAws
-from tests.letters_world import AUTH, INVALID, POLICY, TIMEOUT, LettersWorld, Pair
+from tests.dead_letters_world import AUTH, INVALID, POLICY, TIMEOUT, DeadLettersWorld, Pair
 
 MINUTE = 60
 """The time limit of a run."""
 LEASE = 190
-"""Seconds after which all that a killed run held is free again: letters (180), alerts (120). Within the five minutes
+"""Seconds after which all that a killed run held is free again: messages (180), alerts (120). Within the five minutes
 for which a FIFO queue remembers a deduplication id."""
 AT_ONCE = POLICY.model_copy(update={"backoff": POLICY.backoff.model_copy(update={"base_seconds": 1.0, "factor": 1.0})})
-"""A wait of less than a second: FIFO letters are sent in the first run, and comebacks in the next."""
+"""A wait of less than a second: FIFO messages are sent in the first run, and comebacks in the next."""
 
 
 HEALED = ('{"order": 0}', '{"order": 3}')
@@ -62,7 +62,7 @@ class Killer:
             raise Killed
 
     @contextlib.contextmanager
-    def watching(self, world: LettersWorld) -> Iterator[None]:
+    def watching(self, world: DeadLettersWorld) -> Iterator[None]:
         for client in world.clients:
             client.meta.events.register_first("before-send", self.before)
             client.meta.events.register_first("needs-retry", self.after)
@@ -74,13 +74,13 @@ class Killer:
                 client.meta.events.unregister("needs-retry", self.after)
 
 
-def one_run(world: LettersWorld, pair: Pair, killer: Killer) -> None:
+def one_run(world: DeadLettersWorld, pair: Pair, killer: Killer) -> None:
     with killer.watching(world), contextlib.suppress(Killed):
         world.recover(pair.dead, policy=AT_ONCE, threads=1, time_limit_seconds=MINUTE)
 
 
-def letters(world: LettersWorld, *, fifo: bool) -> Pair:
-    """Two that are healed, two that a person must mend, two for review; on FIFO also a group of two."""
+def messages(world: DeadLettersWorld, *, fifo: bool) -> Pair:
+    """Two that are healed, two that a person must fix, two for review; on FIFO also a group of two."""
     pair = world.pair(fifo=fifo)
     world.die(pair, [TIMEOUT, AUTH, INVALID, TIMEOUT, AUTH, INVALID])
     if fifo:
@@ -95,16 +95,16 @@ def is_open(killer: Killer, opens: str, closes: str, writes: int = 1) -> bool:
 
 
 @pytest.fixture
-def world(simulated_aws: SimulatedAws) -> LettersWorld:
-    return LettersWorld(simulated_aws)
+def world(simulated_aws: SimulatedAws) -> DeadLettersWorld:
+    return DeadLettersWorld(simulated_aws)
 
 
 @pytest.mark.parametrize("fifo", [False, True], ids=["standard", "fifo"])
 @pytest.mark.parametrize("answered", [False, True], ids=["before a request", "before its answer"])
-def test_killed_at_any_request(world: LettersWorld, fifo: bool, answered: bool) -> None:
-    """Two runs after the kill, every letter is where it belongs; copies, alerts and attempts are as declared."""
+def test_killed_at_any_request(world: DeadLettersWorld, fifo: bool, answered: bool) -> None:
+    """Two runs after the kill, every message is where it belongs; copies, alerts and attempts are as declared."""
     for nth in itertools.count(1):
-        pair = letters(world, fifo=fifo)
+        pair = messages(world, fifo=fifo)
         originals = set(world.bodies(pair.dead))
         healing = {body for body in originals if body in HEALED or body.startswith("pair")}
         killer = Killer(nth, answered=answered)
@@ -133,7 +133,7 @@ def test_killed_at_any_request(world: LettersWorld, fifo: bool, answered: bool) 
         open_send = is_open(killer, "SendMessageBatch", "BatchWriteItem", writes=2)
         assert max(sent.values()) <= (2 if open_send and not fifo else 1), f"{where}: {sent}"
 
-        # The ledger points at one copy of each archived letter.
+        # The ledger points at one copy of each archived message.
         parked = [case for case in world.cases(pair.dead).values() if case.state in (State.PARKED, State.ARCHIVED)]
         assert len(parked) == 4, where
         assert all(case.detail["archive"] for case in parked), where
@@ -142,7 +142,7 @@ def test_killed_at_any_request(world: LettersWorld, fifo: bool, answered: bool) 
         open_alert = is_open(killer, "Publish", "PutItem")
         assert 1 <= len(world.alerts(pair.dead)) <= (2 if open_alert else 1), where
 
-        # No crash resets a budget: whatever comes back has used one attempt.
+        # No crash resets the count of attempts: whatever comes back has used one attempt.
         world.fail(pair.source)
         world.recover(pair.dead, policy=AT_ONCE, threads=1, time_limit_seconds=MINUTE)
         attempts = {case.attempts for case in world.cases(pair.dead).values() if case.state is State.SENT}
@@ -151,7 +151,7 @@ def test_killed_at_any_request(world: LettersWorld, fifo: bool, answered: bool) 
     assert world.bodies(pair.dead) == []
 
 
-def test_what_the_next_run_finishes_is_counted_as_recovered(world: LettersWorld) -> None:
+def test_what_the_next_run_finishes_is_counted_as_recovered(world: DeadLettersWorld) -> None:
     """Killed before the originals are removed: the copies were sent and stay away, whoever removes what is left."""
     pair = world.pair()
     world.die(pair, [TIMEOUT, TIMEOUT])
@@ -172,8 +172,8 @@ def test_what_the_next_run_finishes_is_counted_as_recovered(world: LettersWorld)
 
 
 @pytest.mark.parametrize("answered", [False, True], ids=["before a request", "before its answer"])
-def test_killed_while_hiding(world: LettersWorld, answered: bool) -> None:
-    """A letter that is to wait stays in its queue, and waits for its first attempt, whenever the run was killed."""
+def test_killed_while_hiding(world: DeadLettersWorld, answered: bool) -> None:
+    """A message that is to wait stays in its queue, and waits for its first attempt, whenever the run was killed."""
     patient = POLICY.model_copy(update={"backoff": POLICY.backoff.model_copy(update={"base_seconds": 3600.0})})
     for nth in itertools.count(1):
         pair = world.pair()
@@ -197,7 +197,7 @@ def test_killed_while_hiding(world: LettersWorld, answered: bool) -> None:
 
 
 @pytest.mark.parametrize("answered", [False, True], ids=["before a request", "before its answer"])
-def test_killed_in_a_replay(world: LettersWorld, answered: bool) -> None:
+def test_killed_in_a_replay(world: DeadLettersWorld, answered: bool) -> None:
     """The next replay sends what was not sent; a copy more only where a send was not answered or not written down."""
 
     def parked() -> Pair:

@@ -1,4 +1,4 @@
-"""A damaged case of the ledger is the trouble of its letter: nobody else's, and nothing is lost over it."""
+"""A damaged case of the ledger is the trouble of its message: nobody else's, and nothing is lost over it."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from recovery.ledger import put
 from recovery.records import Record, record_item
 from tasks.cases import histories_of
 from tasks.digest import Desk, read_days
-from tests.letters_world import AUTH, TIMEOUT, LettersWorld, Pair
+from tests.dead_letters_world import AUTH, TIMEOUT, DeadLettersWorld, Pair
 
 DAMAGES = ["cut off", "no state of ours", "no data", "no number", "no kind of ours", "no pointer", "no object"]
 
 
-def stored(world: LettersWorld, key: str) -> dict[str, Any]:
+def stored(world: DeadLettersWorld, key: str) -> dict[str, Any]:
     [item] = [item for item in world.items() if item["pk"]["S"] == case_key(PATH, key)]
     return item
 
 
-def damage(world: LettersWorld, key: str, how: str = "cut off") -> dict[str, Any]:
+def damage(world: DeadLettersWorld, key: str, how: str = "cut off") -> dict[str, Any]:
     """Write into a case what no run would write; returns it."""
     item = stored(world, key)
     data = json.loads(item["data"]["S"])
@@ -54,16 +54,16 @@ def damage(world: LettersWorld, key: str, how: str = "cut off") -> dict[str, Any
     return item
 
 
-def come_back(world: LettersWorld, pair: Pair) -> list[str]:
-    """What was healed fails again; returns the ids of the letters."""
+def come_back(world: DeadLettersWorld, pair: Pair) -> list[str]:
+    """What was healed fails again; returns the ids of the messages."""
     world.aws.clock.advance(100)
     world.fail(pair.source)
     return world.ids(pair.dead)
 
 
 @pytest.mark.parametrize("how", DAMAGES)
-def test_a_letter_whose_case_is_damaged_stays(world: LettersWorld, how: str) -> None:
-    """The others go on, nothing is written over the case, and once a person has deleted it, the letter begins anew."""
+def test_a_message_whose_case_is_damaged_stays(world: DeadLettersWorld, how: str) -> None:
+    """The others go on, nothing is written over the case, and once a person has deleted it, the message begins anew."""
     pair = world.pair()
     world.die(pair, [TIMEOUT] * 3)
     assert world.recover(pair.dead).by_action == {"heal": 3}
@@ -87,7 +87,7 @@ def test_a_letter_whose_case_is_damaged_stays(world: LettersWorld, how: str) -> 
     assert world.recover(pair.dead).by_action == {"heal": 1}
 
 
-def test_order_is_kept_behind_a_letter_whose_case_is_damaged(world: LettersWorld) -> None:
+def test_order_is_kept_behind_a_message_whose_case_is_damaged(world: DeadLettersWorld) -> None:
     """Its FIFO group waits behind it; the other groups go on."""
     pair = world.pair(fifo=True)
     sick, _ = world.die(pair, [TIMEOUT] * 2)
@@ -100,7 +100,7 @@ def test_order_is_kept_behind_a_letter_whose_case_is_damaged(world: LettersWorld
     assert sorted(world.bodies(pair.dead)) == ['{"order": 0}', '{"order": 7}']
 
 
-def test_a_letter_whose_case_is_damaged_is_rescued_from_its_queue(world: LettersWorld) -> None:
+def test_a_message_whose_case_is_damaged_is_rescued_from_its_queue(world: DeadLettersWorld) -> None:
     """Before its queue drops it, it goes into the archive, with the damaged case beside it; a replay finds it there."""
     pair = world.pair(MessageRetentionPeriod="3600")
     world.die(pair, [TIMEOUT])
@@ -117,7 +117,7 @@ def test_a_letter_whose_case_is_damaged_is_rescued_from_its_queue(world: Letters
 
 
 @pytest.mark.parametrize("how", DAMAGES)
-def test_a_replay_goes_on_past_a_damaged_case(world: LettersWorld, how: str) -> None:
+def test_a_replay_goes_on_past_a_damaged_case(world: DeadLettersWorld, how: str) -> None:
     """Named by id or group it is a problem, found by queue it is a warning; the case and the copy stay as they are."""
     pair = world.pair()
     ids = world.die(pair, [AUTH] * 3)
@@ -137,8 +137,8 @@ def test_a_replay_goes_on_past_a_damaged_case(world: LettersWorld, how: str) -> 
     assert stored(world, ids[0]) == left
 
 
-def test_counting_goes_on_past_a_damaged_case(world: LettersWorld) -> None:
-    """Whether its letter recovered is not known, which is said once; the others count."""
+def test_counting_goes_on_past_a_damaged_case(world: DeadLettersWorld) -> None:
+    """Whether its message recovered is not known, which is said once; the others count."""
     pair = world.pair()
     world.die(pair, [TIMEOUT] * 3)
     world.recover(pair.dead)
@@ -151,7 +151,7 @@ def test_counting_goes_on_past_a_damaged_case(world: LettersWorld) -> None:
     assert not second.warnings
 
 
-def test_no_recovery_is_announced_while_a_case_cannot_be_read(world: LettersWorld) -> None:
+def test_no_recovery_is_announced_while_a_case_cannot_be_read(world: DeadLettersWorld) -> None:
     """It may be one that still waits."""
     pair = world.pair()
     ids = world.die(pair, [AUTH] * 2)
@@ -166,47 +166,47 @@ def test_no_recovery_is_announced_while_a_case_cannot_be_read(world: LettersWorl
 # -- several runs at once ----------------------------------------------------------------------------------------
 
 
-def count(world: LettersWorld, work: Work, dead: str) -> int:
+def count(world: DeadLettersWorld, work: Work, dead: str) -> int:
     [queue] = run.find_queues(work, world.request(dead))
     return outlook.count_recovered(work, queue)
 
 
-def test_of_two_runs_one_counts_a_recovered_letter(world: LettersWorld) -> None:
-    """Both find the flight settled; the one that says so first in the ledger counts it."""
+def test_of_two_runs_one_counts_a_recovered_message(world: DeadLettersWorld) -> None:
+    """Both find the send intent settled; the one that says so first in the ledger counts it."""
     pair = world.pair()
     world.die(pair, [TIMEOUT] * 3)
     world.recover(pair.dead)
     world.aws.clock.advance(3600)
     request = world.request(pair.dead)
     with world.at_work(request) as one, world.at_work(request) as other:
-        seen = list(other.flights.settled(pair.dead, world.aws.clock.now(), 10, []))
+        seen = list(other.intents.settled(pair.dead, world.aws.clock.now(), 10, []))
         assert len(seen) == 1
-        with mock.patch.object(other.flights, "settled", return_value=seen):
+        with mock.patch.object(other.intents, "settled", return_value=seen):
             assert (count(world, one, pair.dead), count(world, other, pair.dead)) == (3, 0)
         assert (one.recovered, other.recovered) == (3, 0)
     assert not [item for item in world.items() if item["pk"]["S"].startswith("settle#")]
 
 
-def test_what_a_run_took_and_did_not_remove_is_not_counted_again(world: LettersWorld) -> None:
+def test_what_a_run_took_and_did_not_remove_is_not_counted_again(world: DeadLettersWorld) -> None:
     """The removal may fail after the count: the repetition counts nothing twice, and removes it."""
     pair = world.pair()
     world.die(pair, [TIMEOUT] * 3)
     world.recover(pair.dead)
     world.aws.clock.advance(3600)
     with world.at_work(world.request(pair.dead)) as work:
-        with mock.patch.object(work.flights, "forget", side_effect=Transient("no answer")), pytest.raises(Transient):
+        with mock.patch.object(work.intents, "forget", side_effect=Transient("no answer")), pytest.raises(Transient):
             count(world, work, pair.dead)
         assert work.recovered == 3
         assert count(world, work, pair.dead) == 0
         assert work.recovered == 3
-        assert list(work.flights.settled(pair.dead, world.aws.clock.now() + timedelta(days=1), 10, [])) == []
+        assert list(work.intents.settled(pair.dead, world.aws.clock.now() + timedelta(days=1), 10, [])) == []
 
 
 # -- histories ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("how", DAMAGES)
-def test_what_waits_is_listed_past_a_damaged_case(world: LettersWorld, how: str) -> None:
+def test_what_waits_is_listed_past_a_damaged_case(world: DeadLettersWorld, how: str) -> None:
     """The list has the others, and a line about it; asked for by name, the answer is what is wrong and where."""
     pair = world.pair()
     ids = world.die(pair, [AUTH] * 3)
@@ -227,32 +227,32 @@ def test_what_waits_is_listed_past_a_damaged_case(world: LettersWorld, how: str)
     assert asked.describe(CaseRequest(key=ids[1]))
 
 
-def write_record(world: LettersWorld, pk: str, sk: str, data: dict[str, Any]) -> None:
+def write_record(world: DeadLettersWorld, pk: str, sk: str, data: dict[str, Any]) -> None:
     expires = world.aws.clock.now() + timedelta(days=20)
     world.connection().ledger.write_items([put(record_item(Record(pk, sk, data, 0), expires))])
 
 
-def test_a_damaged_flight_stops_its_own_queue_only(world: LettersWorld) -> None:
-    """Nobody knows which sends of it are unconfirmed: its letters stay, and the report names the ledger's item."""
+def test_a_damaged_intent_stops_its_own_queue_only(world: DeadLettersWorld) -> None:
+    """Nobody knows which sends of it are unconfirmed: its messages stay, and the report names the ledger's item."""
     pair, other = world.pair(), world.pair("bills")
     world.die(pair, [TIMEOUT] * 3)
     world.die(other, [TIMEOUT])
-    write_record(world, f"flight#{pair.dead}", "open#f-1", {"letters": []})
+    write_record(world, f"intent#{pair.dead}", "open#f-1", {"messages": []})
     report = world.recover(pair.dead, other.dead)
     assert (report.by_action.get("heal"), report.unsettled) == (1, 3)
     assert len(world.bodies(pair.dead)) == 3
     assert world.bodies(pair.source) == []
     assert [line.count("sk 'open#f-1' is damaged") for line in report.problems] == [1]
     [row] = [row for row in report.groups if not row.settled]
-    assert f"restore the ledger's item with pk 'flight#{pair.dead}' and sk 'open#f-1'" in row.next_step
+    assert f"restore the ledger's item with pk 'intent#{pair.dead}' and sk 'open#f-1'" in row.next_step
     assert "a second time" in row.next_step
 
 
-def test_a_damaged_flight_lets_no_letter_expire(world: LettersWorld) -> None:
+def test_a_damaged_intent_lets_no_message_expire(world: DeadLettersWorld) -> None:
     """What the queue would drop before the next runs goes into the archive, whatever is known of it."""
     pair = world.pair()
     world.die(pair, [TIMEOUT])
-    write_record(world, f"flight#{pair.dead}", "sent#f-1", {})
+    write_record(world, f"intent#{pair.dead}", "sent#f-1", {})
     with world.at_work(world.request(pair.dead)) as work:
         [queue] = run.find_queues(work, world.request(pair.dead))
     world.aws.clock.advance(queue.retention.total_seconds() - 400)
@@ -262,22 +262,23 @@ def test_a_damaged_flight_lets_no_letter_expire(world: LettersWorld) -> None:
     assert "was not sent already, which is not known" in report.groups[0].next_step
 
 
-def test_what_another_flight_says_was_sent_is_finished(world: LettersWorld) -> None:
-    """Its original is removed, and it is not archived as if it were still wanted, whatever stands beside its flight."""
+def test_what_another_intent_says_was_sent_is_finished(world: DeadLettersWorld) -> None:
+    """Its original is removed, and it is not archived as if it were still wanted, whatever stands beside its send
+    intent."""
     pair = world.pair()
     world.die(pair, [TIMEOUT])
     fault = {"code": "InternalError", "status": 500, "times": None}
     world.aws.fault("error", service="sqs", operation="DeleteMessageBatch", **fault)
     world.recover(pair.dead)
     world.aws.lift_faults()
-    write_record(world, f"flight#{pair.dead}", "open#f-1", {})
+    write_record(world, f"intent#{pair.dead}", "open#f-1", {})
     world.aws.clock.advance(3600)
     assert world.recover(pair.dead).by_action == {"finish": 1}
     assert (len(world.bodies(pair.source)), world.bodies(pair.dead), world.archived(pair.dead)) == (1, [], [])
 
 
-def test_a_damaged_settled_flight_stops_no_run(world: LettersWorld) -> None:
-    """It is a warning; letters are healed, and those of other flights are counted as recovered."""
+def test_a_damaged_settled_intent_stops_no_run(world: DeadLettersWorld) -> None:
+    """It is a warning; messages are healed, and those of other send intents are counted as recovered."""
     pair = world.pair()
     world.die(pair, [TIMEOUT] * 3)
     world.recover(pair.dead)
@@ -310,8 +311,8 @@ BINARY = {"DataType": "Binary", "BinaryValue": "***"}
         {"system": {"MessageGroupId": ["a"]}},
     ],
 )
-def test_an_archived_line_that_is_no_letter_is_not_replayed(world: LettersWorld, odd: Any) -> None:
-    """Its letter is named in the report, and the others of the same object go back."""
+def test_an_archived_line_that_is_no_message_is_not_replayed(world: DeadLettersWorld, odd: Any) -> None:
+    """Its message is named in the report, and the others of the same object go back."""
     pair = world.pair()
     bad, _ = world.die(pair, [AUTH, AUTH])
     world.recover(pair.dead)

@@ -1,4 +1,4 @@
-"""Where the path learns why a letter failed: from what carries it, from the consumer's log, or not yet."""
+"""Where the path learns why a message failed: from what carries it, from the consumer's log, or not yet."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from recovery.dead_letters.policy import DeadLetterPolicy
-from tests.letters_world import AUTH, INVALID, TIMEOUT, LettersWorld, Pair, text
+from tests.dead_letters_world import AUTH, INVALID, TIMEOUT, DeadLettersWorld, Pair, text
 
 GROUP = "/shop/consumer"
 
 
-def log(world: LettersWorld, *messages: str, group: str = GROUP) -> None:
+def log(world: DeadLettersWorld, *messages: str, group: str = GROUP) -> None:
     """What a consumer wrote, a line each."""
     logs = world.aws.client("logs")
     logs.create_log_group(logGroupName=group)
@@ -27,13 +27,13 @@ def logged(group: str = GROUP) -> DeadLetterPolicy:
     return DeadLetterPolicy(log_group=group)
 
 
-def dead(world: LettersWorld, count: int) -> tuple[Pair, list[str]]:
-    """Letters that SQS moved, which carry no error."""
+def dead(world: DeadLettersWorld, count: int) -> tuple[Pair, list[str]]:
+    """Messages that SQS moved, which carry no error."""
     pair = world.pair()
     return pair, world.die(pair, [""] * count)
 
 
-def test_a_plain_redrive_is_explained_by_the_consumers_log(world: LettersWorld) -> None:
+def test_a_plain_redrive_is_explained_by_the_consumers_log(world: DeadLettersWorld) -> None:
     """Found by message id, once for the whole batch; what the log does not mention stays without evidence."""
     pair, ids = dead(world, 4)
     log(
@@ -53,16 +53,16 @@ def test_a_plain_redrive_is_explained_by_the_consumers_log(world: LettersWorld) 
     assert all(record["message_id"] in record["log"] for record in records)
 
 
-def test_the_look_up_is_bounded(world: LettersWorld) -> None:
-    """Some requests for a whole batch, not one for each letter."""
+def test_the_look_up_is_bounded(world: DeadLettersWorld) -> None:
+    """Some requests for a whole batch, not one for each message."""
     pair, ids = dead(world, 100)
-    log(world, *[f"ERROR message_id={letter} {TIMEOUT}" for letter in ids])
+    log(world, *[f"ERROR message_id={message} {TIMEOUT}" for message in ids])
     world.aws.clear_requests()
     assert world.recover(pair.dead, policy=logged()).by_action == {"heal": 100}
     assert _looks(world) <= 12
 
 
-def _looks(world: LettersWorld) -> int:
+def _looks(world: DeadLettersWorld) -> int:
     return sum(count for name, count in world.aws.request_counts().items() if name.startswith("logs:"))
 
 
@@ -75,10 +75,10 @@ def _looks(world: LettersWorld) -> int:
     ],
     ids=["missing", "denied", "throttled"],
 )
-def test_a_log_that_cannot_be_read_leaves_its_letters_to_a_later_run(
-    world: LettersWorld, rule: dict[str, Any] | None, words: str
+def test_a_log_that_cannot_be_read_leaves_its_messages_to_a_later_run(
+    world: DeadLettersWorld, rule: dict[str, Any] | None, words: str
 ) -> None:
-    """They are not judged, whatever the policy does with letters without evidence; one line says why."""
+    """They are not triaged, whatever the policy does with messages without evidence; one line says why."""
     pair, _ = dead(world, 3)
     if rule is not None:
         log(world, "nothing")
@@ -94,7 +94,7 @@ def test_a_log_that_cannot_be_read_leaves_its_letters_to_a_later_run(
 
 
 @pytest.mark.parametrize(("asked", "done"), [("leave", "leave"), ("archive", "archive")])
-def test_a_letter_that_no_line_names_is_not_left_for_ever(world: LettersWorld, asked: str, done: str) -> None:
+def test_a_message_that_no_line_names_is_not_left_for_ever(world: DeadLettersWorld, asked: str, done: str) -> None:
     """Its lines may be late; after a quarter of an hour it has no evidence, and the report says how to supply some."""
     pair, ids = dead(world, 1)
     log(world, "ERROR order failed, and nobody says which")
@@ -154,7 +154,7 @@ INNER = "Unexpected error occurred while processing the request"
     ids=["destination timeout", "destination bug", "lambda bug", "rule throttled", "rule denied", "schedule", "topic"],
 )
 def test_each_origin_tells_in_its_own_way(
-    world: LettersWorld, body: dict[str, Any], attributes: dict[str, str], action: str, state: str
+    world: DeadLettersWorld, body: dict[str, Any], attributes: dict[str, str], action: str, state: str
 ) -> None:
     """Lambda's record and attributes, EventBridge's and the Scheduler's attributes; a subscription tells nothing."""
     pair = world.pair()

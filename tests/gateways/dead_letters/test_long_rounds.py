@@ -1,4 +1,4 @@
-"""A round of many letters: leases are looked at as it goes on, and logs are asked for a bounded number at once."""
+"""A round of many messages: leases are looked at as it goes on, and logs are asked for a bounded number at once."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from uuid import UUID
 
 import pytest
 
-from recovery.dead_letters import consumer_logs, judge, run, sending
+from recovery.dead_letters import consumer_logs, run, sending, triage
 from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.logs import QUERIES, SECONDS, queries
-from tests.letters_world import POLICY, TIMEOUT, LettersWorld
+from tests.dead_letters_world import POLICY, TIMEOUT, DeadLettersWorld
 
 
 def test_a_lease_that_ends_between_two_waves_ends_the_sending(
-    world: LettersWorld, monkeypatch: pytest.MonkeyPatch
+    world: DeadLettersWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One letter of a FIFO group after another takes long: what another run may hold soon is not sent by this one."""
+    """One message of a FIFO group after another takes long: what another run may hold soon is not sent by this one."""
     policy = DeadLetterPolicy.model_validate(
         {"error_attributes": POLICY.error_attributes, "backoff": {"base_seconds": 1, "cap_seconds": 1}}
     )
@@ -24,10 +24,10 @@ def test_a_lease_that_ends_between_two_waves_ends_the_sending(
     world.die(pair, [TIMEOUT] * 3, MessageBody="{n}", MessageGroupId="g")
     with world.at_work(world.request(pair.dead)) as work:
         [queue] = run.find_queues(work, world.request(pair.dead))
-        batch = judge.receive(work, queue, policy)
-        judge.look_up(work, batch)
-        judge.diagnose_letters(work, batch)
-        judge.decide_letters(work, batch)
+        batch = triage.receive(work, queue, policy)
+        triage.look_up(work, batch)
+        triage.diagnose_messages(work, batch)
+        triage.decide_messages(work, batch)
         sending.write_ahead(work, batch)
         send = work.sqs.send
 
@@ -38,12 +38,12 @@ def test_a_lease_that_ends_between_two_waves_ends_the_sending(
             return outcomes
 
         monkeypatch.setattr(work.sqs, "send", send_slowly)
-        sending.send_letters(work, batch)
+        sending.send_messages(work, batch)
     assert [bool(item.new_id) for item in batch.items] == [True, True, False]
     assert "ran out" in str(batch.items[2].failure)
 
 
-def test_a_long_round_asks_the_log_in_parts(world: LettersWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_round_asks_the_log_in_parts(world: DeadLettersWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each part has its own look-up, with its own bounds in time and queries."""
     monkeypatch.setattr(consumer_logs, "ASKED_AT_ONCE", 2)
     pair = world.pair()
@@ -52,7 +52,7 @@ def test_a_long_round_asks_the_log_in_parts(world: LettersWorld, monkeypatch: py
     logs.create_log_group(logGroupName="/shop/consumer")
     logs.create_log_stream(logGroupName="/shop/consumer", logStreamName="s")
     now = int(world.aws.clock.now().timestamp() * 1000)
-    events = [{"timestamp": now, "message": f"ERROR message_id={letter} {TIMEOUT}"} for letter in ids]
+    events = [{"timestamp": now, "message": f"ERROR message_id={message} {TIMEOUT}"} for message in ids]
     logs.put_log_events(logGroupName="/shop/consumer", logStreamName="s", logEvents=events)
     policy = POLICY.model_copy(update={"log_group": "/shop/consumer"})
     asked: list[int] = []
@@ -65,15 +65,15 @@ def test_a_long_round_asks_the_log_in_parts(world: LettersWorld, monkeypatch: py
             return evidence(group, message_ids, *given)
 
         monkeypatch.setattr(work.logs, "evidence", counted)
-        batch = judge.receive(work, queue, policy)
-        judge.look_up(work, batch)
-        judge.diagnose_letters(work, batch)
+        batch = triage.receive(work, queue, policy)
+        triage.look_up(work, batch)
+        triage.diagnose_messages(work, batch)
     assert asked == [2, 2, 1]
     assert [item.diagnosis.kind.value for item in batch.items if item.diagnosis] == ["TIMEOUT"] * 5
 
 
-def test_a_slow_log_is_not_asked_for_ever(world: LettersWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once the parts have taken as long as one look-up may, the other letters are left for a later run."""
+def test_a_slow_log_is_not_asked_for_ever(world: DeadLettersWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the parts have taken as long as one look-up may, the other messages are left for a later run."""
     monkeypatch.setattr(consumer_logs, "ASKED_AT_ONCE", 2)
     pair = world.pair()
     world.die(pair, [""] * 5)
@@ -81,11 +81,11 @@ def test_a_slow_log_is_not_asked_for_ever(world: LettersWorld, monkeypatch: pyte
     policy = POLICY.model_copy(update={"log_group": "/shop/consumer"})
     with world.at_work(world.request(pair.dead, policy=policy)) as work:
         [queue] = run.find_queues(work, world.request(pair.dead, policy=policy))
-        batch = judge.receive(work, queue, policy)
-        judge.look_up(work, batch)
+        batch = triage.receive(work, queue, policy)
+        triage.look_up(work, batch)
         seconds = iter([0.0, 0.0, SECONDS - 1, SECONDS])
-        monkeypatch.setattr(work, "_elapsed", lambda: next(seconds))
-        judge.diagnose_letters(work, batch)
+        monkeypatch.setattr(work, "_monotonic", lambda: next(seconds))
+        triage.diagnose_messages(work, batch)
     assert ["too slow" in item.pending for item in batch.items] == [False, False, False, False, True]
 
 

@@ -1,4 +1,4 @@
-"""When AWS does a part of what it was asked, refuses, or answers too late: letters stay, and the next run goes on."""
+"""When AWS does a part of what it was asked, refuses, or answers too late: messages stay, and the next run goes on."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from typing import Any
 import pytest
 
 from recovery.cases import State
-from recovery.dead_letters import judge, run, sending, settle
+from recovery.dead_letters import run, sending, settle, triage
 from recovery.dead_letters.batch import Batch
 from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.dead_letters.work import Work
 from recovery.errors import Transient
 from recovery.report import RecoveryReport
-from tests.letters_world import AUTH, ERROR, INVALID, POLICY, TIMEOUT, LettersWorld, Pair, drive, text
+from tests.dead_letters_world import AUTH, ERROR, INVALID, POLICY, TIMEOUT, DeadLettersWorld, Pair, drive, text
 
 
-def fault(world: LettersWorld, service: str, operation: str, kind: str = "error", **rule: Any) -> None:
+def fault(world: DeadLettersWorld, service: str, operation: str, kind: str = "error", **rule: Any) -> None:
     world.aws.fault(kind, service=service, operation=operation, **rule)
 
 
-def denied(world: LettersWorld, service: str, operation: str, **rule: Any) -> None:
+def denied(world: DeadLettersWorld, service: str, operation: str, **rule: Any) -> None:
     code = {"dynamodb": "AccessDeniedException", "sns": "AuthorizationError"}.get(service, "AccessDenied")
     fault(
         world, service, operation, code="AccessDeniedException" if service == "dynamodb" else code, status=403, **rule
     )
 
 
-def judged(world: LettersWorld, work: Work, pair: Pair, policy: DeadLetterPolicy = POLICY) -> Batch:
+def triaged(world: DeadLettersWorld, work: Work, pair: Pair, policy: DeadLetterPolicy = POLICY) -> Batch:
     """The first half of a round."""
     [queue] = run.find_queues(work, world.request(pair.dead, policy=policy))
-    batch = judge.receive(work, queue, policy)
-    judge.look_up(work, batch)
-    judge.diagnose_letters(work, batch)
-    judge.decide_letters(work, batch)
+    batch = triage.receive(work, queue, policy)
+    triage.look_up(work, batch)
+    triage.diagnose_messages(work, batch)
+    triage.decide_messages(work, batch)
     return batch
 
 
@@ -45,7 +45,7 @@ def judged(world: LettersWorld, work: Work, pair: Pair, policy: DeadLetterPolicy
 
 @pytest.mark.parametrize("status", [403, 500], ids=["throttled", "inner error"])
 @pytest.mark.parametrize("executed", [False, True], ids=["not stored", "stored"])
-def test_a_part_of_a_send_fails(world: LettersWorld, status: int, executed: bool) -> None:
+def test_a_part_of_a_send_fails(world: DeadLettersWorld, status: int, executed: bool) -> None:
     """What was not sent stays and is sent by the next run; a copy more only where SQS did what it said it did not."""
     pair = world.pair()
     world.die(pair, [TIMEOUT] * 5)
@@ -63,8 +63,9 @@ def test_a_part_of_a_send_fails(world: LettersWorld, status: int, executed: bool
     assert {case.tries for case in world.cases(pair.dead).values()} == ({1, 2} if status == 500 else {1})
 
 
-def test_an_outage_of_the_destination_uses_nothing_up(world: LettersWorld) -> None:
-    """Throttled or refused sends, sweep after sweep: no letter is archived, no try used, no flight left behind."""
+def test_an_outage_of_the_destination_uses_nothing_up(world: DeadLettersWorld) -> None:
+    """Throttled or refused sends, sweep after sweep: no message is archived, no try used, no send intent left
+    behind."""
     pair = world.pair()
     world.die(pair, [TIMEOUT] * 3)
     rules: list[dict[str, Any]] = [
@@ -79,15 +80,15 @@ def test_an_outage_of_the_destination_uses_nothing_up(world: LettersWorld) -> No
             report = world.recover(pair.dead)
             world.aws.lift_faults()
             assert report.unsettled == 3
-            assert world.open_flights(pair.dead) == 0
+            assert world.open_intents(pair.dead) == 0
     assert world.cases(pair.dead) == {}
     assert world.archived(pair.dead) == []
     assert world.recover(pair.dead).by_action == {"heal": 3}
     assert {(case.attempts, case.tries) for case in world.cases(pair.dead).values()} == {(1, 1)}
 
 
-def test_a_missing_permission_to_send_is_one_line(world: LettersWorld) -> None:
-    """Not one for each letter or batch; it names the queue and what AWS said."""
+def test_a_missing_permission_to_send_is_one_line(world: DeadLettersWorld) -> None:
+    """Not one for each message or batch; it names the queue and what AWS said."""
     pair = world.pair()
     world.die(pair, [TIMEOUT] * 25)
     denied(world, "sqs", "SendMessageBatch", times=None)
@@ -97,8 +98,9 @@ def test_a_missing_permission_to_send_is_one_line(world: LettersWorld) -> None:
     assert report.failed
 
 
-def test_answers_that_are_never_read_end_with_a_person(world: LettersWorld) -> None:
-    """Three sends of one attempt without an answer: the letter is kept, a person checks, and no fourth copy is sent."""
+def test_answers_that_are_never_read_end_with_a_person(world: DeadLettersWorld) -> None:
+    """Three sends of one attempt without an answer: the message is kept, a person checks, and no fourth copy is
+    sent."""
     pair = world.pair()
     world.die(pair, [TIMEOUT])
     for expected in ({}, {}, {}, {"alert": 1}):
@@ -111,7 +113,7 @@ def test_answers_that_are_never_read_end_with_a_person(world: LettersWorld) -> N
     assert len(world.alerts(pair.dead)) == 1
 
 
-def test_a_copy_of_an_unconfirmed_send_has_used_its_attempt(world: LettersWorld) -> None:
+def test_a_copy_of_an_unconfirmed_send_has_used_its_attempt(world: DeadLettersWorld) -> None:
     """The copy whose answer was lost comes back with an id that nobody knows: its content does."""
     pair = world.pair()
     world.die(pair, [TIMEOUT])
@@ -125,8 +127,8 @@ def test_a_copy_of_an_unconfirmed_send_has_used_its_attempt(world: LettersWorld)
     assert copy not in world.ids(pair.dead)
 
 
-def test_a_letter_that_its_queue_will_never_take_is_parked(world: LettersWorld) -> None:
-    """Its size was lowered since: a person is told, the letter is kept, and the others are sent."""
+def test_a_message_that_its_queue_will_never_take_is_parked(world: DeadLettersWorld) -> None:
+    """Its size was lowered since: a person is told, the message is kept, and the others are sent."""
     pair = world.pair()
     world.die(pair, [TIMEOUT], MessageBody="x" * 2000)
     world.die(pair, [TIMEOUT], MessageBody="small")
@@ -138,10 +140,10 @@ def test_a_letter_that_its_queue_will_never_take_is_parked(world: LettersWorld) 
     assert len(record["body"]) == 2000
     assert "refuses it" in world.alerts(pair.dead)[0]
     assert world.bodies(pair.dead) == []
-    assert world.open_flights(pair.dead) == 0
+    assert world.open_intents(pair.dead) == 0
 
 
-def test_fifo_a_letter_that_was_not_sent_holds_its_group_back(world: LettersWorld) -> None:
+def test_fifo_a_message_that_was_not_sent_holds_its_group_back(world: DeadLettersWorld) -> None:
     """The rest of its group stays in order; other groups go on; the next run sends them, in order."""
     pair = world.pair(fifo=True)
     at_once = DeadLetterPolicy(
@@ -160,8 +162,8 @@ def test_fifo_a_letter_that_was_not_sent_holds_its_group_back(world: LettersWorl
 # -- ledger --------------------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_sent_that_is_not_written_ahead(world: LettersWorld) -> None:
-    """A ledger that cannot be written: letters stay, and no copy of them goes anywhere."""
+def test_nothing_is_sent_that_is_not_written_ahead(world: DeadLettersWorld) -> None:
+    """A ledger that cannot be written: messages stay, and no copy of them goes anywhere."""
     pair = world.pair()
     world.die(pair, [TIMEOUT, AUTH, INVALID])
     denied(world, "dynamodb", "BatchWriteItem", times=None)
@@ -174,8 +176,8 @@ def test_nothing_is_sent_that_is_not_written_ahead(world: LettersWorld) -> None:
     assert world.recover(pair.dead).by_action == {"heal": 1, "alert": 1, "archive": 1}
 
 
-def test_a_ledger_that_cannot_be_read_stops_the_round(world: LettersWorld) -> None:
-    """Without history nobody knows the attempt: nothing is done, and the letters are visible again."""
+def test_a_ledger_that_cannot_be_read_stops_the_round(world: DeadLettersWorld) -> None:
+    """Without history nobody knows the attempt: nothing is done, and the messages are visible again."""
     pair = world.pair()
     world.die(pair, [TIMEOUT])
     denied(world, "dynamodb", "BatchGetItem", times=None)
@@ -191,7 +193,7 @@ def test_a_ledger_that_cannot_be_read_stops_the_round(world: LettersWorld) -> No
 
 
 @pytest.mark.parametrize("after", [1, 2], ids=["the cases", "the confirmation"])
-def test_what_was_sent_and_not_recorded_is_sent_once_more(world: LettersWorld, after: int) -> None:
+def test_what_was_sent_and_not_recorded_is_sent_once_more(world: DeadLettersWorld, after: int) -> None:
     """The ledger fails after the sends: nothing is removed, and the next run repeats the same attempt."""
     pair = world.pair()
     world.die(pair, [TIMEOUT])
@@ -204,7 +206,7 @@ def test_what_was_sent_and_not_recorded_is_sent_once_more(world: LettersWorld, a
     assert {case.attempts for case in world.cases(pair.dead).values()} == {1}
 
 
-def test_unprocessed_items_and_keys_are_submitted_again(world: LettersWorld) -> None:
+def test_unprocessed_items_and_keys_are_submitted_again(world: DeadLettersWorld) -> None:
     """DynamoDB does a part: the rest is repeated, and the report knows nothing of it."""
     pair = world.pair()
     world.die(pair, [TIMEOUT] * 12 + [AUTH] * 3)
@@ -213,13 +215,13 @@ def test_unprocessed_items_and_keys_are_submitted_again(world: LettersWorld) -> 
     report = world.recover(pair.dead)
     assert (report.by_action, report.failed) == ({"heal": 12, "alert": 3}, False)
     assert world.states(pair.dead) == {"sent": 12, "parked": 3}
-    assert world.open_flights(pair.dead) == 0
+    assert world.open_intents(pair.dead) == 0
 
 
 # -- archive and alerts --------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_removed_that_is_not_archived(world: LettersWorld) -> None:
+def test_nothing_is_removed_that_is_not_archived(world: DeadLettersWorld) -> None:
     """S3 refuses: what was to be kept stays in its queue and nobody is told; what is healed goes on."""
     pair = world.pair()
     world.die(pair, [TIMEOUT, AUTH, INVALID])
@@ -233,7 +235,7 @@ def test_nothing_is_removed_that_is_not_archived(world: LettersWorld) -> None:
     assert world.recover(pair.dead).by_action == {"alert": 1, "archive": 1}
 
 
-def test_letters_whose_alert_is_refused_stay(world: LettersWorld) -> None:
+def test_messages_whose_alert_is_refused_stay(world: DeadLettersWorld) -> None:
     """Archived, recorded, and not removed until a person was told: by the next run, in one message, archived once."""
     pair = world.pair()
     world.die(pair, [AUTH, AUTH, INVALID])
@@ -245,12 +247,12 @@ def test_letters_whose_alert_is_refused_stay(world: LettersWorld) -> None:
     assert world.recover(pair.dead).by_action == {"finish": 2}
     assert world.bodies(pair.dead) == []
     [alert] = world.alerts(pair.dead)
-    assert alert.startswith("2 letter(s)")
+    assert alert.startswith("2 message(s)")
     assert len(world.archived(pair.dead)) == 3
 
 
-def test_an_alert_that_another_run_is_sending_is_waited_for(world: LettersWorld) -> None:
-    """Two runs with letters of one group at once: one message, and nobody removes letters before it is out."""
+def test_an_alert_that_another_run_is_sending_is_waited_for(world: DeadLettersWorld) -> None:
+    """Two runs with messages of one group at once: one message, and nobody removes messages before it is out."""
     pair = world.pair()
     world.die(pair, [AUTH] * 60)
     with ThreadPoolExecutor(2) as pool:
@@ -263,22 +265,22 @@ def test_an_alert_that_another_run_is_sending_is_waited_for(world: LettersWorld)
     assert world.bodies(pair.dead) == []
 
 
-def test_a_throttled_alert_can_be_repeated(world: LettersWorld) -> None:
-    """The step says so itself, and letters of other groups are not touched by it."""
+def test_a_throttled_alert_can_be_repeated(world: DeadLettersWorld) -> None:
+    """The step says so itself, and messages of other groups are not touched by it."""
     pair = world.pair()
     world.die(pair, [AUTH, TIMEOUT])
     with world.at_work(world.request(pair.dead)) as work:
-        batch = judged(world, work, pair)
-        settle.archive_letters(work, batch)
+        batch = triaged(world, work, pair)
+        settle.archive_messages(work, batch)
         sending.write_ahead(work, batch)
-        sending.send_letters(work, batch)
+        sending.send_messages(work, batch)
         settle.record_cases(work, batch)
         fault(world, "sns", "Publish", code="Throttled", status=429)
         with pytest.raises(Transient):
             settle.announce_groups(work, batch)
         assert [item.failure for item in batch.items] == [None, None]
         settle.announce_groups(work, batch)
-        settle.remove_letters(work, batch)
+        settle.remove_messages(work, batch)
     assert len(world.alerts(pair.dead)) == 1
     assert world.bodies(pair.dead) == []
 
@@ -286,7 +288,7 @@ def test_a_throttled_alert_can_be_repeated(world: LettersWorld) -> None:
 # -- removing and leases -------------------------------------------------------------------------------------------
 
 
-def test_a_part_of_a_delete_fails(world: LettersWorld) -> None:
+def test_a_part_of_a_delete_fails(world: DeadLettersWorld) -> None:
     """What is sent and recorded and still there is only removed by the next run: no second send."""
     pair = world.pair()
     world.die(pair, [TIMEOUT] * 3)
@@ -299,58 +301,59 @@ def test_a_part_of_a_delete_fails(world: LettersWorld) -> None:
     assert world.bodies(pair.dead) == []
 
 
-def test_nothing_is_sent_when_the_lease_is_about_to_end(world: LettersWorld) -> None:
-    """A run that was held up between deciding and sending leaves its letters to the run that holds them now."""
+def test_nothing_is_sent_when_the_lease_is_about_to_end(world: DeadLettersWorld) -> None:
+    """A run that was held up between deciding and sending leaves its messages to the run that holds them now."""
     pair = world.pair()
     world.die(pair, [TIMEOUT, INVALID])
     with world.at_work(world.request(pair.dead)) as work:
-        batch = judged(world, work, pair)
+        batch = triaged(world, work, pair)
         sending.write_ahead(work, batch)
         world.aws.clock.advance(work.lease.total_seconds() - 20)
         work.ledger.read_cases("dead_letters", ["anything"])  # an answer tells the time
-        sending.send_letters(work, batch)
-        settle.archive_letters(work, batch)
+        sending.send_messages(work, batch)
+        settle.archive_messages(work, batch)
         settle.record_cases(work, batch)
-        settle.remove_letters(work, batch)
+        settle.remove_messages(work, batch)
     assert world.bodies(pair.source) == []
     assert world.archived(pair.dead) == []
     assert len(world.bodies(pair.dead)) == 2
-    assert world.open_flights(pair.dead) == 0
+    assert world.open_intents(pair.dead) == 0
     assert all(item.failure is not None for item in batch.items)
 
 
-def test_a_late_delete_is_not_believed(world: LettersWorld) -> None:
-    """SQS accepts an old receipt and removes nothing: the flight stays open, so that nobody sends the letter again."""
+def test_a_late_delete_is_not_believed(world: DeadLettersWorld) -> None:
+    """SQS accepts an old receipt and removes nothing: the send intent stays open, so that nobody sends the message
+    again."""
     pair = world.pair()
     world.die(pair, [TIMEOUT])
     request = world.request(pair.dead)
     with world.at_work(request) as late, world.at_work(request) as other:
-        batch = judged(world, late, pair)
+        batch = triaged(world, late, pair)
         sending.write_ahead(late, batch)
-        sending.send_letters(late, batch)
+        sending.send_messages(late, batch)
         settle.record_cases(late, batch)
         world.aws.clock.advance(late.lease.total_seconds() + 1)
         [queue] = run.find_queues(other, request)
-        theirs = judge.receive(other, queue, POLICY)
+        theirs = triage.receive(other, queue, POLICY)
         assert theirs.count == 1
 
         world.aws.clear_requests()
-        settle.remove_letters(late, batch)
+        settle.remove_messages(late, batch)
         settle.hold(late, batch)
         settle.release(late)
-        assert world.aws.request_counts() == {}, "the letter is in the other run's hands"
+        assert world.aws.request_counts() == {}, "the message is in the other run's hands"
 
-        judge.look_up(other, theirs)
-        judge.diagnose_letters(other, theirs)
-        judge.decide_letters(other, theirs)
+        triage.look_up(other, theirs)
+        triage.diagnose_messages(other, theirs)
+        triage.decide_messages(other, theirs)
         assert [item.verdict.action for item in theirs.items] == ["finish"]
-        settle.remove_letters(other, theirs)
+        settle.remove_messages(other, theirs)
     assert world.bodies(pair.dead) == []
     assert len(world.bodies(pair.source)) == 1
 
 
-def test_two_runs_over_one_queue_send_no_letter_twice(world: LettersWorld) -> None:
-    """Each letter is in one run's hands at a time."""
+def test_two_runs_over_one_queue_send_no_message_twice(world: DeadLettersWorld) -> None:
+    """Each message is in one run's hands at a time."""
     pair = world.pair()
     world.die(pair, [TIMEOUT] * 120)
     with ThreadPoolExecutor(3) as pool:
@@ -360,7 +363,7 @@ def test_two_runs_over_one_queue_send_no_letter_twice(world: LettersWorld) -> No
     assert world.bodies(pair.dead) == []
 
 
-def test_a_queue_that_hands_out_nothing_ends_the_drain(world: LettersWorld) -> None:
+def test_a_queue_that_hands_out_nothing_ends_the_drain(world: DeadLettersWorld) -> None:
     """SQS counts messages and gives none (120,000 in flight): a bounded number of polls, and a warning."""
     pair = world.pair()
     client = world.clients[0]
@@ -372,16 +375,16 @@ def test_a_queue_that_hands_out_nothing_ends_the_drain(world: LettersWorld) -> N
     world.aws.clear_requests()
     report = world.recover(pair.dead)
     client.meta.events.unregister("after-call.sqs.GetQueueAttributes", count_seven)
-    assert world.aws.request_counts()["sqs:ReceiveMessage"] == judge.EMPTY_POLLS
+    assert world.aws.request_counts()["sqs:ReceiveMessage"] == triage.EMPTY_POLLS
     assert "counts about 7 messages but hands out none" in report.warnings[0]
     assert not report.failed
 
 
 def test_a_queue_that_is_never_empty_keeps_no_other_waiting(
-    world: LettersWorld, monkeypatch: pytest.MonkeyPatch
+    world: DeadLettersWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Letters that are left are received in every run: the queues take turns, and none is always the last."""
-    monkeypatch.setattr(judge, "ROUND", 5)
+    """Messages that are left are received in every run: the queues take turns, and none is always the last."""
+    monkeypatch.setattr(triage, "ROUND", 5)
     full, small = world.pair("full"), world.pair("small")
     world.die(full, [""] * 20)
     world.die(small, [TIMEOUT] * 3)
@@ -390,31 +393,31 @@ def test_a_queue_that_is_never_empty_keeps_no_other_waiting(
     assert len(world.bodies(small.source)) == 3
 
 
-def test_nothing_new_is_taken_up_when_the_time_is_up(world: LettersWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_new_is_taken_up_when_the_time_is_up(world: DeadLettersWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """The round that has begun is completed; the rest stays visible for the next run."""
-    monkeypatch.setattr(judge, "ROUND", 5)
+    monkeypatch.setattr(triage, "ROUND", 5)
     pair = world.pair()
     world.die(pair, [TIMEOUT] * 20)
     request = world.request(pair.dead, time_limit_seconds=60)
     with world.at_work(request) as work:
         # Every look at the clock, one before each round, finds it 25 seconds further on.
         ticks = itertools.count(0, 25)
-        work._elapsed, work._began = (lambda: float(next(ticks))), 0.0
+        work._monotonic, work._began = (lambda: float(next(ticks))), 0.0
         report = drive(work, request)
     assert report.by_action == {"heal": 15}
     assert world.visible(pair.dead) == 5
     assert not report.failed
 
 
-def test_a_business_id_that_is_sent_again_has_not_recovered(world: LettersWorld) -> None:
+def test_a_business_id_that_is_sent_again_has_not_recovered(world: DeadLettersWorld) -> None:
     """Its case speaks of the later send: the earlier one counts only when the later has stayed away, and once."""
     orders, dead = world.queue("orders"), world.queue("dlq")
     policy = POLICY.model_copy(update={"destination": orders, "identity_body_path": "id"})
-    letter = {"MessageBody": '{"id": 7}', "MessageAttributes": {ERROR: text(TIMEOUT)}}
-    world.send(dead, [letter])
+    message = {"MessageBody": '{"id": 7}', "MessageAttributes": {ERROR: text(TIMEOUT)}}
+    world.send(dead, [message])
     world.recover(dead, policy=policy)
     world.aws.clock.advance(1700)
-    world.send(dead, [letter])
+    world.send(dead, [message])
     world.recover(dead, policy=policy)
     world.aws.clock.advance(300)
     assert world.recover(dead, policy=policy).recovered == 0
@@ -423,14 +426,14 @@ def test_a_business_id_that_is_sent_again_has_not_recovered(world: LettersWorld)
     assert world.recover(dead, policy=policy).recovered == 0
 
 
-def test_the_first_queue_is_another_one_each_time(world: LettersWorld) -> None:
+def test_the_first_queue_is_another_one_each_time(world: DeadLettersWorld) -> None:
     """Where the limit is less than a round, chance decides who comes first."""
     pairs = [world.pair() for _ in range(4)]
     request = world.request(*(pair.dead for pair in pairs))
     first = set()
     with world.at_work(request) as work:
         for draw in (0.0, 0.3, 0.6, 0.99):
-            work.draw = lambda draw=draw: draw  # type: ignore[misc]
+            work.jitter = lambda jitter=draw: jitter  # type: ignore[misc]
             queues = run.find_queues(work, request)
             assert {queue.name for queue in queues} == {pair.dead for pair in pairs}
             first.add(queues[0].name)
@@ -440,10 +443,10 @@ def test_the_first_queue_is_another_one_each_time(world: LettersWorld) -> None:
 # -- other steps ---------------------------------------------------------------------------------------------------
 
 
-def test_letters_of_other_targets_are_kept_and_told_once(world: LettersWorld) -> None:
+def test_messages_of_other_targets_are_kept_and_told_once(world: DeadLettersWorld) -> None:
     """Transient, but Lambda's, EventBridge's or the Scheduler's: archived as waiting, never sent to a queue."""
     pair = world.pair()
-    letters = [
+    messages = [
         {"RequestID": text("r"), "ErrorCode": text("200"), "ErrorMessage": text("Task timed out after 3.00 seconds")},
         {
             "RULE_ARN": text("r"),
@@ -453,7 +456,7 @@ def test_letters_of_other_targets_are_kept_and_told_once(world: LettersWorld) ->
         },
         {"SCHEDULE_ARN": text("s"), "TARGET_ARN": text("t"), "ERROR_CODE": text("TIMEOUT")},
     ]
-    world.send(pair.dead, [{"MessageBody": "{}", "MessageAttributes": attributes} for attributes in letters])
+    world.send(pair.dead, [{"MessageBody": "{}", "MessageAttributes": attributes} for attributes in messages])
     with_destination = POLICY.model_copy(update={"destination": pair.source})
     report = world.recover(pair.dead, policy=with_destination)
     assert report.by_action == {"alert": 3}
@@ -462,8 +465,8 @@ def test_letters_of_other_targets_are_kept_and_told_once(world: LettersWorld) ->
     assert 1 <= len(world.alerts(pair.dead)) <= 3
 
 
-def test_a_queue_that_cannot_be_received_from_is_one_line(world: LettersWorld) -> None:
-    """Run after run, until it can be had again; its letters are visible for the next."""
+def test_a_queue_that_cannot_be_received_from_is_one_line(world: DeadLettersWorld) -> None:
+    """Run after run, until it can be had again; its messages are visible for the next."""
     pair = world.pair()
     world.die(pair, [TIMEOUT] * 3)
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""Letters, queues, cases and diagnoses to decide on; each test changes only what it is about."""
+"""Messages, queues, cases and diagnoses to decide on; each test changes only what it is about."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from recovery.cases import Case, State
-from recovery.dead_letters.letters import Letter, Queue
+from recovery.dead_letters.messages import Message, Queue
 from recovery.dead_letters.rules import Known
 from recovery.failures import TRANSIENT_KINDS, Diagnosis, Kind, Origin
 
@@ -21,7 +21,7 @@ def seconds(count: float) -> timedelta:
 
 
 def queue(**changes: Any) -> Queue:
-    """A standard dead-letter queue that keeps its letters for 14 days."""
+    """A standard dead-letter queue that keeps its messages for 14 days."""
     given: dict[str, Any] = {
         "name": "orders-dlq",
         "url": SOURCE_URL + "-dlq",
@@ -36,8 +36,8 @@ def fifo_queue(**changes: Any) -> Queue:
     return queue(**{"name": "orders-dlq.fifo", "url": SOURCE_URL + "-dlq.fifo", "fifo": True, **changes})
 
 
-def letter(*, age: timedelta = timedelta(hours=1), system: dict[str, str] | None = None, **changes: Any) -> Letter:
-    """A letter that SQS moved an hour after it was sent, held for six more minutes."""
+def message(*, age: timedelta = timedelta(hours=1), system: dict[str, str] | None = None, **changes: Any) -> Message:
+    """A message that SQS moved an hour after it was sent, held for six more minutes."""
     sent = str(int((NOW - age).timestamp() * 1000))
     given: dict[str, Any] = {
         "queue": "orders-dlq",
@@ -49,7 +49,7 @@ def letter(*, age: timedelta = timedelta(hours=1), system: dict[str, str] | None
         "lease_until": NOW + seconds(360),
         "origin": Origin.SQS_REDRIVE,
     }
-    return Letter(**{**given, **changes})
+    return Message(**{**given, **changes})
 
 
 def diagnosis(kind: Kind = Kind.TIMEOUT, rule: str = "http.504", action: str = "") -> Diagnosis:
@@ -57,7 +57,7 @@ def diagnosis(kind: Kind = Kind.TIMEOUT, rule: str = "http.504", action: str = "
 
 
 def case(state: State = State.SENT, **changes: Any) -> Case:
-    """What the ledger knows of a letter that was sent back once."""
+    """What the ledger knows of a message that was sent back once."""
     given: dict[str, Any] = {
         "path": "dead_letters",
         "key": "m-1",
@@ -75,9 +75,9 @@ def case(state: State = State.SENT, **changes: Any) -> Case:
 
 
 def known(**changes: Any) -> Known:
-    """A transient failure of a letter that nobody has seen before."""
+    """A transient failure of a message that nobody has seen before."""
     given: dict[str, Any] = {
-        "letter": letter(),
+        "message": message(),
         "queue": queue(),
         "diagnosis": diagnosis(),
         "group": GROUP,

@@ -39,7 +39,7 @@ def test_nothing_is_asked_by_default() -> None:
     ],
 )
 def test_each_filter_of_a_replay_counts(chosen: dict[str, Any]) -> None:
-    """One filter is enough to choose letters; destination and limits are none."""
+    """One filter is enough to choose messages; destination and limits are none."""
     assert not ReplayRequest(**chosen).is_empty
     assert ReplayRequest(destination="orders", limit=5).is_empty
 
@@ -64,8 +64,8 @@ def test_the_form_is_complete(model: type[BaseModel]) -> None:
         {"limit": 1_000_001},
         {"time_limit_seconds": 9},
         {"time_limit_seconds": 39_601},
-        {"policy": {"budget": 0}},
-        {"policy": {"budget": 21}},
+        {"policy": {"max_attempts": 0}},
+        {"policy": {"max_attempts": 21}},
         {"policy": {"max_per_second": 0}},
         {"policy": {"max_age_seconds": 59}},
         {"policy": {"settle_seconds": 0}},
@@ -83,7 +83,7 @@ def test_what_is_out_of_bounds_is_refused(fields: dict[str, Any]) -> None:
         DeadLetterRequest.model_validate(fields)
 
 
-def test_the_longest_run_holds_its_letters_within_what_sqs_allows() -> None:
+def test_the_longest_run_holds_its_messages_within_what_sqs_allows() -> None:
     """A lease is two minutes longer than the run, and SQS hides a message 12 hours at most."""
     longest = DeadLetterRequest(time_limit_seconds=39_600)
     assert longest.time_limit_seconds + 120 <= 43_200
@@ -102,7 +102,7 @@ def test_what_passes_by_itself_is_healed_and_nothing_else() -> None:
 
 def test_the_first_policy_that_matches_a_queue_counts() -> None:
     """By name or glob, in the order given; else the request's own."""
-    strict, lax = DeadLetterPolicy(budget=1), DeadLetterPolicy(budget=9)
+    strict, lax = DeadLetterPolicy(max_attempts=1), DeadLetterPolicy(max_attempts=9)
     request = DeadLetterRequest(queue_policies={"orders-*": strict, "*": lax})
     assert request.policy_for("orders-dlq") is strict
     assert request.policy_for("other-dlq") is lax

@@ -1,4 +1,4 @@
-"""What is written down about letters: cases, archive records, alerts and report entries."""
+"""What is written down about messages: cases, archive records, alerts and report entries."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ import pytest
 from recovery.archive import Pointer
 from recovery.cases import Case, State
 from recovery.dead_letters import records
-from recovery.dead_letters.batch import Batch, Item
+from recovery.dead_letters.batch import Batch, MessageWork
 from recovery.dead_letters.policy import DeadLetterPolicy
-from recovery.dead_letters.verdicts import Alert, Archive, Finish, Heal, Hide, Leave, Verdict
+from recovery.dead_letters.verdicts import AlertVerdict, ArchiveVerdict, Finish, Heal, Hide, Leave, Verdict
 from recovery.errors import Refused, Transient
 from recovery.failures import BodyShape, Evidence, Kind, Origin
-from tests.unit.dead_letters.samples import GROUP, NOW, SOURCE_URL, case, diagnosis, letter, queue, seconds
+from tests.unit.dead_letters.samples import GROUP, NOW, SOURCE_URL, case, diagnosis, message, queue, seconds
 
 KEEP = timedelta(days=430)
 HEAL = Heal(SOURCE_URL, seconds(60), attempt=2, tries=1, reason="it may pass")
 HIDE = Hide(NOW + timedelta(hours=1), NOW + timedelta(hours=1), attempt=3, reason="later")
-PARK = Alert(State.PARKED, "a person must mend it", "mend it, then replay")
-KEPT = Archive(State.ARCHIVED, "for review", "look at it")
+PARK = AlertVerdict(State.PARKED, "a person must fix it", "fix it, then replay")
+KEPT = ArchiveVerdict(State.ARCHIVED, "for review", "look at it")
 
 
-def one(verdict: Verdict, history: Case | None = None, **changes: Any) -> tuple[Item, Batch]:
-    batch = Batch(queue(), DeadLetterPolicy(), [letter(**changes)])
+def one(verdict: Verdict, history: Case | None = None, **changes: Any) -> tuple[MessageWork, Batch]:
+    batch = Batch(queue(), DeadLetterPolicy(), [message(**changes)])
     [item] = batch.items
     item.verdict, item.history = verdict, history
     item.evidence = Evidence(error="HTTP 504 from 10.0.0.7", source="logs")
@@ -36,14 +36,14 @@ def one(verdict: Verdict, history: Case | None = None, **changes: Any) -> tuple[
     return item, batch
 
 
-def written(item: Item, batch: Batch) -> Mapping[str, Case]:
+def written(item: MessageWork, batch: Batch) -> Mapping[str, Case]:
     return {case.key: case for case in records.cases(item, batch, NOW, KEEP)}
 
 
 # -- cases ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_sent_letter_is_found_under_its_new_id() -> None:
+def test_a_sent_message_is_found_under_its_new_id() -> None:
     """The new case carries the attempt; the old one points at it, so that the story can be told from any id."""
     item, batch = one(HEAL, case(attempts=1, detail={"earlier": ["m-0"]}))
     item.new_id = "n-1"
@@ -57,7 +57,7 @@ def test_a_sent_letter_is_found_under_its_new_id() -> None:
     assert (old.state, old.detail) == (State.SUPERSEDED, {"next": "n-1"})
 
 
-def test_a_letter_sent_by_a_consumer_keeps_its_key() -> None:
+def test_a_message_sent_by_a_consumer_keeps_its_key() -> None:
     """Its comeback will have another message id, so its case stays under what makes it the same."""
     item, batch = one(HEAL, case(key="orders-dlq:id:7"), origin=Origin.UNKNOWN)
     item.key, item.new_id = "orders-dlq:id:7", "n-1"
@@ -76,7 +76,7 @@ def test_the_first_id_is_not_forgotten() -> None:
     assert written(kept, batch)["m-1"].detail["earlier"] == ["m-0"]
 
 
-def test_a_letter_that_was_not_sent_gets_no_case() -> None:
+def test_a_message_that_was_not_sent_gets_no_case() -> None:
     """Neither one whose send was not answered, nor one that failed in any way."""
     assert written(*one(HEAL)) == {}
     item, batch = one(HEAL)
@@ -84,7 +84,7 @@ def test_a_letter_that_was_not_sent_gets_no_case() -> None:
     assert written(item, batch) == {}
 
 
-def test_a_letter_that_came_back_and_could_not_be_helped_has_not_recovered() -> None:
+def test_a_message_that_came_back_and_could_not_be_helped_has_not_recovered() -> None:
     """Its case says that it is back; unless its lease is over, when another run may have written a newer one."""
     item, batch = one(HEAL, case(State.SENT))
     item.failure = Transient("throttled")
@@ -94,7 +94,7 @@ def test_a_letter_that_came_back_and_could_not_be_helped_has_not_recovered() -> 
     assert written(late, batch) == {}
 
 
-def test_a_waiting_letter_remembers_when_it_is_due() -> None:
+def test_a_waiting_message_remembers_when_it_is_due() -> None:
     """The attempt that is waited for was not made yet."""
     item, batch = one(HIDE, case(attempts=2))
     [waiting] = written(item, batch).values()
@@ -102,7 +102,7 @@ def test_a_waiting_letter_remembers_when_it_is_due() -> None:
 
 
 @pytest.mark.parametrize(("verdict", "alerts"), [(PARK, True), (KEPT, False)])
-def test_an_archived_letter_points_at_its_copy(verdict: Alert | Archive, alerts: bool) -> None:
+def test_an_archived_message_points_at_its_copy(verdict: AlertVerdict | ArchiveVerdict, alerts: bool) -> None:
     """The case says where the copy stands, what to do, and whether a person must know first; it outlives the copy."""
     item, batch = one(verdict, case(attempts=3))
     assert written(item, batch) == {}, "not before the copy is safe"
@@ -117,7 +117,7 @@ def test_an_archived_letter_points_at_its_copy(verdict: Alert | Archive, alerts:
     assert archived.detail["error"] == "HTTP 504 from <host>"
 
 
-def test_each_archived_letter_of_one_business_id_has_a_case_of_its_own() -> None:
+def test_each_archived_message_of_one_business_id_has_a_case_of_its_own() -> None:
     """The copy is found by message id; the shared case is superseded and keeps the count."""
     item, batch = one(KEPT, case(key="orders-dlq:id:7", attempts=4), origin=Origin.UNKNOWN)
     item.key, item.pointer = "orders-dlq:id:7", Pointer("k", 0)
@@ -136,7 +136,7 @@ def test_a_comeback_that_is_left_is_known_to_be_back() -> None:
 
 
 def test_earlier_ids_are_bounded() -> None:
-    """However often a letter comes back, its case stays small."""
+    """However often a message comes back, its case stays small."""
     item, batch = one(HEAL, case(detail={"earlier": [f"m-{n}" for n in range(30)]}))
     item.new_id = "n-1"
     assert len(written(item, batch)["n-1"].detail["earlier"]) == 20
@@ -145,7 +145,7 @@ def test_earlier_ids_are_bounded() -> None:
 # -- archive -------------------------------------------------------------------------------------------------------
 
 
-def test_a_record_holds_the_letter_and_all_that_is_known() -> None:
+def test_a_record_holds_the_message_and_all_that_is_known() -> None:
     """Body and attributes unchanged, evidence, diagnosis, verdict and times, as JSON."""
     binary = {"a": {"DataType": "Binary", "BinaryValue": b"\0"}}
     item, batch = one(PARK, case(attempts=2), body="{{ x }}", attributes=binary)
@@ -154,12 +154,12 @@ def test_a_record_holds_the_letter_and_all_that_is_known() -> None:
     assert record["attributes"] == {"a": {"DataType": "Binary", "BinaryValue": "AA=="}}
     assert record["evidence"] == {"source": "logs", "error": "HTTP 504 from 10.0.0.7", "attributes": {}}
     assert record["diagnosis"]["normalised"] == "HTTP 504 from <host>"
-    assert record["verdict"] == {"action": "alert", "reason": "a person must mend it"}
+    assert record["verdict"] == {"action": "alert", "reason": "a person must fix it"}
     assert record["first_seen"] == case().first_seen.isoformat()
     assert record["attempts"] == 2
 
 
-def test_a_letter_without_a_diagnosis_is_recorded_as_such() -> None:
+def test_a_message_without_a_diagnosis_is_recorded_as_such() -> None:
     """Rescued without evidence: there is nothing to say about its failure."""
     item, batch = one(KEPT)
     item.diagnosis = None
@@ -167,7 +167,7 @@ def test_a_letter_without_a_diagnosis_is_recorded_as_such() -> None:
 
 
 def test_a_record_leads_to_the_consumers_log() -> None:
-    """When the policy names the log group, the record has the link to the lines about this letter."""
+    """When the policy names the log group, the record has the link to the lines about this message."""
     item, batch = one(KEPT)
     assert "log" not in records.archive_record(item, batch, NOW)
     batch.policy = DeadLetterPolicy(log_group="/aws/lambda/orders")
@@ -210,16 +210,16 @@ def test_an_alert_tells_what_a_person_needs() -> None:
         item.pointer = Pointer("k", 0)
     message = records.alert(GROUP, items, "orders-dlq")
     assert message.count == 7
-    assert "7 letter(s) of orders-dlq" in message.text
+    assert "7 message(s) of orders-dlq" in message.text
     assert "m-0, m-1, m-2, m-3, m-4 and 2 more" in message.text
-    for said in ("a person must mend it", "HTTP 504 from <host>", "mend it, then replay", f'groups ["{GROUP}"]'):
+    for said in ("a person must fix it", "HTTP 504 from <host>", "fix it, then replay", f'groups ["{GROUP}"]'):
         assert said in message.text
     assert "canary" not in message.text
     assert "10.0.0.7" not in message.text
 
 
 def test_an_interrupted_alert_is_told_from_the_ledger() -> None:
-    """A letter whose copy is archived but whose alert was not sent speaks through its case."""
+    """A message whose copy is archived but whose alert was not sent speaks through its case."""
     history = case(State.PARKED, kind=Kind.AUTH_FAILURE.value, detail={"archive": {}, "id": "m-1", "alert": True})
     item, batch = one(Finish(archived=True, reason="archived earlier"), history)
     item.diagnosis, item.group, item.error = None, "", ""
@@ -230,7 +230,7 @@ def test_an_interrupted_alert_is_told_from_the_ledger() -> None:
 
 
 def test_an_entry_says_attempt_n_of_m() -> None:
-    """For what is sent or waits; a failure is told in its reason, and the letter counts as unsettled."""
+    """For what is sent or waits; a failure is told in its reason, and the message counts as unsettled."""
     item, batch = one(HEAL)
     entry = records.entry(item, batch)
     assert (entry.action, entry.attempt, entry.budget, entry.settled) == ("heal", 2, 4, True)
@@ -268,9 +268,9 @@ def test_an_original_goes_only_when_its_copy_is_safe() -> None:
     assert not one(Leave("no"))[0].is_gone_for_good
 
 
-def test_nothing_more_is_done_on_a_letter_whose_lease_runs_out() -> None:
+def test_nothing_more_is_done_on_a_message_whose_lease_runs_out() -> None:
     """It keeps its verdict and gets a failure; what was done before stands in the ledger."""
-    batch = Batch(queue(), DeadLetterPolicy(), [letter(), letter(message_id="m-2", lease_until=NOW + seconds(29))])
+    batch = Batch(queue(), DeadLetterPolicy(), [message(), message(message_id="m-2", lease_until=NOW + seconds(29))])
     batch.keep_to_leases(batch.items, NOW)
     kept, late = batch.items
     assert kept.failure is None
@@ -279,7 +279,7 @@ def test_nothing_more_is_done_on_a_letter_whose_lease_runs_out() -> None:
 
 def test_giving_up_keeps_what_was_said_first() -> None:
     """The first failure is the reason; what is removed cannot fail any more."""
-    batch = Batch(queue(), DeadLetterPolicy(), [letter(message_id=f"m-{n}") for n in range(3)])
+    batch = Batch(queue(), DeadLetterPolicy(), [message(message_id=f"m-{n}") for n in range(3)])
     first, gone, other = batch.items
     first.failure, gone.removed = Refused("first"), True
     batch.give_up(Transient("later"))
@@ -288,8 +288,8 @@ def test_giving_up_keeps_what_was_said_first() -> None:
     assert str(other.failure) == "later"
 
 
-def test_a_batch_does_not_show_its_letters() -> None:
+def test_a_batch_does_not_show_its_messages() -> None:
     """Prefect may print a task's arguments."""
-    batch = Batch(queue(), DeadLetterPolicy(), [letter(body="canary")])
-    assert repr(batch) == "<1 letters of orders-dlq>"
-    assert replace(letter(), body="canary") == letter(body="canary")
+    batch = Batch(queue(), DeadLetterPolicy(), [message(body="canary")])
+    assert repr(batch) == "<1 messages of orders-dlq>"
+    assert replace(message(), body="canary") == message(body="canary")

@@ -15,7 +15,7 @@ from recovery.cases import State
 from recovery.dead_letters import rules
 from recovery.dead_letters.policy import Action, DeadLetterPolicy, WithoutEvidence
 from recovery.dead_letters.rules import Known, Unconfirmed, decide
-from recovery.dead_letters.verdicts import Alert, Archive, Finish, Heal, Hide, Leave, Verdict
+from recovery.dead_letters.verdicts import AlertVerdict, ArchiveVerdict, Finish, Heal, Hide, Leave, Verdict
 from recovery.failures import Kind, Origin
 from tests.unit.dead_letters.samples import (
     GROUP,
@@ -25,14 +25,14 @@ from tests.unit.dead_letters.samples import (
     diagnosis,
     fifo_queue,
     known,
-    letter,
+    message,
     queue,
     seconds,
 )
 
 DAY = timedelta(days=1)
 FIFO_URL = SOURCE_URL + ".fifo"
-SENT_UNKNOWN = Unconfirmed(attempt=2, tries=1, sent=False, same_letter=True)
+SENT_UNKNOWN = Unconfirmed(attempt=2, tries=1, sent=False, same_message=True)
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Row:
     verdict: type[Verdict]
     says: dict[str, Any] = field(default_factory=dict)
     policy: DeadLetterPolicy = field(default_factory=lambda: DeadLetterPolicy())
-    draw: float = 1.0
+    jitter: float = 1.0
     spread: timedelta = timedelta(0)
 
 
@@ -59,24 +59,24 @@ def policy(**fields: Any) -> DeadLetterPolicy:
 
 
 def held(left: float, **changes: Any) -> Any:
-    return letter(lease_until=NOW + seconds(left), **changes)
+    return message(lease_until=NOW + seconds(left), **changes)
 
 
 TABLE = [
-    # -- lease: nothing is done when this run's hold on the letter is about to end
-    Row("lease", "29 s are left", known(letter=held(29)), Leave),
-    Row("lease", "30 s are left: it goes on", known(letter=held(30)), Heal),
+    # -- lease: nothing is done when this run's hold on the message is about to end
+    Row("lease", "29 s are left", known(message=held(29)), Leave),
+    Row("lease", "30 s are left: it goes on", known(message=held(30)), Heal),
     Row(
         "lease",
         "not even completing what was begun",
-        known(letter=held(0), unconfirmed=Unconfirmed(1, 1, sent=True, same_letter=True)),
+        known(message=held(0), unconfirmed=Unconfirmed(1, 1, sent=True, same_message=True)),
         Leave,
     ),
     # -- finish: what an interrupted run began
     Row(
         "finish",
         "sent and recorded",
-        known(unconfirmed=Unconfirmed(1, 1, sent=True, same_letter=True)),
+        known(unconfirmed=Unconfirmed(1, 1, sent=True, same_message=True)),
         Finish,
         {"archived": False},
     ),
@@ -96,7 +96,7 @@ TABLE = [
     ),
     Row(
         "finish",
-        "another letter of the same business id was archived, not this one",
+        "another message of the same business id was archived, not this one",
         known(history=case(State.SUPERSEDED, detail={"archive": {"key": "k", "line": 0}, "id": "m-0"})),
         Heal,
         {"attempt": 2},
@@ -104,88 +104,88 @@ TABLE = [
     Row(
         "finish",
         "even when it would expire: the copy is safe",
-        known(letter=letter(age=14 * DAY), unconfirmed=Unconfirmed(1, 1, sent=True, same_letter=True)),
+        known(message=message(age=14 * DAY), unconfirmed=Unconfirmed(1, 1, sent=True, same_message=True)),
         Finish,
     ),
     # -- damaged-case
     Row("damaged-case", "what was tried before is not known", known(damaged="the item"), Leave),
-    Row("damaged-case", "whatever it is", known(damaged="x", letter=letter(origin=Origin.S3_TEST_EVENT)), Leave),
+    Row("damaged-case", "whatever it is", known(damaged="x", message=message(origin=Origin.S3_TEST_EVENT)), Leave),
     Row("damaged-case", "without evidence", known(damaged="the item", diagnosis=None), Leave),
     Row("damaged-case", "however old", known(damaged="the item"), Leave, policy=policy(max_age_seconds=60)),
     Row("damaged-case", "a try may be under way", known(damaged="the item", unconfirmed=SENT_UNKNOWN), Leave),
     Row(
         "damaged-case",
         "sent already: only the original is left",
-        known(damaged="the item", unconfirmed=Unconfirmed(1, 1, sent=True, same_letter=True)),
+        known(damaged="the item", unconfirmed=Unconfirmed(1, 1, sent=True, same_message=True)),
         Finish,
     ),
     Row(
         "damaged-case",
         "it lives just long enough",
-        known(damaged="the item", letter=letter(age=14 * DAY - seconds(630))),
+        known(damaged="the item", message=message(age=14 * DAY - seconds(630))),
         Leave,
     ),
     Row(
         "damaged-case",
         "before its queue drops it, it is rescued",
-        known(damaged="the item", letter=letter(age=14 * DAY - seconds(629))),
-        Archive,
+        known(damaged="the item", message=message(age=14 * DAY - seconds(629))),
+        ArchiveVerdict,
         {"state": State.STALE},
     ),
-    # -- damaged-flight
-    Row("damaged-flight", "what was being sent is not known", known(unreadable="the item"), Leave),
-    Row("damaged-flight", "a copy of it may be on its way", known(unreadable="x", unconfirmed=SENT_UNKNOWN), Leave),
+    # -- damaged-intent
+    Row("damaged-intent", "what was being sent is not known", known(unreadable="the item"), Leave),
+    Row("damaged-intent", "a copy of it may be on its way", known(unreadable="x", unconfirmed=SENT_UNKNOWN), Leave),
     Row(
-        "damaged-flight",
-        "another flight says that it was sent",
-        known(unreadable="the item", unconfirmed=Unconfirmed(1, 1, sent=True, same_letter=True)),
+        "damaged-intent",
+        "another send intent says that it was sent",
+        known(unreadable="the item", unconfirmed=Unconfirmed(1, 1, sent=True, same_message=True)),
         Finish,
     ),
     Row(
-        "damaged-flight",
+        "damaged-intent",
         "before its queue drops it, it is rescued",
-        known(unreadable="the item", letter=letter(age=14 * DAY - seconds(629))),
-        Archive,
+        known(unreadable="the item", message=message(age=14 * DAY - seconds(629))),
+        ArchiveVerdict,
         {"state": State.STALE},
     ),
     # -- no-failure
-    Row("no-failure", "an S3 test event", known(letter=letter(origin=Origin.S3_TEST_EVENT)), Archive),
-    Row("no-failure", "a record of a success", known(letter=letter(origin=Origin.SUCCESS_RECORD)), Archive),
+    Row("no-failure", "an S3 test event", known(message=message(origin=Origin.S3_TEST_EVENT)), ArchiveVerdict),
+    Row("no-failure", "a record of a success", known(message=message(origin=Origin.SUCCESS_RECORD)), ArchiveVerdict),
     Row(
         "no-failure",
         "whatever its text was taken for",
-        known(letter=letter(origin=Origin.S3_TEST_EVENT), diagnosis=diagnosis(Kind.AUTH_FAILURE)),
-        Archive,
+        known(message=message(origin=Origin.S3_TEST_EVENT), diagnosis=diagnosis(Kind.AUTH_FAILURE)),
+        ArchiveVerdict,
         {"state": State.ARCHIVED},
     ),
     # -- rescue: two sweeps of 300 s and the margin of 30 s
     Row(
         "rescue",
         "it expires a second too early",
-        known(letter=letter(age=14 * DAY - seconds(629))),
-        Archive,
+        known(message=message(age=14 * DAY - seconds(629))),
+        ArchiveVerdict,
         {"state": State.STALE},
     ),
-    Row("rescue", "it lives just long enough", known(letter=letter(age=14 * DAY - seconds(630))), Heal),
+    Row("rescue", "it lives just long enough", known(message=message(age=14 * DAY - seconds(630))), Heal),
     Row(
         "rescue",
         "without any evidence, too",
-        known(letter=letter(age=14 * DAY - seconds(60)), diagnosis=None),
-        Archive,
+        known(message=message(age=14 * DAY - seconds(60)), diagnosis=None),
+        ArchiveVerdict,
         {"state": State.STALE},
     ),
     Row(
         "rescue",
         "while it waits for its next attempt",
-        known(letter=letter(age=14 * DAY - seconds(60)), history=waiting(3600)),
-        Archive,
+        known(message=message(age=14 * DAY - seconds(60)), history=waiting(3600)),
+        ArchiveVerdict,
         {"state": State.STALE},
     ),
     Row(
         "rescue",
         "sweeps further apart rescue earlier",
-        known(letter=letter(age=13 * DAY + timedelta(hours=22, minutes=1))),
-        Archive,
+        known(message=message(age=13 * DAY + timedelta(hours=22, minutes=1))),
+        ArchiveVerdict,
         {"state": State.STALE},
         policy=policy(sweep_seconds=3600),
     ),
@@ -193,13 +193,15 @@ TABLE = [
     Row(
         "stale",
         "older than max_age",
-        known(letter=letter(age=seconds(3601))),
-        Archive,
+        known(message=message(age=seconds(3601))),
+        ArchiveVerdict,
         {"state": State.STALE},
         policy=policy(max_age_seconds=3600),
     ),
-    Row("stale", "exactly max_age", known(letter=letter(age=seconds(3600))), Heal, policy=policy(max_age_seconds=3600)),
-    Row("stale", "no max_age, any age", known(letter=letter(age=13 * DAY)), Heal),
+    Row(
+        "stale", "exactly max_age", known(message=message(age=seconds(3600))), Heal, policy=policy(max_age_seconds=3600)
+    ),
+    Row("stale", "no max_age, any age", known(message=message(age=13 * DAY)), Heal),
     # -- early
     Row(
         "early",
@@ -233,9 +235,9 @@ TABLE = [
     Row("no-evidence", "nothing is known: it stays", known(diagnosis=None, group=""), Leave),
     Row(
         "no-evidence",
-        "the policy archives such letters",
+        "the policy archives such messages",
         known(diagnosis=None, group=""),
-        Archive,
+        ArchiveVerdict,
         {"state": State.ARCHIVED},
         policy=policy(without_evidence=WithoutEvidence.ARCHIVE),
     ),
@@ -249,39 +251,43 @@ TABLE = [
     ),
     Row(
         "no-evidence",
-        "a letter of Lambda without evidence stays as well",
-        known(diagnosis=None, letter=letter(origin=Origin.LAMBDA_ASYNC)),
+        "a message of Lambda without evidence stays as well",
+        known(diagnosis=None, message=message(origin=Origin.LAMBDA_ASYNC)),
         Leave,
     ),
     # -- action-leave, action-archive, action-alert
     Row(
         "action-leave", "the policy leaves a kind", known(), Leave, policy=policy(actions={Kind.TIMEOUT: Action.LEAVE})
     ),
-    Row("action-archive", "validation", known(diagnosis=diagnosis(Kind.VALIDATION_ERROR)), Archive),
-    Row("action-archive", "payload", known(diagnosis=diagnosis(Kind.BAD_PAYLOAD)), Archive),
+    Row("action-archive", "validation", known(diagnosis=diagnosis(Kind.VALIDATION_ERROR)), ArchiveVerdict),
+    Row("action-archive", "payload", known(diagnosis=diagnosis(Kind.BAD_PAYLOAD)), ArchiveVerdict),
     Row(
         "action-archive",
         "unknown, for review",
         known(diagnosis=diagnosis(Kind.UNKNOWN, rule="none")),
-        Archive,
+        ArchiveVerdict,
         {"state": State.ARCHIVED},
     ),
     Row(
-        "action-alert", "authentication", known(diagnosis=diagnosis(Kind.AUTH_FAILURE)), Alert, {"state": State.PARKED}
+        "action-alert",
+        "authentication",
+        known(diagnosis=diagnosis(Kind.AUTH_FAILURE)),
+        AlertVerdict,
+        {"state": State.PARKED},
     ),
-    Row("action-alert", "a bug", known(diagnosis=diagnosis(Kind.CODE_BUG)), Alert, {"state": State.PARKED}),
+    Row("action-alert", "a bug", known(diagnosis=diagnosis(Kind.CODE_BUG)), AlertVerdict, {"state": State.PARKED}),
     Row(
         "action-alert",
         "an alert holds for other origins, too",
-        known(diagnosis=diagnosis(Kind.AUTH_FAILURE), letter=letter(origin=Origin.EVENTBRIDGE)),
-        Alert,
+        known(diagnosis=diagnosis(Kind.AUTH_FAILURE), message=message(origin=Origin.EVENTBRIDGE)),
+        AlertVerdict,
         {"state": State.PARKED},
     ),
     Row(
         "action-archive",
         "the group speaks before rule and kind",
         known(),
-        Archive,
+        ArchiveVerdict,
         policy=policy(
             group_actions={GROUP: Action.ARCHIVE},
             rule_actions={"http.504": Action.ALERT},
@@ -292,30 +298,37 @@ TABLE = [
         "action-alert",
         "the rule speaks before the rule file and the kind",
         known(diagnosis=diagnosis(action="heal")),
-        Alert,
+        AlertVerdict,
         policy=policy(rule_actions={"http.504": Action.ALERT}, actions={Kind.TIMEOUT: Action.LEAVE}),
     ),
     Row(
         "action-archive",
         "the rule file speaks before the kind",
         known(diagnosis=diagnosis(action="archive")),
-        Archive,
+        ArchiveVerdict,
         policy=policy(actions={Kind.TIMEOUT: Action.LEAVE}),
     ),
     Row(
         "action-leave",
-        "a waiting letter follows a policy that changed",
+        "a waiting message follows a policy that changed",
         known(history=waiting(-1)),
         Leave,
         policy=policy(group_actions={GROUP: Action.LEAVE}),
     ),
     # -- heal-off
-    Row("heal-off", "not safe to process twice", known(), Alert, {"state": State.PARKED}, policy=policy(heal=False)),
     Row(
         "heal-off",
-        "switched off while a letter waits",
+        "not safe to process twice",
+        known(),
+        AlertVerdict,
+        {"state": State.PARKED},
+        policy=policy(heal=False),
+    ),
+    Row(
+        "heal-off",
+        "switched off while a message waits",
         known(history=waiting(-1)),
-        Alert,
+        AlertVerdict,
         {"state": State.PARKED},
         policy=policy(heal=False),
     ),
@@ -323,7 +336,7 @@ TABLE = [
         "heal-off",
         "archiving goes on",
         known(diagnosis=diagnosis(Kind.BAD_PAYLOAD)),
-        Archive,
+        ArchiveVerdict,
         policy=policy(heal=False),
     ),
     # -- other-target
@@ -331,8 +344,8 @@ TABLE = [
         Row(
             "other-target",
             f"transient, from {origin.value}",
-            known(letter=letter(origin=origin), destination=SOURCE_URL),
-            Alert,
+            known(message=message(origin=origin), destination=SOURCE_URL),
+            AlertVerdict,
             {"state": State.WAITING},
         )
         for origin in (
@@ -346,72 +359,72 @@ TABLE = [
         )
     ],
     # -- no-destination
-    Row("no-destination", "nowhere to go", known(destination=""), Alert, {"state": State.PARKED}),
+    Row("no-destination", "nowhere to go", known(destination=""), AlertVerdict, {"state": State.PARKED}),
     Row(
         "no-destination",
         "not even when only one queue feeds this one",
         known(
             destination="",
-            letter=letter(origin=Origin.UNKNOWN, system={"DeadLetterQueueSourceArn": ""}),
+            message=message(origin=Origin.UNKNOWN, system={"DeadLetterQueueSourceArn": ""}),
             queue=queue(sources={"arn:aws:sqs:eu-west-1:123456789012:orders": SOURCE_URL}),
         ),
-        Alert,
+        AlertVerdict,
         {"state": State.PARKED},
     ),
     Row(
         "no-destination",
         "its queue went away while it waited",
         known(destination="", history=waiting(-1)),
-        Alert,
+        AlertVerdict,
         {"state": State.PARKED},
     ),
     # -- unconfirmed: three sends of one attempt
     Row(
         "unconfirmed",
         "two tries: a third",
-        known(unconfirmed=Unconfirmed(1, 2, sent=False, same_letter=True)),
+        known(unconfirmed=Unconfirmed(1, 2, sent=False, same_message=True)),
         Heal,
         {"attempt": 1, "tries": 3},
     ),
     Row(
         "unconfirmed",
         "three tries: a person",
-        known(unconfirmed=Unconfirmed(1, 3, sent=False, same_letter=True)),
-        Alert,
+        known(unconfirmed=Unconfirmed(1, 3, sent=False, same_message=True)),
+        AlertVerdict,
         {"state": State.EXHAUSTED},
     ),
     Row(
         "unconfirmed",
-        "three tries of a letter that waits",
-        known(history=waiting(-1), unconfirmed=Unconfirmed(2, 3, sent=False, same_letter=True)),
-        Alert,
+        "three tries of a message that waits",
+        known(history=waiting(-1), unconfirmed=Unconfirmed(2, 3, sent=False, same_message=True)),
+        AlertVerdict,
         {"state": State.EXHAUSTED},
     ),
     Row(
         "unconfirmed",
         "a copy whose send was not confirmed has had that attempt",
-        known(unconfirmed=Unconfirmed(3, 2, sent=False, same_letter=False)),
+        known(unconfirmed=Unconfirmed(3, 2, sent=False, same_message=False)),
         Heal,
         {"attempt": 4, "tries": 1},
         policy=policy(backoff=Backoff(base_seconds=60, cap_seconds=60)),
     ),
     # -- exhausted
     Row("exhausted", "the last of four attempts", known(history=case(attempts=3)), Hide, {"attempt": 4}),
-    Row("exhausted", "after four attempts", known(history=case(attempts=4)), Alert, {"state": State.EXHAUSTED}),
+    Row("exhausted", "after four attempts", known(history=case(attempts=4)), AlertVerdict, {"state": State.EXHAUSTED}),
     Row(
         "exhausted",
         "a copy of the last attempt",
-        known(unconfirmed=Unconfirmed(4, 1, sent=False, same_letter=False)),
-        Alert,
+        known(unconfirmed=Unconfirmed(4, 1, sent=False, same_message=False)),
+        AlertVerdict,
         {"state": State.EXHAUSTED},
     ),
     Row(
         "exhausted",
-        "the budget was lowered while it waited",
+        "max_attempts was lowered while it waited",
         known(history=waiting(-1)),
-        Alert,
+        AlertVerdict,
         {"state": State.EXHAUSTED},
-        policy=policy(budget=1),
+        policy=policy(max_attempts=1),
     ),
     # -- due
     Row(
@@ -455,14 +468,14 @@ TABLE = [
     ),
     Row(
         "follows",
-        "but not past its budget",
+        "but not past its attempts",
         known(queue=fifo_queue(), destination=FIFO_URL, follows=True, history=case(attempts=4)),
-        Alert,
+        AlertVerdict,
         {"state": State.EXHAUSTED},
     ),
     # -- delay
     Row("delay", "the first attempt, all of the wait", known(), Heal, {"delay": seconds(60), "attempt": 1, "tries": 1}),
-    Row("delay", "the first attempt, half of it", known(), Heal, {"delay": seconds(30)}, draw=0.0),
+    Row("delay", "the first attempt, half of it", known(), Heal, {"delay": seconds(30)}, jitter=0.0),
     Row("delay", "the second attempt", known(history=case(attempts=1)), Heal, {"delay": seconds(600), "attempt": 2}),
     Row(
         "delay",
@@ -491,7 +504,7 @@ TABLE = [
     Row(
         "delay",
         "a FIFO destination takes none either",
-        known(destination=FIFO_URL, letter=letter(origin=Origin.UNKNOWN)),
+        known(destination=FIFO_URL, message=message(origin=Origin.UNKNOWN)),
         Hide,
         {"due": NOW + seconds(60)},
     ),
@@ -502,7 +515,7 @@ TABLE = [
         Heal,
         {"attempt": 1},
         policy=policy(backoff=Backoff(base_seconds=1)),
-        draw=0.5,
+        jitter=0.5,
     ),
     Row(
         "delay",
@@ -529,14 +542,14 @@ TABLE = [
     Row(
         "delay",
         "it would not outlive the wait by two sweeps",
-        known(history=case(attempts=3), letter=letter(age=14 * DAY - timedelta(hours=6) - seconds(600))),
+        known(history=case(attempts=3), message=message(age=14 * DAY - timedelta(hours=6) - seconds(600))),
         Heal,
         {"delay": seconds(900)},
     ),
     Row(
         "delay",
         "it outlives the wait by a second more",
-        known(history=case(attempts=3), letter=letter(age=14 * DAY - timedelta(hours=6) - seconds(601))),
+        known(history=case(attempts=3), message=message(age=14 * DAY - timedelta(hours=6) - seconds(601))),
         Hide,
         {"hidden": True},
     ),
@@ -550,7 +563,7 @@ TABLE = [
     Row(
         "delay",
         "a FIFO attempt that was begun has waited",
-        known(queue=fifo_queue(), destination=FIFO_URL, unconfirmed=Unconfirmed(1, 1, sent=False, same_letter=True)),
+        known(queue=fifo_queue(), destination=FIFO_URL, unconfirmed=Unconfirmed(1, 1, sent=False, same_message=True)),
         Heal,
         {"attempt": 1, "tries": 2},
     ),
@@ -560,7 +573,7 @@ TABLE = [
 @pytest.mark.parametrize("row", TABLE, ids=[f"{n:02d} {row.rule}: {row.what}" for n, row in enumerate(TABLE)])
 def test_rule(row: Row) -> None:
     """The verdict is the one of the table, and it gives a reason."""
-    verdict = decide(row.facts, row.policy, NOW, row.draw, row.spread)
+    verdict = decide(row.facts, row.policy, NOW, row.jitter, row.spread)
     assert type(verdict) is row.verdict, verdict
     assert {name: getattr(verdict, name) for name in row.says} == row.says
     assert verdict.reason
@@ -580,7 +593,7 @@ def test_every_rule_is_in_the_table_and_on_the_page() -> None:
 def test_what_a_person_reads(kind: Kind) -> None:
     """Whatever is parked says what to do next."""
     verdict = decide(known(diagnosis=diagnosis(kind)), DeadLetterPolicy(heal=False), NOW, 0.5, timedelta(0))
-    assert isinstance(verdict, Alert | Archive)
+    assert isinstance(verdict, AlertVerdict | ArchiveVerdict)
     assert verdict.next_step
 
 

@@ -10,7 +10,7 @@ from recovery.appflow_runs.memory import Memory as FlowMemory
 from recovery.appflow_runs.models import Attempt, History, Means
 from recovery.cases import Case, State
 from recovery.histories.pages import age, headline, list_page, list_rows, story_page
-from recovery.histories.story import IN_WORDS, Story, of_flow, of_letter, of_replication
+from recovery.histories.story import IN_WORDS, Story, of_flow, of_message, of_replication
 from recovery.replication_tasks.memory import Memory
 from recovery.replication_tasks.models import Restart, Verb
 
@@ -43,7 +43,7 @@ def test_every_state_has_words() -> None:
     assert set(IN_WORDS) == set(State)
 
 
-def test_a_letter_is_told_over_all_its_ids() -> None:
+def test_a_message_is_told_over_all_its_ids() -> None:
     """Healed, came back, healed again, given up: one story in the order of time, and where it stands is the last."""
     first = case("a", State.SUPERSEDED, minutes=10, attempts=1, detail={"next": "b"})
     second = case("b", State.SUPERSEDED, minutes=70, attempts=2, detail={"next": "c", "earlier": ["a"]})
@@ -55,7 +55,7 @@ def test_a_letter_is_told_over_all_its_ids() -> None:
         detail={
             "earlier": ["a", "b"],
             "error": "read timed out",
-            "step": "mend it",
+            "step": "fix it",
             "archive": {"key": "k", "line": 0},
         },
     )
@@ -65,7 +65,7 @@ def test_a_letter_is_told_over_all_its_ids() -> None:
         "diagnosis": {"kind": "TIMEOUT", "rule": "r", "normalised": "read timed out", "quote": "SECRET"},
         "log": "https://example/log",
     }
-    story = of_letter("b", [last, first, second], [("s3://bucket/k line 0", record)])
+    story = of_message("b", [last, first, second], [("s3://bucket/k line 0", record)])
     assert (story.state, story.waits_for_a_person, story.attempts) == ("exhausted", True, 2)
     assert story.ids == ("a", "b", "c")
     assert whats(story) == [
@@ -77,13 +77,13 @@ def test_a_letter_is_told_over_all_its_ids() -> None:
     ]
     page = story_page([story])
     assert "SECRET" not in page
-    assert "mend it" in page
+    assert "fix it" in page
     assert "https://example/log" in page
 
 
-def test_a_letter_that_waits_says_until_when() -> None:
+def test_a_message_that_waits_says_until_when() -> None:
     """Its next attempt is told with its time."""
-    story = of_letter("a", [case("a", State.BACKOFF, due=NOW + timedelta(hours=1))], [])
+    story = of_message("a", [case("a", State.BACKOFF, due=NOW + timedelta(hours=1))], [])
     assert "due 2026-03-04 13:00:00 UTC" in whats(story)[-1]
     assert "next attempt: 2026-03-04 13:00:00 UTC" in story_page([story])
 
@@ -112,7 +112,7 @@ def test_a_replication_is_told_with_each_restart_and_what_became_of_it() -> None
         "it failed",
         "no event had told of it",
         "resume-processing: flapped",
-        "resume-processing: not judged yet",
+        "resume-processing: not triaged yet",
         "escalated: the consumer timed out",
         "people were told",
     ]
@@ -156,7 +156,7 @@ def test_the_time_to_recover_is_told() -> None:
 def test_texts_cannot_break_out_of_the_page() -> None:
     """What AWS or a service wrote is neither markup nor a template."""
     nasty = case("a`b", State.PARKED, reason="<script>|{{ x }}[l](http://e)", source="<b>")
-    page = story_page([of_letter("a`b", [nasty], [])], ["<i>"])
+    page = story_page([of_message("a`b", [nasty], [])], ["<i>"])
     assert "<script>" not in page
     assert "<b>" not in page
     assert "{{" not in page
@@ -166,7 +166,7 @@ def test_texts_cannot_break_out_of_the_page() -> None:
 def test_the_list_is_counted_by_group_with_the_next_step() -> None:
     """A person sees what to do first, then the single cases with their age."""
     stories = [
-        of_letter(f"m{n}", [case(f"m{n}", State.PARKED, detail={"step": "rotate the key", "error": "401"})], [])
+        of_message(f"m{n}", [case(f"m{n}", State.PARKED, detail={"step": "rotate the key", "error": "401"})], [])
         for n in range(3)
     ]
     page = list_page(stories, ["something"], NOW)

@@ -1,4 +1,4 @@
-"""What is computed from a letter alone: its identity, its size, and the entry that sends it back unchanged."""
+"""What is computed from a message alone: its identity, its size, and the entry that sends it back unchanged."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recovery.dead_letters.letters import (
+from recovery.dead_letters.messages import (
     BATCH_BYTES,
-    Letter,
+    Message,
     batches,
     content_hash,
     deduplication_id,
@@ -23,7 +23,7 @@ from recovery.dead_letters.letters import (
     to_record,
 )
 from recovery.failures import Origin
-from tests.unit.dead_letters.samples import NOW, letter, queue, seconds
+from tests.unit.dead_letters.samples import NOW, message, queue, seconds
 
 TEXT = {"DataType": "String", "StringValue": "v"}
 ATTRIBUTES: dict[str, dict[str, Any]] = {
@@ -38,28 +38,28 @@ ATTRIBUTES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        (letter(body="a"), letter(body="b")),
-        (letter(attributes={"a": TEXT}), letter(attributes={"b": TEXT})),
-        (letter(attributes={"a": TEXT}), letter()),
-        (letter(system={"MessageGroupId": "g"}), letter(system={"MessageGroupId": "h"})),
+        (message(body="a"), message(body="b")),
+        (message(attributes={"a": TEXT}), message(attributes={"b": TEXT})),
+        (message(attributes={"a": TEXT}), message()),
+        (message(system={"MessageGroupId": "g"}), message(system={"MessageGroupId": "h"})),
         (
-            letter(attributes={"a": {"DataType": "String", "StringValue": ".xy"}}),
-            letter(attributes={"a": {"DataType": "String.x", "StringValue": "y"}}),
+            message(attributes={"a": {"DataType": "String", "StringValue": ".xy"}}),
+            message(attributes={"a": {"DataType": "String.x", "StringValue": "y"}}),
         ),
         (
-            letter(attributes={"a": {"DataType": "Binary", "BinaryValue": b"1"}}),
-            letter(attributes={"a": {"DataType": "Number", "StringValue": "1"}}),
+            message(attributes={"a": {"DataType": "Binary", "BinaryValue": b"1"}}),
+            message(attributes={"a": {"DataType": "Number", "StringValue": "1"}}),
         ),
     ],
 )
-def test_letters_that_say_something_else_have_another_content(one: Letter, other: Letter) -> None:
-    """Body, user attributes with their types, and the group are what a letter says."""
+def test_messages_that_say_something_else_have_another_content(one: Message, other: Message) -> None:
+    """Body, user attributes with their types, and the group are what a message says."""
     assert content_hash(one) != content_hash(other)
 
 
 def test_what_sqs_adds_is_no_content() -> None:
-    """A copy of a letter has the same content, whatever id, receipt and times SQS gave it."""
-    copy = letter(
+    """A copy of a message has the same content, whatever id, receipt and times SQS gave it."""
+    copy = message(
         message_id="m-2",
         receipt="r-2",
         age=timedelta(days=3),
@@ -67,30 +67,30 @@ def test_what_sqs_adds_is_no_content() -> None:
         origin=Origin.UNKNOWN,
     )
     shuffled = dict(reversed(ATTRIBUTES.items()))
-    assert content_hash(letter()) == content_hash(copy)
-    assert content_hash(letter(attributes=ATTRIBUTES)) == content_hash(letter(attributes=shuffled))
+    assert content_hash(message()) == content_hash(copy)
+    assert content_hash(message(attributes=ATTRIBUTES)) == content_hash(message(attributes=shuffled))
 
 
-def test_a_redriven_letter_is_found_by_its_message_id() -> None:
+def test_a_redriven_message_is_found_by_its_message_id() -> None:
     """SQS keeps the id in a redrive, so neither content nor business id is asked."""
-    assert identity(letter(attributes={"order-id": TEXT}), "order-id", "order") == "m-1"
+    assert identity(message(attributes={"order-id": TEXT}), "order-id", "order") == "m-1"
 
 
-def test_a_letter_that_a_consumer_sent_is_found_by_what_makes_it_the_same() -> None:
+def test_a_message_that_a_consumer_sent_is_found_by_what_makes_it_the_same() -> None:
     """The named attribute, else the named place in the body, else the content; each within its own queue."""
-    sent = letter(origin=Origin.UNKNOWN, attributes={"order-id": TEXT}, body='{"order": {"id": 7}}')
-    again = letter(origin=Origin.UNKNOWN, attributes={"order-id": TEXT}, body="changed", message_id="m-2")
+    sent = message(origin=Origin.UNKNOWN, attributes={"order-id": TEXT}, body='{"order": {"id": 7}}')
+    again = message(origin=Origin.UNKNOWN, attributes={"order-id": TEXT}, body="changed", message_id="m-2")
     assert identity(sent, "order-id", None) == identity(again, "order-id", None)
     by_body = identity(sent, "absent", "order.id")
-    assert by_body == identity(letter(origin=Origin.UNKNOWN, body='{"order": {"id": 7}, "try": 2}'), None, "order.id")
+    assert by_body == identity(message(origin=Origin.UNKNOWN, body='{"order": {"id": 7}, "try": 2}'), None, "order.id")
     assert identity(sent, None, None) == f"orders-dlq:content:{content_hash(sent)}"
-    elsewhere = letter(origin=Origin.UNKNOWN, queue="other-dlq", body='{"order": {"id": 7}}')
+    elsewhere = message(origin=Origin.UNKNOWN, queue="other-dlq", body='{"order": {"id": 7}}')
     assert len({identity(sent, "order-id", None), by_body, identity(elsewhere, None, "order.id")}) == 3
 
 
 def test_a_business_id_does_not_stand_in_the_ledgers_key() -> None:
     """It may be a person's: only its hash is written down."""
-    sent = letter(origin=Origin.UNKNOWN, attributes={"mail": {"DataType": "String", "StringValue": "jo@example.org"}})
+    sent = message(origin=Origin.UNKNOWN, attributes={"mail": {"DataType": "String", "StringValue": "jo@example.org"}})
     assert "jo" not in identity(sent, "mail", None)
 
 
@@ -109,15 +109,15 @@ def test_a_business_id_does_not_stand_in_the_ledgers_key() -> None:
 )
 def test_a_body_without_the_named_place_counts_by_content(body: str) -> None:
     """No JSON, other JSON, or JSON nested without end: the content is what is left."""
-    sent = letter(origin=Origin.UNKNOWN, body=body)
+    sent = message(origin=Origin.UNKNOWN, body=body)
     assert identity(sent, None, "order.id") == f"orders-dlq:content:{content_hash(sent)}"
 
 
 def test_the_deduplication_id_is_stable_for_an_attempt() -> None:
-    """The same for every try of one attempt, another for the next attempt, another for another letter, and legal."""
-    first = deduplication_id(letter(), 1)
-    assert first == deduplication_id(letter(receipt="r-9", age=timedelta(days=1)), 1)
-    assert len({first, deduplication_id(letter(), 2), deduplication_id(letter(message_id="m-2"), 1)}) == 3
+    """The same for every try of one attempt, another for the next attempt, another for another message, and legal."""
+    first = deduplication_id(message(), 1)
+    assert first == deduplication_id(message(receipt="r-9", age=timedelta(days=1)), 1)
+    assert len({first, deduplication_id(message(), 2), deduplication_id(message(message_id="m-2"), 1)}) == 3
     assert first.isalnum()
     assert len(first) <= 128
 
@@ -127,10 +127,10 @@ def test_the_deduplication_id_is_stable_for_an_attempt() -> None:
 
 def test_size_counts_what_sqs_counts() -> None:
     """UTF-8 of the body, and name, type and value of each attribute; system attributes do not count."""
-    assert size(letter(body="aé")) == 3
-    assert size(letter(body="", attributes={"tenant": ATTRIBUTES["tenant"]})) == 6 + 6 + 4
-    assert size(letter(body="", attributes={"digest": ATTRIBUTES["digest"]})) == 6 + 6 + 3
-    assert size(letter(body="x", system={"AWSTraceHeader": "Root=1-5759e988-bd862e3fe1be46a994272793"})) == 1
+    assert size(message(body="aé")) == 3
+    assert size(message(body="", attributes={"tenant": ATTRIBUTES["tenant"]})) == 6 + 6 + 4
+    assert size(message(body="", attributes={"digest": ATTRIBUTES["digest"]})) == 6 + 6 + 3
+    assert size(message(body="x", system={"AWSTraceHeader": "Root=1-5759e988-bd862e3fe1be46a994272793"})) == 1
 
 
 @given(st.lists(st.integers(0, 2 * BATCH_BYTES) | st.integers(0, 2000), max_size=60))
@@ -143,7 +143,7 @@ def test_batches_hold_everything_in_order_and_within_bounds(sizes: list[int]) ->
         assert sum(sizes[index] for index in part) <= BATCH_BYTES or len(part) == 1
 
 
-def test_ten_letters_of_one_mebibyte_go_one_by_one() -> None:
+def test_ten_messages_of_one_mebibyte_go_one_by_one() -> None:
     """A batch is limited like a message: 10 times 1 MiB does not fit."""
     assert batches([BATCH_BYTES] * 3) == [[0], [1], [2]]
     assert batches([BATCH_BYTES // 2, BATCH_BYTES // 2, 1]) == [[0, 1], [2]]
@@ -153,16 +153,16 @@ def test_ten_letters_of_one_mebibyte_go_one_by_one() -> None:
 # -- the entry that sends it back ------------------------------------------------------------------------------------
 
 
-def test_an_entry_carries_the_letter_unchanged() -> None:
+def test_an_entry_carries_the_message_unchanged() -> None:
     """Body and all attributes, binary ones as bytes; what boto3 adds to a received attribute is left out."""
     received = {name: {**value, "StringListValues": [], "BinaryListValues": []} for name, value in ATTRIBUTES.items()}
-    built = entry(letter(attributes=received, body="{{ jinja }}"), 3, seconds(61), fifo=False, attempt=1)
+    built = entry(message(attributes=received, body="{{ jinja }}"), 3, seconds(61), fifo=False, attempt=1)
     assert built == {"Id": "3", "MessageBody": "{{ jinja }}", "MessageAttributes": ATTRIBUTES, "DelaySeconds": 61}
 
 
 def test_an_entry_keeps_trace_header_and_fair_group() -> None:
     """A standard queue takes a group (its tenant) and no deduplication id; the trace goes on."""
-    traced = letter(system={"AWSTraceHeader": "Root=1-5759e988", "MessageGroupId": "tenant-7"})
+    traced = message(system={"AWSTraceHeader": "Root=1-5759e988", "MessageGroupId": "tenant-7"})
     built = entry(traced, 0, seconds(0), fifo=False, attempt=1)
     assert built == {
         "Id": "0",
@@ -173,19 +173,19 @@ def test_an_entry_keeps_trace_header_and_fair_group() -> None:
 
 
 def test_a_fifo_entry_has_group_and_deduplication_id_and_no_delay() -> None:
-    """FIFO takes no delay for one message; the id is the attempt's, not the one that the move gave the letter."""
-    moved = letter(system={"MessageGroupId": "g", "MessageDeduplicationId": "m-1"})
+    """FIFO takes no delay for one message; the id is the attempt's, not the one that the move gave the message."""
+    moved = message(system={"MessageGroupId": "g", "MessageDeduplicationId": "m-1"})
     built = entry(moved, 0, seconds(600), fifo=True, attempt=2)
     assert built["MessageGroupId"] == "g"
     assert built["MessageDeduplicationId"] == deduplication_id(moved, 2)
     assert "DelaySeconds" not in built
-    assert entry(letter(), 0, seconds(0), fifo=True, attempt=1)["MessageGroupId"] == "m-1"
+    assert entry(message(), 0, seconds(0), fifo=True, attempt=1)["MessageGroupId"] == "m-1"
 
 
 @pytest.mark.parametrize(("delay", "asked"), [(0.4, 0), (0.6, 1), (899.6, 900), (5000.0, 900)])
 def test_a_delay_is_whole_seconds_that_sqs_takes(delay: float, asked: int) -> None:
     """Rounded, and never beyond 900."""
-    assert entry(letter(), 0, seconds(delay), fifo=False, attempt=1).get("DelaySeconds", 0) == asked
+    assert entry(message(), 0, seconds(delay), fifo=False, attempt=1).get("DelaySeconds", 0) == asked
 
 
 # -- the archive's copy --------------------------------------------------------------------------------------------
@@ -205,7 +205,7 @@ def test_a_delay_is_whole_seconds_that_sqs_takes(delay: float, asked: int) -> No
 )
 def test_the_archive_gives_back_what_it_was_given(body: str, attributes: dict[str, Any], origin: Origin) -> None:
     """Through JSON and back: body, attributes (binary ones, too), system attributes and origin."""
-    kept = letter(body=body, attributes=attributes, origin=origin, system={"MessageGroupId": "g"})
+    kept = message(body=body, attributes=attributes, origin=origin, system={"MessageGroupId": "g"})
     again = from_record(json.loads(json.dumps(to_record(kept))), NOW)
     assert (again.body, again.attributes, again.system, again.origin) == (body, attributes, kept.system, origin)
     assert content_hash(again) == content_hash(kept)
@@ -215,21 +215,21 @@ def test_the_archive_gives_back_what_it_was_given(body: str, attributes: dict[st
 # -- times ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_letter_expires_by_the_dead_letter_queues_retention() -> None:
-    """Retention runs on from the first send, in the retention of the queue where the letter lies now."""
-    old = letter(age=timedelta(days=3))
+def test_a_message_expires_by_the_dead_letter_queues_retention() -> None:
+    """Retention runs on from the first send, in the retention of the queue where the message lies now."""
+    old = message(age=timedelta(days=3))
     assert old.expires_at(queue(retention=timedelta(days=4))) == NOW + timedelta(days=1)
 
 
-def test_a_letter_tells_when_it_began_to_fail() -> None:
+def test_a_message_tells_when_it_began_to_fail() -> None:
     """The first receive by anybody, else the send."""
     first = str(int((NOW - timedelta(minutes=5)).timestamp() * 1000))
-    assert letter(system={"ApproximateFirstReceiveTimestamp": first}).first_received_at == NOW - timedelta(minutes=5)
-    assert letter().first_received_at == letter().sent_at == NOW - timedelta(hours=1)
+    assert message(system={"ApproximateFirstReceiveTimestamp": first}).first_received_at == NOW - timedelta(minutes=5)
+    assert message().first_received_at == message().sent_at == NOW - timedelta(hours=1)
 
 
-def test_a_letter_does_not_show_what_it_says() -> None:
+def test_a_message_does_not_show_what_it_says() -> None:
     """Neither body, attributes nor receipt appear in its representation."""
-    shown = repr(letter(body="secret-body", receipt="secret-receipt", attributes={"secret-name": TEXT}))
+    shown = repr(message(body="secret-body", receipt="secret-receipt", attributes={"secret-name": TEXT}))
     assert "secret" not in shown
     assert "m-1" in shown

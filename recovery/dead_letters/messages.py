@@ -47,7 +47,7 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class Message:
     """One dead letter as it was received. Its body never shows in a representation or an error.
 
     Attributes:
@@ -102,46 +102,46 @@ class Letter:
         return self.sent_at + queue.retention
 
 
-def content_hash(letter: Letter) -> str:
-    """What the letter says, as 32 hexadecimal digits: body, user attributes and group."""
-    digest = hashlib.sha256(_bytes(letter.body))
-    for name in sorted(letter.attributes):
-        value = letter.attributes[name]
+def content_hash(message: Message) -> str:
+    """What the message says, as 32 hexadecimal digits: body, user attributes and group."""
+    digest = hashlib.sha256(_bytes(message.body))
+    for name in sorted(message.attributes):
+        value = message.attributes[name]
         digest.update(b"\0" + _bytes(name) + b"\0" + _bytes(value.get("DataType", "")) + b"\0")
         binary = value.get("BinaryValue")
         digest.update(bytes(binary) if binary is not None else _bytes(value.get("StringValue", "")))
-    digest.update(b"\0" + _bytes(letter.group_id))
+    digest.update(b"\0" + _bytes(message.group_id))
     return digest.hexdigest()[:32]
 
 
-def identity(letter: Letter, attribute: str | None, body_path: str | None) -> str:
-    """The key of the letter's case.
+def identity(message: Message, attribute: str | None, body_path: str | None) -> str:
+    """The key of the message's case.
 
-    A redrive keeps the message id, so that id finds the case when the letter comes back. A consumer that sends to
+    A redrive keeps the message id, so that id finds the case when the message comes back. A consumer that sends to
     the dead-letter queue itself makes a new message each time: then a business id counts, else the content.
     """
-    if letter.origin is not Origin.UNKNOWN:
-        return letter.message_id
-    if attribute and attribute in letter.attributes:
-        value = letter.attributes[attribute].get("StringValue")
+    if message.origin is not Origin.UNKNOWN:
+        return message.message_id
+    if attribute and attribute in message.attributes:
+        value = message.attributes[attribute].get("StringValue")
         if value:
-            return f"{letter.queue}:id:{_short(str(value))}"
+            return f"{message.queue}:id:{_short(str(value))}"
     if body_path:
-        value = _at(letter.body, body_path)
+        value = _at(message.body, body_path)
         if value is not None:
-            return f"{letter.queue}:id:{_short(str(value))}"
-    return f"{letter.queue}:content:{content_hash(letter)}"
+            return f"{message.queue}:id:{_short(str(value))}"
+    return f"{message.queue}:content:{content_hash(message)}"
 
 
-def deduplication_id(letter: Letter, attempt: int) -> str:
+def deduplication_id(message: Message, attempt: int) -> str:
     """FIFO: the same for every try of one attempt, another for the next attempt."""
-    return hashlib.sha256(f"{letter.message_id}:{attempt}".encode()).hexdigest()
+    return hashlib.sha256(f"{message.message_id}:{attempt}".encode()).hexdigest()
 
 
-def size(letter: Letter) -> int:
+def size(message: Message) -> int:
     """Bytes that count towards SQS's limits: body, and names, types and values of user attributes."""
-    total = len(_bytes(letter.body))
-    for name, value in letter.attributes.items():
+    total = len(_bytes(message.body))
+    for name, value in message.attributes.items():
         binary = value.get("BinaryValue")
         content = len(bytes(binary)) if binary is not None else len(_bytes(value.get("StringValue", "")))
         total += len(_bytes(name)) + len(str(value.get("DataType", ""))) + content
@@ -161,24 +161,24 @@ def batches(sizes: Sequence[int]) -> list[list[int]]:
     return parts
 
 
-def entry(letter: Letter, index: int, delay: timedelta, *, fifo: bool, attempt: int) -> dict[str, Any]:
-    """The entry of a SendMessageBatch that carries the letter unchanged.
+def entry(message: Message, index: int, delay: timedelta, *, fifo: bool, attempt: int) -> dict[str, Any]:
+    """The entry of a SendMessageBatch that carries the message unchanged.
 
     The trace header goes along, and so does the group of a fair standard queue. A FIFO entry takes no delay.
     """
-    built: dict[str, Any] = {"Id": str(index), "MessageBody": letter.body}
-    if letter.attributes:
+    built: dict[str, Any] = {"Id": str(index), "MessageBody": message.body}
+    if message.attributes:
         built["MessageAttributes"] = {
             name: {key: value for key, value in attribute.items() if key in _SENDABLE}
-            for name, attribute in letter.attributes.items()
+            for name, attribute in message.attributes.items()
         }
-    trace = letter.system.get("AWSTraceHeader")
+    trace = message.system.get("AWSTraceHeader")
     if trace:
         built["MessageSystemAttributes"] = {"AWSTraceHeader": {"DataType": "String", "StringValue": trace}}
-    if letter.group_id or fifo:
-        built["MessageGroupId"] = letter.group_id or letter.message_id
+    if message.group_id or fifo:
+        built["MessageGroupId"] = message.group_id or message.message_id
     if fifo:
-        built["MessageDeduplicationId"] = deduplication_id(letter, attempt)
+        built["MessageDeduplicationId"] = deduplication_id(message, attempt)
     elif delay > timedelta(0):
         built["DelaySeconds"] = min(900, round(delay.total_seconds()))
     return built
@@ -187,33 +187,33 @@ def entry(letter: Letter, index: int, delay: timedelta, *, fifo: bool, attempt: 
 _SENDABLE = frozenset({"DataType", "StringValue", "BinaryValue"})
 
 
-def to_record(letter: Letter) -> dict[str, Any]:
-    """The letter as the archive keeps it: everything, unchanged. Binary values are base64."""
+def to_record(message: Message) -> dict[str, Any]:
+    """The message as the archive keeps it: everything, unchanged. Binary values are base64."""
     return {
-        "queue": letter.queue,
-        "message_id": letter.message_id,
-        "origin": letter.origin.value,
-        "body": letter.body,
+        "queue": message.queue,
+        "message_id": message.message_id,
+        "origin": message.origin.value,
+        "body": message.body,
         "attributes": {
             name: {
                 key: base64.b64encode(bytes(value)).decode() if key == "BinaryValue" else value
                 for key, value in attribute.items()
                 if key in _SENDABLE
             }
-            for name, attribute in letter.attributes.items()
+            for name, attribute in message.attributes.items()
         },
-        "system": dict(letter.system),
+        "system": dict(message.system),
     }
 
 
-def from_record(record: Mapping[str, Any], lease_until: datetime) -> Letter:
-    """The letter that `to_record` kept; it has no receipt, since it lies in no queue.
+def from_record(record: Mapping[str, Any], lease_until: datetime) -> Message:
+    """The message that `to_record` kept; it has no receipt, since it lies in no queue.
 
     Raises:
         ValueError: it is not as `to_record` writes it; names the field and no value.
     """
     kept = Fields(record, "queue", "message_id", "body", "attributes", "system", "origin")
-    return Letter(
+    return Message(
         queue=kept.text("queue"),
         message_id=kept.text("message_id"),
         receipt="",
@@ -256,7 +256,7 @@ def _short(value: str) -> str:
 
 
 def _bytes(value: object) -> bytes:
-    # Half a surrogate pair is no UTF-8, and no reason to stop for the other letters.
+    # Half a surrogate pair is no UTF-8, and no reason to stop for the other messages.
     return str(value).encode("utf-8", "surrogatepass")
 
 
@@ -265,7 +265,7 @@ def _count(text: str) -> int:
 
 
 def _moment(milliseconds: str) -> datetime:
-    # What is no time is 1970: such a letter is taken for one that is about to expire, and archived.
+    # What is no time is 1970: such a message is taken for one that is about to expire, and archived.
     try:
         return datetime.fromtimestamp(_count(milliseconds) / 1000, UTC)
     except (OverflowError, OSError, ValueError):

@@ -9,22 +9,22 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import Artifact, FlowRun, State, TaskRun
 
-from flows.dead_letters import recover_dead_letters, replay_archived_letters
+from flows.dead_letters import recover_dead_letters, replay_archived_messages
 from recovery.dead_letters.policy import DeadLetterPolicy, ReplayRequest
 from recovery.errors import Incomplete
 from recovery.report import RecoveryReport
-from tests.letters_world import POLICY, LettersWorld
+from tests.dead_letters_world import POLICY, DeadLettersWorld
 from tests.waiting import wait_for
 
 
-def recover(world: LettersWorld, *queues: str, policy: DeadLetterPolicy = POLICY, **fields: Any) -> RecoveryReport:
+def recover(world: DeadLettersWorld, *queues: str, policy: DeadLetterPolicy = POLICY, **fields: Any) -> RecoveryReport:
     """A run that ends well; its report."""
     report = recover_dead_letters(world.request(*queues, policy=policy, **fields))
     assert isinstance(report, RecoveryReport)
     return report
 
 
-def run(world: LettersWorld, *queues: str, policy: DeadLetterPolicy = POLICY, **fields: Any) -> State[Any]:
+def run(world: DeadLettersWorld, *queues: str, policy: DeadLetterPolicy = POLICY, **fields: Any) -> State[Any]:
     """A run that may end in any way; its state."""
     state: State[Any] = recover_dead_letters(world.request(*queues, policy=policy, **fields), return_state=True)
     return state
@@ -50,7 +50,7 @@ def refusal(state: State[Any]) -> str:
 
 def replay(**fields: Any) -> RecoveryReport:
     """A replay that ends well; its report."""
-    report = replay_archived_letters(ReplayRequest(**{"dry_run": False, **fields}))
+    report = replay_archived_messages(ReplayRequest(**{"dry_run": False, **fields}))
     assert isinstance(report, RecoveryReport)
     return report
 

@@ -22,9 +22,9 @@ from prefect.tasks import Task
 import flows.dead_letters as story
 from blocks.connection import Connection
 from recovery.cases import Case, from_json
-from recovery.dead_letters import judge, outlook, replay, run, settle
-from recovery.dead_letters.batch import Batch, Item
-from recovery.dead_letters.letters import Queue
+from recovery.dead_letters import outlook, replay, run, settle, triage
+from recovery.dead_letters.batch import Batch, MessageWork
+from recovery.dead_letters.messages import Queue
 from recovery.dead_letters.policy import DeadLetterPolicy, DeadLetterRequest, ReplayRequest
 from recovery.dead_letters.work import Work
 from recovery.errors import RepriseError
@@ -67,7 +67,7 @@ def text(value: str) -> dict[str, str]:
     return {"DataType": "String", "StringValue": value}
 
 
-class LettersWorld:
+class DeadLettersWorld:
     """A simulated AWS with the estate; queues get names of their own, so that tests share it.
 
     Args:
@@ -201,9 +201,9 @@ class LettersWorld:
         """How many cases of a queue are in which state."""
         return Counter(case.state.value for case in self.cases(queue).values())
 
-    def open_flights(self, queue: str) -> int:
-        """Flights of a queue that nobody has closed."""
-        return sum(item["pk"]["S"] == f"flight#{queue}" and "open#" in item["sk"]["S"] for item in self.items())
+    def open_intents(self, queue: str) -> int:
+        """Send intents of a queue that nobody has closed."""
+        return sum(item["pk"]["S"] == f"intent#{queue}" and "open#" in item["sk"]["S"] for item in self.items())
 
     def alerts(self, queue: str = "") -> list[str]:
         """Texts of the alerts so far that speak of a queue (all)."""
@@ -251,7 +251,7 @@ class LettersWorld:
         work = tasks.work_of(connection, request)
         work.close()
         given = {name: getattr(work, name) for name in _TOOLS}
-        work = Work(**given, draw=lambda: 0.5, pause=lambda _: None, threads=threads)
+        work = Work(**given, jitter=lambda: 0.5, sleep=lambda _: None, threads=threads)
         try:
             yield work
         finally:
@@ -315,11 +315,11 @@ class _Plain:
             pass
 
     @staticmethod
-    def count_recovered_letters(work: Work, queue: Queue) -> int:
+    def count_recovered_messages(work: Work, queue: Queue) -> int:
         return outlook.count_recovered(work, queue)
 
 
-def _carry_out(step: Any, work: Work, batch: Batch, concerns: Sequence[Item] | None = None) -> None:
+def _carry_out(step: Any, work: Work, batch: Batch, concerns: Sequence[MessageWork] | None = None) -> None:
     try:
         step(work, batch)
     except RepriseError as error:
@@ -342,8 +342,8 @@ def plain_story() -> Iterator[None]:
         if not _drives:
             _plain.enter_context(mock.patch.object(story, "do", _Plain()))
             _plain.enter_context(mock.patch.object(story, "carry_out", _carry_out))
-            _plain.enter_context(mock.patch.object(tasks, "count_recovered_letters", _Plain.count_recovered_letters))
-            _plain.enter_context(mock.patch.object(judge, "POLL_SECONDS", 0))
+            _plain.enter_context(mock.patch.object(tasks, "count_recovered_messages", _Plain.count_recovered_messages))
+            _plain.enter_context(mock.patch.object(triage, "POLL_SECONDS", 0))
         _drives += 1
     try:
         yield
