@@ -11,7 +11,7 @@ from proof.crash.outbox_scenes import Outbox
 from recovery.dead_letters.gateway import Sqs
 from recovery.dead_letters.send_intents import SendIntents
 from recovery.outbox_records import deliver
-from recovery.outbox_records.rules import Action
+from recovery.outbox_records.verdicts import Action
 from simulated_aws.server import SimulatedAws
 from tests.outbox_world import TABLE
 

@@ -16,7 +16,9 @@ from recovery.outbox_records import changes
 from recovery.outbox_records.message import Unsendable, compose
 from recovery.outbox_records.models import Fault, NotSent, Row, line_of, read_row, written_at
 from recovery.outbox_records.policy import OutboxPolicy, RowNames
-from recovery.outbox_records.rules import Action, Lost, after_failure, decide, judge_lost
+from recovery.outbox_records.rules import after_failure, decide
+from recovery.outbox_records.rules import lost as decide_lost
+from recovery.outbox_records.verdicts import Action, Verdict
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NAMES = RowNames(
@@ -119,7 +121,7 @@ def judged(case: dict[str, Any]) -> str:
             json.loads(message.body)
     verdict = decide(row, message, POLICY, NOW)
     check_reason(verdict.reason)
-    lost = judge_lost(row, written_at(case["item"].get(NAMES.created)), row.due, POLICY, NOW)
+    lost = decide_lost(row, written_at(case["item"].get(NAMES.created)), row.due, POLICY, NOW)
     for change in _changes(row, verdict.action, lost):
         assert changes.statement("orders", change)
         changes.is_done(change, case["item"])
@@ -128,12 +130,12 @@ def judged(case: dict[str, Any]) -> str:
     check_reason(after.reason)
     if is_marked(case["text"]):
         assert SECRET not in json.dumps([after.reason, after.error, after.next_step]), "a secret stands on the row"
-    return f"{verdict.action} ({verdict.rule}), lost: {lost}"
+    return f"{verdict.action} ({verdict.rule}), lost: {lost.rule if lost else None}"
 
 
-def _changes(row: Row, action: Action, lost: Lost) -> list[changes.Change]:
+def _changes(row: Row, action: Action, lost: Verdict | None) -> list[changes.Change]:
     """What may be written of a row after these decisions."""
-    if lost is not Lost.LEAVE and action is not Action.DELIVER:
+    if lost is not None and lost.action is not Action.LEAVE and action is not Action.DELIVER:
         return [changes.realigned(row, NAMES, 16, NOW), changes.noticed(row, NAMES, NOW)]
     if action is Action.TIDY:
         return [changes.tidied(row, NAMES, NOW, None)]

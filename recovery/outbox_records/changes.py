@@ -79,7 +79,7 @@ def claim(row: Row, names: RowNames, token: str, lease_ends: datetime) -> Change
             names.next_attempt: seconds(lease_ends),
             names.attempts: {"N": str(row.attempts + 1)},
         },
-        removes=(),
+        removes=_present(row, names.expires),  # while it is unfinished, TTL must not delete it
         expects=as_read(row, names),
     )
 
@@ -116,10 +116,11 @@ def failed(row: Row, names: RowNames, token: str, *, error: str, kind: str, due:
         names.error: {"S": error or "-"},
         names.kind: {"S": kind},
     }
+    gone = (names.claim,) if token else _present(row, names.claim)
     return Change(
         row.key,
         sets,
-        (names.claim,) if token else _present(row, names.claim),
+        (*gone, *_present(row, names.expires)),
         _ours(names, token) if token else as_read(row, names),
     )
 
@@ -141,7 +142,7 @@ def exhausted(
         names.error: {"S": error or "-"},
         names.kind: {"S": kind},
     }
-    gone = (names.claim,) if token else _present(row, names.claim)
+    gone = ((names.claim,) if token else _present(row, names.claim)) + _present(row, names.expires)
     if leave_group:
         gone += _present(row, names.group_line)
     return Change(row.key, sets, gone, _ours(names, token) if token else as_read(row, names))
@@ -167,7 +168,13 @@ def shown(row: Row, names: RowNames, *, error: str, kind: str) -> Change:
         names.error: {"S": error or "-"},
         names.kind: {"S": kind},
     }
-    return Change(row.key, sets, _present(row, names.claim), as_read(row, names))
+    return Change(row.key, sets, _present(row, names.claim, names.expires), as_read(row, names))
+
+
+def kept(row: Row, names: RowNames) -> Change:
+    """Unfinished, and TTL would delete it: without a TTL until it is finished."""
+    expects = {**as_read(row, names), names.expires: row.item.get(names.expires)}
+    return Change(row.key, {}, (names.expires,), expects)
 
 
 def tidied(row: Row, names: RowNames, now: datetime, keep: timedelta | None) -> Change:
@@ -181,7 +188,9 @@ def tidied(row: Row, names: RowNames, now: datetime, keep: timedelta | None) -> 
 
 def listed(row: Row, names: RowNames) -> Change:
     """Exhausted by hand while it stood in line: listed among the exhausted."""
-    return Change(row.key, {names.line: {"S": f"{EXHAUSTED_LINE}#{row.shard}"}}, (), as_read(row, names))
+    return Change(
+        row.key, {names.line: {"S": f"{EXHAUSTED_LINE}#{row.shard}"}}, _present(row, names.expires), as_read(row, names)
+    )
 
 
 def grouped(row: Row, names: RowNames, group: str) -> Change:
@@ -251,5 +260,5 @@ def revived(row: Row, names: RowNames, now: datetime) -> Change:
     group = row.text(names.group)
     if group:
         sets[names.group_line] = {"S": group}
-    gone = _present(row, names.claim, names.error, names.kind)
+    gone = _present(row, names.claim, names.error, names.kind, names.expires)
     return Change(row.key, sets, gone, as_read(row, names))

@@ -32,6 +32,8 @@ class State:
         error: normalised text of the topic's error, or of the alarm.
         kind: kind of the error.
         probed: when the last probe was begun.
+        closed: when it was closed, while people are not told yet.
+        throttled: since when SNS throttles and takes nothing; None while it takes anything.
     """
 
     is_open: bool
@@ -39,9 +41,8 @@ class State:
     error: str = ""
     kind: str = ""
     probed: datetime | None = None
-
-
-CLOSED = State(False)
+    closed: datetime | None = None
+    throttled: datetime | None = None
 
 
 class Circuit:
@@ -113,10 +114,27 @@ class Circuit:
 
         def closed(data: Mapping[str, Any]) -> dict[str, Any]:
             ours = data.get("open") and data.get("probe", {}).get("owner") == self._owner
-            return {"open": False, "closed": now.isoformat()} if ours else dict(data)
+            return {"open": False, "closed": now.isoformat(), "untold": True} if ours else dict(data)
 
         before = self._change(closed, now)
         return bool(before.get("open")) and before.get("probe", {}).get("owner") == self._owner
+
+    def told(self, now: datetime) -> None:
+        """People know that it closed."""
+        self._change(lambda data: {name: value for name, value in data.items() if name != "untold"}, now)
+
+    def throttled(self, now: datetime) -> datetime:
+        """SNS throttled a whole round; since when it has taken nothing."""
+
+        def since(data: Mapping[str, Any]) -> dict[str, Any]:
+            return {**data, "throttled": data.get("throttled", now.isoformat())}
+
+        before = self._change(since, now)
+        return _time(before["throttled"]) if "throttled" in before else now
+
+    def flows(self, now: datetime) -> None:
+        """SNS took something: no throttle lasts."""
+        self._change(lambda data: {name: value for name, value in data.items() if name != "throttled"}, now)
 
     # -- inside --------------------------------------------------------------------------------------------------
 
@@ -144,8 +162,10 @@ class Circuit:
 
 
 def _state(data: Mapping[str, Any]) -> State:
+    throttled = _time(data["throttled"]) if "throttled" in data else None
     if not data.get("open"):
-        return CLOSED
+        closed = _time(data["closed"]) if data.get("untold") else None
+        return State(False, closed=closed, throttled=throttled)
     probed = data.get("probed")
     return State(True, _time(data["since"]), data["error"], data["kind"], _time(probed) if probed else None)
 

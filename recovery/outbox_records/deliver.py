@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from recovery.errors import RepriseError
-from recovery.outbox_records import changes, fifo
+from recovery.outbox_records import changes, fifo, rules
 from recovery.outbox_records.due import PAGE, DueKeys
 from recovery.outbox_records.gateway import READ_BATCH, WRITE_BATCH
+from recovery.outbox_records.groups import Groups
 from recovery.outbox_records.message import Message, batches
 from recovery.outbox_records.models import Fault, Held, NotSent, Outcome, Sent, lines
 from recovery.outbox_records.policy import LEASE_MARGIN_SECONDS
 from recovery.outbox_records.reading import read_candidates
 from recovery.outbox_records.rounds import Candidate, Round, entry_of
-from recovery.outbox_records.rules import Action, Verdict
 from recovery.outbox_records.settle import prepare, resolve, resolve_stopped, write, write_batch
+from recovery.outbox_records.verdicts import Action
 from recovery.outbox_records.work import ROUND_BYTES, Work
 
 CHUNK = 50
@@ -56,6 +57,7 @@ def _begin_pass(work: Work) -> None:
     work.due = DueKeys(work.table, lines(work.request.shards), until, page)
     work.moved_in_pass = 0
     work.waiting = []
+    work.groups = Groups()
 
 
 def _take(work: Work, most: int) -> list[Candidate] | None:
@@ -105,6 +107,7 @@ def claim(work: Work, round_: Round) -> None:
     ends = round_.lease_ends
     wanted = [each for each in round_.of(Action.DELIVER) if not each.token]
     for each in wanted:
+        each.wanted = True
         each.change = changes.claim(each.row, work.names, round_.token, ends)
     parts = [wanted[start : start + WRITE_BATCH] for start in range(0, len(wanted), WRITE_BATCH)]
 
@@ -112,25 +115,27 @@ def claim(work: Work, round_: Round) -> None:
         try:
             results = work.table.change([each.change for each in part if each.change is not None])
         except RepriseError as error:
+            for each in part:  # the claim may stand all the same: `mark` takes it back, so that no attempt counts
+                each.change = changes.released(each.row, work.names, round_.token)
             return error
         for candidate, result in zip(part, results, strict=True):
             candidate.change = None
             if result.done:
                 candidate.token = round_.token
             elif result.problem:
-                candidate.verdict = Verdict(Action.WAIT, "not-claimed", "it could not be claimed")
-                candidate.trouble = f"it could not be claimed: {result.problem}"
+                candidate.verdict = rules.not_claimed(result.problem)
             else:
-                what = "it is gone" if result.item is None else "another worker has it"
-                candidate.verdict = Verdict(Action.PASS, "not-ours", what)
+                candidate.verdict = rules.not_ours(gone=result.item is None)
                 candidate.settled = True
         return None
 
-    failures = [error for error in work.each(claim_part, parts) if error]
+    try:
+        failures = [error for error in work.each(claim_part, parts) if error]
+    finally:
+        if work.request.is_fifo:
+            fifo.keep_prefixes(work, round_)
     if failures:
         raise failures[0]
-    if work.request.is_fifo:
-        fifo.keep_prefixes(work, round_)
 
 
 # -- publishing --------------------------------------------------------------------------------------------------
@@ -142,13 +147,17 @@ def send(work: Work, round_: Round) -> None:
 
     A mark that could not be written stays prepared in its candidate; see `mark`.
     """
+    for each in round_.of(Action.DELIVER):
+        if each.wanted and not each.token:
+            each.verdict = rules.not_claimed()
     ready = [each for each in round_.of(Action.DELIVER) if each.token and each.outcome is None]
     blocked: set[str] = set()
+    work.throttled = None
     for wave in sorted({each.wave for each in ready}):
         now_sent = []
         for each in (one for one in ready if one.wave == wave):
             if each.group in blocked:
-                resolve(work, each, Held("an earlier row of its group did not go out"))
+                resolve(work, each, rules.BEHIND)
             else:
                 now_sent.append(each)
         chunks = [now_sent[start : start + CHUNK] for start in range(0, len(now_sent), CHUNK)]
@@ -180,16 +189,20 @@ def _send_chunk(work: Work, round_: Round, chunk: Sequence[Candidate]) -> None:
 
 def _publish(work: Work, round_: Round, candidates: Sequence[Candidate]) -> Sequence[Outcome]:
     if work.stopped:
-        return [Held("its topic takes nothing")] * len(candidates)
-    work.pace.take(len(candidates))
+        return [rules.TOPIC_CLOSED] * len(candidates)
+    if work.throttled:
+        return [rules.HELD_BACK] * len(candidates)
     assert round_.lease_ends is not None
     last = round_.lease_ends - timedelta(seconds=LEASE_MARGIN_SECONDS)
     messages = [each.message for each in candidates if isinstance(each.message, Message)]
-    outcomes = work.topic.publish(messages, lambda: work.now() < last)
+    outcomes = work.topic.publish(messages, lambda: work.now() < last, work.pace)
     faults = [each for each in outcomes if isinstance(each, NotSent)]
     for each in faults:
-        if each.fault is Fault.TOPIC:
+        # Of a probe that meets an incident nobody knows yet whether it is SNS or the one message: another row tells.
+        if each.fault is Fault.TOPIC or (each.fault is Fault.INCIDENT and not work.probing):
             work.stop(each)
+        elif each.fault is Fault.THROTTLE:
+            work.throttled = work.throttled or each
     unread = [each for each in faults if each.fault is Fault.UNKNOWN]
     work.count_answer(unread[0] if len(unread) == len(outcomes) else None)
     return outcomes
@@ -206,9 +219,10 @@ def _mark(work: Work, candidates: Sequence[Candidate]) -> None:
 def _count(work: Work, candidate: Candidate) -> None:
     if isinstance(candidate.outcome, Sent):
         work.sent += 1
-        if isinstance(candidate.message, Message) and not candidate.message.carries_id:
-            work.without_id += 1
-    elif isinstance(candidate.outcome, NotSent):
+        if isinstance(candidate.message, Message):
+            work.without_id += not candidate.message.carries_id
+            work.notes.update(candidate.message.notes)
+    elif isinstance(candidate.outcome, NotSent) and candidate.outcome.fault is not Fault.THROTTLE:
         work.failed += 1
 
 

@@ -1,93 +1,128 @@
-"""The order of FIFO groups: a group's rows in the order of their sequence, and nothing past a row that stays behind."""
+"""The order of FIFO groups: a group's rows in the order of their sequence, and nothing past a row that stays behind.
+
+A round takes groups that are under way and groups that are new, so that a busy group never keeps the others waiting.
+Of a group that is known only its chain is read: further keys of it in the index of due rows are counted.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from recovery.errors import RepriseError
-from recovery.failures import Kind, fingerprint
-from recovery.outbox_records import changes
-from recovery.outbox_records.models import Row, Sent, Status, number
+from recovery.outbox_records import changes, rules
+from recovery.outbox_records.models import Item, Sent
 from recovery.outbox_records.policy import ExhaustedHead
 from recovery.outbox_records.reading import read_candidates
-from recovery.outbox_records.rounds import Candidate, Round
-from recovery.outbox_records.rules import Action, Verdict
+from recovery.outbox_records.rounds import Candidate, Round, entry
+from recovery.outbox_records.rules import Step
+from recovery.outbox_records.settle import announce_held
+from recovery.outbox_records.verdicts import Action
 from recovery.outbox_records.work import Work
 
 CHAIN = 25
 """Rows of one group that are taken up at once: as many as one call claims."""
 GROUPS = 100
 """Groups of one round."""
+KEYS = 1_000
+"""Keys of due rows that one round reads in search of new groups."""
+
+Chain = tuple[list[Candidate], bool, Candidate | None]
+"""Rows that may go out now, in order; whether there are more of their group; the row that holds the group."""
 
 
 def take(work: Work, most: int) -> list[Candidate] | None:
     """Candidates of the next groups, each group's in order; None at the end of the pass."""
-    assert work.due is not None
-    found: list[Candidate] = []
-    groups = work.groups_to_go_on[:GROUPS]
-    work.groups_to_go_on = work.groups_to_go_on[GROUPS:]
-    due: list[Candidate] = []
-    if not groups:
-        keys = work.due.take(max(10, min(most, GROUPS)), work.each)
-        if not keys:
-            return None
-        for each in read_candidates(work, keys):
-            _place(work, each)
-            (due if each.group else found).append(each)
-        groups = list(dict.fromkeys(each.group for each in due))
-    chains = work.each(lambda group: _chain(work, group), groups)
+    groups = work.groups
+    found, fresh, is_over = _new_groups(work, most)
+    room = GROUPS - min(len(fresh), GROUPS // 2)
+    going, groups.to_go_on = groups.to_go_on[:room], groups.to_go_on[room:]
+    names = [*going, *fresh[: GROUPS - len(going)]]
+    groups.to_go_on = [*fresh[GROUPS - len(going) :], *groups.to_go_on]
+    if not names and not found and is_over:
+        _report_held(work)
+        return None
+    chains = work.each(lambda group: _chain(work, group), names)
     if work.probing:
-        chains = _only_one(chains)
-    taken = {each.row.row_id for chain, _ in chains for each in chain}
-    for group, (chain, more) in zip(groups, chains, strict=False):
-        found += chain
-        if more and chain and chain[-1].verdict.action is Action.DELIVER:
-            work.groups_to_go_on.append(group)
-    for each in due:
-        if each.row.row_id not in taken:
-            each.verdict = Verdict(
-                Action.WAIT,
-                "behind-its-group",
-                "an earlier row of its group has not gone out",
-                next_step="see the earlier row; exhausted_head=skip passes over an exhausted one",
-            )
-            found.append(each)
+        names, chains = _only_one(names, chains)
+    left = most
+    for name, (chain, more, head) in zip(names, chains, strict=True):
+        part = chain[: max(left, 0)]
+        left -= len(part)
+        found += part
+        groups.taken.update(each.row.row_id for each in part)
+        cut = len(part) < len(chain)
+        if cut or (more and chain and chain[-1].verdict.action is Action.DELIVER and not work.dry_run):
+            groups.to_go_on.append(name)
+        elif head is not None:
+            groups.heads[name] = head
     return found
 
 
-def _place(work: Work, candidate: Candidate) -> None:
-    """Say which group a due row belongs to, or what keeps it out of one."""
+def _new_groups(work: Work, most: int) -> tuple[list[Candidate], list[str], bool]:
+    """Groups that this pass has not met, by reading on in the index of due rows; due rows that belong to none; and
+    whether the index was read to its end."""
+    assert work.due is not None
+    found: list[Candidate] = []
+    fresh: list[str] = []
+    read = 0
+    wanted = 1 if work.probing else GROUPS // 2 if work.groups.to_go_on else GROUPS
+    while len(fresh) < wanted and read < KEYS:
+        keys = work.due.take(max(10, min(most, GROUPS)), work.each)
+        if not keys:
+            return found, fresh, True
+        read += len(keys)
+        while keys:
+            firsts, keys = _firsts(work, keys)
+            for each in read_candidates(work, firsts):
+                group = _place(work, each)
+                if not group:
+                    found.append(each)
+                elif group in work.groups.known:
+                    _meet(work, group, each.row.row_id)
+                else:
+                    work.groups.known.add(group)
+                    fresh.append(group)
+                    _meet(work, group, each.row.row_id)
+    return found, fresh, False
+
+
+def _firsts(work: Work, keys: Sequence[Item]) -> tuple[list[Item], list[Item]]:
+    """Keys to be read now: one of each group that is not known; and those that must wait for what that tells."""
+    now: list[Item] = []
+    later: list[Item] = []
+    asked: set[str] = set()
+    for key in keys:
+        group = str(key.get(work.names.group_line, {}).get("S", ""))
+        if group and group in work.groups.known:
+            _meet(work, group, work.table.identity(key))
+        elif group and group in asked:
+            later.append(key)
+        else:
+            asked.add(group)
+            now.append(key)
+    return now, later
+
+
+def _meet(work: Work, group: str, row_id: str) -> None:
+    work.groups.met.append((group, row_id))
+
+
+def _place(work: Work, candidate: Candidate) -> str:
+    """The group of a due row; "" for one that has no place in a group, and whose verdict says so."""
     row, names = candidate.row, work.names
-    if candidate.verdict.action not in (Action.DELIVER, Action.EXHAUST):
-        return
+    candidate.verdict = rules.placed(row, candidate.verdict, names)
+    if candidate.verdict.action in (Action.GROUP, Action.TIDY, Action.LIST) or candidate.verdict.rule == "no-sequence":
+        return ""
     group = row.text(names.group)
-    if not group:
-        return  # composing it has already said so
-    if not _has_sequence(row, names.sequence):
-        candidate.verdict = Verdict(
-            Action.EXHAUST,
-            "no-sequence",
-            f"a FIFO topic needs an order, and the row's {names.sequence!r} is missing or not of the index's type",
-            kind=Kind.VALIDATION_ERROR,
-            group=fingerprint(Kind.VALIDATION_ERROR, "no-sequence"),
-            error="no-sequence",
-            next_step="mend the row, then run the path with mode=revive",
-        )
-        return
-    if row.text(names.group_line) != group:
-        candidate.verdict = Verdict(Action.GROUP, "not-in-its-group", "it is put into its group's index first")
-        return
+    if not group or row.text(names.group_line) != group:
+        return ""
     candidate.group = group
+    return group
 
 
-def _has_sequence(row: Row, sequence: str) -> bool:
-    value = row.item.get(sequence, {})
-    return "S" in value or number(value) is not None
-
-
-def _chain(work: Work, group: str) -> tuple[list[Candidate], bool]:
-    """The rows of a group that may go out now, in order, and whether the index has more of the group."""
+def _chain(work: Work, group: str) -> Chain:
+    """The rows of a group that may go out now."""
     page = work.table.group(group, CHAIN)
     by_id = {each.row.row_id: each for each in read_candidates(work, page.items)}
     chain: list[Candidate] = []
@@ -96,45 +131,60 @@ def _chain(work: Work, group: str) -> tuple[list[Candidate], bool]:
         if candidate is None:
             continue  # deleted; the index lagged behind
         candidate.group = group
-        action, status = candidate.verdict.action, candidate.row.status
-        if candidate.row.known and status is Status.SUCCESSFUL:
-            if action is Action.TIDY:
+        step = rules.step(candidate.row, candidate.verdict, work.policy)
+        if step is Step.HOLD:
+            if candidate.verdict.action is Action.LIST:
                 chain.append(candidate)
+            return chain, False, candidate
+        if step is Step.STOP:
+            return chain, False, None
+        if step is Step.SKIP:
             continue
-        if candidate.row.known and status is Status.EXHAUSTED:
-            if work.policy.exhausted_head is ExhaustedHead.HOLD:
-                return chain, False
-            continue
-        if action is Action.DELIVER:
-            candidate.wave = sum(each.verdict.action is Action.DELIVER for each in chain)
-            chain.append(candidate)
-        elif action is Action.EXHAUST:
-            chain.append(candidate)
-            if work.policy.exhausted_head is ExhaustedHead.HOLD:
-                return chain, False
-        else:
-            return chain, False
-    return chain, page.next is not None
+        candidate.wave = sum(each.verdict.action is Action.DELIVER for each in chain)
+        chain.append(candidate)
+        if step is Step.LAST:
+            return chain, False, None
+    return chain, page.next is not None, None
 
 
-def _only_one(chains: Sequence[tuple[list[Candidate], bool]]) -> list[tuple[list[Candidate], bool]]:
+def _only_one(names: Sequence[str], chains: Sequence[Chain]) -> tuple[list[str], list[Chain]]:
     """The first row alone, for a probe."""
-    for chain, _ in chains:
+    for name, (chain, _, _) in zip(names, chains, strict=True):
         head = [each for each in chain if each.verdict.action is Action.DELIVER][:1]
         if head:
-            return [(head, False)]
-    return [(chain, False) for chain, _ in chains]
+            return [name], [(head, False, None)]
+    return list(names), [(chain, False, head) for chain, _, head in chains]
+
+
+def _report_held(work: Work) -> None:
+    """One entry for each group that stands still, at the end of a pass; people are told of foreign heads."""
+    groups = work.groups
+    behind: Counter[str] = Counter()
+    first: dict[str, str] = {}
+    for group, row_id in dict.fromkeys(groups.met):
+        head = groups.heads.get(group)
+        if row_id not in groups.taken and not (head and row_id == head.row.row_id):
+            behind[group] += 1
+            first.setdefault(group, row_id)
+    heads = []
+    for group in dict.fromkeys([*groups.heads, *behind]):
+        head = groups.heads.get(group)
+        verdict = rules.behind(head.row if head else None, behind[group])
+        if head is not None:
+            head.verdict = verdict
+            heads.append(head)
+        work.waiting.append(entry(work, head.row.row_id if head else first[group], verdict, settled=True))
+    announce_held(work, heads)
 
 
 def keep_prefixes(work: Work, round_: Round) -> None:
-    """Give back what we claimed behind a row that we did not get: another worker has the head of that group.
+    """Give back what we claimed behind a row that we did not get: another worker has it, or its claim failed.
 
-    Raises:
-        Transient, Refused: some could not be given back; their leases end by themselves.
+    What cannot be given back at once is not sent either; its lease ends by itself.
     """
     by_group: dict[str, list[Candidate]] = defaultdict(list)
     for each in round_.candidates:
-        if each.group and (each.token or each.verdict.rule in ("not-ours", "not-claimed")):
+        if each.group and each.wanted:
             by_group[each.group].append(each)
     back: list[Candidate] = []
     for candidates in by_group.values():
@@ -143,17 +193,17 @@ def keep_prefixes(work: Work, round_: Round) -> None:
             if not each.token:
                 # A row that is gone breaks nothing, but whether it is gone or taken is not worth telling apart here.
                 broken = True
-            elif broken:
+            elif broken and each.outcome is None:
                 back.append(each)
     if not back:
         return
     for each in back:
-        each.verdict = Verdict(Action.WAIT, "behind-its-group", "another worker has an earlier row of its group")
+        each.verdict = rules.taken_elsewhere()
         each.change = changes.released(each.row, work.names, each.token)
     try:
         work.table.change([each.change for each in back if each.change is not None])
     except RepriseError as error:
-        work.warn(f"rows of a group whose head another worker has could not be given back at once: {error}")
+        work.warn(f"rows of a group whose head we did not get could not be given back at once: {error}")
     for each in back:
         each.settled = True
         each.change = None

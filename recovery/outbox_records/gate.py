@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from recovery.alerts import Alert
+from recovery.alerts import Alert, Announced
 from recovery.errors import RepriseError
 from recovery.failures import normalise
 from recovery.outbox_records import changes
@@ -13,10 +13,13 @@ from recovery.outbox_records.due import PAGE, DueKeys
 from recovery.outbox_records.models import NotSent, Sent, Status, lines
 from recovery.outbox_records.reading import read_candidates
 from recovery.outbox_records.rounds import Round
-from recovery.outbox_records.rules import Action, diagnosis_of
+from recovery.outbox_records.rules import diagnosis_of
 from recovery.outbox_records.settle import write
+from recovery.outbox_records.verdicts import Action
 from recovery.outbox_records.work import PATH, Work
 
+CALM = timedelta(minutes=5)
+"""A circuit stays closed for so long before people are told: one that opens and closes is one trouble."""
 PROBES = 3
 """Rows with which one run tries an open circuit, when each fails for a reason of its own."""
 _SUBJECT = "circuit"
@@ -28,14 +31,17 @@ def may_send(work: Work) -> bool:
     Raises:
         Transient, Refused: the ledger could not be read.
     """
-    if work.stopped:
+    if work.stopped or work.held_back:
         return False
     if work.alarmed is None:
         work.alarmed = _look_at_alarm(work)
     state = work.circuit.read()
     work.circuit_open = state.is_open
+    work.throttled_since = state.throttled
     if not state.is_open:
         work.probing = False
+        if state.closed and not work.dry_run and work.now() - state.closed >= CALM:
+            announce_closed(work)
         return True
     if work.dry_run:
         work.warn(_describe(work, state))
@@ -75,6 +81,12 @@ def after_round(work: Work, round_: Round) -> None:
         Transient, Refused: the ledger could not be written; the next run meets the same topic and opens it then.
     """
     stopped = work.stopped
+    sent = any(isinstance(each.outcome, Sent) for each in round_.candidates)
+    if sent and work.throttled_since:
+        work.circuit.flows(work.now())
+        work.throttled_since = None
+    if work.throttled and not sent and not stopped:
+        stopped = _hold_back(work, work.throttled)
     if stopped:
         diagnosis = diagnosis_of(stopped.code, stopped.text)
         work.circuit.open(normalise(stopped.text), diagnosis.kind, work.now())
@@ -85,15 +97,28 @@ def after_round(work: Work, round_: Round) -> None:
         return
     if not work.probing:
         return
-    if any(isinstance(each.outcome, Sent) for each in round_.candidates):
+    if sent:
         work.probing = False
         work.circuit_open = False
         if work.circuit.close(work.now()):
             work.facts.append("the probe went out: the circuit is closed, and everything due follows")
-            announce_closed(work)
         return
     if any(isinstance(each.outcome, NotSent) for each in round_.candidates):
         work.probes += 1
+
+
+def _hold_back(work: Work, throttled: NotSent) -> NotSent | None:
+    """End the sends of this run; the throttle as the topic's error when it has lasted without anything going out."""
+    work.held_back = True
+    since = work.circuit.throttled(work.now())
+    work.warn(
+        f"SNS throttles ({normalise(throttled.text)}): rows stay due, and keep their attempts; this run ended at"
+        f" {work.pace.rate:,.0f} messages a second (messages_per_second {work.policy.messages_per_second:,.0f})"
+    )
+    if work.now() - since < timedelta(seconds=work.policy.throttled_seconds):
+        return None
+    work.stop(throttled)
+    return work.stopped
 
 
 def show_waiting(work: Work) -> int:
@@ -138,7 +163,7 @@ def announce_open(work: Work, state: State) -> None:
                         _describe(work, state),
                         f"Kind: {state.kind or '-'}.",
                         f"Table: {work.table.name}. Its rows keep their attempts, and wait.",
-                        "What to do: mend the topic (its existence, its policy, its key). Nothing else is needed: each"
+                        "What to do: fix the topic (its existence, its policy, its key). Nothing else is needed: each"
                         " run probes it with one row, and the first probe that goes out lets everything go.",
                     ]
                 ),
@@ -153,7 +178,7 @@ def announce_open(work: Work, state: State) -> None:
 def announce_closed(work: Work) -> None:
     """Tell people that the topic takes messages again, where they were told that it did not."""
     try:
-        work.alerts.announce_recovery(
+        told = work.alerts.announce_recovery(
             Alert(
                 path=PATH,
                 source=_topic_name(work),
@@ -163,6 +188,8 @@ def announce_closed(work: Work) -> None:
             ),
             work.now(),
         )
+        if told is not Announced.ELSEWHERE:
+            work.circuit.told(work.now())
     except RepriseError as error:
         work.warn(f"people could not be told that the topic takes messages again: {error}")
 

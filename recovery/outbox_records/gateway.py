@@ -13,7 +13,7 @@ from recovery.errors import BadInput, OutcomeUnknown, Refused, Transient
 from recovery.outbox_records.changes import Change, is_done, statement
 from recovery.outbox_records.models import Item, number, row_id
 from recovery.outbox_records.policy import OutboxRequest
-from recovery.outbox_records.shape import check
+from recovery.outbox_records.shape import check, projects
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -25,6 +25,7 @@ _ROUNDS = 6  # resubmissions with doubling waits: about three seconds in all
 ACTIONS = {
     "describe": ("dynamodb:DescribeTable",),
     "due": ("dynamodb:Query",),
+    "expiring": ("dynamodb:Query",),
     "group": ("dynamodb:Query",),
     "read": ("dynamodb:BatchGetItem",),
     "change": ("dynamodb:PartiQLUpdate",),
@@ -95,7 +96,9 @@ class OutboxTable:
         self._pause = pause
         self.name = request.table
         self.key_names: tuple[str, ...] = ()
+        self.key_types: tuple[tuple[str, str], ...] = ()
         self.arn = ""
+        self.shows_expiry = False
 
     def describe(self) -> None:
         """Learn the table's key, and check that what the request names exists.
@@ -113,6 +116,9 @@ class OutboxTable:
             raise
         self.arn = table["TableArn"]
         self.key_names = check(table, self._request)
+        types = {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]}
+        self.key_types = tuple((name, types[name]) for name in self.key_names)
+        self.shows_expiry = projects(table, self._request.index, self._request.names.expires)
 
     def identity(self, item: Item) -> str:
         """The id of a row, from any item that holds its key."""
@@ -146,6 +152,21 @@ class OutboxTable:
             values[":due"] = {"N": f"{moment.timestamp():.3f}"}
         return self._query(self._request.index, condition, attributes, values, most, start)
 
+    def expiring(self, line: str) -> list[Item]:
+        """Keys of rows in one partition of the index that have a TTL, as far as one page goes (1 MB)."""
+        names = self._request.names
+        request: dict[str, Any] = {
+            "TableName": self.name,
+            "IndexName": self._request.index,
+            "KeyConditionExpression": "#line = :line",
+            "FilterExpression": "attribute_exists(#expires)",
+            "ExpressionAttributeNames": {"#line": names.line, "#expires": names.expires},
+            "ExpressionAttributeValues": {":line": {"S": line}},
+        }
+        with calling("dynamodb:Query"):
+            answer: Any = self._client.query(**request)
+        return [self.key_of(item) for item in held(answer, "Items", "dynamodb:Query")]
+
     def group(self, group: str, most: int, start: Item | None = None) -> Page:
         """Keys of a group's unfinished (and held) rows, in the order of the sequence."""
         values = {":group": {"S": group}}
@@ -171,7 +192,9 @@ class OutboxTable:
         items = held(answer, "Items", "dynamodb:Query")
         first = items[:1]
         due = number(first[0].get(self._request.names.next_attempt)) if first else None
-        return _page([self.key_of(item) for item in items], answer, due)
+        # An index may hold more than keys: the group tells which rows need not be read.
+        wanted = {*self.key_names, self._request.names.group_line}
+        return _page([{n: v for n, v in item.items() if n in wanted} for item in items], answer, due)
 
     def read(self, keys: Sequence[Item]) -> list[Item]:
         """Rows by key, by consistent reads, at most 100; in no order. A row that is gone is missing.
@@ -179,7 +202,7 @@ class OutboxTable:
         Raises:
             Transient: DynamoDB left keys unread after the resubmissions.
         """
-        asked: list[Any] = [dict(key) for key in keys]
+        asked: list[Any] = [self.key_of(key) for key in keys]
         found: list[Item] = []
         for attempt in range(_ROUNDS):
             if not asked:
@@ -237,7 +260,8 @@ class OutboxTable:
         return [results[index] for index in range(len(changes))]
 
     def scan(self, segment: int, segments: int, start: Item | None, lines: Sequence[str]) -> Page:
-        """A page of rows that may be lost: they hold a message, are not Successful, and stand in none of the lines.
+        """A page of rows that may be lost: they hold a message, are not Successful, and stand in none of the lines, or
+        have a TTL.
 
         An item without the message's attribute is not taken for an outbox row: a table may hold other things.
 
@@ -250,9 +274,11 @@ class OutboxTable:
         values: dict[str, Any] = {f":l{n}": {"S": line} for n, line in enumerate(lines)}
         values[":done"] = {"S": "Successful"}
         attributes = {"#line": names.line, "#due": names.next_attempt, "#status": names.status}
+        attributes["#expires"] = names.expires
         wanted = dict.fromkeys(
             (*self.key_names, names.status, names.line, names.next_attempt, names.claim, names.attempts, names.seen)
         )
+        wanted |= dict.fromkeys((names.expires,))
         wanted |= dict.fromkeys(filter(None, (names.created, names.group)))
         projection = []
         for n, name in enumerate(wanted):
@@ -266,6 +292,7 @@ class OutboxTable:
             "ProjectionExpression": ", ".join(projection),
             "FilterExpression": "attribute_exists(#message) AND (attribute_not_exists(#status) OR #status <> :done)"
             " AND (attribute_not_exists(#line) OR attribute_not_exists(#due)"
+            " OR attribute_exists(#expires)"
             f" OR NOT #line IN ({', '.join(name for name in values if name != ':done')}))",
             "ExpressionAttributeNames": attributes,
             "ExpressionAttributeValues": values,

@@ -8,25 +8,26 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from recovery.errors import Conflict, RepriseError
-from recovery.outbox_records import changes
+from recovery.outbox_records import changes, rules
 from recovery.outbox_records.changes import Change
-from recovery.outbox_records.gateway import WRITE_BATCH, Page, pages
+from recovery.outbox_records.gateway import READ_BATCH, WRITE_BATCH, Page, pages
 from recovery.outbox_records.models import (
     EXHAUSTED_LINE,
     OPEN_LINE,
     UNFINISHED,
     Item,
     Row,
+    Status,
     lines,
     number,
     read_row,
     written_at,
 )
 from recovery.outbox_records.reading import read_candidates
-from recovery.outbox_records.rules import Lost, judge_lost
+from recovery.outbox_records.rounds import entry
+from recovery.outbox_records.verdicts import Action, Verdict
 from recovery.outbox_records.work import Work
 from recovery.records import Record
-from recovery.report import Entry
 
 PAGES_A_STEP = 8
 """Pages of each segment (1 MB each) between two notes of how far the search has come."""
@@ -116,32 +117,76 @@ def _read_lines(work: Work) -> list[str]:
 
 def _put_in_line(work: Work, rows: list[Row]) -> int:
     now = work.now()
-    wanted: list[tuple[Row, Change | None, str, str]] = []
+    wanted: list[tuple[Row, Verdict, Change | None]] = []
     for row in rows:
+        if _is_kept(work, row):
+            wanted.append((row, rules.kept(), changes.kept(row, work.names)))
+            continue
         written = written_at(row.item.get(work.names.created)) if work.names.created else None
         seen = number(row.item.get(work.names.seen))
-        match judge_lost(row, written, seen, work.policy, now):
-            case Lost.ENLIST:
-                wanted.append((row, _enlistment(work, row, now), "enlist", "it stood in no line that is read"))
-            case Lost.NOTICE:
-                wanted.append((row, changes.noticed(row, work.names, now), "notice", _NOTICED))
-            case Lost.LEAVE if not row.known:
-                work.note([_entry(work, row, "leave", "its status is none of ours, so it is left alone", settled=True)])
+        verdict = rules.lost(row, written, seen, work.policy, now)
+        if verdict is None:
+            continue
+        if verdict.action is Action.LEAVE:
+            work.note([entry(work, row.row_id, verdict, attempt=row.attempts)])
+        elif verdict.action is Action.ENLIST:
+            wanted.append((row, verdict, _enlistment(work, row, now)))
+        else:
+            wanted.append((row, verdict, changes.noticed(row, work.names, now)))
     if work.dry_run:
-        work.note(_entry(work, row, action, reason, settled=True) for row, _, action, reason in wanted)
+        work.note(entry(work, row.row_id, verdict, attempt=row.attempts) for row, verdict, _ in wanted)
         return 0
     found = 0
     for start in range(0, len(wanted), WRITE_BATCH):
         part = wanted[start : start + WRITE_BATCH]
-        results = work.table.change([change for _, change, _, _ in part if change is not None])
-        for (row, _, action, reason), result in zip(part, results, strict=True):
+        results = work.table.change([change for _, _, change in part if change is not None])
+        for (row, verdict, _), result in zip(part, results, strict=True):
             if result.done or result.problem:
-                found += result.done and action == "enlist"
-                work.note([_entry(work, row, action, result.problem or reason, settled=result.done)])
+                found += result.done and verdict.action is Action.ENLIST
+                work.note(
+                    [
+                        entry(
+                            work,
+                            row.row_id,
+                            verdict,
+                            attempt=row.attempts,
+                            settled=result.done,
+                            trouble=result.problem,
+                        )
+                    ]
+                )
     return found
 
 
-_NOTICED = "it has no status and no usable time: the next search that still finds it so puts it in line"
+def _is_kept(work: Work, row: Row) -> bool:
+    """True for a row in line that has a TTL, which would delete it unpublished."""
+    is_open = row.known and row.status is not Status.SUCCESSFUL and row.due is not None
+    return is_open and row.line in _read_lines(work) and work.names.expires in row.item
+
+
+def keep_expiring(work: Work) -> None:
+    """Take the TTL from rows that stand in line, so that none is deleted before it went out; a page of each partition.
+
+    Only an index that holds the TTL attribute shows them; `find_lost` finds the others.
+
+    Raises:
+        Transient, Refused: the table could not be read or written.
+    """
+    if not work.table.shows_expiry:
+        return
+    found = work.each(work.table.expiring, lines(work.request.shards))
+    rows = [
+        read_row(item, work.names, work.table.key_names)
+        for keys in found
+        for start in range(0, len(keys), READ_BATCH)
+        for item in work.table.read(keys[start : start + READ_BATCH])
+    ]
+    rows = [row for row in rows if _is_kept(work, row)]
+    results = [] if work.dry_run else work.table.change([changes.kept(row, work.names) for row in rows])
+    work.note(
+        entry(work, row.row_id, rules.kept(), attempt=row.attempts, settled=work.dry_run or results[n].done)
+        for n, row in enumerate(rows)
+    )
 
 
 def _enlistment(work: Work, row: Row, now: datetime) -> Change:
@@ -174,7 +219,6 @@ def find_far_ahead(work: Work) -> int:
         for page in pages(following(None), following):
             rows = [each.row for each in read_candidates(work, page.items)]
             far = [row for row in rows if row.known and row.status in UNFINISHED and _is_beyond(row, horizon)]
-            reason = "its next attempt was further away than any backoff: a clock was wrong, and it is due now"
             results = (
                 []
                 if work.dry_run
@@ -183,7 +227,13 @@ def find_far_ahead(work: Work) -> int:
                 )
             )
             work.note(
-                _entry(work, row, "enlist", reason, settled=work.dry_run or results[n].done)
+                entry(
+                    work,
+                    row.row_id,
+                    rules.far_ahead(),
+                    attempt=row.attempts,
+                    settled=work.dry_run or results[n].done,
+                )
                 for n, row in enumerate(far)
             )
             found += sum(result.done for result in results)
@@ -193,19 +243,6 @@ def find_far_ahead(work: Work) -> int:
 
 def _is_beyond(row: Row, horizon: datetime) -> bool:
     return row.due is not None and row.due > horizon.timestamp()
-
-
-def _entry(work: Work, row: Row, action: str, reason: str, *, settled: bool) -> Entry:
-    return Entry(
-        key=row.row_id,
-        source=work.table.name,
-        action=action,
-        reason=reason,
-        rule="lost",
-        attempt=row.attempts,
-        budget=work.policy.budget,
-        settled=settled,
-    )
 
 
 # -- how far it came ---------------------------------------------------------------------------------------------

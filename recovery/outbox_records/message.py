@@ -14,15 +14,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recovery.failures import Kind
-from recovery.outbox_records.models import Item, Row, Value
+from recovery.outbox_records.attributes import RAW_DELIVERY_ATTRIBUTES, message_attributes, printable_id
+from recovery.outbox_records.models import Row, Value
 from recovery.outbox_records.policy import RowNames
 
 BATCH = 10
 """Entries of one PublishBatch."""
-RAW_DELIVERY_ATTRIBUTES = 10
-"""With more attributes, raw delivery to SQS discards the message."""
 SUBJECT_LENGTH = 99
 _ID = re.compile(r"[\x21-\x7e]{1,128}")  # group and deduplication ids: printable ASCII without spaces
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_NOT_IN_A_QUEUE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # SQS, SendMessage: MessageBody
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Message:
         subject, group, deduplication: "" where there is none.
         size: bytes that count against the limit of a message and of a batch.
         carries_id: whether the row's id is among the attributes.
+        notes: a line for each thing that goes out otherwise than it stands in the row, or that a subscriber may not
+            take; names, never values.
     """
 
     body: str = field(repr=False)
@@ -44,6 +47,7 @@ class Message:
     deduplication: str = ""
     size: int = 0
     carries_id: bool = True
+    notes: tuple[str, ...] = ()
 
     def entry(self, identity: str) -> dict[str, Any]:
         """The entry of a PublishBatch; `identity` tells it from the other entries."""
@@ -67,13 +71,22 @@ class Unsendable:
     reason: str
 
 
-def compose(row: Row, names: RowNames, table: str, *, fifo: bool, most_bytes: int) -> Message | Unsendable:
+def compose(
+    row: Row,
+    names: RowNames,
+    table: str,
+    *,
+    fifo: bool,
+    most_bytes: int,
+    most_attributes: int = RAW_DELIVERY_ATTRIBUTES,
+) -> Message | Unsendable:
     """The message of a row, or why there can be none.
 
     Args:
         table: the table's name, part of the deduplication id.
         fifo: whether the topic is a FIFO topic.
         most_bytes: the topic's limit for a message.
+        most_attributes: more message attributes are not sent.
     """
     value = row.item.get(names.message)
     if value is None or "NULL" in value:
@@ -83,25 +96,30 @@ def compose(row: Row, names: RowNames, table: str, *, fifo: bool, most_bytes: in
         return Unsendable(
             Kind.BAD_PAYLOAD, "empty-message", f"its {names.message!r} is empty, and SNS takes no empty message"
         )
-    group = row.text(names.group)
-    if fifo and not _ID.fullmatch(group):
-        wrong = "is missing" if not group else "is not 1 to 128 printable characters without spaces"
+    if _SURROGATE.search(body):
         return Unsendable(
-            Kind.VALIDATION_ERROR, "no-group", f"a FIFO topic needs a group, and the row's {names.group!r} {wrong}"
+            Kind.BAD_PAYLOAD,
+            "not-unicode",
+            f"its {names.message!r} holds half a surrogate pair, which no UTF-8 text can",
         )
-    deduplication = ""
-    if fifo:
-        deduplication = row.text(names.deduplication) or default_deduplication(table, row.row_id)
-        if not _ID.fullmatch(deduplication):
-            return Unsendable(
-                Kind.VALIDATION_ERROR,
-                "bad-deduplication-id",
-                f"the row's {names.deduplication!r} is not 1 to 128 printable characters without spaces",
-            )
-    attributes = message_attributes(row.item, names)
-    carries_id = len(attributes) < RAW_DELIVERY_ATTRIBUTES or names.row_id in attributes
+    ids = _ids(row, names, table, fifo=fifo)
+    if isinstance(ids, Unsendable):
+        return ids
+    group, deduplication, notes = ids
+    found = message_attributes(row.item, names.attributes, to_json)
+    if found.refused:
+        return Unsendable(Kind.VALIDATION_ERROR, "bad-attribute", found.refused)
+    attributes = found.sent
+    if len(attributes) > most_attributes:
+        return Unsendable(
+            Kind.VALIDATION_ERROR,
+            "too-many-attributes",
+            f"it has {len(attributes)} message attributes, and raw delivery to a queue discards a message with more"
+            f" than {most_attributes}: send fewer, or raise policy.most_attributes where no subscription is raw",
+        )
+    carries_id = len(attributes) < most_attributes or names.row_id in attributes
     if carries_id:
-        attributes = {**attributes, names.row_id: {"DataType": "String", "StringValue": row.row_id}}
+        attributes = {**attributes, names.row_id: {"DataType": "String", "StringValue": printable_id(row.row_id)}}
     subject = plain_subject(row.text(names.subject))
     size = _size(body, attributes, subject)
     if size > most_bytes:
@@ -111,40 +129,37 @@ def compose(row: Row, names: RowNames, table: str, *, fifo: bool, most_bytes: in
             f"the message has {size:,} bytes with its attributes, and the topic takes {most_bytes:,};"
             " put the payload into S3 and publish a pointer to it",
         )
-    return Message(body, attributes, subject, group, deduplication, size, carries_id)
+    if _NOT_IN_A_QUEUE.search(body):
+        notes.append(f"{names.message}: holds control characters, which a queue with raw delivery does not take")
+    return Message(body, attributes, subject, group, deduplication, size, carries_id, (*found.cleaned, *notes))
+
+
+def _ids(row: Row, names: RowNames, table: str, *, fifo: bool) -> tuple[str, str, list[str]] | Unsendable:
+    """Group and deduplication id, and what was left out of them."""
+    group = row.text(names.group)
+    if not fifo:
+        # A standard topic takes a group for fair queues, which need none.
+        is_good = not group or _ID.fullmatch(group) is not None
+        left_out = [] if is_good else [f"{names.group}: no group that SNS takes, left out"]
+        return (group if is_good else ""), "", left_out
+    if not _ID.fullmatch(group):
+        wrong = "is missing" if not group else "is not 1 to 128 printable characters without spaces"
+        return Unsendable(
+            Kind.VALIDATION_ERROR, "no-group", f"a FIFO topic needs a group, and the row's {names.group!r} {wrong}"
+        )
+    deduplication = row.text(names.deduplication) or default_deduplication(table, row.row_id)
+    if not _ID.fullmatch(deduplication):
+        return Unsendable(
+            Kind.VALIDATION_ERROR,
+            "bad-deduplication-id",
+            f"the row's {names.deduplication!r} is not 1 to 128 printable characters without spaces",
+        )
+    return group, deduplication, []
 
 
 def default_deduplication(table: str, identity: str) -> str:
     """Stable for a row across all attempts: SNS drops a second publish within five minutes."""
     return hashlib.sha256(f"{table}\n{identity}".encode("utf-8", "replace")).hexdigest()
-
-
-def message_attributes(item: Item, names: RowNames) -> dict[str, dict[str, Any]]:
-    """The named row attributes as message attributes; the entries of a map become one each. Empty ones are left out."""
-    found: dict[str, dict[str, Any]] = {}
-    for name in names.attributes:
-        value = item.get(name)
-        if value is None:
-            continue
-        entries: Mapping[str, Value] = value.get("M", {name: value})
-        for entry, inner in entries.items():
-            attribute = _attribute(inner)
-            if attribute is not None:
-                found[entry] = attribute
-    return found
-
-
-def _attribute(value: Value) -> dict[str, Any] | None:
-    [(kind, raw)] = value.items()
-    if kind == "N":
-        return {"DataType": "Number", "StringValue": str(raw)}
-    if kind == "B":
-        return {"DataType": "Binary", "BinaryValue": bytes(raw)} if raw else None
-    if kind == "S":
-        return {"DataType": "String", "StringValue": raw} if raw else None
-    if kind in ("L", "SS", "NS"):
-        return {"DataType": "String.Array", "StringValue": to_json(value)}
-    return None if kind == "NULL" else {"DataType": "String", "StringValue": to_json(value)}
 
 
 def to_json(value: Value) -> str:

@@ -169,6 +169,8 @@ class Fault(StrEnum):
 
     ROW = "row"  # this message; others may go out
     TOPIC = "topic"  # the topic takes nothing: certainly not published
+    THROTTLE = "throttle"  # the topic takes less than it is sent: certainly not published
+    INCIDENT = "incident"  # SNS's own trouble, told for single messages: not published
     UNKNOWN = "unknown"  # the answer was not read: it may have been published
 
 
@@ -189,8 +191,14 @@ class NotSent:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Not tried: the circuit opened, the lease is about to end, or an earlier row of the group did not go out."""
+    """Not tried: the circuit opened, the lease is about to end, or an earlier row of the group did not go out.
 
+    Attributes:
+        rule: id of the rule.
+        reason: a sentence for a person.
+    """
+
+    rule: str
     reason: str
 
 

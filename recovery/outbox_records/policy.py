@@ -125,6 +125,13 @@ class OutboxPolicy(BaseModel):
         le=1_048_576,
         description="Most bytes of a message and of a batch: the topic's MaximumMessageSize.",
     )
+    most_attributes: int = Field(
+        10,
+        ge=1,
+        le=100,
+        description="A row with more message attributes is Exhausted: a subscription with raw delivery would discard"
+        " its message. Raise it only where none has raw delivery.",
+    )
     messages_per_second: float = Field(
         1_000, gt=0, le=100_000, description="Most messages published a second; also when a closed circuit lets go."
     )
@@ -164,6 +171,12 @@ class OutboxPolicy(BaseModel):
         7, ge=0, le=3_650, description="Days until TTL removes a finished row; 0: rows are kept."
     )
     probe_seconds: int = Field(60, ge=0, le=3_600, description="Least time between two probes of an open circuit.")
+    throttled_seconds: int = Field(
+        300,
+        ge=30,
+        le=86_400,
+        description="The topic's circuit opens when SNS throttles for so long without taking anything.",
+    )
     opens_after: int = Field(
         3, ge=1, le=100, description="Publishes in a row without a readable answer that open the circuit."
     )
@@ -194,7 +207,7 @@ class OutboxRequest(BaseModel):
     dry_run: bool = Field(True, description="Only say what would be done.")
     index: AttributeName = Field("outbox-due", description="Name of the sparse index over unfinished rows.")
     group_index: AttributeName = Field("outbox-groups", description="Name of the index by group, for a FIFO topic.")
-    shards: int = Field(8, ge=1, le=100, description="Partitions of the index: Unfinished#0 to one less than this.")
+    shards: int = Field(8, ge=1, le=50, description="Partitions of the index: Unfinished#0 to one less than this.")
     names: RowNames = Field(
         default_factory=lambda: RowNames(), title="Attribute names", description="Names of the table's attributes."
     )

@@ -1,60 +1,98 @@
-"""Exhausted rows get a fresh budget, once a person has mended what exhausted them."""
+"""Exhausted rows get fresh attempts, once a person has fixed what exhausted them."""
 
 from __future__ import annotations
 
-from recovery.outbox_records import changes
-from recovery.outbox_records.gateway import Page, pages
+import base64
+import json
+from collections.abc import Sequence
+
+from recovery.outbox_records import changes, rules
+from recovery.outbox_records.gateway import READ_BATCH, Page, pages
 from recovery.outbox_records.models import EXHAUSTED_LINE, Item, Row, Status, lines
 from recovery.outbox_records.reading import read_candidates
+from recovery.outbox_records.rounds import entry
 from recovery.outbox_records.work import Work
-from recovery.report import Entry
+
+NAMED = "the rows that are named"
+"""In place of a partition: the request names rows, which are read by their keys."""
 
 
 def revive(work: Work, line: str) -> int:
-    """Put the exhausted rows of one partition (or those of them that the request names) back in line; how many.
+    """Put the exhausted rows of one partition (or those that the request names) back in line; how many.
 
     Raises:
         Transient, Refused: the table could not be read or written.
     """
-    chosen = set(work.request.rows)
-    revived = 0
+    if line == NAMED:
+        return _revive_named(work)
 
     def following(start: Item | None) -> Page:
         return work.table.due(line, None, 100, start)
 
+    revived = 0
     for page in pages(following(None), following):
-        rows = [
-            each.row
-            for each in read_candidates(work, page.items)
-            if each.row.known and each.row.status is Status.EXHAUSTED and (not chosen or each.row.row_id in chosen)
-        ][: work.room]
-        work.taken += len(rows)
-        done = [True] * len(rows)
-        if not work.dry_run:
-            results = work.table.change([changes.revived(row, work.names, work.now()) for row in rows])
-            done = [result.done for result in results]
-            revived += sum(done)
-        work.note(_entry(work, row, settled) for row, settled in zip(rows, done, strict=True))
+        revived += _revive(work, _exhausted(work, page.items))
         if not work.room or work.time_is_up:
             break
     return revived
 
 
 def exhausted_lines(work: Work) -> list[str]:
-    """The partitions in which exhausted rows are listed."""
-    return lines(work.request.shards, EXHAUSTED_LINE)
+    """The partitions in which exhausted rows are listed; one part for all rows that the request names."""
+    return [NAMED] if work.request.rows else lines(work.request.shards, EXHAUSTED_LINE)
 
 
-def _entry(work: Work, row: Row, settled: bool) -> Entry:
-    return Entry(
-        key=row.row_id,
-        source=work.table.name,
-        action="revive",
-        reason="it was exhausted, and gets a fresh budget",
-        kind=row.kind,
-        rule="revive",
-        error=row.error,
-        attempt=row.attempts,
-        budget=work.policy.budget,
-        settled=settled,
+def _revive_named(work: Work) -> int:
+    keys, wrong = [], []
+    for row_id in work.request.rows:
+        key = _key(row_id, work.table.key_types)
+        if key is None:
+            wrong.append(row_id)
+        else:
+            keys.append(key)
+    rows = [
+        row for start in range(0, len(keys), READ_BATCH) for row in _exhausted(work, keys[start : start + READ_BATCH])
+    ]
+    found = {row.row_id for row in rows}
+    missing = [row_id for row_id in work.request.rows if row_id not in found]
+    if missing:
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        work.warn(f"rows: {', '.join(missing[:5])}{more}: no exhausted row with this id, so nothing was done about it")
+    return _revive(work, rows)
+
+
+def _key(row_id: str, types: Sequence[tuple[str, str]]) -> Item | None:
+    """The key of a row from its id, as reports show it; None for an id that cannot be one of this table."""
+    try:
+        parts = [row_id] if len(types) == 1 else [str(part) for part in json.loads(row_id)]
+        return {
+            name: {kind: base64.b64decode(part, validate=True) if kind == "B" else str(_number(part, kind))}
+            for (name, kind), part in zip(types, parts, strict=True)
+        }
+    except (ValueError, TypeError):
+        return None
+
+
+def _number(part: str, kind: str) -> str:
+    if kind == "N":
+        float(part)
+    return part
+
+
+def _exhausted(work: Work, keys: Sequence[Item]) -> list[Row]:
+    rows = [each.row for each in read_candidates(work, keys)]
+    return [row for row in rows if row.known and row.status is Status.EXHAUSTED]
+
+
+def _revive(work: Work, rows: Sequence[Row]) -> int:
+    rows = rows[: work.room]
+    work.taken += len(rows)
+    done = [True] * len(rows)
+    if not work.dry_run:
+        results = work.table.change([changes.revived(row, work.names, work.now()) for row in rows])
+        done = [result.done for result in results]
+    work.note(
+        entry(work, row.row_id, rules.revived(row), attempt=row.attempts, settled=settled)
+        for row, settled in zip(rows, done, strict=True)
     )
+    return 0 if work.dry_run else sum(done)

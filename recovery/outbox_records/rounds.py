@@ -9,7 +9,8 @@ from recovery.outbox_records.changes import Change
 from recovery.outbox_records.message import Message, Unsendable, compose
 from recovery.outbox_records.models import Item as RowItem
 from recovery.outbox_records.models import Outcome, Row, read_row
-from recovery.outbox_records.rules import Action, Verdict, decide
+from recovery.outbox_records.rules import decide
+from recovery.outbox_records.verdicts import Action, Verdict
 from recovery.outbox_records.work import Work
 from recovery.report import Entry
 
@@ -24,13 +25,26 @@ class Candidate:
         wave: its place in its group's chain; 0 for a standard topic.
         group: its FIFO group.
         token: our claim on it; "" while it is not claimed.
+        wanted: whether a claim was tried.
         outcome: what became of its publish.
         change: what is to be written; made once, so that writing it again can be recognised.
         settled: whether the row's new state is written.
         trouble: why it is not.
     """
 
-    __slots__ = ("change", "group", "message", "outcome", "row", "settled", "token", "trouble", "verdict", "wave")
+    __slots__ = (
+        "change",
+        "group",
+        "message",
+        "outcome",
+        "row",
+        "settled",
+        "token",
+        "trouble",
+        "verdict",
+        "wanted",
+        "wave",
+    )
 
     def __init__(self, row: Row, message: Message | Unsendable, verdict: Verdict) -> None:
         self.row = row
@@ -39,6 +53,7 @@ class Candidate:
         self.group = ""
         self.wave = 0
         self.token = ""
+        self.wanted = False
         self.outcome: Outcome | None = None
         self.change: Change | None = None
         self.settled = False
@@ -49,7 +64,12 @@ class Candidate:
         """Read, compose, decide."""
         row = read_row(item, work.names, work.table.key_names)
         message = compose(
-            row, work.names, work.table.name, fifo=work.request.is_fifo, most_bytes=work.policy.max_message_bytes
+            row,
+            work.names,
+            work.table.name,
+            fifo=work.request.is_fifo,
+            most_bytes=work.policy.max_message_bytes,
+            most_attributes=work.policy.most_attributes,
         )
         return cls(row, message, decide(row, message, work.policy, now))
 
@@ -105,17 +125,36 @@ class Round:
 def entry_of(work: Work, candidate: Candidate) -> Entry:
     """What happened to a row, for the report. Never its message."""
     verdict = candidate.verdict
+    attempt = candidate.row.attempts + (1 if candidate.token and verdict.action is not Action.WAIT else 0)
+    return entry(
+        work,
+        candidate.row.row_id,
+        verdict,
+        attempt=attempt,
+        settled=candidate.settled or work.dry_run,
+        trouble=candidate.trouble,
+    )
+
+
+def entry(
+    work: Work, row_id: str, verdict: Verdict, *, attempt: int = 0, settled: bool = True, trouble: str = ""
+) -> Entry:
+    """What was decided about a row, for the report.
+
+    Args:
+        trouble: why it is not settled; told in place of the reason.
+    """
     return Entry(
-        key=candidate.row.row_id,
+        key=row_id,
         source=work.table.name,
         action=verdict.action,
-        reason=candidate.trouble or verdict.reason,
+        reason=trouble or verdict.reason,
         kind=verdict.kind,
         rule=verdict.rule,
         group=verdict.group,
         error=verdict.error,
-        attempt=candidate.row.attempts + (1 if candidate.token and verdict.action is not Action.WAIT else 0),
+        attempt=attempt,
         budget=work.policy.budget,
-        settled=candidate.settled or work.dry_run,
+        settled=settled,
         next_step=verdict.next_step,
     )

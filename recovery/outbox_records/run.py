@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from recovery.errors import BadInput, RepriseError
+from recovery.outbox_records.lost import keep_expiring
 from recovery.outbox_records.models import Row, lines, read_row, written_at
 from recovery.outbox_records.policy import Mode, OutboxRequest
 from recovery.outbox_records.work import PATH, Work
@@ -47,7 +48,8 @@ def begin(work: Work) -> None:
 
 
 def look_at_oldest(work: Work) -> None:
-    """Find the oldest unfinished row among the first in line; reading it costs one Query a partition.
+    """Find the oldest unfinished row among the first in line, and keep TTL from deleting rows that stand there; both
+    cost one Query a partition.
 
     Raises:
         Transient, Refused: the table could not be read.
@@ -59,6 +61,7 @@ def look_at_oldest(work: Work) -> None:
             moment = _since(work, read_row(item, work.names, work.table.key_names))
             if moment and (work.oldest is None or moment < work.oldest):
                 work.oldest = moment
+    keep_expiring(work)
 
 
 def _since(work: Work, row: Row) -> datetime | None:
@@ -106,6 +109,8 @@ def _tell_facts(work: Work, seconds: float) -> None:
                 f"the oldest unfinished row among the first in line has waited {age.total_seconds():,.0f} s,"
                 f" since {work.oldest:%Y-%m-%d %H:%M:%S} UTC"
             )
+    for note, rows in sorted(work.notes.items()):
+        work.warn(f"{rows} row(s) with {note}")
     if work.without_id:
         work.warn(
             f"{work.without_id} messages had ten attributes or more and carry no row id, since raw delivery would"

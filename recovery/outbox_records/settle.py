@@ -8,12 +8,12 @@ from datetime import timedelta
 
 from recovery.alerts import Alert, Announced
 from recovery.errors import RepriseError
-from recovery.outbox_records import changes
+from recovery.outbox_records import changes, rules
 from recovery.outbox_records.gateway import WRITE_BATCH, Changed
 from recovery.outbox_records.models import Fault, Held, NotSent, Outcome, Sent
 from recovery.outbox_records.policy import ExhaustedHead
 from recovery.outbox_records.rounds import Candidate, Round
-from recovery.outbox_records.rules import Action, Verdict, after_failure
+from recovery.outbox_records.verdicts import Action
 from recovery.outbox_records.work import PATH, Work
 
 
@@ -25,12 +25,14 @@ def resolve(work: Work, candidate: Candidate, outcome: Outcome) -> None:
         candidate.change = changes.delivered(row, names, candidate.token, outcome.message_id, now, work.keep)
         return
     if isinstance(outcome, Held):
-        candidate.verdict = Verdict(Action.WAIT, "held", outcome.reason)
+        candidate.verdict = rules.held(outcome)
         candidate.change = changes.released(row, names, candidate.token)
         return
-    verdict = candidate.verdict = after_failure(row, outcome, work.policy, now, work.draw())
-    if verdict.action is not Action.EXHAUST:
-        counts = outcome.fault is not Fault.TOPIC
+    verdict = candidate.verdict = rules.after_failure(row, outcome, work.policy, now, work.draw())
+    if outcome.fault is Fault.THROTTLE:
+        candidate.change = changes.released(row, names, candidate.token)
+    elif verdict.action is not Action.EXHAUST:
+        counts = outcome.fault not in (Fault.TOPIC, Fault.INCIDENT)
         candidate.change = changes.failed(
             row,
             names,
@@ -104,22 +106,9 @@ def _take_result(candidate: Candidate, result: Changed) -> None:
     candidate.trouble = ""
     if result.done:
         return
-    verdict = candidate.verdict
-    sent = isinstance(candidate.outcome, Sent)
-    if result.item is None:
-        what = "it was published, and deleted while in flight" if sent else "it was deleted while in flight"
-        candidate.verdict = Verdict(verdict.action if sent else Action.PASS, "deleted", what)
-    elif sent:
-        candidate.verdict = Verdict(
-            Action.DELIVER,
-            "changed-in-flight",
-            "it was published, but changed while in flight, so its status was not written",
-            next_step="do not write a row that is InFlight; what it holds now goes out as a row of its own",
-        )
-    else:
-        candidate.verdict = Verdict(
-            Action.PASS, "changed", "somebody changed it meanwhile; the next pass decides again"
-        )
+    candidate.verdict = rules.overtaken(
+        candidate.verdict, sent=isinstance(candidate.outcome, Sent), gone=result.item is None
+    )
 
 
 def _not_written(candidate: Candidate, problem: str) -> str:
@@ -171,15 +160,7 @@ def _prepare_exhausted(work: Work, candidate: Candidate, trouble: str) -> None:
     candidate.change = changes.failed(
         row, work.names, candidate.token, error=verdict.error, kind=verdict.kind, due=due, attempts=attempts
     )
-    candidate.verdict = Verdict(
-        Action.RETRY,
-        verdict.rule,
-        f"it would be exhausted ({verdict.reason}), but {trouble}; it stays due until people are told",
-        kind=verdict.kind,
-        group=verdict.group,
-        error=verdict.error,
-        due=due,
-    )
+    candidate.verdict = rules.nobody_told(verdict, trouble, due)
 
 
 def _announce(work: Work, group: str, candidates: Sequence[Candidate]) -> str:
@@ -214,3 +195,36 @@ def _announce(work: Work, group: str, candidates: Sequence[Candidate]) -> str:
         return "another worker is telling people right now"
     work.announced.add(group)
     return ""
+
+
+# -- groups that stand still -------------------------------------------------------------------------------------
+
+
+def announce_held(work: Work, heads: Sequence[Candidate]) -> None:
+    """Tell people of FIFO groups that stand still behind a row with a foreign status: nothing moves it but a person."""
+    foreign = [each for each in heads if not each.row.known]
+    if not foreign or work.dry_run:
+        return
+    names = ", ".join(each.row.row_id for each in foreign[:5])
+    more = f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""
+    verdict = foreign[0].verdict
+    work.warn(f"{len(foreign)} FIFO group(s) stand still behind a row whose status is none of ours: {names}{more}")
+    lines = [
+        f"{len(foreign)} FIFO group(s) of the outbox table {work.table.name} stand still.",
+        "Why: the first row of each has a status that this path does not know, so it is left alone, and the rows behind"
+        " it wait to keep their order.",
+        f"Rows: {names}{more}",
+        f"What to do: {verdict.next_step}.",
+    ]
+    alert = Alert(
+        path=PATH,
+        source=work.table.name,
+        group=verdict.rule,
+        subject=f"Outbox {work.table.name}: FIFO groups stand still",
+        text="\n".join(lines),
+        count=len(foreign),
+    )
+    try:
+        work.alerts.announce(alert, work.now(), timedelta(seconds=work.policy.alert_window_seconds))
+    except RepriseError as error:
+        work.complain(f"the alert about FIFO groups that stand still could not be sent: {error}")

@@ -52,3 +52,10 @@ def _check_index(table: Mapping[str, Any], field: str, name: str, *wanted: tuple
 def _key_names(schema: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
     ordered = sorted(schema, key=lambda each: each["KeyType"] != "HASH")
     return tuple(each["AttributeName"] for each in ordered)
+
+
+def projects(table: Mapping[str, Any], index: str, attribute: str) -> bool:
+    """True when an index holds an attribute beside its keys."""
+    found = [each for each in table.get("GlobalSecondaryIndexes", []) if each["IndexName"] == index]
+    projection: Mapping[str, Any] = found[0].get("Projection", {}) if found else {}
+    return projection.get("ProjectionType") == "ALL" or attribute in projection.get("NonKeyAttributes", ())

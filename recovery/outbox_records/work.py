@@ -10,6 +10,7 @@ import random
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ from recovery.archive import encode
 from recovery.aws import THREADS
 from recovery.outbox_records.circuit import Circuit
 from recovery.outbox_records.due import DueKeys
+from recovery.outbox_records.groups import Groups
 from recovery.outbox_records.models import NotSent
 from recovery.outbox_records.pace import Pace
 from recovery.outbox_records.policy import OutboxRequest
@@ -107,7 +109,11 @@ class Work:
         self.alarmed: bool | None = None
         self.circuit_open = False
         self.waiting: list[Entry] = []
-        self.groups_to_go_on: list[str] = []
+        self.groups = Groups()
+        self.throttled: NotSent | None = None
+        self.held_back = False
+        self.throttled_since: datetime | None = None
+        self.notes: Counter[str] = Counter()
         self.announced: set[str] = set()
         self._stop: NotSent | None = None
         self._unread = 0

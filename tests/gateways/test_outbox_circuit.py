@@ -59,7 +59,7 @@ def test_probes_keep_their_distance(world: OutboxWorld) -> None:
 
 
 def test_a_successful_probe_lets_everything_go(world: OutboxWorld) -> None:
-    """When the topic is there again, one run probes with one row, closes the circuit, sends the rest, and says so."""
+    """One run probes with one row, closes the circuit and sends the rest; people are told once it has stayed closed."""
     world.pending_many(30)
     world.run()
     world.subscribe()
@@ -70,9 +70,27 @@ def test_a_successful_probe_lets_everything_go(world: OutboxWorld) -> None:
     assert set(world.statuses().values()) == {"Successful"}
     assert {row["outbox_attempts"] for row in world.rows().values()} == {"1"}
     assert world.aws.request_counts()["sns:PublishBatch"] == 1 + 3
-    assert world.told() == ["Outbox: the topic orders takes nothing", "Outbox: the topic orders takes messages again"]
+    assert world.told() == ["Outbox: the topic orders takes nothing"]
     assert not report.failed
     assert any("the circuit is closed" in fact for fact in report.facts)
+    world.later(301)
+    world.run()
+    world.run()
+    assert world.told() == ["Outbox: the topic orders takes nothing", "Outbox: the topic orders takes messages again"]
+
+
+def test_a_topic_that_comes_and_goes_is_one_trouble(world: OutboxWorld) -> None:
+    """A circuit that closes and opens again within minutes tells nobody a second time."""
+    world.run()
+    for n in range(4):
+        world.pending(f"r{n}")
+        world.run()
+        world.subscribe()
+        world.later(61)
+        world.run()
+        world.sns.delete_topic(TopicArn=world.topic_arn)
+        world.later(61)
+    assert world.told() == ["Outbox: the topic orders takes nothing"]
 
 
 def test_what_goes_out_after_an_outage_is_rate_limited(world: OutboxWorld) -> None:
@@ -112,7 +130,7 @@ def test_a_probe_that_fails_for_its_row_tries_another(world: OutboxWorld) -> Non
     }
 
 
-def refuse(work: Any, text: str) -> None:
+def refuse(work: Any, text: str, words: str = "Invalid parameter: Message") -> None:
     """Let the topic refuse a message for what stands in it, as SNS does."""
     client = work.topic._client
 
@@ -120,8 +138,7 @@ def refuse(work: Any, text: str) -> None:
         bad = {entry["Id"] for entry in params["PublishBatchRequestEntries"] if entry["Message"] == text}
         parsed["Successful"] = [each for each in parsed.get("Successful", []) if each["Id"] not in bad]
         parsed["Failed"] = [
-            {"Id": each, "Code": "InvalidParameter", "Message": "Invalid parameter: Message", "SenderFault": True}
-            for each in bad
+            {"Id": each, "Code": "InvalidParameter", "Message": words, "SenderFault": True} for each in bad
         ]
 
     sent: dict[str, Any] = {}
@@ -134,13 +151,10 @@ def refuse(work: Any, text: str) -> None:
     [
         ("AuthorizationError", 403, "AUTH_FAILURE"),
         ("KMSAccessDenied", 400, "AUTH_FAILURE"),
-        ("KMSThrottling", 400, "THROTTLED"),
-        ("Throttled", 429, "THROTTLED"),
+        ("KMSDisabled", 400, "AUTH_FAILURE"),
     ],
 )
-def test_permission_key_and_throttle_are_the_topics_fault(
-    world: OutboxWorld, code: str, status: int, kind: str
-) -> None:
+def test_permission_and_key_are_the_topics_fault(world: OutboxWorld, code: str, status: int, kind: str) -> None:
     """None of them costs a row an attempt, and each opens the circuit."""
     world.subscribe()
     world.pending_many(12)
@@ -155,6 +169,80 @@ def test_permission_key_and_throttle_are_the_topics_fault(
     world.later(61)
     assert not world.run().failed
     assert len(world.delivered()) == 12
+
+
+@pytest.mark.parametrize(("code", "status"), [("KMSThrottling", 400), ("Throttled", 429)])
+def test_a_throttle_slows_down_and_tells_nobody(world: OutboxWorld, code: str, status: int) -> None:
+    """SNS takes a part of each run and throttles the rest: the rows stay due as they are, every run gets on, and no
+    circuit opens."""
+    world.subscribe()
+    world.pending_many(120)
+    for delivered in (50, 100, 120):
+        world.aws.fault("error", service="sns", operation="PublishBatch", code=code, status=status, times=None, after=5)
+        report = world.run(policy=NO_PAUSE.model_copy(update={"messages_per_second": 10}))
+        world.aws.lift_faults()
+        assert len(world.delivered()) == delivered
+        assert not report.failed
+        waiting = [row for row in world.rows().values() if row["status"] != "Successful"]
+        assert {(row["status"], row["outbox_attempts"], row.get("outbox_error")) for row in waiting} <= {
+            ("Pending", "0", None)
+        }
+        assert any("SNS throttles" in warning for warning in report.warnings) is (delivered < 120)
+        world.later(300)
+    assert world.told() == []
+
+
+def test_a_throttle_that_lasts_opens_the_circuit(world: OutboxWorld) -> None:
+    """Minutes in which SNS took nothing are an outage: one alert, and the first probe that goes out ends it."""
+    world.subscribe()
+    world.pending_many(12)
+    world.aws.fault("error", service="sns", operation="PublishBatch", code="Throttled", status=429, times=None)
+    assert not world.run().failed
+    assert world.told() == []
+    world.later(301)
+    assert world.run().failed
+    assert world.told() == ["Outbox: the topic orders takes nothing"]
+    world.aws.lift_faults()
+    world.later(61)
+    assert not world.run().failed
+    assert len(world.delivered()) == 12
+    assert {row["outbox_attempts"] for row in world.rows().values()} == {"1"}
+
+
+def test_an_incident_that_sns_tells_entry_by_entry_opens_the_circuit(world: OutboxWorld) -> None:
+    """No row loses an attempt to it, and it ends with the first probe."""
+    world.subscribe()
+    world.pending_many(25)
+    world.aws.fault(
+        "partial",
+        service="sns",
+        operation="PublishBatch",
+        code="InternalError",
+        entries=tuple(range(10)),
+        times=None,
+    )
+    for _ in range(3):
+        assert world.run().failed
+        world.later(301)
+    assert {row["outbox_attempts"] for row in world.rows().values()} == {"0"}
+    assert world.told() == ["Outbox: the topic orders takes nothing"]
+    world.aws.lift_faults()
+    world.run()
+    assert len(world.delivered()) == 25
+
+
+def test_one_row_that_names_the_topic_stops_nobody(world: OutboxWorld) -> None:
+    """A refusal of one message that speaks of the topic's ARN is that message's fault: the others went out."""
+    world.subscribe()
+    for n in range(20):
+        world.pending(f"r{n}", "POISON" if n == 3 else "hello", shard=n % 8)
+    work = world.work()
+    refuse(work, "POISON", "Invalid parameter: TopicArn Reason: no such value")
+    play(work)
+    work.close()
+    assert len(world.delivered()) == 19
+    assert world.row("r3")["status"] == "Exhausted"
+    assert not work.stopped
 
 
 def test_a_short_throttle_is_waited_out(world: OutboxWorld) -> None:

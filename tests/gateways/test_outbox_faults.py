@@ -26,7 +26,9 @@ def world(aws: SimulatedAws) -> OutboxWorld:
     return OutboxWorld(aws)
 
 
-def partial(connection: Connection, code: str, positions: set[int], *, carried_out: bool = False) -> None:
+def partial(
+    connection: Connection, code: str, positions: set[int], *, carried_out: bool = False, ours: bool = False
+) -> None:
     """Let entries of the next PublishBatch come back in `Failed[]`; they are not sent unless `carried_out`."""
     client = connection.client("sns", repeat=False)
     held: list[dict[str, Any]] = []
@@ -42,7 +44,7 @@ def partial(connection: Connection, code: str, positions: set[int], *, carried_o
     def report(parsed: dict[str, Any], **_: Any) -> None:
         ids = {entry["Id"] for entry in held}
         parsed["Successful"] = [each for each in parsed["Successful"] if each["Id"] not in ids]
-        parsed["Failed"] = [{"Id": each, "Code": code, "Message": "it failed", "SenderFault": False} for each in ids]
+        parsed["Failed"] = [{"Id": each, "Code": code, "Message": "it failed", "SenderFault": ours} for each in ids]
         client.meta.events.unregister("after-call.sns.PublishBatch", report)
 
     client.meta.events.register("provide-client-params.sns.PublishBatch", take_out)
@@ -60,7 +62,7 @@ def test_entries_that_failed_are_retried_and_the_others_finished(world: OutboxWo
     """Failed[] counts per entry: those rows wait out their backoff with one attempt, the others are Successful."""
     world.pending_many(10)
     connection = world.connection()
-    partial(connection, "InternalError", {2, 5})
+    partial(connection, "SomethingNew", {2, 5}, ours=True)
     run_on(world, connection)
     failed = {identity: row for identity, row in world.rows().items() if row["status"] == "Failure"}
     assert len(failed) == 2
@@ -70,6 +72,16 @@ def test_entries_that_failed_are_retried_and_the_others_finished(world: OutboxWo
     world.later(31)
     world.run()
     assert set(world.statuses().values()) == {"Successful"}
+    assert len(world.delivered()) == 10
+
+
+def test_an_entry_that_failed_for_the_moment_is_sent_again_at_once(world: OutboxWorld) -> None:
+    """SNS's own trouble with single messages is repeated after a pause, and costs no row an attempt more."""
+    world.pending_many(10)
+    connection = world.connection()
+    partial(connection, "InternalError", {2, 5})
+    run_on(world, connection)
+    assert {(row["status"], row["outbox_attempts"]) for row in world.rows().values()} == {("Successful", "1")}
     assert len(world.delivered()) == 10
 
 
@@ -89,7 +101,9 @@ def test_the_attempts_of_a_row_end_with_its_budget(world: OutboxWorld) -> None:
     world.pending("a")
     waits = []
     for attempt in range(1, 11):
-        world.aws.fault("partial", service="sns", operation="PublishBatch", code="InternalError", entries=(0,))
+        world.aws.fault(
+            "partial", service="sns", operation="PublishBatch", code="SomethingNew", status=400, entries=(0,)
+        )
         work = run_on(world, world.connection())
         row = world.row("a")
         assert row["outbox_attempts"] == str(attempt)

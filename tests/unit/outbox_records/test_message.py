@@ -16,7 +16,6 @@ from recovery.outbox_records.message import (
     batches,
     compose,
     default_deduplication,
-    message_attributes,
     plain_subject,
     to_json,
 )
@@ -75,13 +74,26 @@ def test_a_message_carries_its_rows_id() -> None:
     assert message_of().attributes == {"outbox_row_id": {"DataType": "String", "StringValue": "r1"}}
 
 
-@pytest.mark.parametrize(("count", "carries"), [(0, True), (9, True), (10, False), (12, False)])
+@pytest.mark.parametrize(("count", "carries"), [(0, True), (9, True), (10, False)])
 def test_an_eleventh_attribute_is_never_added(count: int, carries: bool) -> None:
     """Raw delivery discards a message with more than ten: with ten there is no room for the id."""
     names = RowNames(attributes=tuple(f"a{n}" for n in range(count)))
     found = message_of(names, **dict[str, Any]({f"a{n}": n for n in range(count)}))
     assert found.carries_id is carries
     assert len(found.attributes) == count + carries
+
+
+def test_a_row_with_more_than_ten_attributes_is_refused() -> None:
+    """Raw delivery would discard its message unseen; a policy for topics without it lets it go, with the row's id."""
+    names = RowNames(attributes=("headers",))
+    given = row(names, headers={f"a{n}": n for n in range(11)})
+    refused = compose(given, names, "t", fifo=False, most_bytes=LIMIT)
+    assert isinstance(refused, Unsendable)
+    assert refused.rule == "too-many-attributes"
+    assert "most_attributes" in refused.reason
+    taken = compose(given, names, "t", fifo=False, most_bytes=LIMIT, most_attributes=20)
+    assert isinstance(taken, Message)
+    assert len(taken.attributes) == 12
 
 
 def test_the_size_counts_everything_that_sns_counts() -> None:
@@ -122,19 +134,34 @@ def test_every_subject_is_one_that_sns_takes(text: str) -> None:
     assert plain_subject(subject) == subject
 
 
-def test_empty_attributes_are_left_out() -> None:
-    """SNS refuses empty values, so they are not sent; a map gives its entries, a list becomes an array."""
-    names = RowNames(attributes=("empty", "none", "map", "list", "flag", "bytes"))
-    found = message_attributes(
-        row(names, empty="", none=None, map={"a": "1", "b": ""}, list=[1, "x"], flag=True, bytes=b"\x01").item,
-        names,
-    )
-    assert found == {
-        "a": {"DataType": "String", "StringValue": "1"},
-        "list": {"DataType": "String.Array", "StringValue": '[1,"x"]'},
-        "flag": {"DataType": "String", "StringValue": "true"},
-        "bytes": {"DataType": "Binary", "BinaryValue": b"\x01"},
-    }
+def test_a_standard_topic_gets_no_group_that_sns_refuses() -> None:
+    """Fair queues need none: it is left out, and the report says so."""
+    found = message_of(ORDERED, group="two words")
+    assert found.group == ""
+    assert any("group" in note for note in found.notes)
+
+
+def test_half_a_character_is_refused_before_it_is_sent() -> None:
+    """Half a surrogate pair has no UTF-8 form, so no request could carry it."""
+    found = compose(row(message="a\ud800b"), NAMES, "t", fifo=False, most_bytes=LIMIT)
+    assert isinstance(found, Unsendable)
+    assert found.rule == "not-unicode"
+
+
+def test_a_body_that_a_raw_queue_does_not_take_is_noted() -> None:
+    """The body is never changed; people are told that a queue with raw delivery refuses such characters."""
+    assert message_of(message="a\tb\r\nc").notes == ()
+    found = message_of(message="a\x01b")
+    assert found.body == "a\x01b"
+    assert any("raw delivery" in note for note in found.notes)
+
+
+def test_an_id_with_control_characters_goes_out_in_words() -> None:
+    """A subscription with a filter would discard a message with a tab in an attribute; two such ids stay two."""
+    plain, tabbed = message_of(id="a key"), message_of(id="a\tkey")
+    values = [each.attributes["outbox_row_id"]["StringValue"] for each in (plain, tabbed)]
+    assert all(value.isprintable() for value in values)
+    assert values[0] != values[1]
 
 
 @given(st.lists(st.integers(1, 1_000), max_size=60), st.integers(1_000, 3_000))

@@ -12,17 +12,9 @@ from hypothesis import strategies as st
 from recovery.failures import Kind
 from recovery.outbox_records.message import compose
 from recovery.outbox_records.models import Fault, NotSent, Row, Status
-from recovery.outbox_records.policy import OutboxPolicy, RowNames
-from recovery.outbox_records.rules import (
-    Action,
-    Lost,
-    Verdict,
-    after_failure,
-    blame_call,
-    blame_entry,
-    decide,
-    judge_lost,
-)
+from recovery.outbox_records.policy import ExhaustedHead, OutboxPolicy, RowNames
+from recovery.outbox_records.rules import Step, after_failure, behind, decide, lost, overtaken, placed, step
+from recovery.outbox_records.verdicts import Action, Verdict
 from tests.unit.outbox_records.rows import NAMES, NOW, ORDERED, row
 
 POLICY = OutboxPolicy()
@@ -111,7 +103,8 @@ def failure(fault: Fault, code: str, text: str) -> NotSent:
         (failure(Fault.UNKNOWN, "InvalidParameter", "Invalid parameter: x"), Action.RETRY),
         (failure(Fault.TOPIC, "NotFound", "Topic does not exist"), Action.WAIT),
         (failure(Fault.TOPIC, "AuthorizationError", "not authorized to perform: SNS:Publish"), Action.WAIT),
-        (failure(Fault.TOPIC, "Throttled", "Rate exceeded"), Action.WAIT),
+        (failure(Fault.THROTTLE, "Throttled", "Rate exceeded"), Action.WAIT),
+        (failure(Fault.INCIDENT, "InternalError", "Internal error"), Action.WAIT),
     ],
 )
 def test_what_follows_from_a_failure(given_failure: NotSent, action: Action) -> None:
@@ -130,7 +123,9 @@ def test_no_failure_exceeds_the_budget(attempts: int, budget: int, draw: float, 
     """After a failed attempt a row is due again only while attempts are left, later, and within the cap."""
     policy = OutboxPolicy(budget=budget)
     found = after_failure(row(outbox_attempts=attempts), failure(fault, code, "text"), policy, NOW, draw)
-    if fault is Fault.TOPIC:
+    if fault is Fault.THROTTLE:
+        assert (found.action, found.due) == (Action.WAIT, None)
+    elif fault in (Fault.TOPIC, Fault.INCIDENT):
         assert (found.action, found.due) == (Action.WAIT, NOW)
     elif found.action is Action.RETRY:
         assert attempts + 1 < budget
@@ -161,70 +156,84 @@ def test_nothing_in_a_row_makes_a_decision_fail(attributes: dict[str, Any]) -> N
         assert row(**attributes).attempts < POLICY.budget
 
 
-@pytest.mark.parametrize(
-    ("code", "text", "unread", "entries", "expected"),
-    [
-        ("NotFound", "Topic does not exist", False, 10, Fault.TOPIC),
-        ("AuthorizationError", "no", False, 1, Fault.TOPIC),
-        ("KMSDisabled", "no", False, 3, Fault.TOPIC),
-        ("Throttled", "slow", False, 3, Fault.TOPIC),
-        ("EndpointConnectionError", "no route", False, 3, Fault.TOPIC),
-        ("InvalidParameter", "Invalid parameter: TopicArn Reason: no valid topic", False, 3, Fault.TOPIC),
-        ("InvalidParameter", "Invalid parameter: Message too long", False, 1, Fault.ROW),
-        ("InvalidParameter", "Invalid parameter: Message too long", False, 2, None),
-        ("BatchRequestTooLong", "too long", False, 4, None),
-        ("InternalError", "oops", True, 4, Fault.UNKNOWN),
-        ("ReadTimeoutError", "late", True, 1, Fault.UNKNOWN),
-    ],
-)
-def test_whose_fault_a_refused_batch_is(
-    code: str, text: str, unread: bool, entries: int, expected: Fault | None
-) -> None:
-    """The topic's, one message's, or nobody knows; None means each must be tried by itself."""
-    assert blame_call(code, text, unread=unread, entries=entries) is expected
-
-
-@pytest.mark.parametrize(
-    ("code", "expected"),
-    [
-        ("InternalError", Fault.ROW),
-        ("InvalidParameter", Fault.ROW),
-        ("KMSThrottling", Fault.TOPIC),
-        ("NotFound", Fault.TOPIC),
-        ("NotFoundException", Fault.TOPIC),
-        ("AuthorizationError", Fault.TOPIC),
-        ("Throttled", Fault.TOPIC),
-        ("InvalidSecurity", Fault.TOPIC),
-    ],
-)
-def test_whose_fault_a_failed_entry_is(code: str, expected: Fault) -> None:
-    """Codes about the topic are the topic's even when only one entry reports them."""
-    assert blame_entry(code, "text") is expected
-
-
 OLD, YOUNG, FUTURE = NOW - timedelta(hours=1), NOW - timedelta(seconds=10), NOW + timedelta(hours=1)
 
 
 @pytest.mark.parametrize(
     ("status", "written", "seen", "expected"),
     [
-        (None, OLD, None, Lost.ENLIST),
-        (None, YOUNG, None, Lost.YOUNG),
-        (None, None, None, Lost.NOTICE),
-        (None, FUTURE, None, Lost.NOTICE),
-        (None, None, OLD, Lost.ENLIST),
-        (None, FUTURE, OLD, Lost.ENLIST),
-        (None, None, YOUNG, Lost.YOUNG),
-        ("Failure", None, None, Lost.ENLIST),
-        ("Failure", YOUNG, None, Lost.YOUNG),
-        ("InFlight", None, None, Lost.ENLIST),
-        ("Successful", OLD, None, Lost.LEAVE),
-        ("Exhausted", OLD, None, Lost.LEAVE),
-        ("theirs", OLD, None, Lost.LEAVE),
+        (None, OLD, None, Action.ENLIST),
+        (None, YOUNG, None, None),
+        (None, None, None, Action.NOTICE),
+        (None, FUTURE, None, Action.NOTICE),
+        (None, None, OLD, Action.ENLIST),
+        (None, FUTURE, OLD, Action.ENLIST),
+        (None, None, YOUNG, None),
+        ("Failure", None, None, Action.ENLIST),
+        ("Failure", YOUNG, None, None),
+        ("InFlight", None, None, Action.ENLIST),
+        ("Successful", OLD, None, None),
+        ("Exhausted", OLD, None, None),
+        ("theirs", OLD, None, Action.LEAVE),
     ],
 )
-def test_which_rows_are_lost(status: str | None, written: Any, seen: Any, expected: Lost) -> None:
+def test_which_rows_are_lost(status: str | None, written: Any, seen: Any, expected: Action | None) -> None:
     """By age, or seen twice where a row has no usable time; a time in the future is none."""
     given_row = row(status=status, outbox_line=None, outbox_next_attempt=None)
-    stamp = seen.timestamp() if seen else None
-    assert judge_lost(given_row, written, stamp, POLICY, NOW) is expected
+    found = lost(given_row, written, seen.timestamp() if seen else None, POLICY, NOW)
+    assert (found.action if found else None) is expected
+
+
+# -- groups of a FIFO topic --------------------------------------------------------------------------------------
+
+HOLD, SKIP = OutboxPolicy(), OutboxPolicy(exhausted_head=ExhaustedHead.SKIP)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "held", "skipped"),
+    [
+        ({}, Step.TAKE, Step.TAKE),
+        ({"status": "Cancelled"}, Step.HOLD, Step.SKIP),
+        ({"status": "Exhausted", "outbox_line": "Exhausted#0"}, Step.HOLD, Step.SKIP),
+        ({"status": "Successful"}, Step.TAKE, Step.TAKE),
+        ({"status": "Successful", "outbox_line": None}, Step.SKIP, Step.SKIP),
+        ({"outbox_attempts": 10}, Step.LAST, Step.TAKE),
+        ({"message": ""}, Step.LAST, Step.TAKE),
+        ({"outbox_next_attempt": SOON}, Step.STOP, Step.STOP),
+    ],
+)
+def test_what_a_row_means_for_those_behind_it(attributes: dict[str, Any], held: Step, skipped: Step) -> None:
+    """A row that only a person can move holds its group, or is passed over; one that moves by itself is waited for."""
+    given_row = row(**attributes)
+    assert step(given_row, verdict(given_row), HOLD) is held
+    assert step(given_row, verdict(given_row), SKIP) is skipped
+
+
+def test_the_one_entry_of_a_held_group_says_why_and_how_many() -> None:
+    """A foreign status and an exhausted row have a rule each, a count and a next step; others move by themselves."""
+    foreign, exhausted = behind(row(status="Cancelled"), 4), behind(row(status="Exhausted"), 1)
+    assert (foreign.rule, exhausted.rule) == ("held-by-a-foreign-status", "held-by-an-exhausted-row")
+    assert "4 due rows of its group wait for it" in foreign.reason
+    assert "1 due row of its group waits for it" in exhausted.reason
+    assert foreign.next_step
+    assert exhausted.next_step
+    assert behind(None, 3).next_step == ""
+
+
+def test_a_row_without_a_place_in_its_group_is_told_apart() -> None:
+    """Without a sequence it is exhausted; outside its group's index it is put there; else its verdict stays."""
+    bare = row(ORDERED, group="g")
+    assert placed(bare, verdict(bare, ORDERED, fifo=True), ORDERED).rule == "no-sequence"
+    outside = row(ORDERED, group="g", sequence=1)
+    assert placed(outside, verdict(outside, ORDERED, fifo=True), ORDERED).rule == "not-in-its-group"
+    inside = row(ORDERED, group="g", sequence=1, outbox_group="g")
+    assert placed(inside, verdict(inside, ORDERED, fifo=True), ORDERED).rule == "due"
+
+
+def test_a_mark_that_was_refused_says_what_is_true() -> None:
+    """Published or not, deleted or changed: the verdict tells which; a claim that never got there stays what it was."""
+    due = verdict(row())
+    assert overtaken(due, sent=True, gone=True).reason.startswith("it was published, and deleted")
+    assert overtaken(due, sent=True, gone=False).rule == "changed-in-flight"
+    assert overtaken(due, sent=False, gone=True).action is Action.PASS
+    assert overtaken(due, sent=False, gone=False).rule == "changed"

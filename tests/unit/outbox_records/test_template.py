@@ -40,14 +40,29 @@ def test_the_default_names_are_the_templates() -> None:
 
 
 def test_the_template_is_what_it_promises() -> None:
-    """A stream with new images, an index of keys only, TTL for finished rows, and one key for table and topic."""
+    """A stream with new images, sparse indexes, TTL for finished rows, and one key for table and topic."""
     names = OutboxRequest().names
     assert TABLE["StreamSpecification"] == {"StreamViewType": "NEW_IMAGE"}
     assert TABLE["TimeToLiveSpecification"] == {"AttributeName": names.expires, "Enabled": True}
-    for index in made(TABLE["GlobalSecondaryIndexes"], ordered=True):
-        assert index["Projection"] == {"ProjectionType": "KEYS_ONLY"}
+    for ordered, shown in ((True, [names.expires, names.group_line]), (False, [names.expires])):
+        due, *groups = made(TABLE["GlobalSecondaryIndexes"], ordered=ordered)
+        assert due["Projection"] == {"ProjectionType": "INCLUDE", "NonKeyAttributes": shown}
+        assert all(index["Projection"] == {"ProjectionType": "KEYS_ONLY"} for index in groups)
     assert TABLE["SSESpecification"]["KMSMasterKeyId"] == {"Fn::GetAtt": "Key.Arn"}
     assert RESOURCES["Topic"]["Properties"]["KmsMasterKeyId"] == {"Ref": "Key"}
+
+
+def test_subscribers_are_taken_and_the_alarm_is_handed_on() -> None:
+    """A queue and an e-mail address may be named; the output names the alarm for `circuit_alarm`."""
+    queue, mail = RESOURCES["QueueSubscription"], RESOURCES["EmailSubscription"]
+    assert (queue["Condition"], queue["Properties"]["Protocol"]) == ("HasQueue", "sqs")
+    assert queue["Properties"]["Endpoint"] == {"Ref": "SubscriberQueueArn"}
+    assert (mail["Condition"], mail["Properties"]["Protocol"]) == ("HasEmail", "email")
+    assert mail["Properties"]["Endpoint"] == {"Ref": "SubscriberEmail"}
+    alarm = TEMPLATE["Outputs"]["CircuitAlarm"]
+    assert "`circuit_alarm`" in alarm["Description"]
+    assert RESOURCES[alarm["Value"]["Ref"]]["Type"] == "AWS::CloudWatch::Alarm"
+    assert TEMPLATE["Parameters"]["SubscriberEmail"]["Default"] == ""
 
 
 def test_the_alarms_watch_metrics_that_are_published() -> None:
