@@ -20,8 +20,8 @@ from blocks.estate import connect_from_environment
 from simulated_aws.server import SimulatedAws
 from tasks.dead_letters import work_of
 
-LETTERS = 4_000
-FAR_LETTERS = 10_000
+MESSAGES = 4_000
+FAR_MESSAGES = 10_000
 LATENCY = 0.015
 PROCESSES = (1, 2, 4)
 PASSES = 2
@@ -40,10 +40,10 @@ def near() -> Table:
 
     units = WriteUnits()
     ways: list[tuple[str, Way, int]] = [
-        ("one by one", one_by_one, LETTERS // 4),
-        ("bare mover, no records", bare_mover, LETTERS),
-        ("Reprise, plain steps", plain(units), LETTERS),
-        ("Reprise, as a flow", with_prefect, LETTERS),
+        ("one by one", one_by_one, MESSAGES // 4),
+        ("bare mover, no records", bare_mover, MESSAGES),
+        ("Reprise, plain steps", plain(units), MESSAGES),
+        ("Reprise, as a flow", with_prefect, MESSAGES),
     ]
 
     def filled(aws: SimulatedAws, count: int) -> None:
@@ -53,7 +53,7 @@ def near() -> Table:
         fill(aws, count)
 
     with SimulatedAws.start() as aws, prefect_test_harness(server_startup_timeout=120):
-        title = f"{LETTERS:,} dead letters healed, simulated AWS on the same processors"
+        title = f"{MESSAGES:,} dead letters healed, simulated AWS on the same processors"
         return _compared(title, aws, ways, filled, units)
 
 
@@ -64,12 +64,12 @@ def far() -> Table:
     units = WriteUnits()
     ways: list[tuple[str, Way, int]] = [
         ("one by one", one_by_one, 100),
-        ("bare mover, no records", bare_mover, FAR_LETTERS),
-        ("Reprise, plain steps", plain(units), FAR_LETTERS),
-        ("Reprise, as a flow", with_prefect, FAR_LETTERS),
+        ("bare mover, no records", bare_mover, FAR_MESSAGES),
+        ("Reprise, plain steps", plain(units), FAR_MESSAGES),
+        ("Reprise, as a flow", with_prefect, FAR_MESSAGES),
     ]
     with far_aws.started(LATENCY) as aws, prefect_test_harness(server_startup_timeout=120):
-        title = f"{FAR_LETTERS:,} dead letters healed, an AWS {LATENCY * 1000:.0f} ms away"
+        title = f"{FAR_MESSAGES:,} dead letters healed, an AWS {LATENCY * 1000:.0f} ms away"
         return _compared(title, aws, ways, far_aws.fill, units)
 
 
@@ -82,7 +82,7 @@ def _compared(
 ) -> Table:
     table = Table(title=title, caption=f"best of {PASSES} passes", title_justify="left")
     columns = (
-        "letters/s",
+        "messages/s",
         "x one by one",
         "x bare mover",
         "processor ms",
@@ -106,7 +106,7 @@ def _compared(
                 used, began = time.process_time(), time.perf_counter()
                 go()
                 seconds, used = time.perf_counter() - began, time.process_time() - used
-            assert not aws.messages("orders-dlq"), f"{name} left letters"
+            assert not aws.messages("orders-dlq"), f"{name} left messages"
             requests = _by_service(aws.request_counts(), count)
             shares = "".join(f"{100 * spent[part] / seconds:.0f} % / " for part in ("AWS", "diagnosis") if spent)
             rest = f"{100 * (1 - sum(spent.values()) / seconds):.0f} %" if spent else ""
@@ -125,28 +125,28 @@ def _compared(
     return table
 
 
-def _by_service(counts: dict[str, int], letters: int) -> str:
+def _by_service(counts: dict[str, int], messages: int) -> str:
     totals: dict[str, int] = {}
     for operation, count in counts.items():
         service = operation.split(":")[0]
         totals[service] = totals.get(service, 0) + count
-    each = ", ".join(f"{service} {count * 1000 / letters:,.0f}" for service, count in sorted(totals.items()))
-    return f"{sum(totals.values()) * 1000 / letters:,.0f} ({each})"
+    each = ", ".join(f"{service} {count * 1000 / messages:,.0f}" for service, count in sorted(totals.items()))
+    return f"{sum(totals.values()) * 1000 / messages:,.0f} ({each})"
 
 
 def processes() -> Table:
     """One, two and four processes on one queue."""
     table = Table(
-        title=f"{FAR_LETTERS:,} dead letters, several processes on one queue, an AWS {LATENCY * 1000:.0f} ms away",
+        title=f"{FAR_MESSAGES:,} dead letters, several processes on one queue, an AWS {LATENCY * 1000:.0f} ms away",
         caption="plain steps; from the word to go to the end of the last process",
         title_justify="left",
     )
-    for column in ("processes", "letters/s", "x one process", "letters healed by each", "sent twice"):
+    for column in ("processes", "messages/s", "x one process", "messages healed by each", "sent twice"):
         table.add_column(column, justify="right")
     alone = 0.0
     with far_aws.started(LATENCY) as aws:
         for count in PROCESSES:
-            far_aws.fill(aws, FAR_LETTERS)
+            far_aws.fill(aws, FAR_MESSAGES)
             with ExitStack() as running:
                 workers = [running.enter_context(_worker(aws)) for _ in range(count)]
                 for worker in workers:
@@ -155,9 +155,9 @@ def processes() -> Table:
                 for worker in workers:
                     _go(worker)
                 healed = [int(_read(worker.stdout)["healed"]) for worker in workers]
-                rate = FAR_LETTERS / (time.perf_counter() - began)
-            assert not aws.messages("orders-dlq"), "letters were left"
-            twice = len(aws.messages("orders")) - FAR_LETTERS
+                rate = FAR_MESSAGES / (time.perf_counter() - began)
+            assert not aws.messages("orders-dlq"), "messages were left"
+            twice = len(aws.messages("orders")) - FAR_MESSAGES
             alone = alone or rate
             shares = ", ".join(f"{each:,}" for each in sorted(healed, reverse=True))
             table.add_row(str(count), f"{rate:,.0f}", f"{rate / alone:.2f}", shares, str(twice))
@@ -189,11 +189,11 @@ def _read(output: IO[str] | None) -> dict[str, Any]:
 
 
 def memory_table() -> Table:
-    """Peak memory by the number of letters."""
+    """Peak memory by the number of messages."""
     table = Table(
         title="Peak memory of a run", caption="each in a process of its own, plain steps", title_justify="left"
     )
-    for column in ("letters", "MiB", "x the fewest"):
+    for column in ("messages", "MiB", "x the fewest"):
         table.add_column(column, justify="right")
     found = memory()
     for count, peak in found:
@@ -202,7 +202,7 @@ def memory_table() -> Table:
 
 
 def memory(counts: tuple[int, ...] = (2_000, 100_000)) -> list[tuple[int, float]]:
-    """Peak memory (MiB) of a process that heals so many letters; each in a process of its own."""
+    """Peak memory (MiB) of a process that heals so many messages; each in a process of its own."""
     found = []
     with far_aws.started(0.0) as aws:
         for count in counts:
@@ -217,7 +217,7 @@ def memory(counts: tuple[int, ...] = (2_000, 100_000)) -> list[tuple[int, float]
 
 
 def work_when_told() -> None:
-    """Get ready, wait for a line, drain the queue, and say how many letters and how much memory that took."""
+    """Get ready, wait for a line, drain the queue, and say how many messages and how much memory that took."""
     work = work_of(connect_from_environment(), REQUEST)
     print(json.dumps({"ready": True}), flush=True)
     sys.stdin.readline()

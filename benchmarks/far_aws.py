@@ -25,7 +25,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from benchmarks.traffic import letter
+from benchmarks.traffic import message
 from simulated_aws.process import listen
 from simulated_aws.server import SimulatedAws
 
@@ -131,7 +131,7 @@ class FarAws:
         self.items = {}
         self.queues = {name: Queue(name, self.address) for name in ("orders", "orders-dlq")}
         for n in range(count):
-            body, attributes = letter(n)
+            body, attributes = message(n)
             system = {"DeadLetterQueueSourceArn": ARN + "orders"}
             self.queues["orders-dlq"].put({"Body": body, "MessageAttributes": attributes, "Attributes": system})
 

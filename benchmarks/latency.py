@@ -111,7 +111,7 @@ def _flow(made: World, number: int) -> None:
     made.aws.put_event("aws.appflow", "AppFlow End Flow Run Report", detail, [])
 
 
-def _letter(made: World, number: int) -> None:
+def _message(made: World, number: int) -> None:
     made.aws.client("sqs").send_message(QueueUrl=made.aws.queue_url(QUEUE), MessageBody=json.dumps({"order": number}))
 
 
@@ -125,7 +125,7 @@ SOURCES = (
     Source("AppFlow by EventBridge", "appflow-runs/on-failure", _flow, "appflow"),
     Source("outbox by its stream", "outbox-records/on-insert", _row, "dynamodb", ("DescribeTable",)),
     Source("DMS by SNS", "replication-tasks/on-failure", _notification, "dms"),
-    Source("dead letters by depth", "dead-letters/on-event", _letter, "sqs", ("GetQueueUrl", "ListQueues")),
+    Source("dead letters by depth", "dead-letters/on-event", _message, "sqs", ("GetQueueUrl", "ListQueues")),
 )
 
 

@@ -25,7 +25,7 @@ ERRORS = (
 """Failures that pass by themselves. All but the first hold values of their own, as errors do."""
 
 
-def letter(n: int) -> tuple[str, dict[str, Any]]:
+def message(n: int) -> tuple[str, dict[str, Any]]:
     """Body and message attributes of order number n, with the error that its consumer wrote."""
     error = ERRORS[n % len(ERRORS)].format(n=n, ms=n % 1000, s=n % 60)
     body = json.dumps({"order": n, "customer": f"c-{n % 97}", "items": ["sku-1", "sku-2"]})
@@ -40,7 +40,7 @@ def fill(aws: SimulatedAws, count: int, *, queue: str = "orders") -> None:
     def send(start: int) -> None:
         entries = []
         for n in range(start, min(count, start + 10)):
-            body, attributes = letter(n)
+            body, attributes = message(n)
             entries.append({"Id": str(n), "MessageBody": body, "MessageAttributes": attributes})
         sqs.send_message_batch(QueueUrl=url, Entries=entries)
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from demo import letters_expected as expected
-from demo.letters_compared import differences
-from demo.letters_in_aws import InQueue, LettersInAws
+from demo import messages_expected as expected
+from demo.messages_compared import differences
+from demo.messages_in_aws import InQueue, MessagesInAws
 from demo.scenes import DemoFailed, Row, Wiring, World
 from demo.workload.consume import LOG_GROUP
 from demo.workload.dependency import AFTERNOON, BAD_DAY
-from demo.workload.recorded import letters, put
+from demo.workload.recorded import messages, put
 from demo.workload.shop import QUEUES, Shop
 
 DEAD_LETTER_QUEUES: Final = tuple(dict.fromkeys(QUEUES.values()))
@@ -43,11 +43,11 @@ ON_THEIR_WAY: Final = "on their way"
 UNSETTLED: Final = (WITH_CONSUMER, DEAD, WAITING, SENT_BACK, ON_THEIR_WAY)
 LEFT: Final = "left: nothing says why they failed"
 SHELVES: Final = {
-    "parked": "archived, and a person told what to mend",
-    "replayed": "archived, and a person told what to mend",
+    "parked": "archived, and a person told what to fix",
+    "replayed": "archived, and a person told what to fix",
     "exhausted": "archived, and a person told: attempts used up",
     "waiting": "archived, and a person told: waits for its own target",
-    "archived": "archived: the same letter cannot succeed",
+    "archived": "archived: the same message cannot succeed",
 }
 
 
@@ -62,8 +62,8 @@ class DeadLettersScene:
 
     def prepare(self, world: World) -> None:
         """Open the shop on a bad day; its orders begin to fail."""
-        self._letters = LettersInAws(world.aws, tuple(QUEUES), DEAD_LETTER_QUEUES)
-        self._letters.subscribe("demo-alerts")
+        self._messages = MessagesInAws(world.aws, tuple(QUEUES), DEAD_LETTER_QUEUES)
+        self._messages.subscribe("demo-alerts")
         self._shop = world.children.enter_context(
             Shop.open(
                 world.aws,
@@ -75,29 +75,30 @@ class DeadLettersScene:
             )
         )
         self._shop.change(**asdict(BAD_DAY))
-        # What is expected stands there before the first letter can be looked at.
+        # What is expected stands there before the first message can be looked at.
         for queue, (count, seed) in ORDERS.items():
             sent = self._shop.produce(count, queue=queue, seed=seed)
             self._expected |= {text: expected.of_order(text, queue) for text in sent.values()}
-        recorded = [letter for letter in letters(world.aws.clock.now()) if letter.name in expected.RECORDED]
+        recorded = [message for message in messages(world.aws.clock.now()) if message.name in expected.RECORDED]
         ids = put(world.aws.client("sqs"), world.aws.queue_url(FROM_OTHERS), recorded)
-        self._letters.tell_apart_by_id(ids)
-        self._expected |= {key: expected.of_recorded(letter.name) for key, letter in zip(ids, recorded, strict=True)}
+        self._messages.tell_apart_by_id(ids)
+        self._expected |= {key: expected.of_recorded(message.name) for key, message in zip(ids, recorded, strict=True)}
         orders = sum(count for count, _ in ORDERS.values())
         world.say(f"{orders} orders, and a service that times out and answers 401, 429 and 503")
-        world.say(f"{len(recorded)} letters more, as Lambda, EventBridge, Scheduler, SNS and S3 leave them")
+        world.say(f"{len(recorded)} messages more, as Lambda, EventBridge, Scheduler, SNS and S3 leave them")
 
     def wiring(self, world: World) -> Wiring:
         """The consumer has given up and most of the service is back: from here on the queues' depth tells."""
-        world.wait("the consumer to give up", lambda: not self._letters.with_consumer(), seconds=240)
-        world.say(f"{len(self._letters.dead())} letters now lie in {len(DEAD_LETTER_QUEUES)} dead-letter queues")
+        world.wait("the consumer to give up", lambda: not self._messages.with_consumer(), seconds=240)
+        world.say(f"{len(self._messages.dead())} messages now lie in {len(DEAD_LETTER_QUEUES)} dead-letter queues")
         self._shop.change(**asdict(AFTERNOON))
         world.say("the service recovers, but for one warehouse and one customer's revoked key")
         request = {"queues": list(DEAD_LETTER_QUEUES), "policy": POLICY, "dry_run": False}
         return Wiring({ON_EVENT: request, SWEEP: request}, queues=DEAD_LETTER_QUEUES)
 
     def drive(self, world: World) -> None:
-        """The queues ring, and letters are healed until nothing comes back; then a person mends the key and replays."""
+        """The queues ring, and messages are healed until nothing comes back; then a person mends the key and
+        replays."""
         self._wait_until_settled(world)
         self._shop.change(**asdict(expected.EVENING))
         world.say("the key is renewed: what failed with 401 can go back")
@@ -106,17 +107,17 @@ class DeadLettersScene:
         if not run.completed:
             raise DemoFailed(f"{run.deployment} ended as {run.state}: {run.message} ({run.url})")
         world.say(f"{run.deployment}: {run.name}")
-        world.wait("the replayed orders to be tried", lambda: not self._letters.with_consumer(), seconds=240)
+        world.wait("the replayed orders to be tried", lambda: not self._messages.with_consumer(), seconds=240)
         self._wait_until_settled(world)
 
     def settled(self, _world: World) -> Sequence[Row]:
-        """Where each letter is now."""
-        # A letter is sent before it is removed: asked in this order, it is found in one place or the other.
+        """Where each message is now."""
+        # A message is sent before it is removed: asked in this order, it is found in one place or the other.
         places = dict.fromkeys(self._expected, ON_THEIR_WAY)
-        places |= {copy.letter: self._shelf(copy.letter) for copy in self._letters.archived()}
-        places |= {letter.key: self._grave(letter) for letter in self._letters.dead()}
-        for letter in self._letters.with_consumer():
-            places[letter.key] = SENT_BACK if letter.untouched and letter.hidden else WITH_CONSUMER
+        places |= {copy.message: self._shelf(copy.message) for copy in self._messages.archived()}
+        places |= {message.key: self._grave(message) for message in self._messages.dead()}
+        for message in self._messages.with_consumer():
+            places[message.key] = SENT_BACK if message.untouched and message.hidden else WITH_CONSUMER
         done = set(self._shop.fulfilled())
         for key, destiny in self._expected.items():
             if destiny.name in done:
@@ -126,22 +127,22 @@ class DeadLettersScene:
 
     def check(self, _world: World) -> list[str]:
         """Queues, orders carried out, archive, ledger and alerts."""
-        return differences(self._expected, self._letters, set(self._shop.fulfilled()))
+        return differences(self._expected, self._messages, set(self._shop.fulfilled()))
 
     def _wait_until_settled(self, world: World) -> None:
-        """Wait until events have started what it takes: every letter rests where it should."""
+        """Wait until events have started what it takes: every message rests where it should."""
         world.wait("a queue's depth to start a run", lambda: world.ended(ON_EVENT), seconds=240)
-        world.wait("the letters to come to rest", lambda: self._rests(world), seconds=240, every=1)
+        world.wait("the messages to come to rest", lambda: self._rests(world), seconds=240, every=1)
 
     def _rests(self, world: World) -> bool:
         """Nothing is on its way, and what lies in a dead-letter queue stays there."""
         self._looked_at = True
         return all(row.settled for row in self.settled(world) if row.count)
 
-    def _grave(self, letter: InQueue) -> str:
-        if letter.hidden:
+    def _grave(self, message: InQueue) -> str:
+        if message.hidden:
             return WAITING
-        return LEFT if self._looked_at and self._expected[letter.key].place == expected.LEFT else DEAD
+        return LEFT if self._looked_at and self._expected[message.key].place == expected.LEFT else DEAD
 
     def _shelf(self, key: str) -> str:
         destiny = self._expected.get(key)

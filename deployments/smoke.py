@@ -1,11 +1,11 @@
 """`reprise smoke`: a few marked failures through the dead-letter path of a real or simulated estate.
 
-Three letters are put into a dead-letter queue, each with an error of its own: one that can be healed, one that people
+Three messages are put into a dead-letter queue, each with an error of its own: one that can be healed, one that people
 must be told about, and one that belongs into the archive. A worker runs `dead-letters/by-hand` on it (or this process
 does, with --here). Then AWS is asked what became of each.
 
 Without names it makes two queues, reprise-smoke-..., and removes them afterwards; a role that may touch certain queues
-only needs --source and --dead-letters. In named queues only the marked letters are put, but the run takes up whatever
+only needs --source and --dead-letters. In named queues only the marked messages are put, but the run takes up whatever
 lies in the dead-letter queue, as any run does.
 
 Exit status: 0 when all went as it should; 1 when something did not; 2 when it could not be tried.
@@ -40,7 +40,7 @@ FAILURES = {
     "alerted": "AccessDeniedException: User is not authorized to perform: dynamodb:PutItem",
     "archived": "ValidationError: 1 validation error for Order: quantity: Input should be greater than 0",
 }
-"""What each letter's consumer said, by what must become of it."""
+"""What each message's consumer said, by what must become of it."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ Run = Callable[[dict[str, Any]], None]
 """Recovers dead letters as the request says; raises when the run did not end well."""
 
 
-def smoke(connection: Connection, queues: Queues, run: Run, pause: Callable[[float], object]) -> dict[str, str]:
-    """Send, run, and ask AWS; what is not as it should be, by letter (empty when all is well).
+def smoke(connection: Connection, queues: Queues, run: Run, sleep: Callable[[float], object]) -> dict[str, str]:
+    """Send, run, and ask AWS; what is not as it should be, by message (empty when all is well).
 
     Args:
         connection: to the estate.
@@ -87,23 +87,23 @@ def smoke(connection: Connection, queues: Queues, run: Run, pause: Callable[[flo
     )
     wrong = {}
     cases = connection.ledger.read_cases("dead_letters", ids.values())
-    for letter, state in (("alerted", State.PARKED), ("archived", State.ARCHIVED)):
-        case = cases.get(ids[letter])
+    for message, state in (("alerted", State.PARKED), ("archived", State.ARCHIVED)):
+        case = cases.get(ids[message])
         if case is None:
-            wrong[letter] = "the ledger knows nothing of it"
+            wrong[message] = "the ledger knows nothing of it"
         elif case.state is not state:
-            wrong[letter] = f"its case is {case.state.value!r} and not {state.value!r}: {case.reason}"
-        elif not _in_archive(connection, case.detail, ids[letter]):
-            wrong[letter] = "its original is not where the ledger says, in the archive"
-        elif letter == "alerted" and not connection.alerts.is_announced("dead_letters", queues.dead, case.group):
-            wrong[letter] = "it is archived, and nobody was told"
+            wrong[message] = f"its case is {case.state.value!r} and not {state.value!r}: {case.reason}"
+        elif not _in_archive(connection, case.detail, ids[message]):
+            wrong[message] = "its original is not where the ledger says, in the archive"
+        elif message == "alerted" and not connection.alerts.is_announced("dead_letters", queues.dead, case.group):
+            wrong[message] = "it is archived, and nobody was told"
     healed = cases.get(ids["healed"])
     if healed and healed.state in (State.PARKED, State.ARCHIVED, State.EXHAUSTED, State.STALE):
         wrong["healed"] = f"its case is {healed.state.value!r}: {healed.reason}"
-    elif queues.own and not _arrives(connection, queues.source, pause):
+    elif queues.own and not _arrives(connection, queues.source, sleep):
         wrong["healed"] = f"it did not come back to {queues.source}"
     for case in cases.values():
-        if case.state in (State.PARKED, State.ARCHIVED):  # nobody has to look after a letter of ours
+        if case.state in (State.PARKED, State.ARCHIVED):  # nobody has to look after a message of ours
             connection.ledger.change_case(replace(case, state=State.SUPERSEDED), expected=case)
     return wrong
 
@@ -198,7 +198,7 @@ def main(*, source: str = "", dead_letters: str = "", estate: str = "", here: bo
         run = in_this_process if here else by_a_worker
         named = {"estate": estate} if estate else {}
         with queues_of(connection, source, dead_letters) as queues:
-            print(f"sending {len(FAILURES)} marked letters to {queues.dead}", flush=True)
+            print(f"sending {len(FAILURES)} marked messages to {queues.dead}", flush=True)
             wrong = smoke(connection, queues, lambda request: run({**request, **named}), threading.Event().wait)
     except RunFailed as error:
         print(error, file=sys.stderr)
@@ -217,24 +217,24 @@ def main(*, source: str = "", dead_letters: str = "", estate: str = "", here: bo
             told = f"answered {error.response.status_code}: set PREFECT_API_AUTH_STRING to its user:password"
         print(f"the Prefect server {told}", file=sys.stderr)
         return 2
-    for letter in FAILURES:
-        print(f"{letter}: {wrong.get(letter, 'yes')}")
+    for message in FAILURES:
+        print(f"{message}: {wrong.get(message, 'yes')}")
     print("not as it should be" if wrong else "all as it should be")
     return 1 if wrong else 0
 
 
 def _send(connection: Connection, queues: Queues) -> dict[str, str]:
-    """Put the letters into the dead-letter queue; returns their message ids."""
+    """Put the messages into the dead-letter queue; returns their message ids."""
     sqs, mark = connection.client("sqs"), uuid4().hex
     with calling("sqs:GetQueueUrl"):
         url = sqs.get_queue_url(QueueName=queues.dead)["QueueUrl"]
     ids = {}
-    for letter, error in FAILURES.items():
-        body = json.dumps({MARK: mark, "letter": letter})
+    for message, error in FAILURES.items():
+        body = json.dumps({MARK: mark, "message": message})
         told = {"StringValue": error, "DataType": "String"}
         with calling("sqs:SendMessage"):
             answer = sqs.send_message(QueueUrl=url, MessageBody=body, MessageAttributes={ERROR: told})
-        ids[letter] = answer["MessageId"]
+        ids[message] = answer["MessageId"]
     return ids
 
 
@@ -249,8 +249,8 @@ def _in_archive(connection: Connection, detail: Mapping[str, Any], message_id: s
     return MARK in json.dumps(record) and message_id in json.dumps(record)
 
 
-def _arrives(connection: Connection, queue: str, pause: Callable[[float], object]) -> bool:
-    """Whether a letter lies in a queue that nobody takes from, delayed or not."""
+def _arrives(connection: Connection, queue: str, sleep: Callable[[float], object]) -> bool:
+    """Whether a message lies in a queue that nobody takes from, delayed or not."""
     sqs = connection.client("sqs")
     names = [f"ApproximateNumberOfMessages{which}" for which in ("", "Delayed", "NotVisible")]
     with calling("sqs:GetQueueUrl"):
@@ -260,5 +260,5 @@ def _arrives(connection: Connection, queue: str, pause: Callable[[float], object
             counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
         if sum(int(counts[name]) for name in names):
             return True
-        pause(_LOOK_SECONDS)
+        sleep(_LOOK_SECONDS)
     return False

@@ -23,8 +23,8 @@ from typing import Any
 from uuid import uuid4
 
 from blocks.connection import Connection
+from proof.crash.dead_letters_scenes import Messages, waiting
 from proof.crash.flow_scenes import Flows
-from proof.crash.letters_scenes import Letters, waiting
 from proof.crash.outbox_scenes import Outbox
 from proof.crash.process import Child, in_child
 from proof.crash.replication_scenes import Replications, cases_of, failing
@@ -44,7 +44,7 @@ FASTER = 5
 FLAT = 1.25
 """The memory of a process at the end, against its memory when it was warm."""
 LONGEST_LAG = 900.0
-"""Seconds of the simulated AWS that a letter or row may wait: a killed run's lease, and the runs behind it."""
+"""Seconds of the simulated AWS that a message or row may wait: a killed run's lease, and the runs behind it."""
 _NEVER = threading.Event()
 
 
@@ -68,7 +68,7 @@ class Stage:
     """The worlds of all paths in one simulated AWS, and what has failed so far."""
 
     aws: SimulatedAws
-    letters: Letters
+    messages: Messages
     outbox: Outbox
     replications: Replications
     flows: Flows
@@ -80,9 +80,9 @@ class Stage:
     @classmethod
     def set(cls, aws: SimulatedAws, connection: Connection) -> Stage:
         """An empty AWS with one queue, one table, one DMS instance."""
-        letters = Letters(aws, connection)
-        letters.policy = waiting(1.0)
-        letters.pair = letters.world.pair()
+        messages = Messages(aws, connection)
+        messages.policy = waiting(1.0)
+        messages.pair = messages.world.pair()
         # The estate is there already: the outbox adds its own stack.
         aws_estate = aws.create_estate
         aws.create_estate = lambda **_: {}  # type: ignore[method-assign]
@@ -92,13 +92,13 @@ class Stage:
         dms.create_replication_instance(ReplicationInstanceIdentifier="r1", ReplicationInstanceClass="dms.t3.medium")
         for kind in ("source", "target"):
             dms.create_endpoint(EndpointIdentifier=kind, EndpointType=kind, EngineName="postgres")
-        return cls(aws, letters, outbox, Replications(aws), Flows(aws, connection))
+        return cls(aws, messages, outbox, Replications(aws), Flows(aws, connection))
 
     def fail(self, second: int) -> None:
-        """What fails in this second: three letters, three rows; now and then a task and a flow."""
-        world, pair = self.letters.world, self.letters.pair
+        """What fails in this second: three messages, three rows; now and then a task and a flow."""
+        world, pair = self.messages.world, self.messages.pair
         now = self.aws.clock.now().timestamp()
-        bodies = [f"letter {second}-{n} {now:.0f}" for n in range(3)]
+        bodies = [f"message {second}-{n} {now:.0f}" for n in range(3)]
         for body, error in zip(bodies, (TIMEOUT, (AUTH, INVALID)[second % 2], TIMEOUT), strict=True):
             world.die(pair, [error], MessageBody=body)
         self.bodies |= set(bodies)
@@ -124,17 +124,17 @@ class Stage:
             appflow.start_flow(flowName=name)
 
     def consume(self) -> None:
-        """The mended consumer takes what came back."""
-        sqs, url = self.letters.world.sqs, self.letters.world.url(self.letters.pair.source)
+        """The fixed consumer takes what came back."""
+        sqs, url = self.messages.world.sqs, self.messages.world.url(self.messages.pair.source)
         while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
             self.processed.update(message["Body"] for message in messages)
             entries = [{"Id": str(n), "ReceiptHandle": each["ReceiptHandle"]} for n, each in enumerate(messages)]
             sqs.delete_message_batch(QueueUrl=url, Entries=entries)
 
     def lags(self) -> tuple[float, float]:
-        """How long the oldest letter and the oldest unfinished row have waited, in the simulated AWS's seconds."""
+        """How long the oldest message and the oldest unfinished row have waited, in the simulated AWS's seconds."""
         now = self.aws.clock.now().timestamp()
-        sent = [float(body.split()[-1]) for body in self.letters.world.bodies(self.letters.pair.dead)]
+        sent = [float(body.split()[-1]) for body in self.messages.world.bodies(self.messages.pair.dead)]
         waiting_rows = [
             float(row["outbox_written"])
             for row in self.outbox.world.rows().values()
@@ -145,10 +145,10 @@ class Stage:
     def judge(self) -> Findings:
         """Everything is where it belongs."""
         found = Findings()
-        world, pair = self.letters.world, self.letters.pair
-        kept = set(self.letters.archived())
+        world, pair = self.messages.world, self.messages.pair
+        kept = set(self.messages.archived())
         found.lost += sorted(self.bodies - set(self.processed) - kept)
-        found.expect(not world.bodies(pair.dead), f"{len(world.bodies(pair.dead))} letters left behind")
+        found.expect(not world.bodies(pair.dead), f"{len(world.bodies(pair.dead))} messages left behind")
         delivered = Counter(self.outbox.world.delivered_texts())
         found.lost += sorted(set(self.rows) - set(delivered))
         for arrived in (self.processed, delivered):
@@ -186,7 +186,7 @@ def main() -> int:
         connection = connection_to(aws)
         stage = Stage.set(aws, connection)
         runs: dict[str, Callable[[Connection], Any]] = {
-            "dead letters": stage.letters.run,
+            "dead letters": stage.messages.run,
             "outbox": stage.outbox.run,
             "replications": stage.replications.run,
             "flows": stage.flows.run,
@@ -249,7 +249,7 @@ def conclude(
     found.wrong += errors
     say(f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, {seconds / 60:.1f} minutes, {kills} processes killed")
     things = len(stage.names)
-    say(f"failed: {len(stage.bodies)} letters, {len(stage.rows)} rows, {things} replications, {things} flows")
+    say(f"failed: {len(stage.bodies)} messages, {len(stage.rows)} rows, {things} replications, {things} flows")
     most = max(found.doubled.values(), default=1)
     say(f"lost: {len(found.lost)}; doubled: {len(found.doubled)}, at most {most} times")
     for path, series in memory.items():
@@ -259,7 +259,7 @@ def conclude(
         found.expect(end > 0, f"{path}: the process that nobody kills has ended")
         grown = [round(each) for each in series[:: max(1, third // 4)]]
         found.expect(end <= FLAT * warm, f"{path}: memory grows: {grown}")
-    say(f"longest lag, in the simulated AWS's seconds: letters {lag[0]:.0f}, rows {lag[1]:.0f}")
+    say(f"longest lag, in the simulated AWS's seconds: messages {lag[0]:.0f}, rows {lag[1]:.0f}")
     found.expect(max(lag) <= LONGEST_LAG, f"lag: {lag}")
     for violation in found.violations:
         say(f"  VIOLATION {violation}")

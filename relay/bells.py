@@ -13,7 +13,7 @@ FIRST = timedelta(seconds=10)
 class DepthBell:
     """The bell of one queue.
 
-    A letter that may not be sent yet stays visible to the count, and must not start a run every few seconds: after a
+    A message that may not be sent yet stays visible to the count, and must not start a run every few seconds: after a
     ring the queue is left alone for 10, 20, 40 ... seconds, at most the sweep's interval, unless its depth rises.
 
     Attributes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from recovery import ledger
-from recovery.dead_letters import gateway as letters
+from recovery.dead_letters import gateway as messages
 from recovery.metrics import gateway as metrics
 from recovery.outbox_records import gateway as rows
 from recovery.outbox_records import stream
@@ -19,7 +19,7 @@ Table = Mapping[str, Iterable[str]]
 CALLED: tuple[tuple[Table, frozenset[str]], ...] = (
     (queue.ACTIONS, frozenset(queue.ACTIONS)),
     (metrics.ACTIONS, frozenset(metrics.ACTIONS)),
-    (letters.ACTIONS, frozenset({"find", "describe", "visible"})),
+    (messages.ACTIONS, frozenset({"find", "describe", "visible"})),
     (stream.ACTIONS, frozenset(stream.ACTIONS)),
     (rows.ACTIONS, frozenset({"describe", "change"})),
     (ledger.ACTIONS, frozenset({"read_record", "write_record"})),

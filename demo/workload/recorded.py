@@ -4,8 +4,8 @@ Lambda, EventBridge, Scheduler, SNS, Pipes and S3 put their own kind of message 
 failed in a place of its own, or nowhere. The shapes are AWS's (developer guides of the services: asynchronous
 invocation records, dead-letter queues of rules, schedules and subscriptions); the values are the sample shop's.
 
-    for letter in letters(now):
-        put(sqs, queue_url, [letter])
+    for message in messages(now):
+        put(sqs, queue_url, [message])
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TOPIC: Final = f"arn:aws:sns:{REGION}:{ACCOUNT}:order-shipped"
 
 
 @dataclass(frozen=True)
-class Letter:
+class Message:
     """A dead letter as a service sends it.
 
     Attributes:
@@ -41,11 +41,11 @@ class Letter:
     attributes: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
-def letters(now: datetime) -> tuple[Letter, ...]:
+def messages(now: datetime) -> tuple[Message, ...]:
     """Every recorded shape once.
 
     Args:
-        now: aware; the letters are a few minutes old.
+        now: aware; the messages are a few minutes old.
     """
     return (
         *_of_lambda(now),
@@ -58,8 +58,8 @@ def letters(now: datetime) -> tuple[Letter, ...]:
     )
 
 
-def put(sqs: Any, queue_url: str, chosen: Iterable[Letter]) -> list[str]:
-    """Send letters into a dead-letter queue, and return their message ids.
+def put(sqs: Any, queue_url: str, chosen: Iterable[Message]) -> list[str]:
+    """Send messages into a dead-letter queue, and return their message ids.
 
     Raises:
         RuntimeError: SQS did not take one of them.
@@ -70,32 +70,32 @@ def put(sqs: Any, queue_url: str, chosen: Iterable[Letter]) -> list[str]:
         entries = [
             {
                 "Id": str(at),
-                "MessageBody": letter.body,
+                "MessageBody": message.body,
                 "MessageAttributes": {
-                    name: {"DataType": kind, "StringValue": value} for name, (kind, value) in letter.attributes.items()
+                    name: {"DataType": kind, "StringValue": value} for name, (kind, value) in message.attributes.items()
                 },
             }
-            for at, letter in enumerate(everything[first : first + 10])
+            for at, message in enumerate(everything[first : first + 10])
         ]
         answer = sqs.send_message_batch(QueueUrl=queue_url, Entries=entries)
         if failed := answer.get("Failed"):
-            raise RuntimeError(f"letter {everything[first + int(failed[0]['Id'])].name}: {failed[0]['Message']}")
+            raise RuntimeError(f"message {everything[first + int(failed[0]['Id'])].name}: {failed[0]['Message']}")
         sent = {done["Id"]: done["MessageId"] for done in answer["Successful"]}
         ids += [sent[entry["Id"]] for entry in entries]
     return ids
 
 
-def _of_lambda(now: datetime) -> Iterable[Letter]:
+def _of_lambda(now: datetime) -> Iterable[Message]:
     """The dead-letter queue of a function: the event itself, and the error in three attributes.
 
     An ErrorCode of 200 is an ordinary exception of the function; another one is Lambda's own.
     """
     event = json.dumps({"order_id": "order-700101", "account": "acme", "placed": _iso(now)})
 
-    def failed(name: str, code: str, message: str) -> Letter:
+    def failed(name: str, code: str, message: str) -> Message:
         request = ("String", str(uuid5(NAMESPACE_URL, name)))
         attributes = {"RequestID": request, "ErrorCode": ("Number", code), "ErrorMessage": ("String", message)}
-        return Letter(name, "lambda", event, attributes)
+        return Message(name, "lambda", event, attributes)
 
     yield failed("lambda-timeout", "200", f"{_iso(now)} 5b1f Task timed out after 3.00 seconds")
     yield failed("lambda-exception", "200", "'NoneType' object has no attribute 'email'")
@@ -105,10 +105,10 @@ def _of_lambda(now: datetime) -> Iterable[Letter]:
     yield failed("lambda-throttled", "429", "Rate Exceeded.")
 
 
-def _of_destinations(now: datetime) -> Iterable[Letter]:
+def _of_destinations(now: datetime) -> Iterable[Message]:
     """An on-failure destination: an envelope with the event, the context and the function's last answer."""
 
-    def record(name: str, condition: str, payload: Mapping[str, Any] | None, function_error: str | None) -> Letter:
+    def record(name: str, condition: str, payload: Mapping[str, Any] | None, function_error: str | None) -> Message:
         envelope: dict[str, Any] = {
             "version": "1.0",
             "timestamp": _iso(now - timedelta(minutes=3)),
@@ -125,7 +125,7 @@ def _of_destinations(now: datetime) -> Iterable[Letter]:
             envelope["responsePayload"] = payload
             if function_error:
                 envelope["responseContext"]["functionError"] = function_error
-        return Letter(name, "lambda-destination", json.dumps(envelope))
+        return Message(name, "lambda-destination", json.dumps(envelope))
 
     failure = {
         "errorMessage": "HTTPSConnectionPool(host='mail.internal', port=443): Read timed out. (read timeout=2)",
@@ -143,7 +143,7 @@ def _of_destinations(now: datetime) -> Iterable[Letter]:
     yield record("destination-success", "Success", {"sent": True}, None)
 
 
-def _of_rules(now: datetime) -> Iterable[Letter]:
+def _of_rules(now: datetime) -> Iterable[Message]:
     """The dead-letter queue of a rule's target: the event, and what EventBridge met in attributes."""
     event = {
         "version": "0",
@@ -157,7 +157,7 @@ def _of_rules(now: datetime) -> Iterable[Letter]:
         "detail": {"order_id": "order-700303", "carrier": "parcel"},
     }
 
-    def failed(name: str, code: str, message: str, attempts: int) -> Letter:
+    def failed(name: str, code: str, message: str, attempts: int) -> Message:
         attributes = {
             "RULE_ARN": ("String", f"arn:aws:events:{REGION}:{ACCOUNT}:rule/shipped"),
             "TARGET_ARN": ("String", _FUNCTION),
@@ -167,18 +167,18 @@ def _of_rules(now: datetime) -> Iterable[Letter]:
         }
         if attempts:
             attributes["EXHAUSTED_RETRY_CONDITION"] = ("String", "MaximumRetryAttempts")
-        return Letter(name, "eventbridge", json.dumps(event), attributes)
+        return Message(name, "eventbridge", json.dumps(event), attributes)
 
     yield failed("rule-no-permission", "NO_PERMISSIONS", "User is not authorized to perform lambda:InvokeFunction", 0)
     yield failed("rule-throttled", "THROTTLING", "Rate exceeded", 185)
     yield failed("rule-target-failed", "ERROR_FROM_TARGET", "The target answered with status 503", 24)
 
 
-def _of_schedules(now: datetime) -> Iterable[Letter]:
+def _of_schedules(now: datetime) -> Iterable[Message]:
     """The dead-letter queue of a schedule: the input of the target's API call, and its error in attributes."""
     stamp = (now - timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M:00Z")
 
-    def failed(name: str, code: str, message: str, *, exhausted: bool) -> Letter:
+    def failed(name: str, code: str, message: str, *, exhausted: bool) -> Message:
         attributes = {
             "ERROR_CODE": ("String", code),
             "ERROR_MESSAGE": ("String", message),
@@ -192,7 +192,7 @@ def _of_schedules(now: datetime) -> Iterable[Letter]:
         if exhausted:
             attributes["EXHAUSTED_RETRY_CONDITION"] = ("String", "MaximumEventAgeInSeconds")
         body = {"QueueUrl": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/dunning", "MessageBody": '{"run": "weekly"}'}
-        return Letter(name, "scheduler", json.dumps(body), attributes)
+        return Message(name, "scheduler", json.dumps(body), attributes)
 
     missing = "The specified queue does not exist for this wsdl version."
     yield failed("schedule-no-queue", "AWS.SimpleQueueService.NonExistentQueue", missing, exhausted=False)
@@ -200,7 +200,7 @@ def _of_schedules(now: datetime) -> Iterable[Letter]:
     yield failed("schedule-internal", "AWS.Scheduler.InternalServerError", internal, exhausted=True)
 
 
-def _of_subscriptions(now: datetime) -> Iterable[Letter]:
+def _of_subscriptions(now: datetime) -> Iterable[Message]:
     """The dead-letter queue of a subscription: the envelope, or the bare message. The error is nowhere."""
     text = json.dumps({"order_id": "order-700404", "status": "shipped"})
     envelope = {
@@ -216,11 +216,11 @@ def _of_subscriptions(now: datetime) -> Iterable[Letter]:
         "UnsubscribeURL": f"https://sns.{REGION}.amazonaws.com/?Action=Unsubscribe&SubscriptionArn={_TOPIC}:9d4c1f6a",
         "MessageAttributes": {"channel": {"Type": "String", "Value": "web"}},
     }
-    yield Letter("subscription-envelope", "sns", json.dumps(envelope))
-    yield Letter("subscription-raw", "sns", text, {"channel": ("String", "web")})
+    yield Message("subscription-envelope", "sns", json.dumps(envelope))
+    yield Message("subscription-raw", "sns", text, {"channel": ("String", "web")})
 
 
-def _of_streams(now: datetime) -> Iterable[Letter]:
+def _of_streams(now: datetime) -> Iterable[Message]:
     """Stream readers that gave up: where in the stream the records are, and not the records."""
     batch = {
         "shardId": "shardId-00000001772439000000-1f2e3d4c",
@@ -244,7 +244,7 @@ def _of_streams(now: datetime) -> Iterable[Letter]:
         "timestamp": _iso(now),
         "DDBStreamBatchInfo": batch,
     }
-    yield Letter("stream-reader", "lambda-stream", json.dumps(reader))
+    yield Message("stream-reader", "lambda-stream", json.dumps(reader))
     pipe = {
         "context": {
             "partnerResourceArn": f"arn:aws:pipes:{REGION}:{ACCOUNT}:pipe/outbox-to-shop",
@@ -254,10 +254,10 @@ def _of_streams(now: datetime) -> Iterable[Letter]:
         "timestamp": _iso(now),
         "DDBStreamBatchInfo": batch,
     }
-    yield Letter("pipe", "pipes", json.dumps(pipe))
+    yield Message("pipe", "pipes", json.dumps(pipe))
 
 
-def _of_buckets(now: datetime) -> Iterable[Letter]:
+def _of_buckets(now: datetime) -> Iterable[Message]:
     """Notifications of S3: the test message of a new configuration, and one about an object."""
     test = {
         "Service": "Amazon S3",
@@ -267,7 +267,7 @@ def _of_buckets(now: datetime) -> Iterable[Letter]:
         "RequestId": "9D2A7C41B6E0F358",
         "HostId": "c2FtcGxlLWhvc3QtaWQ=",
     }
-    yield Letter("s3-test-event", "s3", json.dumps(test))
+    yield Message("s3-test-event", "s3", json.dumps(test))
     created = {
         "eventVersion": "2.1",
         "eventSource": "aws:s3",
@@ -288,7 +288,7 @@ def _of_buckets(now: datetime) -> Iterable[Letter]:
             "object": {"key": "2026/03/invoice+700505.pdf", "size": 48213, "sequencer": "0065E2B7A1C4D5E6F7"},
         },
     }
-    yield Letter("s3-object-created", "s3", json.dumps({"Records": [created]}))
+    yield Message("s3-object-created", "s3", json.dumps({"Records": [created]}))
 
 
 def _iso(moment: datetime) -> str:

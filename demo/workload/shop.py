@@ -179,8 +179,8 @@ class Shop:
         Raises:
             TimeoutError: orders are still left.
         """
-        deadline, pause = time.monotonic() + seconds, threading.Event()
+        deadline, sleep = time.monotonic() + seconds, threading.Event()
         while left := {queue: len(self.aws.messages(queue)) for queue in queues if self.aws.messages(queue)}:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"after {seconds:.0f} s there are still orders: {left}")
-            pause.wait(_POLL)
+            sleep.wait(_POLL)

@@ -51,7 +51,7 @@ def _worker(stack: Stack) -> None:
 
 def _aws(stack: Stack) -> None:
     stack.aws.fault("refuse_connection", times=None)
-    _pause(CUT_SECONDS)
+    _sleep(CUT_SECONDS)
     stack.aws.lift_faults()
 
 
@@ -90,7 +90,7 @@ def play(stack: Stack, failures: Failures, outages: Sequence[str], items: int) -
     for name in outages:
         _say(f"{name}: failures begin")
         failures.burst(items)
-        _pause(3)
+        _sleep(3)
         # What happens to AWS's users while it is cut off happens before: nobody can write then.
         during = threading.Thread(target=failures.burst, args=(items,)) if name != "aws" else None
         if during:
@@ -121,7 +121,7 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
-def _pause(seconds: float) -> None:
+def _sleep(seconds: float) -> None:
     _NEVER.wait(seconds)
 
 
@@ -130,7 +130,7 @@ def _until(what: str, probe: Callable[[], object], *, seconds: float, every: flo
     while not probe():
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {seconds:.0f} s for {what}")
-        _pause(every)
+        _sleep(every)
 
 
 def _interrupt(_signal: int, _frame: object) -> None:

@@ -34,7 +34,7 @@ class Failures:
         self._aws = aws
         self._numbers = itertools.count()
         self._lock = threading.Lock()
-        self._letters: set[str] = set()
+        self._messages: set[str] = set()
         self._rows: set[str] = set()
         self._tasks: set[str] = set()
         self._flows: set[str] = set()
@@ -64,7 +64,7 @@ class Failures:
 
     def requests(self) -> dict[str, dict[str, Any]]:
         """What the deployments are asked to do."""
-        letters = {
+        messages = {
             "queues": [QUEUE],
             "policy": {"backoff": BACKOFF, "error_attributes": ["error"], "destination": SOURCE},
             "dry_run": False,
@@ -76,8 +76,8 @@ class Failures:
         }
         flows = {"flows": ["tag:reprise=recover"], "policy": {"backoff": BACKOFF}, "dry_run": False}
         return {
-            "dead-letters/on-event": letters,
-            "dead-letters/sweep": letters,
+            "dead-letters/on-event": messages,
+            "dead-letters/sweep": messages,
             "outbox-records/on-insert": self.outboxes()[0],
             "outbox-records/retry": self.outboxes()[0],
             "outbox-records/find-lost": {
@@ -97,14 +97,14 @@ class Failures:
         return [{"table": TABLE, "topic_arn": self._topic, "policy": policy, "dry_run": False}]
 
     def burst(self, items: int) -> None:
-        """Let letters, rows, replications and flows fail."""
+        """Let messages, rows, replications and flows fail."""
         with self._lock:
             for _ in range(EACH):
                 self._fail_flow(f"flow-{next(self._numbers)}")
                 self._fail_task(f"task-{next(self._numbers)}")
             for _ in range(items):
                 self._write_row(f"row-{next(self._numbers)}")
-                self._send_letter(f"letter-{next(self._numbers)}")
+                self._send_message(f"message-{next(self._numbers)}")
 
     def missing(self) -> list[str]:
         """What has not been recovered yet; empty when all of it has."""
@@ -112,7 +112,7 @@ class Failures:
         sent = self._received()
         running = {state["name"] for state in self._replications() if _is_back(state)}
         return [
-            *(f"{letter} did not come back to {SOURCE}" for letter in sorted(self._letters - set(back))),
+            *(f"{message} did not come back to {SOURCE}" for message in sorted(self._messages - set(back))),
             *(f"{row} was not published" for row in sorted(self._rows - set(sent))),
             *(f"{task} does not run" for task in sorted(self._tasks - running)),
             *(f"{flow} has no successful run" for flow in sorted(self._flows) if not self._has_succeeded(flow)),
@@ -121,7 +121,7 @@ class Failures:
     def told(self) -> str:
         """How many of each kind are recovered, and how many came twice."""
         missing = self.missing()
-        kinds = (("letter", self._letters), ("row", self._rows), ("task", self._tasks), ("flow", self._flows))
+        kinds = (("message", self._messages), ("row", self._rows), ("task", self._tasks), ("flow", self._flows))
         parts = [
             f"{len(all_of) - sum(line.startswith(f'{kind}-') for line in missing)} of {len(all_of)} {kind}s"
             for kind, all_of in kinds
@@ -132,11 +132,11 @@ class Failures:
 
     # -- inside --------------------------------------------------------------------------------------------------
 
-    def _send_letter(self, name: str) -> None:
+    def _send_message(self, name: str) -> None:
         error = {"DataType": "String", "StringValue": "503 Service Unavailable: stock.internal"}
         url = self._aws.queue_url(QUEUE)
         self._aws.client("sqs").send_message(QueueUrl=url, MessageBody=name, MessageAttributes={"error": error})
-        self._letters.add(name)
+        self._messages.add(name)
 
     def _write_row(self, name: str) -> None:
         item = {"id": {"S": name}, "message": {"S": json.dumps({"order": name})}}

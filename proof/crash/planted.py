@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from unittest import mock
 
 from blocks.connection import Connection
-from proof.crash.letters_scenes import Due, Letters
+from proof.crash.dead_letters_scenes import Due, Messages
 from proof.crash.outbox_scenes import Outbox
 from recovery.dead_letters.gateway import Sqs
 from recovery.dead_letters.send_intents import SendIntents
@@ -16,23 +16,23 @@ from simulated_aws.server import SimulatedAws
 from tests.outbox_world import TABLE
 
 
-class RemovesFirst(Letters):
-    """Letters are removed as soon as they were received, as a careless consumer does it."""
+class RemovesFirst(Messages):
+    """Messages are removed as soon as they were received, as a careless consumer does it."""
 
     shows: ClassVar[str] = "lost: "
 
     def __init__(self, aws: SimulatedAws, connection: Connection) -> None:
         super().__init__(aws, connection)
-        self.name = "letters removed before they are safe"
+        self.name = "messages removed before they are safe"
 
     def run(self, connection: Connection) -> list[str]:
         receive = Sqs.receive
 
         def removing(sqs: Any, queue: Any, *args: Any, **kwargs: Any) -> Any:
-            letters = receive(sqs, queue, *args, **kwargs)
-            if letters:
-                sqs.delete(queue, letters)
-            return letters
+            messages = receive(sqs, queue, *args, **kwargs)
+            if messages:
+                sqs.delete(queue, messages)
+            return messages
 
         with mock.patch.object(Sqs, "receive", removing):
             return super().run(connection)
@@ -41,21 +41,21 @@ class RemovesFirst(Letters):
 class WritesNothingAhead(Due):
     """Sends are not written down before they are made, so a crash after a send gives it a fresh attempt."""
 
-    shows: ClassVar[str] = "attempts of letters"
+    shows: ClassVar[str] = "attempts of messages"
 
     def __init__(self, aws: SimulatedAws, connection: Connection) -> None:
         super().__init__(aws, connection)
         self.name = "sends that are not written ahead"
 
     def stage(self) -> None:
-        Letters.stage(self)
+        Messages.stage(self)
 
     def run(self, connection: Connection) -> list[str]:
         with mock.patch.object(SendIntents, "open", return_value=None):
-            return Letters.run(self, connection)
+            return Messages.run(self, connection)
 
     def is_done(self, kill: Any, operations: Any) -> Any:
-        return Letters.is_done(self, kill, operations)
+        return Messages.is_done(self, kill, operations)
 
 
 class MarksFirst(Outbox):

@@ -156,7 +156,7 @@ class RelayScene(Outbox):
         self.stub = stub
         self.sqs = aws.client("sqs")
         self.urls = [self.sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("events", "parked", "orders-dlq")]
-        self.sqs.send_message(QueueUrl=self.urls[2], MessageBody="a letter, so that the doorbell rings")
+        self.sqs.send_message(QueueUrl=self.urls[2], MessageBody="a message, so that the doorbell rings")
         self._round = 0
 
     def stage(self) -> None:

@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 
 from blocks.connection import Connection
+from proof.crash.dead_letters_scenes import Due, Hidden, Messages, Replay
 from proof.crash.flow_scenes import Flows, ForAPerson, SwitchedOff, Twin
-from proof.crash.letters_scenes import Due, Hidden, Letters, Replay
 from proof.crash.outbox_scenes import Lost, Outbox
 from proof.crash.relay_scene import RelayScene, StubServer
 from proof.crash.replication_scenes import Replications
@@ -23,8 +23,8 @@ def all_scenes(aws: SimulatedAws, connection: Connection) -> Iterator[Sequence[t
     stub = StubServer()
     try:
         yield [
-            ("dead letters, standard", lambda: Letters(aws, connection)),
-            ("dead letters, FIFO", lambda: Letters(aws, connection, fifo=True)),
+            ("dead letters, standard", lambda: Messages(aws, connection)),
+            ("dead letters, FIFO", lambda: Messages(aws, connection, fifo=True)),
             ("dead letters, waiting", lambda: Hidden(aws, connection)),
             ("dead letters, due", lambda: Due(aws, connection)),
             ("dead letters, replay", lambda: Replay(aws, connection)),

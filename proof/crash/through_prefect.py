@@ -12,8 +12,8 @@ from typing import Any
 
 from blocks.connection import Connection
 from deployments.prefect_server import prefect_server
+from proof.crash.dead_letters_scenes import Messages
 from proof.crash.flow_scenes import POLICY, Flows
-from proof.crash.letters_scenes import Letters
 from proof.crash.outbox_scenes import Outbox
 from proof.crash.process import Kill, in_child
 from proof.crash.replication_scenes import Replications
@@ -33,7 +33,7 @@ def _server() -> Iterator[str]:
         yield server.api_url
 
 
-def _letters(scene: Letters) -> Any:
+def _messages(scene: Messages) -> Any:
     from flows.dead_letters import recover_dead_letters
 
     request = scene.world.request(scene.pair.dead, policy=scene.policy, time_limit_seconds=60)
@@ -77,7 +77,7 @@ def play(aws: SimulatedAws, connection: Connection, kills: int = KILLS, only: st
     violations: list[str] = []
     lines: list[str] = []
     paths: list[tuple[str, Callable[[], Any], Callable[[Any], Any]]] = [
-        ("dead letters", lambda: Letters(aws, connection), _letters),
+        ("dead letters", lambda: Messages(aws, connection), _messages),
         ("outbox", lambda: Outbox(aws), _outbox),
         ("replications", lambda: Replications(aws), _replications),
         ("flows", lambda: Flows(aws, connection), _flows),

@@ -1,6 +1,6 @@
 """Many workers on one queue, table and list of tasks: who settled what, and when, must be one story.
 
-The workers are processes of their own and start at once. What is judged is AWS's side, and each worker's history: its
+The workers are processes of their own and start at once. What is triaged is AWS's side, and each worker's history: its
 requests that settle something, with their times. The simulated AWS carries out one request after another, as it must
 for conditional writes to mean anything.
 """
@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from blocks.connection import Connection
+from proof.crash.dead_letters_scenes import Messages, waiting
 from proof.crash.flow_scenes import Flows
-from proof.crash.letters_scenes import Letters, waiting
 from proof.crash.outbox_scenes import Outbox
 from proof.crash.process import Child
 from proof.crash.replication_scenes import Replications, failing
@@ -31,7 +31,7 @@ from tests.unit.replication_tasks.situations import RECOVERABLE
 
 WORKERS = (2, 4, 8, 16)
 ROUNDS = 3
-"""Runs of every worker on a FIFO queue: letters that must wait are hidden by the first, and each later one goes on."""
+"""Runs of every worker on a FIFO queue: messages that must wait are hidden by the first, and each later one goes on."""
 
 Entry = tuple[str, str, float, float]
 """Operation, item, and when its request left and was answered (seconds of this machine's clock)."""
@@ -115,10 +115,10 @@ class Crew:
         return [each.value or [] for each in ended], [each.error for each in ended if each.error]
 
 
-def letters(aws: SimulatedAws, connection: Connection, count: int) -> Findings:
-    """Eighty letters to heal and twenty to park: each sent once, by the worker that received it."""
+def messages(aws: SimulatedAws, connection: Connection, count: int) -> Findings:
+    """Eighty messages to heal and twenty to park: each sent once, by the worker that received it."""
     aws.reset()
-    scene = Letters(aws, connection)
+    scene = Messages(aws, connection)
     scene.policy = waiting(1.0)
     world = scene.world
     scene.pair = world.pair()
@@ -197,15 +197,15 @@ def replications(aws: SimulatedAws, connection: Connection, count: int) -> Findi
     return found
 
 
-def ordered_letters(aws: SimulatedAws, connection: Connection, count: int) -> Findings:
-    """Ten groups of eight letters on a FIFO queue: each sent once, and every group in its order."""
+def ordered_messages(aws: SimulatedAws, connection: Connection, count: int) -> Findings:
+    """Ten groups of eight messages on a FIFO queue: each sent once, and every group in its order."""
     aws.reset()
-    scene = Letters(aws, connection, fifo=True)
+    scene = Messages(aws, connection, fifo=True)
     scene.policy = waiting(1.0)
     world = scene.world
     scene.pair = world.pair(fifo=True)
     for n in range(10):
-        world.die(scene.pair, [TIMEOUT] * 8, MessageBody=f"group {n}, letter {{n}}", MessageGroupId=f"group-{n}")
+        world.die(scene.pair, [TIMEOUT] * 8, MessageBody=f"group {n}, message {{n}}", MessageGroupId=f"group-{n}")
     healing = set(world.bodies(scene.pair.dead))
 
     def run(own: Connection, history: History) -> None:
@@ -254,8 +254,8 @@ def flows(aws: SimulatedAws, connection: Connection, count: int) -> Findings:
 
 
 CREWS = (
-    ("letters", letters),
-    ("letters in order", ordered_letters),
+    ("messages", messages),
+    ("messages in order", ordered_messages),
     ("outbox rows", outbox),
     ("replications", replications),
     ("flows", flows),

@@ -1,1 +1,1 @@
-"""Rubbish: mutated real events, letters, rows, API answers, failure texts and requests. See docs/proof.md."""
+"""Rubbish: mutated real events, messages, rows, API answers, failure texts and requests. See docs/proof.md."""

@@ -1,4 +1,4 @@
-"""`python -m proof.rubbish`: mutated events, letters, rows, API answers, failure texts and requests, by seed."""
+"""`python -m proof.rubbish`: mutated events, messages, rows, API answers, failure texts and requests, by seed."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from random import Random
 from types import ModuleType
 from typing import Any
 
-from proof.rubbish import answers, events, letters, requests, rows, texts
+from proof.rubbish import answers, events, messages, requests, rows, texts
 from proof.rubbish.mutation import Rubbish
 
 KINDS: dict[str, ModuleType] = {
     "events": events,
-    "letters": letters,
+    "messages": messages,
     "rows": rows,
     "answers": answers,
     "texts": texts,
@@ -54,7 +54,7 @@ def case_of(kind: str, seed: int, number: int) -> Any:
 
 
 def tried(kind: str, seed: int, numbers: range) -> Tried:
-    """Make and judge these cases."""
+    """Make and triage these cases."""
     found = Tried()
     began = time.perf_counter()
     for number in numbers:

@@ -139,7 +139,7 @@ def _path(path: str) -> str:
 
 
 def _kind(group: DayGroup | Waiting) -> str:
-    return group.kind or ("not judged" if group.source else "of all kinds")
+    return group.kind or ("not triaged" if group.source else "of all kinds")
 
 
 def _of(group: DayGroup | Waiting) -> str:

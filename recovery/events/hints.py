@@ -166,7 +166,7 @@ def _of_appflow(event: appflow.AppFlowEvent, message_id: str, now: datetime) -> 
 
 
 def _of_alarm(event: alarms.AlarmEvent, message_id: str, now: datetime) -> list[Hint]:
-    """The alarm itself; and one of a queue's depth says what a doorbell says: letters lie in it."""
+    """The alarm itself; and one of a queue's depth says what a doorbell says: messages lie in it."""
     identity = _id(event.id, f"{event.arn or event.name}:{event.time.isoformat()}" if event.time else message_id)
     occurred = _utc(event.time, now)
     told = {"alarm": event.name, "state": event.state, "before": event.before}

@@ -20,7 +20,7 @@ from demo.outbox_scene import TABLE as OUTBOX
 from demo.runs import Run, Runs
 from demo.scenes import World
 from demo.stage import _with_own_python
-from demo.workload.recorded import letters, put
+from demo.workload.recorded import messages, put
 from deployments.prefect_server import PrefectServer, prefect_server
 from deployments.prefect_settings import PROJECT
 from recovery.dead_letters.policy import DeadLetterRequest
@@ -40,12 +40,12 @@ class Ui:
     Attributes:
         server: the Prefect server.
         runs: one ended run of each path and of what tells people, by its deployment.
-        letter: id of a letter that a run has looked after.
+        message: id of a message that a run has looked after.
     """
 
     server: PrefectServer
     runs: Mapping[str, Run]
-    letter: str
+    message: str
 
     def url(self, path: str) -> str:
         """The address of a page."""
@@ -93,17 +93,17 @@ def ui(page: chromium.Page, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         runs = Runs(server.api_url, server.ui_url)
         children.callback(runs.close)
         requests = _failures(World(aws, server, runs, folder, environment, lambda _: None, children))
-        letter = aws.messages(QUEUE)[0]["id"]
+        message = aws.messages(QUEUE)[0]["id"]
         _week_before(aws)
         requests |= {
             "digest/by-hand": {"day": f"{aws.clock.now():%Y-%m-%d}", "outbox_tables": [OUTBOX]},
-            "cases/describe": {"key": letter},
+            "cases/describe": {"key": message},
             "cases/list": {"outbox_tables": [OUTBOX]},
         }
         begun = [runs.start(deployment, {"request": request}) for deployment, request in requests.items()]
         _run(sys.executable, "-m", "tests.browser.carry_out", *(run.id for run in begun), environment=environment)
         ended = [runs.look(run) for run in begun]
-        yield Ui(server, {run.deployment: run for run in ended}, letter)
+        yield Ui(server, {run.deployment: run for run in ended}, message)
 
 
 def _run(*command: str, environment: Mapping[str, str]) -> None:
@@ -121,7 +121,7 @@ def _run(*command: str, environment: Mapping[str, str]) -> None:
 
 def _failures(world: World) -> dict[str, Mapping[str, Any]]:
     """Let something fail on each path; the requests that look after it, by deployment."""
-    put(world.aws.client("sqs"), world.aws.queue_url(QUEUE), letters(world.aws.clock.now()))
+    put(world.aws.client("sqs"), world.aws.queue_url(QUEUE), messages(world.aws.clock.now()))
     requests: dict[str, Mapping[str, Any]] = {
         "dead-letters/by-hand": cast(Any, DeadLetterRequest(queues=(QUEUE,), dry_run=False).model_dump(mode="json"))
     }

@@ -36,7 +36,7 @@ CUT_OFF = """(() => {
             bad.push('a picture is wider than its column');
         const drawn = document.createElement('div');
         drawn.innerHTML = new TextDecoder().decode(
-            Uint8Array.from(atob(image.src.split(',')[1]), letter => letter.charCodeAt(0)));
+            Uint8Array.from(atob(image.src.split(',')[1]), message => message.charCodeAt(0)));
         document.body.append(drawn);
         const box = drawn.querySelector('svg').viewBox.baseVal;
         const bars = [...drawn.querySelectorAll('rect')].slice(1).map(bar => bar.getBBox());
@@ -91,16 +91,16 @@ def test_the_digest_can_be_read(ui: Ui, page: Page) -> None:
     assert "against the week before (36.0 a day)" in text
     assert "DEPENDENCY_FAILURE of ledger-load, catalog-load and orders-cdc (replication tasks)" in text
     assert "next step for ledger-load: if the target may be emptied, run: aws dms" in text
-    assert "2 not judged of back-office-dlq (dead letters)" in text
+    assert "2 not triaged of back-office-dlq (dead letters)" in text
     told = code(page)
     assert "aws appflow start-flow --flow-name invoices-to-crm" in told
     assert [line for line in told if line.startswith("aws dms start-") and line.endswith(" reload-target")]
 
 
-def test_what_happened_to_a_letter_can_be_read(ui: Ui, page: Page) -> None:
+def test_what_happened_to_a_message_can_be_read(ui: Ui, page: Page) -> None:
     """Where it stands, why, what to do, its history by time, and where its copy lies."""
     artifact = ui.artifact(ui.runs["cases/describe"], "case")
-    text = looked_at(ui, page, artifact, f"What happened to {ui.letter}", "History", "Where more is")
+    text = looked_at(ui, page, artifact, f"What happened to {ui.message}", "History", "Where more is")
     for said in ("path: dead letters, source: back-office-dlq, ", "diagnosis: ", "next step: ", "first found in"):
         assert said in text, said
     assert any(line.startswith("s3://reprise-archive-") for line in code(page))
@@ -115,7 +115,7 @@ def test_what_waits_can_be_read(ui: Ui, page: Page) -> None:
     assert "1 AUTH_FAILURE of billing-cdc (replication tasks)" in text
     assert "1 AUTH_FAILURE of invoices-to-crm (appflow runs)" in text
     assert "aws appflow start-flow --flow-name invoices-to-crm" in code(page)
-    page.open(ui.url(f"artifacts/artifact/{ui.artifact(run, 'waiting-cases-one-by-one')}"), "next step", ui.letter)
+    page.open(ui.url(f"artifacts/artifact/{ui.artifact(run, 'waiting-cases-one-by-one')}"), "next step", ui.message)
     in_sight = """(() => {
         const head = [...document.querySelectorAll('th')].find(e => e.innerText === 'next step');
         let around = head;
@@ -162,7 +162,7 @@ def test_groups_are_a_table(ui: Ui, page: Page) -> None:
         ("dead-letters/replay", ("Kinds of failure", "Dry run", "Groups"), ("1800",)),
         ("outbox-records/by-hand", ("Topic ARN", "Mode", "Attribute names"), ("30", "2", "3600", "outbox_line")),
         ("replication-tasks/by-hand", ("Replications", "May be reloaded", "Dry run"), ("60", "3", "3600")),
-        ("appflow-runs/by-hand", ("Flows", "Policy", "The cause is mended"), ("60", "4", "3600")),
+        ("appflow-runs/by-hand", ("Flows", "Policy", "The cause is fixed"), ("60", "4", "3600")),
     ],
 )
 def test_a_form_shows_what_would_be_done(

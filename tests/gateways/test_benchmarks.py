@@ -1,4 +1,4 @@
-"""What `make bench` measures with does what it says: its figures speak of letters that were really brought back."""
+"""What `make bench` measures with does what it says: its figures speak of messages that were really brought back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.traffic import WriteUnits, environment
 from benchmarks.ways import Way, bare_mover, one_by_one, plain, stopwatch
 from simulated_aws.server import SimulatedAws
 
-LETTERS = 25
+MESSAGES = 25
 
 
 @pytest.fixture(scope="module")
@@ -23,13 +23,13 @@ def far() -> Iterator[SimulatedAws]:
 
 
 @pytest.mark.parametrize("way", [one_by_one, bare_mover, plain()], ids=["one by one", "bare mover", "path"])
-def test_each_way_brings_all_letters_back(far: SimulatedAws, way: Way) -> None:
+def test_each_way_brings_all_messages_back(far: SimulatedAws, way: Way) -> None:
     """Nothing is left and nothing is doubled, on the AWS that only lets time pass."""
-    far_aws.fill(far, LETTERS)
+    far_aws.fill(far, MESSAGES)
     with environment(far):
         way(far)()
     assert far.messages("orders-dlq") == []
-    assert len(far.messages("orders")) == LETTERS
+    assert len(far.messages("orders")) == MESSAGES
 
 
 def test_the_path_keeps_to_its_budgets_there_too(far: SimulatedAws) -> None:
@@ -49,10 +49,10 @@ def test_tables_can_be_kept_as_markdown() -> None:
     """As docs/benchmarks.md has them; and what only helps to measure is no benchmark."""
     table = Table(title="Speed", caption="best of 2")
     table.add_column("way")
-    table.add_column("letters/s", justify="right")
+    table.add_column("messages/s", justify="right")
     table.add_row("one by one", "19")
     assert markdown(table).splitlines() == [
-        "**Speed**", "", "| way | letters/s |", "|---|---:|", "| one by one | 19 |", "", "best of 2"
+        "**Speed**", "", "| way | messages/s |", "|---|---:|", "| one by one | 19 |", "", "best of 2"
     ]  # fmt: skip
     assert {"dead_letters", "diagnosis", "few_items", "outbox_records"} <= set(names())
     assert not {"far_aws", "traffic", "ways"} & set(names())

@@ -34,11 +34,11 @@ def test_where_nobody_watches_the_story_is_printed_line_by_line() -> None:
     with view.running():
         view.say("it begins")
         for settled in (0, 0, 2, 2):
-            view.show({"Letters": [Row("dead", 3 - settled, False), Row("carried out", settled, True)]})
+            view.show({"Messages": [Row("dead", 3 - settled, False), Row("carried out", settled, True)]})
     view.summary()
     text = out.getvalue()
     assert text.count("it begins") == 1
-    assert text.count("Letters: 2 of 3 settled") == 2, "once as news, once as the heading of the picture"
+    assert text.count("Messages: 2 of 3 settled") == 2, "once as news, once as the heading of the picture"
     assert "carried out" in text
 
 
@@ -47,10 +47,10 @@ def test_on_a_terminal_the_picture_is_live() -> None:
     view, out = drawn(terminal=True)
     with view.running():
         view.say("it begins [sic]")
-        view.show({"Letters": [Row("dead", 1, False), Row("carried out", 2, True)]})
+        view.show({"Messages": [Row("dead", 1, False), Row("carried out", 2, True)]})
     text = out.getvalue()
     assert "it begins [sic]" in text
-    assert "Letters: 2 of 3 settled" in text
+    assert "Messages: 2 of 3 settled" in text
 
 
 def test_a_small_screen_folds_what_is_settled() -> None:
@@ -60,12 +60,12 @@ def test_a_small_screen_folds_what_is_settled() -> None:
     for number in range(30):
         view.say(f"line {number} " + "x" * 200)
     done = [Row(f"archived {number}", 1, True) for number in range(9)]
-    view.show({"Letters": done, "Tasks": [Row("waiting", 1, False), Row("recovered", 1, True)]})
+    view.show({"Messages": done, "Tasks": [Row("waiting", 1, False), Row("recovered", 1, True)]})
     console = Console(file=out, width=100, height=16, record=True)
     console.print(view._picture())
     text = console.export_text()
     assert len(text.splitlines()) <= 16
-    assert "Letters: 9 of 9 settled" in text
+    assert "Messages: 9 of 9 settled" in text
     assert "archived 3" not in text
     assert "waiting" in text
     assert "line 29" in text

@@ -58,7 +58,7 @@ ONE = Facts("arn:1", "one", Migration.CDC, status="failed")
     ("ask", "lacks"),
     [
         (lambda: ledger.read_cases("dead_letters", ["m-1"]), "dynamodb:BatchGetItem: the answer has no Responses"),
-        (lambda: list(ledger.query("flight#q")), "dynamodb:Query: the answer has no Items"),
+        (lambda: list(ledger.query("intent#q")), "dynamodb:Query: the answer has no Items"),
         (lambda: list(ledger.waiting("dead_letters")), "dynamodb:Query: the answer has no Items"),
         (
             lambda: ledger.write_items([delete("pk", "sk")]),

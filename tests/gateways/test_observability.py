@@ -158,7 +158,7 @@ def test_thresholds_are_the_usual_ones(aws: SimulatedAws, path: str, metric: str
 
 
 def test_dead_letters_must_stay_for_five_minutes(aws: SimulatedAws) -> None:
-    """Eleven letters raise the alarm on the queue after five minutes, not before; ten never do."""
+    """Eleven messages raise the alarm on the queue after five minutes, not before; ten never do."""
     client = aws.client("sqs")
     url = client.create_queue(QueueName="orders-dlq")["QueueUrl"]
     for number in range(10):

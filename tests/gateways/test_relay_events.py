@@ -185,9 +185,9 @@ def outbox(aws: SimulatedAws) -> OutboxWorld:
 def test_the_relay_does_what_its_role_may(aws: SimulatedAws, outbox: OutboxWorld) -> None:
     """Everything that it asks of AWS, with all doorbells, is permitted; and nothing is permitted that it never asks."""
     sqs = aws.client("sqs")
-    letters = sqs.create_queue(QueueName="orders-dlq")["QueueUrl"]
+    messages = sqs.create_queue(QueueName="orders-dlq")["QueueUrl"]
     bells = (
-        QueueDoorbells(Sqs(sqs, sqs), ["orders-*", letters, "mail-dlq"], timedelta(seconds=2)),
+        QueueDoorbells(Sqs(sqs, sqs), ["orders-*", messages, "mail-dlq"], timedelta(seconds=2)),
         OutboxDoorbell(
             aws.client("dynamodb"),
             aws.client("dynamodbstreams"),

@@ -61,8 +61,8 @@ def test_sources_of_a_missing_queue_are_an_error(aws: SimulatedAws) -> None:
         sqs.list_dead_letter_source_queues(QueueUrl=url)
 
 
-def test_a_letter_keeps_all_and_names_its_source(aws: SimulatedAws) -> None:
-    """A redriven letter keeps id, body, attributes and trace header, and says which queue it comes from."""
+def test_a_message_keeps_all_and_names_its_source(aws: SimulatedAws) -> None:
+    """A redriven message keeps id, body, attributes and trace header, and says which queue it comes from."""
     sqs = aws.client("sqs")
     source, dead = with_dead_letters(aws, "orders", "orders-dlq")
     attributes = {
@@ -76,18 +76,18 @@ def test_a_letter_keeps_all_and_names_its_source(aws: SimulatedAws) -> None:
     assert sqs.receive_message(QueueUrl=source)["Messages"][0]["MessageId"] == sent["MessageId"]
     aws.clock.advance(31)
     assert "Messages" not in sqs.receive_message(QueueUrl=source)  # this receive moves it
-    [letter] = sqs.receive_message(QueueUrl=dead, **ALL)["Messages"]
+    [message] = sqs.receive_message(QueueUrl=dead, **ALL)["Messages"]
 
-    assert letter["MessageId"] == sent["MessageId"]
-    assert letter["Body"] == "{}"
-    assert letter["MessageAttributes"] == attributes
-    assert letter["Attributes"]["DeadLetterQueueSourceArn"] == arn(aws, source)
-    assert letter["Attributes"]["AWSTraceHeader"] == trace["AWSTraceHeader"]["StringValue"]
-    assert letter["Attributes"]["MessageGroupId"] == "fair"
-    assert letter["Attributes"]["ApproximateReceiveCount"] == "2"
+    assert message["MessageId"] == sent["MessageId"]
+    assert message["Body"] == "{}"
+    assert message["MessageAttributes"] == attributes
+    assert message["Attributes"]["DeadLetterQueueSourceArn"] == arn(aws, source)
+    assert message["Attributes"]["AWSTraceHeader"] == trace["AWSTraceHeader"]["StringValue"]
+    assert message["Attributes"]["MessageGroupId"] == "fair"
+    assert message["Attributes"]["ApproximateReceiveCount"] == "2"
 
 
-def test_a_fifo_letter_gets_its_id_as_deduplication_id(aws: SimulatedAws) -> None:
+def test_a_fifo_message_gets_its_id_as_deduplication_id(aws: SimulatedAws) -> None:
     """Moving into a FIFO dead-letter queue replaces the deduplication id by the message id."""
     sqs = aws.client("sqs")
     source, dead = with_dead_letters(aws, "orders.fifo", "orders-dlq.fifo")

@@ -238,7 +238,7 @@ def test_letters_of_other_origins_arrive_as_recorded(aws: SimulatedAws) -> None:
     """Each recorded shape lies in the dead-letter queue with its body and attributes, and without a source queue."""
     aws.create_sample_workload()
     url = aws.queue_url("orders-dlq")
-    wanted = {letter.name: letter for letter in recorded.letters(aws.clock.now())}
+    wanted = {letter.name: letter for letter in recorded.messages(aws.clock.now())}
     assert {letter.origin for letter in wanted.values()} == {
         "eventbridge",
         "lambda",

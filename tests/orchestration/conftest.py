@@ -39,17 +39,17 @@ def prefect_harness() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def letters_aws() -> Iterator[SimulatedAws]:
+def messages_aws() -> Iterator[SimulatedAws]:
     """The simulated AWS of the dead-letter tests, in a process of its own."""
     with SimulatedAws.start() as aws:
         yield aws
 
 
 @pytest.fixture
-def world(letters_aws: SimulatedAws, monkeypatch: pytest.MonkeyPatch) -> DeadLettersWorld:
+def world(messages_aws: SimulatedAws, monkeypatch: pytest.MonkeyPatch) -> DeadLettersWorld:
     """Empty queues and an empty estate, which this process's environment names; nobody waits between repetitions."""
-    made = DeadLettersWorld(letters_aws)
-    for name, value in letters_aws.environ({}).items():
+    made = DeadLettersWorld(messages_aws)
+    for name, value in messages_aws.environ({}).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(triage, "POLL_SECONDS", 0)
     monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))

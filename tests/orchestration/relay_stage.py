@@ -25,7 +25,7 @@ from tests.outbox_world import OutboxWorld
 from tests.waiting import wait_for
 
 POOL = "reprise"
-LETTERS = "orders-dlq"
+MESSAGES = "orders-dlq"
 ENDED = {"COMPLETED", "FAILED", "CRASHED"}
 
 
@@ -120,7 +120,7 @@ def stage(folder: Path) -> Iterator[Stage]:
         outputs = aws.create_estate()
         _create_rules(aws, outputs)
         outbox = OutboxWorld(aws)
-        aws.client("sqs").create_queue(QueueName=LETTERS)
+        aws.client("sqs").create_queue(QueueName=MESSAGES)
         server = children.enter_context(prefect_server(folder / "prefect", ui=False))
         relay = start_relay(aws, outbox, server, folder)
         children.callback(stop, relay)
@@ -131,9 +131,9 @@ def stage(folder: Path) -> Iterator[Stage]:
 
 
 def start_relay(aws: SimulatedAws, outbox: OutboxWorld, server: PrefectServer, folder: Path) -> subprocess.Popen[bytes]:
-    """A relay that listens to the letters' queue and the outbox."""
+    """A relay that listens to the messages' queue and the outbox."""
     configuration = {
-        "queues": [LETTERS],
+        "queues": [MESSAGES],
         "outboxes": [{"table": "orders-outbox", "topic_arn": outbox.topic_arn}],
     }
     (folder / "relay.yaml").write_text(yaml.safe_dump(configuration), encoding="utf-8")
@@ -173,7 +173,7 @@ def _deploy(server: PrefectServer, outbox: OutboxWorld, folder: Path) -> dict[st
     document = yaml.safe_load((PROJECT / "prefect.yaml").read_text(encoding="utf-8"))
     chosen = [deployment for deployment in document["deployments"] if deployment.get("triggers")]
     scope: dict[str, dict[str, Any]] = {
-        "flows.dead_letters": {"queues": [LETTERS]},
+        "flows.dead_letters": {"queues": [MESSAGES]},
         "flows.outbox_records": {"table": "orders-outbox", "topic_arn": outbox.topic_arn},
     }
     for deployment in chosen:

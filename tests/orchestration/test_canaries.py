@@ -83,7 +83,7 @@ def test_nothing_planted_gets_out_or_is_carried_out(
     for name in ("botocore", "boto3", "urllib3", "s3transfer", "httpcore", "httpx"):
         caplog.set_level(logging.INFO, name)  # their own debug lines show requests whole
     began = datetime.now(UTC)
-    dead = _letters(world)
+    dead = _messages(world)
     _rows(world)
     _replications(world)
     _flows(world)
@@ -125,7 +125,7 @@ def _leaks(places: Mapping[str, str]) -> list[tuple[str, str, str]]:
     ]
 
 
-def _letters(world: DeadLettersWorld) -> str:
+def _messages(world: DeadLettersWorld) -> str:
     """Healed, told of and archived; returns the queue."""
     pair = world.pair()
     attributes = {"tenant": text(ATTRIBUTE), "evil": text(EVIL)}

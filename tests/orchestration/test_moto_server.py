@@ -1,6 +1,6 @@
 """The same path against another AWS: nothing in it depends on the habits of one emulator.
 
-moto names no source queue on a letter, so the destination is the policy's, and comebacks are counted by content. One
+moto names no source queue on a message, so the destination is the policy's, and comebacks are counted by content. One
 worker, and nothing that is transacted: moto loses writes beside a cancelled transaction.
 """
 
@@ -148,7 +148,7 @@ def recover(**fields: Any) -> RecoveryReport:
 
 
 def test_the_path_end_to_end(moto: Moto) -> None:
-    """Healed, alerted, archived, left; a comeback is the next attempt; what is mended is replayed, once."""
+    """Healed, alerted, archived, left; a comeback is the next attempt; what is fixed is replayed, once."""
     moto.die(TIMEOUT, UNAVAILABLE, AUTH, BUG, INVALID, PAYLOAD, "")
 
     report = recover()
@@ -159,8 +159,8 @@ def test_the_path_end_to_end(moto: Moto) -> None:
     assert len(moto.taken("people")) == 2
     assert recover().by_action == {"leave": 1}, "nothing is done twice, and what was left can be received"
 
-    # The letters wait for a second; then the consumer fails again, and sends one back to its queue of failures.
-    healed = wait_for("the healed letters", lambda: moto.taken("orders"), seconds=10)
+    # The messages wait for a second; then the consumer fails again, and sends one back to its queue of failures.
+    healed = wait_for("the healed messages", lambda: moto.taken("orders"), seconds=10)
     assert {message["Body"] for message in healed} <= {'{"order": 0}', '{"order": 1}'}
     again = healed[0]
     moto.sqs.send_message(

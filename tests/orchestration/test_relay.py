@@ -11,7 +11,7 @@ import pytest
 
 from simulated_aws import estate
 from tests.appflow_world import TASKS, TO
-from tests.orchestration.relay_stage import LETTERS, Stage, call, failed_task, stage, tagged_task
+from tests.orchestration.relay_stage import MESSAGES, Stage, call, failed_task, stage, tagged_task
 from tests.unit.events.test_appflow import REPORT
 from tests.unit.events.test_hints import FAILED
 from tests.unit.replication_tasks.situations import RECOVERABLE
@@ -50,7 +50,7 @@ def test_a_burst_makes_a_handful_of_runs(played: Stage) -> None:
 
 
 def test_each_path_is_started_by_its_own_events(played: Stage) -> None:
-    """A DMS task, an AppFlow run, a letter and a row fail or appear; each path's own run starts, and acts in AWS."""
+    """A DMS task, an AppFlow run, a message and a row fail or appear; each path's own run starts, and acts in AWS."""
     aws = played.aws
     played.start_worker()
     task = tagged_task(aws, "orders", RECOVERABLE)
@@ -58,12 +58,12 @@ def test_each_path_is_started_by_its_own_events(played: Stage) -> None:
     aws.clear_requests()
     aws.clock.advance(100)
     aws.control("POST", "dms/script", {"advance": True})
-    aws.client("sqs").send_message(QueueUrl=aws.queue_url(LETTERS), MessageBody="{}")
+    aws.client("sqs").send_message(QueueUrl=aws.queue_url(MESSAGES), MessageBody="{}")
     played.outbox.put({"id": "1", "message": "hello"})
 
     for name, told in (
         ("appflow-runs/on-failure", {"flow": "orders-to-s3", "trigger": "ONDEMAND"}),
-        ("dead-letters/on-event", {"queue": LETTERS}),
+        ("dead-letters/on-event", {"queue": MESSAGES}),
         ("outbox-records/on-insert", {"table": "orders-outbox"}),
     ):
         run = played.ended(name)

@@ -71,9 +71,9 @@ def mails(world: DeadLettersWorld) -> list[Mapping[str, Any]]:
 
 
 def test_a_run_is_seen_in_cloudwatch_in_the_digest_and_as_a_case(world: DeadLettersWorld) -> None:
-    """One run of dead letters: its numbers are metrics, its day is told once, and its letter has a history."""
+    """One run of dead letters: its numbers are metrics, its day is told once, and its message has a history."""
     pair = world.pair()
-    [letter] = world.die(pair, [AUTH], MessageBody="SECRET-BODY")
+    [message] = world.die(pair, [AUTH], MessageBody="SECRET-BODY")
     with tags("auto-scheduled"):  # as Prefect marks the runs of a schedule
         recover(world, pair.dead)
     assert sweeps(world) == 1
@@ -96,21 +96,21 @@ def test_a_run_is_seen_in_cloudwatch_in_the_digest_and_as_a_case(world: DeadLett
     assert "data:image/svg+xml" in shown["data"]
     assert "SECRET" not in shown["data"]
 
-    stories = describe_case(CaseRequest(key=letter))
+    stories = describe_case(CaseRequest(key=message))
     assert isinstance(stories, list)
     assert [story.waits_for_a_person for story in stories] == [True]
-    assert letter in latest_artifact("case")["data"]
+    assert message in latest_artifact("case")["data"]
     assert "SECRET" not in latest_artifact("case")["data"]
     waits = list_cases(ListRequest())
     assert isinstance(waits, list)
-    assert [story.key for story in waits] == [letter]
-    assert letter in latest_artifact("waiting-cases-one-by-one")["data"]
+    assert [story.key for story in waits] == [message]
+    assert message in latest_artifact("waiting-cases-one-by-one")["data"]
 
 
 def test_what_cannot_be_published_or_noted_fails_no_run(
     world: DeadLettersWorld, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A refusal of CloudWatch, or of the day book, is one warning; the letters are taken care of all the same."""
+    """A refusal of CloudWatch, or of the day book, is one warning; the messages are taken care of all the same."""
 
     def refuse(*_: object) -> None:
         raise Refused("dynamodb:PutItem: AccessDeniedException")

@@ -28,17 +28,17 @@ def queues(world: DeadLettersWorld) -> list[str]:
 
 
 def archived(world: DeadLettersWorld) -> int:
-    """How many of its letters lie in the archive."""
+    """How many of its messages lie in the archive."""
     prefix = f"archive/path=dead_letters/source={smoke.MARK}"
     found = world.aws.client("s3").list_objects_v2(Bucket=world.bucket, Prefix=prefix).get("Contents", [])
     return sum(len(world.connection().archive.read_bundle(each["Key"])) for each in found)
 
 
 def test_a_good_estate_passes_and_keeps_nothing(world: DeadLettersWorld, capsys: pytest.CaptureFixture[str]) -> None:
-    """One letter is healed, one told about, one archived; the queues are gone, and no open case is left."""
+    """One message is healed, one told about, one archived; the queues are gone, and no open case is left."""
     assert run(["smoke", "--here"]) == 0
     said = capsys.readouterr().out
-    assert all(f"{letter}: yes" in said for letter in smoke.FAILURES)
+    assert all(f"{message}: yes" in said for message in smoke.FAILURES)
     assert said.endswith("all as it should be\n")
     assert queues(world) == []
     assert len(world.alerts(smoke.MARK)) == 1
@@ -56,11 +56,11 @@ def test_queues_that_are_named_are_used_and_stay(world: DeadLettersWorld) -> Non
 
 
 @pytest.mark.parametrize(
-    ("service", "operation", "letter"),
+    ("service", "operation", "message"),
     [("sns", "Publish", "alerted"), ("s3", "PutObject", "archived"), ("sqs", "SendMessageBatch", "healed")],
 )
 def test_an_estate_that_does_not_do_its_part_fails(
-    world: DeadLettersWorld, capsys: pytest.CaptureFixture[str], service: str, operation: str, letter: str
+    world: DeadLettersWorld, capsys: pytest.CaptureFixture[str], service: str, operation: str, message: str
 ) -> None:
     """Whatever the role may not do is seen, and the queues are removed all the same."""
     world.aws.fault("error", service=service, operation=operation, times=None, code="AccessDenied", status=403)
@@ -69,12 +69,12 @@ def test_an_estate_that_does_not_do_its_part_fails(
     finally:
         world.aws.lift_faults()
     said = capsys.readouterr()
-    assert f"{letter}: yes" not in said.out
+    assert f"{message}: yes" not in said.out
     assert "did not go through" in said.err
     assert queues(world) == []
 
 
-def test_a_run_that_does_nothing_is_noticed_letter_by_letter(world: DeadLettersWorld) -> None:
+def test_a_run_that_does_nothing_is_noticed_message_by_message(world: DeadLettersWorld) -> None:
     """The verdict is AWS's own: a run that claims success and did nothing does not pass."""
     with smoke.queues_of(world.connection(), "", "") as made:
         wrong = smoke.smoke(world.connection(), made, lambda _: None, lambda _: None)

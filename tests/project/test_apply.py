@@ -191,7 +191,7 @@ def told_runs(client: SyncPrefectClient, group: str) -> list[dict[str, Any]]:
 def test_a_failed_run_tells_people_once(client: SyncPrefectClient, webhook: Told) -> None:
     """A failure starts operations/tell and reaches the webhook, with the run's name and no more; a second is quiet."""
     first = run_of(client, "outbox-records/retry")
-    client.set_flow_run_state(first.id, Failed(message="body of a letter"), force=True)
+    client.set_flow_run_state(first.id, Failed(message="body of a message"), force=True)
     told = wait_for("a run that tells", lambda: told_runs(client, "run-failed"), seconds=120)
     wait_for("the webhook's call", lambda: webhook.said, seconds=120)
     second = run_of(client, "outbox-records/retry")
@@ -207,7 +207,7 @@ def test_a_failed_run_tells_people_once(client: SyncPrefectClient, webhook: Told
     assert str(first.id) in told[0]["text"]
     assert webhook.said[0]["subject"] == "Reprise: outbox-records/retry Failed"
     assert first.name in webhook.said[0]["text"]
-    assert "body of a letter" not in json.dumps([told, webhook.said])
+    assert "body of a message" not in json.dumps([told, webhook.said])
 
 
 def send(client: Any, name: str, resource: dict[str, str], related: list[dict[str, str]], **payload: Any) -> None:

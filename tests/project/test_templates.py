@@ -113,7 +113,7 @@ def test_the_archive_is_private() -> None:
     assert (refusal["Effect"], refusal["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
 
 
-def test_archived_letters_can_be_replayed_at_once() -> None:
+def test_archived_messages_can_be_replayed_at_once() -> None:
     """The archive's cold storage is the one that answers GetObject without a restore."""
     [rule] = properties(ESTATE, "AWS::S3::Bucket")["Archive"]["LifecycleConfiguration"]["Rules"]
     assert [step["StorageClass"] for step in rule["Transitions"]["Fn::If"][1]] == ["GLACIER_IR"]
@@ -226,7 +226,7 @@ def test_metrics_go_into_one_namespace() -> None:
 
 
 @pytest.mark.parametrize("template", [ESTATE, SAMPLE], ids=["estate", "sample"])
-def test_letters_outlive_their_source(template: dict[str, Any]) -> None:
+def test_messages_outlive_their_source(template: dict[str, Any]) -> None:
     """A dead-letter queue keeps messages longer than the queues that feed it, whose time goes on counting."""
     queues = properties(template, "AWS::SQS::Queue")
     fed = [entry for entry in queues.values() if "RedrivePolicy" in entry]
@@ -256,7 +256,7 @@ def test_the_sample_has_every_kind_of_queue() -> None:
 
 
 def test_the_depth_alarm_waits_five_minutes_above_ten() -> None:
-    """Its defaults: more than 10 visible letters, in each of 5 periods of 60 seconds."""
+    """Its defaults: more than 10 visible messages, in each of 5 periods of 60 seconds."""
     alarm = properties(SAMPLE, "AWS::CloudWatch::Alarm")["OrdersDepthAlarm"]
     defaults = {name: entry["Default"] for name, entry in SAMPLE["Parameters"].items()}
     assert (alarm["Period"], alarm["ComparisonOperator"]) == (60, "GreaterThanThreshold")

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from proof.rubbish import __main__ as command
-from proof.rubbish import answers, events, letters, texts
+from proof.rubbish import answers, events, messages, texts
 from proof.rubbish.answers import NOW, REPLICATION, TASK
 from recovery.errors import BadInput
 from recovery.events.hints import Hint, translate
 
-SAMPLE = {"events": 400, "letters": 300, "rows": 200, "answers": 250, "texts": 200, "requests": 300}
+SAMPLE = {"events": 400, "messages": 300, "rows": 200, "answers": 250, "texts": 200, "requests": 300}
 BEYOND = datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC)
 
 
@@ -33,28 +33,28 @@ def test_a_seed_gives_the_same_cases(kind: str) -> None:
     assert repr(command.case_of(kind, 3, 7)) != repr(command.case_of(kind, 4, 7))
 
 
-def _letter(**given: Any) -> dict[str, Any]:
+def _message(**given: Any) -> dict[str, Any]:
     return {"body": "x", "attributes": {}, "system": {}, "policy": 0, "fifo": False, **given}
 
 
-LETTERS = {
-    "a time that is none": _letter(system={"SentTimestamp": "\x00", "ApproximateFirstReceiveTimestamp": "²"}),
-    "a time beyond all times": _letter(system={"SentTimestamp": "9" * 30}),
-    "a number of 5000 digits": _letter(system={"SentTimestamp": "9" * 5000, "SequenceNumber": "9" * 5000}, fifo=True),
-    "half a surrogate pair": _letter(attributes={"\udfff": {"DataType": "\ud800", "StringValue": "\ud800"}}),
-    "a source that is no ARN": _letter(system={"DeadLetterQueueSourceArn": "x"}),
+MESSAGES = {
+    "a time that is none": _message(system={"SentTimestamp": "\x00", "ApproximateFirstReceiveTimestamp": "²"}),
+    "a time beyond all times": _message(system={"SentTimestamp": "9" * 30}),
+    "a number of 5000 digits": _message(system={"SentTimestamp": "9" * 5000, "SequenceNumber": "9" * 5000}, fifo=True),
+    "half a surrogate pair": _message(attributes={"\udfff": {"DataType": "\ud800", "StringValue": "\ud800"}}),
+    "a source that is no ARN": _message(system={"DeadLetterQueueSourceArn": "x"}),
 }
 
 
-@pytest.mark.parametrize("case", LETTERS.values(), ids=list(LETTERS))
-def test_an_odd_letter_does_not_stop_the_others(case: dict[str, Any]) -> None:
-    """Each of these once ended the round of letters that it came with."""
-    assert letters.judged(case)
+@pytest.mark.parametrize("case", MESSAGES.values(), ids=list(MESSAGES))
+def test_an_odd_message_does_not_stop_the_others(case: dict[str, Any]) -> None:
+    """Each of these once ended the round of messages that it came with."""
+    assert messages.judged(case)
 
 
-def test_a_letter_without_a_readable_time_is_kept_at_once() -> None:
+def test_a_message_without_a_readable_time_is_kept_at_once() -> None:
     """Nobody knows how long its queue still keeps it, so it is archived, not left."""
-    assert letters.judged(_letter(system={"SentTimestamp": "soon"})).startswith("archive")
+    assert messages.judged(_message(system={"SentTimestamp": "soon"})).startswith("archive")
 
 
 def _dms(task: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -124,15 +124,15 @@ def test_a_defect_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize(
-    ("judge", "case", "says"),
+    ("triage", "case", "says"),
     [
         ("normalise", {"error": "x password=kwyjibo y", "body": None, "attributes": {}}, "normalised text"),
         ("mask", {"error": "x password=kwyjibo y", "body": None, "attributes": {}}, "masked text"),
     ],
 )
-def test_a_leak_is_found(monkeypatch: pytest.MonkeyPatch, judge: str, case: dict[str, Any], says: str) -> None:
+def test_a_leak_is_found(monkeypatch: pytest.MonkeyPatch, triage: str, case: dict[str, Any], says: str) -> None:
     """A text that keeps its secret is a violation, wherever it is kept."""
-    monkeypatch.setattr(texts, judge, str.strip)
+    monkeypatch.setattr(texts, triage, str.strip)
     with pytest.raises(AssertionError, match=says):
         texts.judged(case)
 
@@ -158,4 +158,4 @@ def test_the_command_tells_what_it_tried(monkeypatch: pytest.MonkeyPatch, capsys
 
 def test_the_time_of_the_cases_is_fixed() -> None:
     """No case depends on the day on which it is tried."""
-    assert NOW.year == letters.NOW.year == 2026
+    assert NOW.year == messages.NOW.year == 2026

@@ -13,8 +13,8 @@ from uuid import UUID
 
 from blocks.connection import Connection
 from deployments import smoke
+from proof.crash.dead_letters_scenes import Messages, waiting
 from proof.crash.flow_scenes import ForAPerson, SwitchedOff, Twin
-from proof.crash.letters_scenes import Letters, waiting
 from proof.crash.outbox_scenes import Lost, Outbox
 from proof.crash.relay_scene import RelayScene, StubServer
 from proof.crash.replication_scenes import Replications, failing
@@ -79,7 +79,7 @@ def worker_calls(aws: SimulatedAws) -> Calls:
     """Everything that the role of the worker is for."""
     player = Player(aws)
     with mock.patch("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None)):
-        _letters(player)
+        _messages(player)
         _outbox(player)
         _replications(player)
         _flows(player)
@@ -117,9 +117,9 @@ class _Relay(RelayScene):
         super()._service_writes(self.world.dynamodb)
 
 
-def _letters(player: Player) -> None:
+def _messages(player: Player) -> None:
     for fifo in (False, True):
-        player.play(Letters(player.aws, player.connection, fifo=fifo))
+        player.play(Messages(player.aws, player.connection, fifo=fifo))
     world = DeadLettersWorld(player.aws)
     pair = world.pair()
     world.die(pair, [AUTH, AUTH, TIMEOUT])
@@ -132,15 +132,15 @@ def _letters(player: Player) -> None:
 
 
 def _explained_by_a_log(player: Player, world: DeadLettersWorld) -> None:
-    """Few letters are looked up by filters, many by queries; one that does not end is stopped."""
+    """Few messages are looked up by filters, many by queries; one that does not end is stopped."""
     logs = world.aws.client("logs")
     logs.create_log_group(logGroupName=GROUP)
     logs.create_log_stream(logGroupName=GROUP, logStreamName="s")
     now = world.aws.clock.now()
     for filters in (FILTERS, 0):
         pair = world.pair()
-        [letter] = world.die(pair, [""])
-        line = {"timestamp": int(now.timestamp() * 1000), "message": f"ERROR message_id={letter} {INVALID}"}
+        [message] = world.die(pair, [""])
+        line = {"timestamp": int(now.timestamp() * 1000), "message": f"ERROR message_id={message} {INVALID}"}
         logs.put_log_events(logGroupName=GROUP, logStreamName="s", logEvents=[line])
         with mock.patch("recovery.logs.FILTERS", filters):
             world.recover(pair.dead, policy=DeadLetterPolicy(log_group=GROUP), connection=player.connection)
@@ -253,7 +253,7 @@ def _what_people_see(player: Player) -> None:
     """Numbers in CloudWatch, the day book, the digest, lists of cases and a case's history."""
     world = DeadLettersWorld(player.aws)
     pair, connection = world.pair(), player.connection
-    [letter] = world.die(pair, [AUTH])
+    [message] = world.die(pair, [AUTH])
     ended = world.recover(pair.dead, connection=connection)
     now = world.aws.clock.now()
     metrics = metrics_of(connection)
@@ -264,8 +264,8 @@ def _what_people_see(player: Player) -> None:
     told = digest.read_days.fn(desk, DigestRequest(day=now.date(), dry_run=False))
     assert digest.tell.fn(desk, told) == "told"
     histories = histories_of(connection)
-    assert [story.key for story in histories.waiting(ListRequest())] == [letter]
-    assert histories.describe(CaseRequest(key=letter))
-    assert histories.describe(CaseRequest(key=letter, path=Path.DEAD_LETTERS))
+    assert [story.key for story in histories.waiting(ListRequest())] == [message]
+    assert histories.describe(CaseRequest(key=message))
+    assert histories.describe(CaseRequest(key=message, path=Path.DEAD_LETTERS))
     with contextlib.suppress(BadInput):
         histories.describe(CaseRequest(key="nobody"))

@@ -1,4 +1,4 @@
-"""Dead letters: every letter is in its queue, back at its source, or in the archive; and at last where it belongs."""
+"""Dead letters: every message is in its queue, back at its source, or in the archive; and at last where it belongs."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tests.dead_letters_world import AUTH, INVALID, POLICY, TIMEOUT, DeadLetters
 
 TIME_LIMIT = 60
 LEASE = 190
-"""Seconds after which all that a killed run held is free: letters (180), alerts (120). Less than the five minutes for
+"""Seconds after which all that a killed run held is free: messages (180), alerts (120). Less than the five minutes for
 which a FIFO queue remembers a deduplication id."""
 
 
 def waiting(seconds: float) -> DeadLetterPolicy:
-    """Letters that are healed wait so long before each attempt."""
+    """Messages that are healed wait so long before each attempt."""
     return POLICY.model_copy(
         update={"backoff": POLICY.backoff.model_copy(update={"base_seconds": seconds, "factor": 1.0})}
     )
@@ -35,8 +35,8 @@ def problems(report: RecoveryReport) -> list[str]:
     return [*report.problems, *(row.reason for row in report.groups)] if report.failed else []
 
 
-class Letters:
-    """Two letters that are healed, two that a person must mend, two for review; on FIFO also a group of two."""
+class Messages:
+    """Two messages that are healed, two that a person must fix, two for review; on FIFO also a group of two."""
 
     policy = waiting(1.0)
 
@@ -97,8 +97,8 @@ class Letters:
         return found
 
     def after_trouble(self) -> Findings:
-        """Each letter is back at its source or in the archive: a send may have been made three times for an attempt,
-        and a letter whose sends were never confirmed is in the archive, for a person."""
+        """Each message is back at its source or in the archive: a send may have been made three times for an attempt,
+        and a message whose sends were never confirmed is in the archive, for a person."""
         found, world, pair = Findings(), self.world, self.pair
         left = world.bodies(pair.dead)
         found.expect(not left, f"left behind: {left}")
@@ -115,7 +115,7 @@ class Letters:
         world = self.world
         cases = world.cases(self.pair.dead)
         kept = [case for case in cases.values() if case.state in (State.PARKED, State.ARCHIVED)]
-        found.expect(len(kept) == len(self.originals) - len(self.healing), f"{len(kept)} cases of archived letters")
+        found.expect(len(kept) == len(self.originals) - len(self.healing), f"{len(kept)} cases of archived messages")
         for case in kept:
             record = _record(world, case.detail.get("archive"))
             found.expect(record.get("message_id") == case.key, f"the copy of {case.key} is not where its case says")
@@ -124,17 +124,17 @@ class Letters:
         found.expect(sent <= there, f"cases of sends that never arrived: {sent - there}")
 
     def _budget_holds(self, found: Findings) -> None:
-        """Whatever comes back has used one attempt: no crash resets a budget."""
+        """Whatever comes back has used one attempt: no crash resets the count of attempts."""
         world = self.world
         world.fail(self.pair.source)
         ended = in_child(lambda: self.run(for_one_run(self._connection, world.aws)))
         found.expect(not ended.error, ended.error)
         attempts = {case.attempts for case in world.cases(self.pair.dead).values() if case.state is State.SENT}
-        found.expect(attempts == {2}, f"attempts of letters that came back once: {attempts}")
+        found.expect(attempts == {2}, f"attempts of messages that came back once: {attempts}")
 
 
-class Hidden(Letters):
-    """Two letters that wait an hour for their first attempt, hidden in their queue."""
+class Hidden(Messages):
+    """Two messages that wait an hour for their first attempt, hidden in their queue."""
 
     policy = waiting(3600.0)
 
@@ -150,8 +150,8 @@ class Hidden(Letters):
     def is_done(self, kill: Kill | None, operations: Sequence[str]) -> Findings:
         found, world, pair = Findings(), self.world, self.pair
         found.copies(world.bodies(pair.dead), self.originals, 1)
-        found.expect(world.visible(pair.dead) == 0, "a letter that waits is visible")
-        found.expect(not world.bodies(pair.source), "a letter was sent before it was due")
+        found.expect(world.visible(pair.dead) == 0, "a message that waits is visible")
+        found.expect(not world.bodies(pair.source), "a message was sent before it was due")
         cases = {(case.state, case.attempts) for case in world.cases(pair.dead).values()}
         found.expect(cases == {(State.BACKOFF, 0)}, f"cases: {cases}")
         return found
@@ -180,8 +180,8 @@ class Due(Hidden):
         return found
 
 
-class Replay(Letters):
-    """Three archived letters that a person sends back; a killed replay's claims last ten minutes."""
+class Replay(Messages):
+    """Three archived messages that a person sends back; a killed replay's claims last ten minutes."""
 
     def __init__(self, aws: SimulatedAws, connection: Connection) -> None:
         super().__init__(aws, connection)

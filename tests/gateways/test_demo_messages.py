@@ -1,4 +1,4 @@
-"""What the demo expects of its letters, and whether its check would notice anything else."""
+"""What the demo expects of its messages, and whether its check would notice anything else."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any, cast
 
 import pytest
 
-from demo.letters_compared import differences
-from demo.letters_expected import ARCHIVED, CARRIED_OUT, LEFT, RECORDED, Destiny, of_order, of_recorded
-from demo.letters_in_aws import AlertMail, Archived, InLedger, InQueue, LettersInAws
+from demo.messages_compared import differences
+from demo.messages_expected import ARCHIVED, CARRIED_OUT, LEFT, RECORDED, Destiny, of_order, of_recorded
+from demo.messages_in_aws import AlertMail, Archived, InLedger, InQueue, MessagesInAws
 from demo.workload.orders import DISCONTINUED, body, order
 
 # -- what should become of an order --------------------------------------------------------------------------------
@@ -51,7 +51,7 @@ def test_what_nobody_can_read_is_archived() -> None:
     assert of_order(body(present), "orders").kept == (("parked", "CODE_BUG"),)
 
 
-def test_recorded_letters_are_archived_or_left() -> None:
+def test_recorded_messages_are_archived_or_left() -> None:
     """None of them is ever carried out by the shop's consumer."""
     assert {of_recorded(name).place for name in RECORDED} == {ARCHIVED, LEFT}
 
@@ -68,7 +68,7 @@ EXPECTED = {
 
 
 class Aws:
-    """What `LettersInAws` would read, in a world where all is as it should be; tests change it."""
+    """What `MessagesInAws` would read, in a world where all is as it should be; tests change it."""
 
     def __init__(self) -> None:
         self.sources: list[InQueue] = []
@@ -76,7 +76,7 @@ class Aws:
         self.copies = [Archived(PARKED, "archive/a", 0, {"message_id": "m-1", "body": PARKED})]
         parked = InLedger("m-1", "parked", "AUTH_FAILURE", "orders-dlq", {"archive": {"key": "archive/a", "line": 0}})
         self.known = {"m-1": parked, "m-2": InLedger("m-2", "sent", "TIMEOUT", "orders-dlq", {})}
-        self.flights: list[str] = []
+        self.intents: list[str] = []
         self.post = [
             AlertMail("Reprise: 1 dead letter(s) of orders-dlq wait for a person (AUTH_FAILURE)", "Group: g-1"),
             AlertMail("Reprise: a failure group of orders-dlq has recovered", "The failure group g-2 has recovered"),
@@ -94,15 +94,15 @@ class Aws:
     def cases(self) -> dict[str, InLedger]:
         return self.known
 
-    def open_flights(self) -> list[str]:
-        return self.flights
+    def open_intents(self) -> list[str]:
+        return self.intents
 
     def mails(self) -> list[AlertMail]:
         return self.post
 
 
 def found(aws: Aws, carried_out: frozenset[str] = frozenset({"order-000000", "order-000002"})) -> list[str]:
-    return differences(EXPECTED, cast(LettersInAws, aws), carried_out)
+    return differences(EXPECTED, cast(MessagesInAws, aws), carried_out)
 
 
 def test_a_world_as_it_should_be_has_no_differences() -> None:
@@ -124,20 +124,20 @@ WRONGS: dict[str, Callable[[Aws], object]] = {
     "order-000000 is in the archive as": lambda aws: aws.copies.append(
         Archived(DONE, "archive/b", 0, {"message_id": "m-1", "body": DONE})
     ),
-    "holds a letter that was never sent": lambda aws: aws.copies.append(
+    "holds a message that was never sent": lambda aws: aws.copies.append(
         Archived("another", "archive/b", 0, {"message_id": "m-9", "body": "another"})
     ),
     "order-000001 is in the archive and not in the ledger": lambda aws: aws.known.pop("m-1"),
     "should be as (('parked', 'AUTH_FAILURE'),)": lambda aws: _change_case(aws, "m-1", kind="UNKNOWN"),
     "the ledger does not point at its copy": lambda aws: _change_case(aws, "m-1", detail={}),
-    "the ledger has 0 letters that were sent back": lambda aws: _change_case(aws, "m-2", state="back"),
-    "the ledger has an open flight": lambda aws: aws.flights.append("open#f"),
+    "the ledger has 0 messages that were sent back": lambda aws: _change_case(aws, "m-2", state="back"),
+    "the ledger has an open send intent": lambda aws: aws.intents.append("open#f"),
     "nobody was told of AUTH_FAILURE in orders-dlq": lambda aws: aws.post.clear(),
     "2 alerts about the group g-1 of orders-dlq": lambda aws: aws.post.append(aws.post[0]),
     "somebody was told of CODE_BUG in orders-dlq": lambda aws: aws.post.append(
         AlertMail("Reprise: 1 dead letter(s) of orders-dlq wait for a person (CODE_BUG)", "Group: g-3")
     ),
-    "holds a value of a letter": lambda aws: aws.post.append(replace(aws.post[1], text="order-000002 is fine again")),
+    "holds a value of a message": lambda aws: aws.post.append(replace(aws.post[1], text="order-000002 is fine again")),
 }
 
 

@@ -1,4 +1,5 @@
-"""Where letters are, asked of the simulated AWS itself: its queues, its bucket's objects, its ledger table, its alerts.
+"""Where messages are, asked of the simulated AWS itself: its queues, its bucket's objects, its ledger table, its
+alerts.
 
 Nothing of `recovery` is used to find them, so that a mistake there cannot hide itself.
 """
@@ -20,8 +21,8 @@ class InQueue:
     """A message in a queue.
 
     Attributes:
-        key: what tells letters apart: of an order its body, since its message id changes when it is sent again; of a
-            letter that was put straight into a dead-letter queue its message id.
+        key: what tells messages apart: of an order its body, since its message id changes when it is sent again; of a
+            message that was put straight into a dead-letter queue its message id.
         queue: the queue's name.
         untouched: never received yet.
         hidden: not to be received now: delayed, in flight, or hidden on purpose.
@@ -35,9 +36,9 @@ class InQueue:
 
 @dataclass(frozen=True, slots=True)
 class Archived:
-    """A line of an archive object: the letter's key (as `InQueue.key`), where the line stands, and what it says."""
+    """A line of an archive object: the message's key (as `InQueue.key`), where the line stands, and what it says."""
 
-    letter: str
+    message: str
     key: str
     line: int
     record: Mapping[str, Any]
@@ -82,7 +83,7 @@ class AlertMail:
         return _found(r"Group: (\S+)", self.text) or _found(r"failure group (\S+)", self.text)
 
 
-class LettersInAws:
+class MessagesInAws:
     """Reads; a read changes nothing but for the inbox, whose messages are taken out.
 
     Args:
@@ -110,7 +111,7 @@ class LettersInAws:
         sns.subscribe(TopicArn=self._aws.environment["REPRISE_ALERT_TOPIC_ARN"], Protocol="sqs", Endpoint=arn)
 
     def tell_apart_by_id(self, message_ids: Iterable[str]) -> None:
-        """Letters that keep their message id, and may have the same body as others."""
+        """Messages that keep their message id, and may have the same body as others."""
         self._by_id.update(message_ids)
 
     def with_consumer(self) -> list[InQueue]:
@@ -135,7 +136,7 @@ class LettersInAws:
         return [line for lines in self._objects.values() for line in lines]
 
     def cases(self) -> dict[str, InLedger]:
-        """The cases of letters, by message id."""
+        """The cases of messages, by message id."""
         found = {}
         for item in self._items():
             if item["pk"]["S"].startswith("case#dead_letters#"):
@@ -144,7 +145,7 @@ class LettersInAws:
                 found[case.key] = case
         return found
 
-    def open_flights(self) -> list[str]:
+    def open_intents(self) -> list[str]:
         """Sends that are written down as begun and not as done."""
         return [item["sk"]["S"] for item in self._items() if item["pk"]["S"].startswith("intent#")]
 

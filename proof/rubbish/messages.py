@@ -52,7 +52,7 @@ class Desk:
     def now(self) -> datetime:
         return NOW
 
-    def draw(self) -> float:
+    def jitter(self) -> float:
         return 0.5
 
     def url_of(self, name: str) -> str:
@@ -60,7 +60,7 @@ class Desk:
 
 
 def made(rubbish: Rubbish) -> dict[str, Any]:
-    """A letter of a known shape, mutated in body, attributes and system attributes."""
+    """A message of a known shape, mutated in body, attributes and system attributes."""
     body: Any
     if rubbish.chance(0.7):
         body, attributes, system, _ = LETTERS[rubbish.pick(sorted(LETTERS))]
@@ -113,19 +113,19 @@ def _is_of_sqs(attributes: dict[str, Any], system: dict[str, Any]) -> bool:
 
 
 def judged(case: dict[str, Any]) -> str:
-    """The action and its origin; raises for a letter that stops its batch, or that is settled without a reason."""
+    """The action and its origin; raises for a message that stops its batch, or that is settled without a reason."""
     policy = POLICIES[case["policy"]]
     name = "orders-dlq.fifo" if case["fifo"] else "orders-dlq"
     queue = Queue(name, f"https://sqs/{name}", f"{ARN}-dlq", case["fifo"], timedelta(days=14), sources={ARN: "url"})
     body, attributes, system = case["body"], case["attributes"], case["system"]
     origin = recognise(body, attributes, system, policy.error_attributes)
     lease = NOW + timedelta(minutes=6)
-    letter = Message(name, "m-1", "r-1", body, attributes, system, lease, origin, body_shape(body))
-    batch = Batch(queue, policy, [letter])
+    message = Message(name, "m-1", "r-1", body, attributes, system, lease, origin, body_shape(body))
+    batch = Batch(queue, policy, [message])
     [item] = batch.items
-    assert identity(letter, policy.identity_attribute, policy.identity_body_path)
-    assert len(content_hash(letter)) == 32
-    assert size(letter) >= len(body)
+    assert identity(message, policy.identity_attribute, policy.identity_body_path)
+    assert len(content_hash(message)) == 32
+    assert size(message) >= len(body)
     desk = cast(Work, Desk())
     diagnose_messages(desk, batch)
     decide_messages(desk, batch)
@@ -135,16 +135,16 @@ def judged(case: dict[str, Any]) -> str:
     if is_marked(item.evidence.error):
         assert SECRET not in said, "a secret stands in the report"
     kept = json.loads(json.dumps(records.archive_record(item, batch, NOW), ensure_ascii=True).encode("ascii"))
-    assert (kept["body"], kept["system"]) == (body, system), "the archive does not hold the letter unchanged"
+    assert (kept["body"], kept["system"]) == (body, system), "the archive does not hold the message unchanged"
     try:
         again = from_record(kept, lease)
     except ValueError:
-        assert not _is_of_sqs(attributes, system), "a letter of SQS is not read back from the archive"
+        assert not _is_of_sqs(attributes, system), "a message of SQS is not read back from the archive"
     else:
-        assert (again.body, again.system) == (body, system), "the letter that is read back has changed"
-        assert repr(to_record(again)) == repr(to_record(letter)), "the archive does not hold the attributes unchanged"
+        assert (again.body, again.system) == (body, system), "the message that is read back has changed"
+        assert repr(to_record(again)) == repr(to_record(message)), "the archive does not hold the attributes unchanged"
     if isinstance(item.verdict, Heal):
-        assert entry(letter, 0, item.verdict.delay, fifo=case["fifo"], attempt=1)["MessageBody"] == body
+        assert entry(message, 0, item.verdict.delay, fifo=case["fifo"], attempt=1)["MessageBody"] == body
     for case_ in records.cases(item, batch, NOW, timedelta(days=30)):
         records.write(case_)
     return f"{item.verdict.action} ({origin.value})"

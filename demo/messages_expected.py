@@ -1,7 +1,7 @@
-"""What should become of the demo's letters, told from how the shop's service was doing, never from what recovery did.
+"""What should become of the demo's messages, told from how the shop's service was doing, never from what recovery did.
 
 The day has three parts: on the bad day every order is tried for the first time; in the afternoon most of the service
-is back, and letters are healed; in the evening the revoked key is renewed, and what failed with 401 is replayed.
+is back, and messages are healed; in the evening the revoked key is renewed, and what failed with 401 is replayed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ EVENING: Final = replace(AFTERNOON, revoked=(), down=())
 """The customer's key is renewed and the last warehouse is up."""
 
 REPLAYED: Final = ("orders-dlq", "orders-dlq.fifo")
-"""Whose letters are replayed in the evening."""
+"""Whose messages are replayed in the evening."""
 
 CARRIED_OUT: Final = "carried out"
 ARCHIVED: Final = "archived"
@@ -48,16 +48,16 @@ RECORDED: Final = {
     "subscription-raw": None,
     "s3-object-created": None,
 }
-"""Letters that SQS did not move, by name: state and kind of their case. None is ever sent to a queue, and those about
+"""Messages that SQS did not move, by name: state and kind of their case. None is ever sent to a queue, and those about
 which nothing is known (None) are left where they are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Destiny:
-    """What should become of a letter.
+    """What should become of a message.
 
     Attributes:
-        name: for people: the order's id, or the recorded letter's name.
+        name: for people: the order's id, or the recorded message's name.
         place: where it is at the end: carried out, archived or left.
         how: of an order that is carried out: "at once", "after a heal" or "after a replay".
         kept: its copies in the archive: the state and kind of each one's case.
@@ -95,7 +95,7 @@ def of_order(text: str, queue: str) -> Destiny:
 
 
 def of_recorded(name: str) -> Destiny:
-    """What should become of a recorded letter."""
+    """What should become of a recorded message."""
     kept = RECORDED[name]
     return Destiny(name, LEFT) if kept is None else Destiny(name, ARCHIVED, kept=(kept,))
 
