@@ -22,7 +22,7 @@ _FRAME = re.compile(
 _GO_FUNCTION = re.compile(r"[\w./*()\-\[\]{}]{1,200}\([0-9a-fx, .?{}]{0,200}\)")
 _RAISED = re.compile(r"[\w.]{1,120}(?:Error|Exception|Warning|Exit|Interrupt)\b")
 _INDENT = " \t|>"
-_FIRSTS = frozenset("aFbeàв在.#cg-^~/f")
+_FIRSTS = frozenset("aFbeàв在.#cg-^~/fS")
 """First letters of the lines that may be frames, but for those of Ruby."""
 _STARTS = ("bei ", "en ", "à ", "в ", "在", "em ", "... ", "#", "created by", "goroutine", "---", "^", "~")
 
@@ -76,8 +76,18 @@ def strip_frames(text: str) -> str:
 def _kept(lines: list[str]) -> list[str]:
     kept: list[str] = []
     source = False
+    suppressed = -1
     for line in lines:
         start = line.lstrip(_INDENT)
+        if suppressed >= 0:
+            # What failed while a resource was closed is not why the work failed; nor are its own causes.
+            indent = len(line) - len(start)
+            if indent > suppressed or (indent == suppressed and start.startswith(("Caused by", "..."))):
+                continue
+            suppressed = -1
+        if start[:1] == "S" and start.startswith("Suppressed: "):
+            suppressed = len(line) - len(start)
+            continue
         if start[:1] not in _FIRSTS and not source and ".rb:" not in line:
             kept.append(line)
             continue

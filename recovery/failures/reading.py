@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from recovery.failures.frames import strip_frames
+from recovery.failures.logs.texts import failure_in
 from recovery.failures.structure import unescape, unfold
 
 HEAD = 6_000
@@ -94,11 +95,12 @@ def read(error: str, attributes: Mapping[str, str]) -> Reading:
     raw, found, facts = _read(error)
     segments, fields = list(found), dict(facts)
     if attributes:
-        said = {segment.lower for segment in segments}
+        said = {segment.lower for segment in segments} | {" ".join(raw.split()).lower()}
         for name, value in attributes.items():
             fields[name.lower()] = value[:HEAD]
             if _TELLING.search(name):
-                cut = bounded(value)
+                logged = failure_in(value)
+                cut = bounded(value if logged is None else logged)
                 if " ".join(cut.split()).lower() not in said:
                     segments.extend(_attribute(name, cut))
     return Reading(segments=segments, raw=raw, fields=fields)
@@ -106,7 +108,8 @@ def read(error: str, attributes: Mapping[str, str]) -> Reading:
 
 @lru_cache(maxsize=4)  # one text is diagnosed, and then normalised
 def _read(error: str) -> tuple[str, tuple[Segment, ...], dict[str, str]]:
-    raw = bounded(error)
+    logged = failure_in(error)
+    raw = bounded(error if logged is None else logged)
     fields: dict[str, str] = {}
     text = _ANSI.sub("", raw) if "\x1b" in raw else raw
     if text[:1] in _OPENS:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from recovery.failures.logs.lambda_platform import read_platform
-from recovery.failures.logs.lines import read_line, read_pairs
+from recovery.failures.logs.lines import quiet, read_line, read_pairs
 from recovery.failures.logs.records import Level, LogEvent, Record
 from recovery.failures.logs.structured import parse, read_object, unwrapped
 from recovery.failures.logs.traces import CLASS_LINE, begins_failure, continues, has_stack
 
 _CRI = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]{8,20}(?:Z|[+\-]\d\d:\d\d) (?:stdout|stderr) [FP] ")
+_WRAPPED = re.compile(r"\"(?:log|MESSAGE)\"\s?:\s?\"")
 _ANSI = re.compile(r"\x1b\[[0-9;]{0,12}[A-Za-z]")
 _REQUEST = re.compile(
     r"(?:RequestId:? ?|request_?id[\"']?[:=]\s?[\"']?|\t)"
@@ -47,12 +48,12 @@ def records_of(events: Iterable[LogEvent]) -> dict[str, list[Record]]:
     return streams
 
 
-def records_in(text: str) -> list[Record]:
-    """The records of one long text."""
+def records_in(lines: Iterable[str]) -> list[Record]:
+    """The records of one long text; their invocations are not told apart."""
     records: list[Record] = []
-    assembler = _Assembler(records)
-    for order, line in enumerate(text.split("\n")):
-        assembler.line(line, 0, "", order, first=True)
+    assembler = _Assembler(records, marks=False)
+    for order, line in enumerate(lines):
+        assembler.line(line, 0, "", order, first=not assembler.headed)
     assembler.close()
     return records
 
@@ -60,7 +61,8 @@ def records_in(text: str) -> list[Record]:
 class _Assembler:
     """Reads the lines of one stream in order."""
 
-    def __init__(self, records: list[Record]) -> None:
+    def __init__(self, records: list[Record], *, marks: bool = True) -> None:
+        self._marks = marks
         self._records = records
         self._lines: list[str] = []
         self._raws: list[str] = []
@@ -68,18 +70,19 @@ class _Assembler:
         self._blank = 0
         self._request = ""
 
+    @property
+    def headed(self) -> bool:
+        """True when the last record began like one of a known format."""
+        return bool(self._records) and self._records[-1].headed
+
     def add(self, event: LogEvent, order: int) -> None:
         text = event.text.rstrip("\n")
         if not text.strip():
             self._blank += 1
             return
-        lines = text.split("\n") if "\n" in text else [text]
-        if len(lines) == 1 or text[:1] == "{":
-            whole, rest = parse(text.strip())
-            if whole is not None and (inner := unwrapped(whole)) is not None:
-                lines = inner.rstrip("\n").split("\n")
-            elif whole is not None and not rest:
-                lines = [text]
+        lines = text.split("\n")
+        if len(lines) > 1 and text[:1] == "{" and (whole := parse(text))[0] is not None and not whole[1]:
+            lines = [text]
         for number, line in enumerate(lines):
             self.line(line, event.time, event.stream, order, first=number == 0)
 
@@ -89,12 +92,22 @@ class _Assembler:
             line = line.rstrip("\r")
         if "\x1b" in line:
             line = _ANSI.sub("", line)
-        if line[:2] == "20" and (wrapped := _CRI.match(line)):
-            line = line[wrapped.end() :]
-        if not line or line.isspace():
+        first_sign = line[:1]
+        if first_sign == "2":
+            if found := quiet(line):
+                self._begin(Record(Level.INFO, line[found:], structured=True), line, time, stream, order)
+                return
+            if line[18:40].find(" std") >= 0 and (wrapped := _CRI.match(line)):
+                line = line[wrapped.end() :]
+        elif first_sign == "{":
+            if _WRAPPED.search(line) and (inner := _inner(line)) is not None:
+                for number, part in enumerate(inner.rstrip("\n").split("\n")):
+                    self.line(part, time, stream, order, first=first and number == 0)
+                return
+        elif not line or line.isspace():
             self._blank += 1
             return
-        record = _read(line.lstrip() if line[:1] in " \t" and line.lstrip()[:1] == "{" else line)
+        record = read_record(line.lstrip() if line[:1] in " \t" and line.lstrip()[:1] == "{" else line)
         previous = self._records[-1] if self._records else None
         if record is None:
             if previous is not None and self._joins(line, previous, time, first=first):
@@ -109,10 +122,16 @@ class _Assembler:
                 headed=False,
                 stack=begins_failure(line),
             )
-        self.close()
+        self._begin(record, line, time, stream, order)
+
+    def _begin(self, record: Record, line: str, time: int, stream: str, order: int) -> None:
+        if self._lines:
+            self.close()
         record.raw = line
-        record.time, record.stream, record.order = time, stream, order
-        self._mark(record)
+        record.order = order
+        if self._marks:
+            record.time, record.stream = time, stream
+            self._mark(record)
         self._records.append(record)
         self._last = time
         self._blank = 0
@@ -132,8 +151,9 @@ class _Assembler:
         self._raws = []
 
     def _joins(self, line: str, previous: Record, time: int, *, first: bool) -> bool:
-        if not first and previous.platform == "":
-            return True  # an event's own further lines
+        if not first and not previous.platform:
+            # An event's own further lines; but what a program prints in between may be the failure itself.
+            return previous.level > Level.INFO or time > 0 or not begins_failure(line)
         if previous.platform or time - self._last > GAP or len(self._lines) > _MOST_LINES:
             return False
         if continues(line):
@@ -155,12 +175,23 @@ class _Assembler:
         elif record.platform == "end":
             self._request = ""
         elif not record.request and record.platform in ("", "other", "fault"):
-            found = _REQUEST.search(record.raw[:2_000]) if "-" in record.raw else None
-            record.request = found[1].lower() if found and not self._request else self._request
-        record.request = record.request.lower()
+            record.request = self._request or _request(record.raw)
 
 
-def _read(line: str) -> Record | None:
+def _inner(line: str) -> str | None:
+    value, _ = parse(line)
+    return unwrapped(value) if value is not None else None
+
+
+def _request(raw: str) -> str:
+    """The id of an invocation that a record names, when no start was seen before it."""
+    if "equest" not in raw and "\t" not in raw:
+        return ""
+    found = _REQUEST.search(raw[:2_000])
+    return found[1].lower() if found else ""
+
+
+def read_record(line: str) -> Record | None:
     """The record that a line begins, of whatever format."""
     if line[:1] == "{":
         value, rest = parse(line)
@@ -168,17 +199,9 @@ def _read(line: str) -> Record | None:
             return None
         inner = unwrapped(value)
         if inner is not None:
-            return _read(inner.rstrip("\n"))
+            return read_record(inner.rstrip("\n")) or Record(structured=True)
         record = read_object(value)
         if record is not None and rest:
             record.text += "\n" + rest
         return record
     return read_platform(line) or read_pairs(line) or read_line(line)
-
-
-def heads(lines: Iterable[str]) -> Iterator[Record]:
-    """The records that lines begin, for a look at what a text is."""
-    for line in lines:
-        record = _read(line)
-        if record is not None:
-            yield record

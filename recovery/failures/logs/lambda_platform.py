@@ -17,13 +17,22 @@ _DIED = re.compile(rf"RequestId: ({_UUID}) ((?:Process|Error:|Runtime)[^\n]{{0,3
 _XRAY = re.compile(r"\bXRAY TraceId: (1-[0-9a-f]{8}-[0-9a-f]{24})")
 _ROOT = re.compile(r"Root=(1-[0-9a-f]{8}-[0-9a-f]{24})")
 _MEMORY = re.compile(r"Memory Size: (\d{1,6}) MB\s{1,4}Max Memory Used: (\d{1,6}) MB")
+_FIRSTS = frozenset("SERILTX")
+PLATFORM_STARTS = frozenset(
+    ("START", "END R", "REPOR", "INIT_", "RESTO", "EXTEN", "TELEM", "LOGS\t", "LOGS ", "XRAY ", "Reque")
+)
 _TIMED_OUT_TEXT = "Task timed out"
 OUT_OF_MEMORY = "Runtime.OutOfMemory: the function ran out of memory and was killed"
 
 
 def read_platform(line: str) -> Record | None:
     """The record of the platform that a line is in the text format; None when it is none."""
-    if line[:1] not in "SERILTX2":
+    first = line[:1]
+    if first == "2":
+        if " Task timed out" in line[:100] and (found := _TIMED_OUT.match(line)):
+            return Record(level=Level.FATAL, text=found[2], platform="fault", request=found[1].lower())
+        return None
+    if first not in _FIRSTS or line[:5] not in PLATFORM_STARTS:
         return None
     if found := _FRAME.match(line):
         name = found[1].lower()
@@ -31,8 +40,6 @@ def read_platform(line: str) -> Record | None:
         return _report(record, line) if name == "report" else record
     if found := _DIED.match(line):
         return Record(level=Level.FATAL, text=_death(found[2] or line), platform="fault", request=found[1].lower())
-    if found := _TIMED_OUT.match(line):
-        return Record(level=Level.FATAL, text=found[2], platform="fault", request=found[1].lower())
     if found := _OTHERS.match(line):
         record = Record(level=Level.INFO, platform="other")
         if found[1] == "INIT_REPORT" and (state := _STATUS.search(line)):

@@ -18,13 +18,16 @@ class Level(IntEnum):
 
 
 NAMES = {
-    **dict.fromkeys(("trace", "trce", "trc", "verbose", "vrb", "debug", "dbug", "dbg", "fine", "finer"), Level.DEBUG),
+    **dict.fromkeys(
+        ("trace", "debu", "trce", "trc", "verbose", "vrb", "debug", "dbug", "dbg", "fine", "finer"), Level.DEBUG
+    ),
     **dict.fromkeys(("finest", "config", "silly"), Level.DEBUG),
     **dict.fromkeys(("info", "inf", "information", "informational", "notice", "log", "success", "http"), Level.INFO),
     **dict.fromkeys(("warn", "warning", "wrn"), Level.WARN),
-    **dict.fromkeys(("error", "err", "fail", "failure", "severe"), Level.ERROR),
+    **dict.fromkeys(("error", "err", "erro", "fail", "failure", "severe"), Level.ERROR),
     **dict.fromkeys(
-        ("fatal", "ftl", "critical", "crit", "panic", "dpanic", "alert", "emerg", "emergency"), Level.FATAL
+        ("fatal", "fata", "pani", "ftl", "critical", "crit", "panic", "dpanic", "alert", "emerg", "emergency"),
+        Level.FATAL,
     ),
 }
 """Names of levels in small letters, of every logger that is known here."""
@@ -54,6 +57,7 @@ class Record:
         text: its message, and the error and stack trace beneath it; prefixes, dumps and fields beside it are left out.
         raw: all that was written, for the ids in it.
         headed: whether it began like a record of a known format (a line of a trace does not).
+        structured: whether its format is certain: JSON, pairs, or a line that begins with a time.
         platform: name of the platform's own record ("start", "end", "report" ...), else "".
         request: id of the invocation, "" when unknown.
         trace: X-Ray root of the invocation, "" when unknown.
@@ -66,6 +70,7 @@ class Record:
     text: str = ""
     raw: str = ""
     headed: bool = True
+    structured: bool = False
     platform: str = ""
     request: str = ""
     trace: str = ""

@@ -43,6 +43,7 @@ _FACTS = (
     "details", "error_description", "sqlState",
 )  # fmt: skip
 _PINO = {10: Level.DEBUG, 20: Level.DEBUG, 30: Level.INFO, 40: Level.WARN, 50: Level.ERROR, 60: Level.FATAL}
+_QUIET = (Level.DEBUG, Level.INFO)
 _REQUEST = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 _MAX_DEPTH = 5
 _MAX_TEXT = 12_000
@@ -77,7 +78,7 @@ def read_object(value: Mapping[str, Any]) -> Record | None:
         return _loguru(inner, value)
     level = _level(value)
     message = _message(value)
-    error = "\n".join(_errors(value))
+    error = "\n".join(_errors(value)) if level not in _QUIET else ""
     if level is Level.NONE and not (error and _is_report(value)):
         return None
     said = "" if message and message in error else message
@@ -89,6 +90,7 @@ def read_object(value: Mapping[str, Any]) -> Record | None:
         trace=_text(value, _TRACE_KEYS),
         thread=_text(value, _THREAD_KEYS),
         stack="\n" in error,
+        structured=True,
     )
 
 
@@ -282,7 +284,12 @@ def _loguru(record: Mapping[str, Any], value: Mapping[str, Any]) -> Record:
     error = ""
     if isinstance(exception, dict):
         error = text.split("\n", 1)[1] if "Traceback" in text and "\n" in text else error_text(exception)
-    return Record(level=level, text="\n".join(part for part in (message, error) if part)[:_MAX_TEXT], stack=bool(error))
+    return Record(
+        level=level,
+        text="\n".join(part for part in (message, error) if part)[:_MAX_TEXT],
+        stack=bool(error),
+        structured=True,
+    )
 
 
 def _text(value: Mapping[str, Any], keys: tuple[str, ...]) -> str:

@@ -19,7 +19,8 @@ _BEGINS = re.compile(
 )
 _CAUSED = re.compile(
     r"Caused by|Suppressed: |\.{3} \d|at |Traceback \(|File \"|During handling of|The above exception|--- End of|"
-    r"--- Ende|---> |goroutine \d|created by |\[signal |exit status \d|#\d{1,4} |stack backtrace|note: |"
+    r"--- Ende|---> |goroutine \d|created by |\[signal |exit status \d|#\d{1,4} |stack backtrace|\[stacktrace\]|"
+    r"\[previous exception\]|\"\}|note: |"
     r"from /|\[cause\]|"
     r"Next |thrown in|[Ss]tack ?[Tt]race:|bei |\((?:elixir|stdlib|kernel|\w{1,30} \d)|State: |Last message|Args: |"
     r"Function: |Ancestors: |Message: |Node\.js v\d|\^|[}\])]|"

@@ -9,8 +9,35 @@ from recovery.failures.logs.payloads import without_payloads
 from recovery.failures.logs.records import Level, Record
 from recovery.failures.logs.traces import CLASS_LINE, begins_failure
 
+_SPLIT = "".join(chr(code) if chr(code).isalnum() else " " for code in range(128))
+
+
+class _Words:
+    """An expression that is only tried where one of its words stands: looking for those costs a tenth.
+
+    Args:
+        words: words in small letters, of which whatever the expression matches holds one.
+        pattern: the expression, for text in small letters.
+    """
+
+    def __init__(self, words: str, pattern: str) -> None:
+        self.words = frozenset(words.split())
+        self.pattern = re.compile(pattern)
+
+    def search(self, text: str) -> re.Match[str] | None:
+        """The first place of the text, in letters of any size, that matches."""
+        lower = text.lower()
+        if self.words.isdisjoint(lower.translate(_SPLIT).split()):
+            return None
+        return self.pattern.search(lower)
+
+
 # Trouble that its own record calls provisional: another try follows.
-_RETRIES = re.compile(
+_RETRIES = _Words(
+    "retry retrying retried retries re attempting reattempting connecting reconnecting refreshing renewing back "
+    "backing backoff sleep sleeping sleeps waiting wait waited waits trying try next attempt rescheduling "
+    "scheduling failover fail failing switching half opened breaker reopening resubscribing establishing "
+    "reestablishing requeued requeuing queued queuing half_open will",
     r"\b(?:retry(?:ing|ied)?|retries left|will (?:be )?re-?tr(?:y|ied)|re-?attempting|re-?connecting|"
     r"refreshing|renewing|"
     r"back(?:ing)?[ -]?off|sleep(?:ing|s)?|waiting|wait(?:ed|s)? \d|trying again|try again in|next (?:attempt|"
@@ -18,27 +45,35 @@ _RETRIES = re.compile(
     r"attempt #?\d{1,3}(?: ?(?:/|of) ?\d{1,3})? (?:failed|timed)|re-?scheduling|fail(?:ing)?[ -]?over|failing over|"
     r"switching to|half[_-]?open|breaker \w{0,30} ?(?:is )?(?:now )?open|opened circuit|reopening|resubscribing|"
     r"re-?establishing|requeu(?:ed|ing)|re-?queu(?:ed|ing)|attempt \d{1,3}\b)",
-    re.IGNORECASE,
 )
-_FINAL = re.compile(
+_FINAL = _Words(
+    "giving given gives giveup gave exhausted no max maximum exceeded limit last final aborting aborted dead "
+    "deadletter all after deleted unrecoverable permanently retried retrying retry",
     r"\b(?:giv(?:ing|en|e) up|gave up|retries exhausted|exhausted|no (?:more|further) (?:retries|attempts)|"
     r"max(?:imum)? (?:retries|attempts|number of)|retries exceeded|attempts exceeded|retry limit|last attempt|"
     r"final attempt|aborting|aborted|dead[ -]?letter|all \d{0,3} ?(?:retries|attempts)|"
     r"after \d{1,3} (?:attempts|retries|tries)|"
     r"not deleted|unrecoverable|permanently|will not be retried|not retrying|no retry)",
-    re.IGNORECASE,
 )
 # Trouble that its own record calls harmless.
-_HARMLESS = re.compile(
+_HARMLESS = _Words(
+    "ignored ignoring ignore skipped skipping dropped dropping continuing proceeding carrying using used fall "
+    "falling fallen falls fallback fell non nonfatal noncritical harmless optional best suppressed swallowed "
+    "tolerated as expected not deprecated deprecation recovered degraded serving from will rebuilding recreating "
+    "handled",
     r"\b(?:ignor(?:ed|ing|e)|skipp(?:ed|ing)|dropp(?:ed|ing)|continuing|proceeding|carrying on|"
     r"us(?:ing|ed) (?:the )?(?:default|cached|stale|last known|previous|fallback|local|older|secondary|backup)|"
     r"fall(?:ing|en|s)?[ -]?back|fell back|fallback|non-?fatal|non-?critical|harmless|optional|best[ -]effort|"
     r"suppressed|swallowed|tolerated|as expected|expected error|not required|deprecated|deprecation|recovered|"
     r"degraded mode|"
     r"serving (?:stale|from cache)|from cache|will be rebuilt|rebuilding|recreating|handled gracefully)\b",
-    re.IGNORECASE,
 )
-_RESOLVED = re.compile(
+_RESOLVED = _Words(
+    "succeeded succeeds success successful successfully recovered recovery connected reconnected established "
+    "reestablished restored resumed refreshed renewed rebuilt created recreated committed replaced repaired back "
+    "up online available healthy reachable caught closed answered returned responded replied status got with ok "
+    "worked went passed accepted continuing using used fallback served loaded acquired obtained new fetched "
+    "completed finished done processed delivered 200 201 202 204",
     r"\b(?:succeed(?:ed|s)|success(?:ful(?:ly)?)?|recovered|recovery complete|re-?connected|reestablished|"
     r"re-established|"
     r"restored|resumed|refreshed|renewed|rebuilt|re-?created|committed|replaced|repaired|"
@@ -50,10 +85,12 @@ _RESOLVED = re.compile(
     r"backup|replica)|"
     r"fallback (?:used|served|succeeded|ok)|served (?:from|stale|by)|loaded from cache|acquired (?:on|after)|"
     r"obtained|new token|fetched again|completed|finished|done|processed|delivered|ok)\b",
-    re.IGNORECASE,
 )
 # What says only "it worked again" (and not that some other work was done) undoes trouble at error level too.
-_AGAIN = re.compile(
+_AGAIN = _Words(
+    "connected reconnected recovered established reestablished restored refreshed renewed succeeded success "
+    "successful successfully worked passed accepted attempt try retry breaker closed back again fallback used "
+    "using served serving answered loaded went ok",
     r"\b(?:re-?connected|recovered|re-?established|restored|refreshed|renewed|"
     r"(?:succeeded|success(?:ful)?(?:ly)?|worked|ok|passed|accepted|done|completed|went through|"
     r"answered(?: with)? 2\d\d|"
@@ -64,7 +101,6 @@ _AGAIN = re.compile(
     r"available again|healthy again|up again|fallback (?:used|served|succeeded)|"
     r"(?:used|using|served|serving|answered|loaded) (?:the |from |from the |by )?(?:fallback|cache|cached|"
     r"secondary|replica|backup))\b",
-    re.IGNORECASE,
 )
 _SUCCESS = re.compile(
     r"\b(?:processed|handled|completed|finished|deleted|acknowledged|acked|done|success(?:fully)?|succeeded|ok)\b",
@@ -75,13 +111,17 @@ _NEGATED = re.compile(
     r"only)\b",
     re.IGNORECASE,
 )
-_BESIDE = re.compile(
+_BESIDE = _Words(
+    "health healthz healthcheck healthchecker ready readyz live livez livenessz liveness readiness startup ping "
+    "metrics actuator heartbeat kube elb export flush send push publish emit ship report upload exporting "
+    "flushing sending pushing publishing emitting shipping reporting uploading exported flushed sent pushed "
+    "published emitted opentelemetry otel otlp xray x statsd datadog dd ddtrace new newrelic relic sentry "
+    "telemetry feature",
     r"/(?:healthz?|ready|readyz|live|livez|livenessz?|readiness|ping|metrics|actuator|heartbeat)\b|kube-probe|"
-    r"ELB-HealthChecker|health[ _-]?check|(?:liveness|readiness|startup) probe|"
+    r"elb-healthchecker|health[ _-]?check|(?:liveness|readiness|startup) probe|"
     r"(?:export|flush|send|push|publish|emit|ship|report|upload)(?:ing|ed)? (?:of )?(?:\d{1,6} )?"
     r"(?:spans?|traces?|metrics?|telemetry|statsd|analytics|segments?)|opentelemetry|otel[ ._-]|otlp|x-?ray daemon|"
     r"statsd|datadog[ -]agent|dd-?trace|new ?relic|sentry|telemetry|feature[ -]flag",
-    re.IGNORECASE,
 )
 _TELLS = re.compile(
     r"\b(?:error|exception|fail(?:ed|ure|s)|fault|timed? ?out|refused|denied|rejected|unable to|could not|"
@@ -91,7 +131,7 @@ _TELLS = re.compile(
 )
 _WARNED = re.compile(
     r"\b(?:fail(?:ed|ure|s)|giving up|gave up|could not|unable to|exhausted|exception|rejected|refused|timed? ?out|"
-    r"exceeded|aborted|error)\b|[a-z](?:Error|Exception|Fault)\b",
+    r"exceeded|aborted|error)\b|[a-z](?:Error|Exception|Fault|Timeout)\b|\b[45]\d\d [A-Z]|\bE[A-Z]{5,14}\b",
     re.IGNORECASE,
 )
 _GENERIC = frozenset(
@@ -113,7 +153,9 @@ _GENERIC = frozenset(
     """.split()  # noqa: SIM905
 )
 _WORD = re.compile(r"[A-Za-z][A-Za-z']{1,40}")
-_FRAME = re.compile(r"(?m)^\s{1,12}(?:at |File \"|\.{3} \d)[^\n]{0,600}$")
+_DUMP = re.compile(r"\s{0,8}\{…\}\s{0,8}")
+_LEAD = re.compile(r"(?:[\w.\-]{1,60}: |\([\w.]{1,60}:\d{1,6}\) - )")
+_FRAME = re.compile(r"(?m)^(?:\s{0,12}(?:at |File \"|\.{3} \d)|\S{1,200}\.rb:\d{1,6}:in )[^\n]{0,600}$")
 _IDS = re.compile(r"\b(?:[\w\-]{0,60}\d[\w\-]{0,80}|[\w.+\-]{1,60}=\S{1,200})")
 
 
@@ -139,7 +181,7 @@ def _is_beside(record: Record) -> bool:
 
 def is_provisional(record: Record) -> bool:
     """True when a record tells of trouble after which its writer went on trying."""
-    head = record.text[:600]
+    head = without_payloads(record.text[:1_000])[:600]
     return _RETRIES.search(head) is not None and _FINAL.search(head) is None
 
 
@@ -184,10 +226,12 @@ def _remaining(failing: list[Record], record: Record) -> list[Record]:
     head = record.text[:400]
     if not head:
         return failing
+    if _UNDOES.isdisjoint(head.lower().translate(_SPLIT).split()):
+        return failing
     again = _AGAIN.search(head) is not None
     if not again and not resolves(record):
         return failing
-    kept = [one for one in failing if not is_provisional(one) and not (one.level is Level.WARN and not one.stack)]
+    kept = [one for one in failing if not is_provisional(one) and not (one.level is Level.WARN and not _threw(one))]
     if (
         again
         and kept
@@ -197,6 +241,14 @@ def _remaining(failing: list[Record], record: Record) -> list[Record]:
     ):
         kept = [one for one in kept if one.stack and one.level >= Level.ERROR and not _kin(one, record)]
     return kept
+
+
+_UNDOES = _AGAIN.words | _RESOLVED.words
+
+
+def _threw(record: Record) -> bool:
+    """True when a record shows an exception, and not only words about trouble."""
+    return record.stack or CLASS_LINE.match(record.text) is not None
 
 
 def _kin(one: Record, other: Record) -> bool:
@@ -217,10 +269,12 @@ def says_something(record: Record) -> bool:
     """True when a failure's text has more than the words that any failure has."""
     if record.platform:
         return True
-    text = _FRAME.sub("", record.text[:4_000])
-    if record.stack and CLASS_LINE.search(text) and _specific(text):
-        return True
-    return _specific(text)
+    text = without_payloads(record.text[:4_000])
+    if _DUMP.fullmatch(text):
+        return False
+    if (found := _LEAD.match(text)) and not _TELLS.search(found[0]):
+        text = text[found.end() :]
+    return _specific(_FRAME.sub("", text))
 
 
 def _specific(text: str) -> bool:

@@ -1,0 +1,123 @@
+"""Long logs of every logger that is known here: the last failure that was not overcome decides, and nothing else."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from recovery.failures import Evidence, Kind, LogEvent, LoggedMessage, diagnose, failures_of
+from tests.unit.failures.loggers import REQUEST, WRITERS, Said, Thrown, Writer
+
+Line = tuple[str, str, dict[str, object]]
+
+QUIET: tuple[Line, ...] = (
+    ("info", "took parcel from shelf", {"shelf": 503}),
+    ("debug", "price table loaded", {"rows": 429, "took_ms": 401}),
+    ("info", "GET /status 200", {"agent": "kube-probe/1.31"}),
+    ("info", "connectTimeout=3000 readTimeout=5000 retries=3", {}),
+    ("info", "note from buyer", {"note": "my payment timed out, access denied?!"}),
+    ("info", 'received {"order": 40123, "remark": "Connection refused by neighbour", "status": 503}', {}),
+    ("info", "lease extended by 30 s", {"lease": "l-504"}),
+)
+OVERCOME: tuple[tuple[Line, ...], ...] = (
+    (("warn", "lost connection to broker, reconnecting", {}), ("info", "reconnected to broker", {})),
+    (
+        ("warn", "geocoder answered 429 Too Many Requests, backing off 200 ms", {}),
+        ("info", "geocoder request went through on attempt 2", {}),
+    ),
+    (("warn", "token expired (401), fetching a new one and retrying", {}), ("info", "obtained new token", {})),
+    (("warn", "could not load avatar: 403 Forbidden, using default picture", {}),),
+    (("warn", "cached entry could not be parsed (unexpected end of JSON input), ignored", {}),),
+    (
+        ("error", "inventory call failed: java.net.SocketTimeoutException: Read timed out, retry 1/3", {}),
+        ("info", "inventory call succeeded on retry 2", {}),
+    ),
+    (
+        ("warn", "circuit breaker tariffs opened after 5 failures: 503 Service Unavailable", {}),
+        ("info", "circuit breaker tariffs closed", {}),
+    ),
+    (("error", "failed to export 12 spans: connection refused", {}),),
+    (("warn", "carrier API timed out, falling back to cached tariff", {}), ("info", "used cached tariff", {})),
+)
+FAILURES = (
+    (Kind.VALIDATION_ERROR, Thrown("ValidationException", "quantity must be greater than or equal to 1")),
+    (Kind.CODE_BUG, Thrown("NullPointerException", 'Cannot invoke "Order.getLines()" because "order" is null')),
+    (Kind.AUTH_FAILURE, Thrown("AccessDeniedException", "User is not authorized to perform: dynamodb:PutItem")),
+    (Kind.DEPENDENCY_FAILURE, Thrown("ConnectException", "Connection refused")),
+    (Kind.TIMEOUT, Thrown("ReadTimeout", "Read timed out after 10 s")),
+    (Kind.BAD_PAYLOAD, Thrown("JsonParseException", "Unexpected character ('<' (code 60)): expected a valid value")),
+    (Kind.THROTTLED, Thrown("ThrottlingException", "Rate exceeded")),
+    (
+        Kind.VALIDATION_ERROR,
+        Thrown("RuntimeError", "could not store order", ("UniqueViolation", "duplicate key value violates constraint")),
+    ),
+    (Kind.UNKNOWN, Thrown("DepotError", "shelf wobbles")),
+)
+AFTERWARDS: tuple[tuple[Line, ...], ...] = (
+    (),
+    (("info", "message will become visible again", {}),),
+    (("warn", "giving up after 3 attempts, sending message to dead-letter queue", {}),),
+    (("error", "message handling failed", {}),),
+    (("info", "next message done, status 200", {}), ("info", "draining, bye", {})),
+)
+
+
+def story(seed: str, thrown: Thrown | None) -> list[Said]:
+    """Records of one consumer: quiet ones, trouble that was overcome, the failure, and what is written after one."""
+    chance = random.Random(seed)
+    said: list[Said] = []
+
+    def add(level: str, text: str, facts: dict[str, object], error: Thrown | None = None) -> None:
+        said.append(Said(len(said) * 0.4, level, text, dict(facts), error))
+
+    for _ in range(chance.randint(1, 3)):
+        for _ in range(chance.randint(2, 6)):
+            add(*chance.choice(QUIET))
+        for record in chance.choice(OVERCOME):
+            add(*record)
+    add(*chance.choice(QUIET))
+    if thrown is not None:
+        add("error", chance.choice(("could not handle order", "order failed", "unhandled error in inbox")), {}, thrown)
+        for record in chance.choice(AFTERWARDS):
+            add(*record)
+    return said
+
+
+def lines_of(writer: Writer, said: list[Said]) -> list[str]:
+    return [line for record in said for line in writer(record)]
+
+
+@pytest.mark.parametrize("writer", WRITERS, ids=lambda writer: writer.__name__)
+def test_the_last_failure_decides_in_a_long_text(writer: Writer) -> None:
+    """Overcome trouble, settings, dumps, health checks and telemetry before it, and closing words behind it."""
+    for number, (kind, thrown) in enumerate(FAILURES):
+        for seed in range(2):
+            text = "\n".join(lines_of(writer, story(f"{writer.__name__} {number} {seed}", thrown)))
+            assert diagnose(Evidence(error=text)).kind is kind, text
+
+
+@pytest.mark.parametrize("writer", WRITERS, ids=lambda writer: writer.__name__)
+def test_a_log_in_which_all_was_overcome_tells_nothing(writer: Writer) -> None:
+    """No failure is left, so no word of it is one."""
+    for seed in range(3):
+        text = "\n".join(lines_of(writer, story(f"{writer.__name__} {seed}", None)))
+        assert diagnose(Evidence(error=text)).kind is Kind.UNKNOWN, text
+
+
+@pytest.mark.parametrize("one_line_an_event", [False, True], ids=["one record an event", "one line an event"])
+@pytest.mark.parametrize("writer", WRITERS, ids=lambda writer: writer.__name__)
+def test_the_last_failure_is_found_in_events(writer: Writer, one_line_an_event: bool) -> None:
+    """A message is named once, at the beginning; its failure comes later, in one event or in one event a line."""
+    message = "0b54c1a2-77aa-4b0e-9a3c-2f1e0d9c8b7a"
+    for number, (kind, thrown) in enumerate(FAILURES):
+        said = [Said(0, "info", f"received message {message}"), *story(f"{writer.__name__} {number} e", thrown)]
+        events: list[LogEvent] = [LogEvent(1_000, "s", f"START RequestId: {REQUEST} Version: $LATEST")]
+        for record in said:
+            time = 2_000 + round(record.number * 1_000)
+            lines = writer(record)
+            events += [LogEvent(time, "s", line) for line in (lines if one_line_an_event else ["\n".join(lines)])]
+        events.append(LogEvent(900_000, "s", f"END RequestId: {REQUEST}"))
+        evidence = failures_of(events, [LoggedMessage(message)])[message].evidence
+        assert evidence is not None
+        assert diagnose(evidence).kind is kind, evidence.error
