@@ -30,7 +30,7 @@ FRAMES = {
     "go": "\t/app/orders/service.go:118 +0x1f",
 }
 LOGGED = "2024-05-06T10:00:00.000Z INFO orders processing a batch of items for tenant acme"
-# What such healers ship with, tried in this order on the text in lower case.
+# The rules that such healers ship with, tried in this order on the text in lower case.
 SUBSTRINGS = (
     ("AUTH_FAILURE", ("401", "403", "unauthorized", "forbidden", "access denied", "token", "credential")),
     ("VALIDATION_ERROR", ("400", "422", "validation", "invalid", "required", "schema")),

@@ -136,7 +136,7 @@ class FarAws:
             self.queues["orders-dlq"].put({"Body": body, "MessageAttributes": attributes, "Attributes": system})
 
     def answer(self, operation: str, asked: Json) -> Json:
-        """What AWS says to one request."""
+        """AWS's answer to one request."""
         known: Callable[[Json], Json] = getattr(self, operation)
         return known(asked)
 

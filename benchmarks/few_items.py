@@ -1,4 +1,4 @@
-"""What a failure costs in requests where items are few: DMS replication tasks and AppFlow flows."""
+"""Requests that a failure costs where items are few: DMS replication tasks and AppFlow flows."""
 
 from __future__ import annotations
 

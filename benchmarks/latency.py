@@ -41,11 +41,11 @@ _PATIENCE = 75.0
 
 @dataclass(frozen=True)
 class Source:
-    """Where events come from.
+    """One source of events.
 
     Attributes:
         name: for people.
-        deployment: what they start.
+        deployment: the deployment that they start.
         put: lets one happen.
         service, operations: the first request of the run: any of the service where no operation is named.
     """
@@ -62,7 +62,7 @@ class Measured:
     """One event; seconds of each phase, which add up to the whole.
 
     Attributes:
-        source: where it came from.
+        source: the name of its source.
         seconds: from the event to the first recovery call.
         phases: relay (until Prefect accepted the event), trigger (until the run was made), worker (until it took the
             run), interpreter (until the flow ran), flow (until its first request).
@@ -155,7 +155,7 @@ def _wire(made: World) -> None:
 
 
 def _measure(made: World, source: Source, number: int) -> Measured:
-    # What an earlier event of this kind left behind must be over: its runs, and its burst.
+    # The runs and the burst of an earlier event of this kind must be over.
     _wait("earlier runs to end", lambda: all(found.has_ended for found in made.runs.all()))
     made.pause(APART)
     made.aws.clear_requests()
@@ -171,7 +171,7 @@ def _measure(made: World, source: Source, number: int) -> Measured:
 
 
 def _first_call(made: World, source: Source, begun: float, found: dict[str, Any]) -> float | None:
-    """When the first request came, once the run that the event started is known to have begun before it."""
+    """Return the time of the first request, once the run that the event started is known to have begun before it."""
     if not _run_of(made, source, begun, found):
         return None
     for request in made.aws.control("GET", "requests?times=1"):
@@ -258,7 +258,7 @@ def _by_source(measured: list[Measured]) -> Table:
 
 def _by_phase(measured: list[Measured]) -> Table:
     table = Table(
-        title="Where the seconds go",
+        title="Seconds by phase",
         caption="relay: until Prefect received the event; trigger: until the run was made; worker: until it took the"
         " run; interpreter: until the flow ran; flow: until its first request of the path.",
     )

@@ -86,7 +86,7 @@ def peak_mib() -> float:
     """The most memory that this process has held, in MiB."""
     status = Path("/proc/self/status")
     if status.exists():
-        # What getrusage says on Linux starts with the peak of the process that started this one.
+        # On Linux getrusage starts with the peak of the process that started this one.
         return int(next(line for line in status.read_text().splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # in bytes on macOS
 

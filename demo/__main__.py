@@ -1,11 +1,10 @@
 """`reprise demo` (make demo): failing work, recovered before your eyes by Prefect flows.
 
 It starts a simulated AWS, a Prefect server, a worker and the relay on this machine and lets the sample workload fail.
-What happens in AWS (events of EventBridge and SNS, a table's stream, the depth of queues) reaches Prefect through the
-relay and starts the deployments of all four paths, while it shows where each item is until all are settled. Then it
-checks AWS itself: whether what happened there is what should have happened. It keeps running, for a look around in the
-UI, until Ctrl-C, and stops everything that it started. With --once it ends by itself: 0 if all is as it should be, 1
-otherwise.
+AWS's own signals (events of EventBridge and SNS, a table's stream, the depth of queues) reach Prefect through the
+relay and start the deployments of all four paths. A live table shows each item's place until all are settled. Then the
+demo checks AWS itself against what should have happened. It keeps running, so that you can explore the UI, until
+Ctrl-C, and stops everything that it started. With --once it ends by itself: 0 if all is as it should be, else 1.
 """
 
 from __future__ import annotations
@@ -40,11 +39,11 @@ BY_EVENT = (
     "replication-tasks/on-failure",
     "appflow-runs/on-failure",
 )
-"""What AWS's events must have started, each at least once."""
+"""Deployments that AWS's events must have started, each at least once."""
 
 
 def scenes() -> Sequence[Scene]:
-    """What is played, in this order."""
+    """Return the scenes in the order of play."""
     return (DeadLettersScene(), OutboxScene(), ReplicationsScene(), AppFlowScene())
 
 
@@ -55,7 +54,7 @@ def play(made: World, view: View, played: Sequence[Scene]) -> None:
         DemoFailed: a scene could not be played to its end.
     """
     with ThreadPoolExecutor(len(played) + 1, thread_name_prefix="scene") as threads:
-        # What fails on purpose takes its time, and so do the deployments: one waits for the other.
+        # Failing on purpose takes time, and so does deploying: one waits for the other.
         deployed = threads.submit(deploy, made)
         try:
             for scene in played:
@@ -111,12 +110,12 @@ def tell_runs(made: World) -> None:
 
 
 def rows_of(made: World, played: Sequence[Scene]) -> dict[str, Sequence[Row]]:
-    """Where the items of each scene are now."""
+    """Return the items of each scene by their place now."""
     return {scene.title: scene.settled(made) for scene in played}
 
 
 def differences(made: World, played: Sequence[Scene]) -> list[str]:
-    """What is not as it should be in AWS, over all scenes."""
+    """Find what is not as it should be in AWS, over all scenes."""
     found = []
     for scene in played:
         unsettled = [row for row in scene.settled(made) if row.count and not row.settled]
@@ -153,7 +152,7 @@ def perform(view: View, *, once: bool) -> int:
 
 
 def summarise(made: World, view: View, found: Sequence[str]) -> None:
-    """What came of it, and where to look."""
+    """Print the outcome and the addresses to open."""
     bucket = made.aws.environment["REPRISE_ARCHIVE_BUCKET"]
     view.summary()
     view.print(

@@ -46,10 +46,10 @@ class Actor:
 
     Attributes:
         name: its name.
-        outcomes: how its runs go; further ones succeed.
-        end: where it ends: RECOVERED, TOLD or WARNED.
+        outcomes: the course of its runs; further ones succeed.
+        end: its final state: RECOVERED, TOLD or WARNED.
         runs: statuses of its runs in the end, the oldest first.
-        alerts: what people hear of it, as subjects begin and end.
+        alerts: beginning and end of the subjects of its alerts.
         schedule: of a scheduled flow.
         silent: the event of its failure is lost, so that only the sweep finds it.
     """
@@ -131,7 +131,7 @@ class AppFlowScene:
         raise DemoFailed(f"after {MOST_RUNS} sweeps there are still flows to be settled")
 
     def settled(self, world: World) -> Sequence[Row]:
-        """Where each flow is now, by AppFlow and the ledger."""
+        """Return each flow's state now, by AppFlow and the ledger."""
         return self._rows(world, ACTORS)
 
     def _rows(self, world: World, actors: Sequence[Actor]) -> Sequence[Row]:

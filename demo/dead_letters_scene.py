@@ -18,9 +18,9 @@ from demo.workload.shop import QUEUES, Shop
 
 DEAD_LETTER_QUEUES: Final = tuple(dict.fromkeys(QUEUES.values()))
 FROM_OTHERS: Final = "back-office-dlq"
-"""Where Lambda, EventBridge, Scheduler, SNS and S3 leave theirs."""
+"""Queues in which Lambda, EventBridge, Scheduler, SNS and S3 leave theirs."""
 ORDERS: Final = {"orders": (60, 7), "orders.fifo": (8, 39), "invoices": (10, 11), "shipments": (10, 12)}
-"""How many orders each queue gets, and their seed."""
+"""Number of orders for each queue, and their seed."""
 
 SETTLE_SECONDS: Final = 12
 """Longer than a healed order takes to fail three times more, so that only what stays away counts as recovered."""

@@ -43,13 +43,13 @@ class Actor:
 
     Attributes:
         name: its identifier.
-        migration: what it does.
-        faults: what goes wrong, as the script takes it.
+        migration: its migration type.
+        faults: the failures of its script.
         starts: the start types that DMS must have accepted in the end.
-        end: where it ends: RECOVERED or TOLD.
+        end: its final state: RECOVERED or TOLD.
         status: its status in the end.
-        emptied: how often its target may have been emptied.
-        serverless: whether it is a serverless replication.
+        emptied: number of times that its target may have been emptied.
+        serverless: True for a serverless replication.
         silent: its events are lost, so that only the sweep finds it.
     """
 
@@ -200,7 +200,7 @@ class ReplicationsScene:
         raise DemoFailed(f"after {MOST_RUNS} sweeps there are still replications to be settled")
 
     def settled(self, world: World) -> Sequence[Row]:
-        """Where each replication is now, by DMS and the ledger."""
+        """Return each replication's state now, by DMS and the ledger."""
         return self._rows(world, ACTORS)
 
     def _rows(self, world: World, actors: Sequence[Actor]) -> Sequence[Row]:

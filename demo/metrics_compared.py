@@ -1,4 +1,4 @@
-"""Whether every metric that the dashboard and the alarms name has a data point: a picture without one shows nothing.
+"""Check that every metric of the dashboard and the alarms has a data point: a picture without one shows nothing.
 
 create(aws)           # once the estate is there: the stack of observability.yaml
 ...                   # let recovery work
@@ -49,7 +49,7 @@ def create(aws: SimulatedAws, **parameters: str) -> dict[str, str]:
 
 
 def differences(aws: SimulatedAws, but: Iterable[str] = ()) -> list[str]:
-    """What is named and was never published in the last day, each a line for a person.
+    """Return the metrics that are named and were not published in the last day, each as a line for a person.
 
     Args:
         aws: with the stack that `create` made.

@@ -77,7 +77,7 @@ class OutboxScene:
         raise DemoFailed(f"after {MOST_SWEEPS} sweeps there are still rows to be settled")
 
     def settled(self, world: World) -> Sequence[Row]:
-        """Where each row is now, by the table and the subscriber's queue."""
+        """Return each row's state now, by the table and the subscriber's queue."""
         received = self._received(world)
         counts = Counter(_place(row, received[row["id"]]) for row in self._rows(world).values())
         return [Row(place, count, place in (RECEIVED, TOLD)) for place, count in sorted(counts.items())]

@@ -27,11 +27,11 @@ class Run:
     Attributes:
         id: its id.
         deployment: as "dead-letters/by-hand".
-        name: its name at this moment; a run that did something tells its counts there.
+        name: its name at this moment; a run that did something has its counts there.
         state: "COMPLETED", "FAILED" ..., as Prefect's state types.
         message: the state's message.
         url: its page in the browser.
-        by_event: whether an event's automation started it.
+        by_event: True when an event's automation started it.
     """
 
     id: str
@@ -44,12 +44,12 @@ class Run:
 
     @property
     def completed(self) -> bool:
-        """Whether it ended well."""
+        """True when it ended well."""
         return self.state == "COMPLETED"
 
     @property
     def has_ended(self) -> bool:
-        """Whether it ended, well or not."""
+        """True when it ended, well or not."""
         return self.state in _ENDED
 
 
@@ -96,12 +96,12 @@ class Runs:
 
     def configure(self, deployment: str, request: Mapping[str, Any], *, keep_schedules: bool = False) -> None:
         """Give a deployment its request, as a person does who names his queues in the UI, and switch its schedules off:
-        nobody waits minutes for a sweep, so whoever configures starts it.
+        nobody waits minutes for a sweep, so the demo starts it.
 
         Args:
             deployment: as "dead-letters/on-event".
             request: the flow's parameter of this name.
-            keep_schedules: whether its schedules stay as they are.
+            keep_schedules: True leaves its schedules as they are.
 
         Raises:
             Refused: there is no such deployment, or the server does not accept the request.

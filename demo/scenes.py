@@ -1,13 +1,13 @@
-"""What the demo is made of: a world, and the scenes that are played in it, one for each recovery path.
+"""Parts of the demo: a world, and the scenes that are played in it, one for each recovery path.
 
 A scene is an object, or simply a module, with a `title` and five functions:
 
     title = "Dead letters"
     def prepare(world): ...   # let the work fail, for real, in the simulated AWS
-    def wiring(world): ...    # which deployments look after it, and what the relay must listen to
-    def drive(world): ...     # what people and schedules do; all else is started by AWS's own events
-    def settled(world): ...   # where each item is now, asked of AWS itself
-    def check(world): ...     # what differs from what should have happened, asked of AWS itself
+    def wiring(world): ...    # the deployments that take care of it, and the sources that the relay listens to
+    def drive(world): ...     # the acts of people and schedules; all else is started by AWS's own events
+    def settled(world): ...   # each item's place now, asked of AWS itself
+    def check(world): ...     # differences from what should have happened, asked of AWS itself
 
 All scenes are prepared one after another; then the relay is started, and they are driven side by side, each on a
 thread of its own, while `settled` is called about once a second by the thread that draws the view. A scene is over when
@@ -46,9 +46,9 @@ class Row:
     """Alike items of a scene, as the live view shows them.
 
     Attributes:
-        state: where they are, in words for a person ("waiting out their backoff").
-        count: how many.
-        settled: whether nothing more is expected to happen to them.
+        state: their place, in words for a person ("waiting out their backoff").
+        count: their number.
+        settled: True when nothing more is expected to happen to them.
     """
 
     state: str
@@ -58,7 +58,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """How a scene is looked after.
+    """Connection of a scene to its deployments and the relay.
 
     Attributes:
         requests: the request of each deployment that takes part, by its name ("dead-letters/on-event").
@@ -101,17 +101,17 @@ class Scene(Protocol):
         ...
 
     def settled(self, world: World, /) -> Sequence[Row]:
-        """Where the items are now, every item in exactly one row. Only reads, and is quick."""
+        """Return the items' states now, every item in exactly one row. Only reads, and is quick."""
         ...
 
     def check(self, world: World, /) -> list[str]:
-        """What differs from what should have happened, each a line for a person; empty when all is well."""
+        """Return the differences from what should have happened, each a line for a person; empty when all is well."""
         ...
 
 
 @dataclass
 class World:
-    """What a scene has to work with.
+    """Everything that a scene works with.
 
     Attributes:
         aws: the simulated AWS, with Reprise's estate and the sample workload in it.
@@ -119,9 +119,9 @@ class World:
         runs: starts deployments and waits for their runs.
         folder: the demo's own folder, for logs.
         environment: for child processes: this AWS, this server, nothing else.
-        say: tells the person at the terminal what happens, in one line; from any thread.
+        say: reports an event to the person at the terminal, in one line; from any thread.
         stopping: set when the demo is being ended.
-        memory: for scenes that are modules: what they must remember, under their own title.
+        memory: for scenes that are modules: values to keep, under their own title.
         event_runs: runs that events started, as they were seen last; without those cancelled because one was at work.
         relay: the process that turns what happens in AWS into Prefect's events, once it was started.
     """
@@ -165,7 +165,7 @@ class World:
         Args:
             deployment: as "dead-letters/by-hand".
             request: the flow's one parameter; it takes the place of the one in `prefect.yaml`.
-            seconds: how long it may take altogether.
+            seconds: the bound on the whole.
 
         Raises:
             DemoFailed: it did not end in time. A run that ended as failed is returned, not raised.

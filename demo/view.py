@@ -1,4 +1,4 @@
-"""What a person sees of the demo: a live table of every scene's items by state, and the story below it.
+"""The demo on the terminal: a live table of every scene's items by state, and the story below it.
 
 On a terminal it is redrawn in place; elsewhere (a log of CI) the story is printed line by line as it happens.
 """
@@ -60,7 +60,7 @@ class View:
             self._console.print(f"{moment:6.1f} s  {text}", markup=False, soft_wrap=True)
 
     def show(self, rows: Mapping[str, Sequence[Row]]) -> None:
-        """Where the items of each scene are now, by the scene's title."""
+        """Show the items of each scene by their state now, under the scene's title."""
         with self._lock:
             before, self._rows = self._rows, dict(rows)
         if not self._console.is_terminal:

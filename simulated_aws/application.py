@@ -44,7 +44,7 @@ _MINUTES_SEEN = 15
 
 
 class EmbeddedHost:
-    """What simulators get from the estate that they stand in (`simulated_aws.requests.Host`)."""
+    """Services of the estate to the simulators that stand in it (`simulated_aws.requests.Host`)."""
 
     def now(self) -> datetime:
         return clock.now()
@@ -65,7 +65,7 @@ class LoggedRequest:
         operation: "SendMessageBatch" ...
         status: HTTP status of the answer; 0 where the connection was closed without one.
         carried_out: False where a fault kept the request from the emulator.
-        at: when it was answered, by the simulated clock, in seconds since 1970; told only where it is asked for.
+        at: time of the answer by the simulated clock, in seconds since 1970; set only where it is asked for.
     """
 
     service: str
@@ -164,7 +164,7 @@ class Application:
         if collected.status != 200:
             await collected.forward(send)
             return
-        # What was computed over the emulator's own answer does not hold for the edited one.
+        # Checksums of the emulator's own answer do not hold for the edited one.
         stale = (b"content-length", b"x-amz-crc32")
         kept = [(name, value) for name, value in collected.headers if name.lower() not in stale]
         default = (

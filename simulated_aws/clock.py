@@ -1,9 +1,9 @@
 """A clock that tests move, for a process of its own.
 
 `install` makes the whole process read the real time plus an offset: `time.time` and its relatives, and
-`datetime.now`. What measures durations (`time.monotonic`, timers of asyncio and threads) stays real, so a server goes
+`datetime.now`. Clocks for durations (`time.monotonic`, timers of asyncio and threads) stay real, so a server goes
 on working while hours pass. Only the process of the simulated AWS calls this, before it imports anything that keeps a
-reference to these functions. The clock moves forward only: what was sent stays sent.
+reference to these functions. The clock moves forward only: a message sent stays sent.
 """
 
 from __future__ import annotations

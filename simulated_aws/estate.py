@@ -146,7 +146,7 @@ class Resolved:
         ]
 
     def condition(self, name: str) -> bool:
-        """Whether a condition of the template holds."""
+        """True when a condition of the template holds."""
         return bool(self.value(self._template["Conditions"][name]))
 
     def value(self, node: Any) -> Any:

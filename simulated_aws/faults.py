@@ -34,18 +34,18 @@ class Fault:
     """One rule; see the module docstring.
 
     Attributes:
-        kind: what happens.
+        kind: the effect, as in the module docstring.
         service: as signed for ("sqs", "dynamodb", "sns", "s3", "monitoring" for CloudWatch), or "*".
         operation: "SendMessageBatch", or "*".
-        times: how many requests it hits; None for all until it is lifted.
-        after: how many matching requests pass unharmed before.
+        times: number of requests that it hits; None for all until it is lifted.
+        after: number of matching requests that pass unharmed before.
         containing: a text that path or body must contain, "" for any (a queue's name, a table's).
         code: the error code, as the client sees it.
         message: the error's text.
         status: the HTTP status of `error`.
         seconds: of `delay`.
         entries: of `partial`: the positions in the batch that fail.
-        executed: of `partial`: whether the failed entries are carried out all the same.
+        executed: of `partial`: True when the failed entries are carried out all the same.
     """
 
     kind: Kind
@@ -69,7 +69,7 @@ class Fault:
         self.entries = tuple(self.entries)
 
     def matches(self, service: str, operation: str, path: str, body: bytes) -> bool:
-        """Whether this request is meant and there are hits left; counts it."""
+        """Count this request; True when the rule matches it and has hits left."""
         if self.service not in ("*", service) or self.operation not in ("*", operation):
             return False
         if self.containing and self.containing.encode() not in body and self.containing not in path:

@@ -1,4 +1,4 @@
-"""What keeps the demo and the local tools away from real AWS: they run against a loopback address, or not at all."""
+"""Guard between the local tools and real AWS: the demo runs against a loopback address, or not at all."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SIMULATED_CREDENTIALS = {
 }
 
 _KEPT = frozenset({"AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE"})
-"""How often the SDK tries; says nothing about whom it talks to."""
+"""Settings of the SDK's attempts, which have no bearing on the AWS that it calls."""
 
 
 def simulated_environment(endpoint: str, base: Mapping[str, str] | None = None) -> dict[str, str]:

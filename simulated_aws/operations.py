@@ -1,4 +1,4 @@
-"""Which AWS operation an HTTP request asks for, read from the wire as the services' protocols write it."""
+"""Name of the AWS operation that an HTTP request asks for, read from the wire as the services' protocols write it."""
 
 from __future__ import annotations
 

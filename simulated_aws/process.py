@@ -53,7 +53,7 @@ def listen(port: int = 0) -> socket.socket:
 
 
 def emulator_environment(port: int) -> dict[str, str]:
-    """What the emulator is told: in memory, on the loopback address, and no listener or container beside it."""
+    """Settings of the emulator: in memory, on the loopback address, and no listener or container beside it."""
     return {
         "GATEWAY_PORT": str(port),
         "MINISTACK_HOST": HOST,

@@ -38,7 +38,7 @@ class SimulatedRequest:
 
 @dataclass(frozen=True)
 class SimulatedResponse:
-    """What goes back: HTTP status, headers and the raw body."""
+    """The answer: HTTP status, headers and the raw body."""
 
     status: int
     headers: dict[str, str]
@@ -59,7 +59,7 @@ class SimulatedResponse:
 
 
 class Host(Protocol):
-    """What a simulator may ask of the estate that it stands in."""
+    """Services that a simulator may use of the estate in which it stands."""
 
     def now(self) -> datetime:
         """The estate's clock: aware, UTC. Tests move it forward."""

@@ -50,8 +50,8 @@ class Clock:
         """Move it forward, at once for queues, schedules, alarms and simulators; returns the new time.
 
         Args:
-            seconds: how far; not negative.
-            expire: whether DynamoDB deletes what has passed its TTL. AWS takes up to days for that, so an item may
+            seconds: the distance; not negative.
+            expire: True lets DynamoDB delete what has passed its TTL. AWS takes up to days for that, so an item may
                 well be read after its time: `expire=False` shows such a reader.
         """
         return datetime.fromisoformat(self._aws.control("POST", "clock", {"advance": seconds, "expire": expire})["now"])
@@ -110,7 +110,7 @@ class SimulatedAws:
         """A whole environment for a child process, in which no other AWS can be reached.
 
         Args:
-            base: what to start from; this process's own when None.
+            base: the environment to start from; None takes this process's own.
         """
         variables = os.environ if base is None else base
         mine = {name: value for name, value in self.environment.items() if name.startswith("REPRISE_")}
@@ -178,7 +178,7 @@ class SimulatedAws:
         self.control("DELETE", "requests")
 
     def messages(self, queue: str) -> list[dict[str, Any]]:
-        """What lies in a queue (by name), without receiving it: id, body, attributes, receives, visible_in ..."""
+        """Messages of a queue (by name), not received by this: id, body, attributes, receives, visible_in ..."""
         found: list[dict[str, Any]] = self.control("GET", f"messages?queue={quote(queue)}")
         return found
 

@@ -26,7 +26,7 @@ VARIABLES = {"dms": "AWS_ENDPOINT_URL_DATABASE_MIGRATION_SERVICE", "appflow": "A
 
 
 class LoneHost:
-    """What a simulator gets where no estate is around it, or one in another process.
+    """Host of a simulator without an estate around it, or with one in another process.
 
     Args:
         beside: the simulated AWS that events and notifications go to; None keeps them in `sent`.

@@ -1,8 +1,9 @@
 """The consumer of orders: `python -m demo.workload.consume --dependency URL [--queue orders ...]`.
 
-What most consumers of queues do: receive ten, work on each, delete what succeeded, and let the others come back after a
-while by their visibility; after the queue's maxReceiveCount SQS moves them to the dead-letter queue. Each failure is a
-line in CloudWatch Logs, with the message's id and the exception. Invocations, errors and durations are metrics.
+It works as most consumers of queues: it receives ten, works on each, deletes those that succeeded, and lets the others
+come back after their visibility timeout; after the queue's maxReceiveCount SQS moves them to the dead-letter queue.
+Each failure is a line in CloudWatch Logs, with the message's id and the exception. Invocations, errors and durations
+are metrics.
 
 It has a mistake of its own: a present without wrapping is beyond it. `--release 2` has the fix.
 """
@@ -86,7 +87,7 @@ class ServerClock:
 
 @dataclass
 class Reports:
-    """What the consumer says about its work, sent to CloudWatch twice a second."""
+    """The consumer's logs and metrics, sent to CloudWatch twice a second."""
 
     logs: Any
     cloudwatch: Any
@@ -162,15 +163,15 @@ def as_json(queue: str, message: Mapping[str, Any], error: Exception, now: datet
 
 @dataclass(frozen=True)
 class Consumer:
-    """Takes orders from one queue until it is told to stop.
+    """Takes orders from one queue until it is stopped.
 
     Attributes:
         name: of the queue.
         sqs: a boto3 client.
         dependency: talks to the payment and warehouse service, with a patience of its own.
-        reports: takes what is to be logged and counted.
-        release: which version of the consumer this is.
-        retry_seconds: how long a failed order stays hidden.
+        reports: takes logs and counts.
+        release: the consumer's version.
+        retry_seconds: time for which a failed order stays hidden.
     """
 
     name: str

@@ -7,7 +7,7 @@
     GET  /fulfilled      the ids of the orders that were carried out, each once however often it was asked for
     GET  /ready          200
 
-It knows nothing about what an order is supposed to come to. Whether a request succeeds depends on this state alone.
+It knows nothing about an order's expected end. The success of a request depends on this state alone.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ LONGEST_WAIT = 5.0
 
 @dataclass(frozen=True)
 class State:
-    """How the dependency is doing.
+    """State of the dependency.
 
     Attributes:
         revoked: accounts whose API key is no longer accepted.
         over_quota: accounts that have used up their plan's quota.
-        down: what answers 503: warehouses, or "payments".
-        slow: what does not answer for seconds, and then with 504: warehouses, or "payments".
+        down: parts that answer 503: warehouses, or "payments".
+        slow: parts that do not answer for seconds, and then with 504: warehouses, or "payments".
         catalogue: the articles it knows, and their warehouse.
     """
 
@@ -62,10 +62,10 @@ AFTERNOON: Final = State(revoked=("globex",), down=("east",))
 
 
 class Dependency:
-    """What is done for each request; any number of threads.
+    """Answers to requests; any number of threads.
 
     Args:
-        state: how it is doing at first.
+        state: the state at first.
     """
 
     def __init__(self, state: State | None = None) -> None:

@@ -20,7 +20,7 @@ CATALOGUE: Final[Mapping[str, str]] = {
     "shelf-wide": "west",
     "shelf-tall": "west",
 }
-"""What the shop sells, and the warehouse that has it."""
+"""Articles of the shop, and the warehouse that has each."""
 
 DISCONTINUED: Final = "stool-cane"
 """Still on an old page of the shop, and unknown to every warehouse."""
@@ -41,11 +41,11 @@ def order(
 
     Args:
         number: makes its id.
-        account: who pays.
-        sku: what is bought.
-        quantity: how many.
-        gift: how it is wrapped, for an order that is a present.
-        note: what the customer wrote.
+        account: the payer.
+        sku: the article.
+        quantity: number of pieces.
+        gift: the wrapping, for an order that is a present.
+        note: the customer's own words.
     """
     made: Order = {
         "order_id": f"order-{number:06d}",
@@ -70,7 +70,7 @@ NOTES: Final = (
     "Call 503 2291 if nobody is in",
     "No timeout on this one, we are patient :)",
 )
-"""What customers write. Some of it looks like errors, and says nothing about what happens to the order."""
+"""Notes that customers write. Some read like errors, and have no bearing on the order's end."""
 
 
 def bodies(count: int, seed: int = 7) -> Iterator[str]:
@@ -80,7 +80,7 @@ def bodies(count: int, seed: int = 7) -> Iterator[str]:
     for something discontinued, and one in twenty was cut off on its way.
 
     Args:
-        count: how many.
+        count: number of bodies.
         seed: the same seed gives the same orders.
     """
     chance = random.Random(seed)

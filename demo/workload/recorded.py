@@ -28,7 +28,7 @@ class Message:
     """A dead letter as a service sends it.
 
     Attributes:
-        name: which one, for tests and tables.
+        name: its name in tests and tables.
         origin: the service that sends it: "lambda", "lambda-destination", "eventbridge", "scheduler", "sns", "pipes",
             "lambda-stream" or "s3".
         body: the message's body.

@@ -43,7 +43,7 @@ _POLL = 0.05
 
 
 def fate(text: str, state: State, release: int = 1) -> str:
-    """What happens to an order while the dependency is in a state: "" if it is carried out, else the kind of failure.
+    """Return the end of an order while the dependency is in a state: "" if carried out, else the kind of failure.
 
     Args:
         text: the order's body.
@@ -154,7 +154,7 @@ class Shop:
     # -- the dependency --------------------------------------------------------------------------------------------
 
     def state(self) -> State:
-        """How the dependency is doing."""
+        """Return the state of the dependency."""
         return State().changed(self._service.get("/state").raise_for_status().json())
 
     def change(self, **changes: Any) -> State:

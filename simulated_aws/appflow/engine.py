@@ -1,4 +1,4 @@
-"""What happens in the simulated AppFlow as time passes. Nothing runs by itself: `advance` catches up with the clock."""
+"""Events of the simulated AppFlow as time passes. Nothing runs by itself: `advance` catches up with the clock."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from simulated_aws.appflow.schedules import next_tick
 from simulated_aws.appflow.state import SimulatedFlow, SimulatedRun
 
 FIRST_WINDOW = timedelta(days=30)
-"""What the first incremental run pulls, unless `firstExecutionFrom` says otherwise (user guide, flow triggers)."""
+"""Days that the first incremental run pulls, unless `firstExecutionFrom` says otherwise (user guide, flow triggers)."""
 EVENT_INTERVAL = timedelta(minutes=5)
 CANCELLING = timedelta(seconds=5)
 EVENT_THRESHOLD = 3
@@ -28,7 +28,7 @@ class Engine:
     """Flows and their runs.
 
     Args:
-        future: what runs do.
+        future: the script that runs follow.
         emit: takes detail type, detail and resources of an event.
         account: AWS account id, for ARNs in events.
     """

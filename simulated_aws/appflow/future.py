@@ -10,18 +10,18 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one run goes.
+    """Course of one run.
 
     Attributes:
         error: `executionMessage` of a failed run; "" for a success.
-        seconds: how long it takes.
+        seconds: its duration.
         records: records processed.
         failed_records: records that the destination refused; with an empty `error` the run still counts as a success.
         bytes_written: None: as many as the records ask for on success, none on failure.
-        tells_bytes: whether the record tells them.
-        tells_records: whether the record tells how many records were processed.
-        announced: whether its end is told to EventBridge (delivery is best effort).
-        recorded: whether AppFlow keeps a record of it.
+        tells_bytes: True when the record holds them.
+        tells_records: True when the record holds the number of records processed.
+        announced: True when EventBridge gets an event of its end (delivery is best effort).
+        recorded: True when AppFlow keeps a record of it.
     """
 
     error: str = ""
@@ -64,7 +64,7 @@ class Script:
     then: Outcome | None = None
 
     def fits(self, flow: str, profile: str) -> bool:
-        """Whether it speaks of this flow."""
+        """True when it names this flow."""
         return bool((self.flow and fnmatchcase(flow, self.flow)) or (self.profile and self.profile == profile))
 
 
@@ -83,7 +83,7 @@ class Future:
         self._scripts.clear()
 
     def next_outcome(self, flow: str, profile: str) -> Outcome:
-        """What the next run does."""
+        """Return the course of the next run."""
         for script in self._scripts:
             if not script.fits(flow, profile):
                 continue

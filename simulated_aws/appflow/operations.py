@@ -47,7 +47,7 @@ class Operations:
         self._tokens: dict[tuple[str, str], tuple[datetime, str, dict[str, Any]]] = {}
 
     def named(self, name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
-        """What carries out the operation of this name.
+        """Return the function that carries out the operation of this name.
 
         Raises:
             Fault: the simulator has no such operation.

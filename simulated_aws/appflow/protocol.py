@@ -121,7 +121,7 @@ def without_none(value: Any) -> Any:
 
 
 def broken(shape: Shape, value: Any, where: str) -> Iterator[str]:
-    """What in a JSON value breaks a shape of the model: types, required and unknown members, enums, bounds."""
+    """Find what in a JSON value breaks a shape of the model: types, required and unknown members, enums, bounds."""
     if isinstance(shape, StructureShape):
         yield from _broken_structure(shape, value, where)
     elif isinstance(shape, ListShape):

@@ -1,4 +1,4 @@
-"""When a scheduled flow fires, as the simulator sees it.
+"""Times at which a scheduled flow fires, as the simulator reads them.
 
 Written apart from the recovery path's own reading of schedules, so that one checks the other.
 """
@@ -26,7 +26,7 @@ _HIGHEST = (59, 23, 31, 12, 7, 2199)
 
 
 def is_valid(expression: str) -> bool:
-    """Whether AppFlow would take the expression."""
+    """True when AppFlow would take the expression."""
     rate = _RATE.fullmatch(expression)
     if rate:
         return int(rate[1]) > 0
@@ -40,7 +40,7 @@ def next_tick(properties: Mapping[str, Any], activated: datetime, after: datetim
 
     Args:
         properties: the trigger's `Scheduled` member, as it was sent (times in seconds since 1970).
-        activated: when the flow was activated: a rate without a start time counts from there.
+        activated: time of the flow's activation: a rate without a start time counts from there.
         after: aware.
     """
     starts = _time(properties.get("scheduleStartTime"))

@@ -1,7 +1,7 @@
 """A strict Amazon AppFlow: create, update, describe, list, start, stop, cancel, delete, execution records, tags.
 
-Time is the host's and progress is made when something is asked (`advance` may also be called). What a run does is
-scripted: by default it succeeds after two seconds.
+Time is the host's and progress is made when something is asked (`advance` may also be called). Runs follow a script:
+by default each succeeds after two seconds.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class AppFlowSimulator:
         self._engine.advance(self._host.now())
 
     def tick(self) -> None:
-        """What the simulated AWS calls now and then, so that events come although nobody asks."""
+        """Catch up with the clock; the simulated AWS calls this now and then, so that events come unasked."""
         self.advance()
 
     def flow(self, name: str) -> SimulatedFlow:

@@ -1,4 +1,4 @@
-"""What the simulated AppFlow holds: flows, runs and the answers that client tokens repeat."""
+"""State of the simulated AppFlow: flows, runs and the answers that client tokens repeat."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class SimulatedRun:
     """One execution.
 
     Attributes:
-        ends: when it ends by itself.
-        window: start and end of the data it pulls; None where AppFlow tells none.
-        cancelled_at: when somebody asked to cancel it.
+        ends: time at which it ends by itself.
+        window: start and end of the data it pulls; None where AppFlow gives none.
+        cancelled_at: time of the request to cancel it.
     """
 
     id: str
@@ -67,10 +67,10 @@ class SimulatedFlow:
     """One flow.
 
     Attributes:
-        definition: what CreateFlow or UpdateFlow was given, name and tags left out.
+        definition: the request of CreateFlow or UpdateFlow, without name and tags.
         runs: the oldest first.
         failures: in a row, since the last success or activation.
-        activated: when it was last activated; None while it is off.
+        activated: time of its last activation; None while it is off.
         generation: changes with every activation, so that ticks of an earlier one are void.
         version: `schemaVersion`, one more with every update.
     """
@@ -107,7 +107,7 @@ class SimulatedFlow:
 
     @property
     def resource(self) -> str:
-        """What the events' `resources` hold: a hash, no ARN."""
+        """Value of the events' `resources`: a hash, no ARN."""
         return hashlib.md5(self.arn.encode(), usedforsecurity=False).hexdigest()
 
     def under_way(self) -> list[SimulatedRun]:

@@ -1,4 +1,4 @@
-"""What AppFlow refuses although it keeps to the service model."""
+"""Requests that fit the service model and that AppFlow refuses."""
 
 from __future__ import annotations
 

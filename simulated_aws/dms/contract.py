@@ -36,8 +36,8 @@ class Line:
         operation: the API operation.
         when: condition by name; any of the values.
         code, message: the error; `{status}`, `{name}` and `{start_type}` are filled in.
-        source: where it comes from.
-        assumed: whether the code itself is an assumption.
+        source: the document or case that it comes from.
+        assumed: True when the code itself is an assumption.
     """
 
     key: str

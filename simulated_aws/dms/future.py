@@ -1,4 +1,4 @@
-"""What will happen to a simulated replication: the script that tests and the demo write."""
+"""Script of a simulated replication, written by tests and the demo."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ Stage = Literal["starting", "full-load", "cdc", "running"]
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that goes wrong.
+    """One failure in the script.
 
     Attributes:
         text: the failure text, as DMS words it.
-        stage: where it happens; "running" is any time after the start.
+        stage: the stage in which it happens; "running" is any time after the start.
         after_seconds: seconds after the stage began.
         outcome: "failed", or "stopped" with `text` as the stop reason.
-        times: in how many runs it happens; None for ever.
-        table: when set, only this table ("schema.name") goes into error and the rest goes on.
+        times: number of runs in which it happens; None for ever.
+        table: if set, only this table ("schema.name") goes into error and the rest goes on.
     """
 
     text: str
@@ -32,7 +32,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Future:
-    """How a replication behaves.
+    """Behaviour of a replication.
 
     Attributes:
         tables: rows in the source by "schema.name"; None takes them from the table mappings.
@@ -42,9 +42,9 @@ class Future:
         load_seconds: a full load of all tables.
         changes_per_second: changes replicated while change capture runs; 0 for a quiet source.
         resume_moves_nothing: a resume reports running and moves zero rows, as seen in the field.
-        own_retries_seconds: how long DMS retries, still "running", after an endpoint went away.
+        own_retries_seconds: time for which DMS retries, still "running", after an endpoint went away.
         silent: no event of it arrives anywhere.
-        faults: what goes wrong, the first that is due first.
+        faults: failures to come; the first one due comes first.
     """
 
     tables: Mapping[str, int] | None = None

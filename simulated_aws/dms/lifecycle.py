@@ -1,4 +1,4 @@
-"""How a replication moves through time. Nothing runs: state is brought up to date whenever somebody looks."""
+"""A replication's way through time. Nothing runs: state is brought up to date whenever it is read."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ def _loaded(thing: Replicator, at: datetime, emit: Emit) -> None:
 
 
 def failure_text(end: Endpoint) -> str:
-    """How DMS words trouble with an endpoint."""
+    """Word trouble with an endpoint as DMS does."""
     reason = "RECOVERABLE_ERROR" if end.trouble_level == "RECOVERABLE" else "FATAL_ERROR"
     return f"Last Error  {end.trouble} Stop Reason {reason} Error Level {end.trouble_level}"
 

@@ -1,4 +1,4 @@
-"""What DMS tells the world: EventBridge events, SNS notifications of event subscriptions, and DescribeEvents.
+"""Everything that DMS publishes: EventBridge events, SNS notifications of event subscriptions, and DescribeEvents.
 
 The shapes are those of real events: a failed task's EventBridge event has no `eventId`, a notification's `Event ID` is
 an address with a blank at its end, and serverless replications speak only through EventBridge.
@@ -18,7 +18,7 @@ _FLAGS = {"start-replication": "fresh start", "resume-processing": "resume", "re
 
 @dataclass(frozen=True)
 class Kind:
-    """How one change is worded: EventBridge's type, the id of the user guide, the category, SNS's sentence."""
+    """Wording of one change: EventBridge's type, the id of the user guide, the category, SNS's sentence."""
 
     event_type: str
     event_id: str

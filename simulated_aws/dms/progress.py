@@ -1,4 +1,4 @@
-"""How much a running replication has moved: rows of the full load, changes since, the checkpoint."""
+"""Progress of a running replication: rows of the full load, changes since, the checkpoint."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def parameters_of(operation: str, request: SimulatedRequest) -> dict[str, Any]:
 
 
 def answer(operation: str, payload: Mapping[str, Any]) -> SimulatedResponse:
-    """A successful answer. What the model does not know is a defect of the simulator, and raised as one.
+    """Answer with success. A payload that the model does not know is a defect of the simulator, and raised as one.
 
     Raises:
         AssertionError: the payload does not fit botocore's model of the operation.

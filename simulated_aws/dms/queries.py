@@ -1,4 +1,4 @@
-"""What all Describe operations share: filters, pages, and how tables and statistics are told."""
+"""Shared parts of all Describe operations: filters, pages, and the form of tables and statistics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands in the simulated account: endpoints, instances, replications, subscriptions."""
+"""State of the simulated account: endpoints, instances, replications, subscriptions."""
 
 from __future__ import annotations
 
@@ -92,15 +92,15 @@ class Replicator:
         after: the status that follows one that passes ("modifying", "moving", "testing").
         requested, fresh, began, ended: start accepted; first or reloading run; last run; last stop.
         load_began, load_ended: of the last full load.
-        loading: whether this run is in its full load.
+        loading: True while this run is in its full load.
         idle: this run reports running and moves nothing.
         captured: seconds of change capture so far, which is what the checkpoint counts.
         position_lost: a resume can never find its position again; with this text.
-        emptied: how often its target tables were dropped or truncated.
+        emptied: number of times that its target tables were dropped or truncated.
         starts: start types that were accepted, the oldest first.
         positions: the start position that each of them named, "" for none.
-        accrued: until when progress has been computed.
-        fired: how often each fault has happened.
+        accrued: time up to which progress has been computed.
+        fired: number of times that each fault has happened.
         seen_faults: faults of this run that have happened.
     """
 
@@ -147,7 +147,7 @@ class Replicator:
 
     @property
     def ran(self) -> bool:
-        """Whether it ever got past its first start."""
+        """True once it got past its first start."""
         return self.fresh is not None
 
     @property
@@ -193,7 +193,7 @@ class Subscription:
 
 @dataclass
 class PastEvent:
-    """What DescribeEvents tells of."""
+    """One entry of DescribeEvents."""
 
     source: str
     source_type: str

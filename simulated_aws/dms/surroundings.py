@@ -1,4 +1,4 @@
-"""What replications stand on: instances, endpoints, connection tests, tags, event subscriptions, past events."""
+"""Surroundings of the replications: instances, endpoints, connection tests, tags, event subscriptions, past events."""
 
 # ruff: noqa: ARG002 - every operation is called in the same way
 from __future__ import annotations

@@ -225,7 +225,7 @@ def check(operation: str, thing: Replicator, **situation: Any) -> None:
 
 
 def position_of(given: Mapping[str, Any]) -> dict[str, str]:
-    """Which start position a request names."""
+    """Return the kind of start position that a request names."""
     time, position = given.get("CdcStartTime"), given.get("CdcStartPosition")
     if time and position:
         return {"position": "both"}
@@ -238,7 +238,7 @@ def named_position(given: Mapping[str, Any]) -> str:
 
 
 def tables_of(thing: Replicator, names: list[str]) -> dict[str, Any]:
-    """What is to be known of the tables that a reload names."""
+    """Return facts about the tables that a reload names."""
     there = {table.label for table in thing.tables}
     return {
         "tables": len(names),
@@ -248,7 +248,7 @@ def tables_of(thing: Replicator, names: list[str]) -> dict[str, Any]:
 
 
 def reload_rows(thing: Replicator, names: list[str], now: datetime) -> None:
-    """These tables are loaded again; what stood in the target is dropped or truncated first."""
+    """Load these tables again, after their target tables are dropped or truncated."""
     for table in thing.tables:
         if table.label in names:
             table.state, table.share, table.changes, table.reloaded = "Table is being reloaded", 0.0, 0.0, True

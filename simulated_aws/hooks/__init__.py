@@ -1,7 +1,7 @@
 """Every private hook into ministack, the emulator under the simulated AWS.
 
-The emulator has no plugin interface, so this module reaches into it, and nothing else does. What it adds is what AWS
-does and the recovery paths depend on: listing the sources of a dead-letter queue, receipt handles that behave like
+The emulator has no plugin interface, so this module reaches into it, and nothing else does. It adds the behaviour of
+AWS that the recovery paths depend on: listing the sources of a dead-letter queue, receipt handles that behave like
 AWS's, limits that are refused, `aws.*` events, expiry by TTL on demand. The version is pinned exactly;
 `tests/gateways/test_simulated_aws_*.py` would notice one that behaves differently, and `install` names any private
 name that is gone.
@@ -139,7 +139,7 @@ def _mounted(simulator: Simulator) -> Callable[..., Any]:
 
 
 def messages(queue_name: str) -> list[dict[str, Any]]:
-    """What lies in a queue right now, without receiving it: for tests and for the demo's own check.
+    """Return the messages of a queue without receiving them: for tests and for the demo's own check.
 
     Raises:
         KeyError: there is no such queue.

@@ -117,7 +117,7 @@ def judge(alarm: Mapping[str, Any], values: list[float | None]) -> tuple[str | N
     if missing == "breaching":
         bad += len(values) - len(known)
     if missing in ("missing", "ignore"):
-        # What is missing is passed over: fewer data points must all be bad.
+        # Missing points are passed over: fewer data points must all be bad.
         needed = min(needed, len(known))
     state = "ALARM" if bad >= needed else "OK"
     reason = (

@@ -64,7 +64,7 @@ def _page(events: list[dict[str, Any]], limit: int) -> Iterator[dict[str, Any]]:
 
 
 def compiled(pattern: str) -> Callable[[str], bool]:
-    """Whether a message matches a pattern for unstructured events.
+    """True when a message matches a pattern for unstructured events.
 
     Raises:
         ValueError: the pattern is too long or malformed, or of a kind that is not simulated (JSON, columns).

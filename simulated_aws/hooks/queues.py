@@ -242,7 +242,7 @@ class StrictQueues:
 
 
 def messages_of(sqs: Any, queue_name: str) -> list[Data]:
-    """What lies in a queue; see `hooks.messages`."""
+    """Return the messages of a queue; see `hooks.messages`."""
     queue = next((found for found in sqs._queues.values() if found["name"] == queue_name), None)
     if queue is None:
         raise KeyError(queue_name)
@@ -265,7 +265,7 @@ def messages_of(sqs: Any, queue_name: str) -> list[Data]:
 
 
 def depths_of(sqs: Any) -> dict[str, dict[str, int]]:
-    """What AWS publishes for each queue once a minute: numbers of messages, and the age of the oldest in seconds."""
+    """Return the figures that AWS publishes for each queue: numbers of messages, age of the oldest in seconds."""
     found: dict[str, dict[str, int]] = {}
     for queue in list(sqs._queues.values()):
         sqs._refresh_counts(queue)
