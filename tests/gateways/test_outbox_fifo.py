@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from recovery.errors import BadInput
-from recovery.outbox_records import deliver
+from recovery.errors import BadInput, OutcomeUnknown, RepriseError, Transient
+from recovery.outbox_records import deliver, gate, run, settle
 from recovery.outbox_records.models import Fault, NotSent
 from simulated_aws.server import SimulatedAws
 from tests.outbox_world import NO_PAUSE, OutboxWorld, play
@@ -255,3 +255,112 @@ def test_a_probe_of_an_ordered_topic_is_one_row(world: OutboxWorld) -> None:
     world.later(61)
     world.run()
     assert by_group(world) == {group: [f"{group}-{n}" for n in range(3)] for group in "ab"}
+
+
+def test_a_busy_group_keeps_no_other_waiting(world: OutboxWorld) -> None:
+    """Of one group with many rows and some with one each, all get their turn in the first run."""
+    for n in range(120):
+        world.ordered_row(f"a-{n:03}", "a", n, shard=n % 8)
+    for group in "bcd":
+        world.ordered_row(f"{group}-0", group, 0, due=2_000)
+    world.run(limit=60)
+    found = by_group(world)
+    assert {group: len(found[group]) for group in "bcd"} == {"b": 1, "c": 1, "d": 1}
+    assert 20 <= len(found["a"]) <= 60
+    world.run()
+    assert by_group(world)["a"] == [f"a-{n:03}" for n in range(120)]
+
+
+def claims_fail(work: Any, row_id: str, error: type[RepriseError] = Transient, *, carried_out: bool = False) -> None:
+    """Let each call fail that claims this row among others."""
+    change = work.table.change
+
+    def failing(wanted: Any) -> Any:
+        if any(one.key["id"]["S"] == row_id and "outbox_claim" in one.sets for one in wanted):
+            if carried_out:
+                change(wanted)
+            raise error("dynamodb:BatchExecuteStatement: no answer", operation="dynamodb:BatchExecuteStatement")
+        return change(wanted)
+
+    work.table.change = failing
+
+
+def test_order_holds_when_a_claim_call_fails(world: OutboxWorld) -> None:
+    """Of the two calls that claim a round the first fails for good: no group goes out without its first row."""
+    groups = "abcde"
+    for group in groups:
+        for n in range(7):
+            world.ordered_row(f"{group}-{n}", group, n)
+    work = world.work(limit=35)
+    claims_fail(work, "a-0")
+    report = play_on(work)
+    assert report.failed
+    for group, texts in by_group(world).items():
+        assert texts[0] == f"{group}-0", "a row went out before the first of its group"
+    world.later(400)
+    world.run()
+    assert by_group(world) == {group: [f"{group}-{n}" for n in range(7)] for group in groups}
+
+
+def play_on(work: Any) -> Any:
+    """The steps of a run, each failing as it does in a flow: its rows say so, and the run goes on."""
+    run.begin(work)
+    while work.room and not work.time_is_up and gate.may_send(work):
+        found = deliver.find_due(work)
+        if not found.count:
+            break
+        for step in (deliver.claim, deliver.send, gate.after_round, deliver.mark, settle.exhaust):
+            try:
+                step(work, found)
+            except RepriseError as error:
+                found.give_up(error)
+                work.complain(str(error))
+        deliver.note(work, found)
+    report = run.finish(work, "test")
+    work.close()
+    return report
+
+
+def test_claims_whose_answers_are_lost_use_up_no_attempts(world: OutboxWorld) -> None:
+    """Each claim was carried out and nobody knows: it is taken back, run after run, and the row goes out in the end."""
+    world.ordered_row("a-0", "a", 0)
+    for _ in range(4):
+        work = world.work()
+        claims_fail(work, "a-0", OutcomeUnknown, carried_out=True)
+        play_on(work)
+        row = world.row("a-0")
+        assert (row["status"], row["outbox_attempts"]) == ("Pending", "0")
+        assert "outbox_claim" not in row
+    world.run()
+    assert by_group(world) == {"a": ["a-0"]}
+
+
+def test_a_head_with_a_foreign_status_is_told(world: OutboxWorld) -> None:
+    """Nobody but a person moves it: one alert, a warning, one entry with the number of rows behind it; skip passes."""
+    for n in range(4):
+        world.ordered_row(f"a-{n}", "a", n, **({"status": "Cancelled"} if n == 0 else {}))
+    for _ in range(2):
+        report = world.run()
+        assert report.by_action == {"wait": 1}
+        assert any("stand still" in warning for warning in report.warnings)
+        world.later(600)
+    assert world.told() == ["Outbox orders-outbox: FIFO groups stand still"]
+    world.run(policy=SKIP)
+    assert by_group(world) == {"a": ["a-1", "a-2", "a-3"]}
+    assert world.row("a-0")["status"] == "Cancelled"
+
+
+def test_rows_behind_a_held_head_cost_little(world: OutboxWorld) -> None:
+    """Idle runs read a few of them, and report one line for the group with their number."""
+    world.ordered_row("a-000", "a", 0, outbox_attempts=10)
+    for n in range(1, 200):
+        world.ordered_row(f"a-{n:03}", "a", n, shard=n % 8)
+    world.run()
+    work = world.work()
+    play(work)
+    report = run.finish(work, "test")
+    work.close()
+    assert work.rows_read <= 30 + 2 * 8
+    assert report.by_action == {"wait": 1}
+    [group] = report.groups
+    assert "199 due rows of its group wait for it" in group.reason

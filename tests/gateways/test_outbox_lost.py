@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -210,3 +211,55 @@ def test_exhausted_rows_are_listed_and_revived(world: OutboxWorld) -> None:
     assert world.statuses() == {"bad-0": "Exhausted", "bad-1": "Successful", "bad-2": "Exhausted"}
     assert world.delivered_texts() == ["mended 1"]
     assert world.run(mode="revive").by_action == {"revive": 2}
+
+
+@pytest.mark.parametrize("mode", ["deliver", "find_lost"])
+def test_ttl_deletes_no_row_that_is_still_to_go_out(world: OutboxWorld, mode: str) -> None:
+    """A row that is due later than its TTL loses it, whoever set it; it goes out in its time and then gets one."""
+    now = int(world.clock(lambda: datetime.now(UTC))().timestamp())
+    world.pending("late", due=now + 7_200, outbox_expires=now + 3_600)
+    world.pending("plain", due=now + 7_200)
+    report = world.run(mode=mode)
+    assert report.by_action == {"keep": 1}
+    assert "outbox_expires" not in world.row("late")
+    assert world.run(mode=mode).found == 0
+    world.later(7_300)
+    world.run()
+    assert set(world.statuses().values()) == {"Successful"}
+    assert "outbox_expires" in world.row("late")
+
+
+def test_a_row_that_is_sent_again_loses_its_old_ttl(world: OutboxWorld) -> None:
+    """A finished row that somebody puts in line again is kept through failure and exhaustion."""
+    world.pending("r")
+    world.run()
+    world.dynamodb.update_item(
+        TableName=TABLE,
+        Key={"id": {"S": "r"}},
+        UpdateExpression="SET #s = :p, outbox_line = :l, outbox_next_attempt = :d, outbox_attempts = :a",
+        ExpressionAttributeNames={"#s": "status"},
+        ExpressionAttributeValues={
+            ":p": {"S": "Pending"},
+            ":l": {"S": "Unfinished#0"},
+            ":d": {"N": "1000"},
+            ":a": {"N": "10"},
+        },
+    )
+    assert "outbox_expires" in world.row("r")
+    world.run()
+    assert world.row("r")["status"] == "Exhausted"
+    assert "outbox_expires" not in world.row("r")
+
+
+def test_rows_that_are_named_are_revived_without_a_search(world: OutboxWorld) -> None:
+    """Their keys are read, not the exhausted rows; a name that is none is told."""
+    for n in range(30):
+        exhausted = {"id": f"x{n}", "message": "m", "status": "Exhausted", "outbox_line": f"Exhausted#{n % 8}"}
+        world.put({**exhausted, "outbox_next_attempt": 1_000 + n})
+    world.aws.clear_requests()
+    report = world.run(mode="revive", rows=("x29", "nobody"))
+    assert report.by_action == {"revive": 1}
+    assert any("nobody" in warning for warning in report.warnings)
+    assert "dynamodb:Query" not in world.aws.request_counts()
+    assert world.row("x29")["status"] == "Pending"
+    assert world.row("x0")["status"] == "Exhausted"
