@@ -18,8 +18,6 @@ from recovery.outbox_records.settle import write
 from recovery.outbox_records.verdicts import Action
 from recovery.outbox_records.work import PATH, Work
 
-CALM = timedelta(minutes=5)
-"""A circuit stays closed for so long before people are told: one that opens and closes is one trouble."""
 PROBES = 3
 """Rows with which one run tries an open circuit, when each fails for a reason of its own."""
 _SUBJECT = "circuit"
@@ -40,7 +38,8 @@ def may_send(work: Work) -> bool:
     work.throttled_since = state.throttled
     if not state.is_open:
         work.probing = False
-        if state.closed and not work.dry_run and work.now() - state.closed >= CALM:
+        calm = timedelta(seconds=work.policy.calm_seconds)
+        if state.closed and not work.dry_run and work.now() - state.closed >= calm:
             announce_closed(work)
         return True
     if work.dry_run:
@@ -102,6 +101,8 @@ def after_round(work: Work, round_: Round) -> None:
         work.circuit_open = False
         if work.circuit.close(work.now()):
             work.facts.append("the probe went out: the circuit is closed, and everything due follows")
+            if not work.policy.calm_seconds:
+                announce_closed(work)
         return
     if any(isinstance(each.outcome, NotSent) for each in round_.candidates):
         work.probes += 1

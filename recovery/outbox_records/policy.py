@@ -171,6 +171,13 @@ class OutboxPolicy(BaseModel):
         7, ge=0, le=3_650, description="Days until TTL removes a finished row; 0: rows are kept."
     )
     probe_seconds: int = Field(60, ge=0, le=3_600, description="Least time between two probes of an open circuit.")
+    calm_seconds: int = Field(
+        300,
+        ge=0,
+        le=86_400,
+        description="A circuit has stayed closed for so long when people are told: one that opens and closes is one"
+        " trouble.",
+    )
     throttled_seconds: int = Field(
         300,
         ge=30,
