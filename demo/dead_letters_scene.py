@@ -75,7 +75,7 @@ class DeadLettersScene:
             )
         )
         self._shop.change(**asdict(BAD_DAY))
-        # What is expected stands there before the first message can be looked at.
+        # The expected ends are known before the first message can be inspected.
         for queue, (count, seed) in ORDERS.items():
             sent = self._shop.produce(count, queue=queue, seed=seed)
             self._expected |= {text: expected.of_order(text, queue) for text in sent.values()}
@@ -111,7 +111,7 @@ class DeadLettersScene:
         self._wait_until_settled(world)
 
     def settled(self, _world: World) -> Sequence[Row]:
-        """Where each message is now."""
+        """Return the place of each message now."""
         # A message is sent before it is removed: asked in this order, it is found in one place or the other.
         places = dict.fromkeys(self._expected, ON_THEIR_WAY)
         places |= {copy.message: self._shelf(copy.message) for copy in self._messages.archived()}

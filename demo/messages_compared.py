@@ -1,4 +1,4 @@
-"""Whether what happened to the demo's messages in AWS is what should have happened, place by place."""
+"""Compare the ends of the demo's messages in AWS with the expected ones, place by place."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Expected = Mapping[str, Destiny]
 
 
 def differences(expected: Expected, messages: MessagesInAws, carried_out: Set[str]) -> list[str]:
-    """What is not as it should be, each a line for a person.
+    """Return the differences, each as a line for a person.
 
     Args:
         expected: every message that there was.

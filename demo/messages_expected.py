@@ -1,4 +1,4 @@
-"""What should become of the demo's messages, told from how the shop's service was doing, never from what recovery did.
+"""Expected ends of the demo's messages, from the state of the shop's service alone, never from recovery's acts.
 
 The day has three parts: on the bad day every order is tried for the first time; in the afternoon most of the service
 is back, and messages are healed; in the evening the revoked key is renewed, and what failed with 401 is replayed.
@@ -54,12 +54,12 @@ which nothing is known (None) are left where they are."""
 
 @dataclass(frozen=True, slots=True)
 class Destiny:
-    """What should become of a message.
+    """Expected end of a message.
 
     Attributes:
         name: for people: the order's id, or the recorded message's name.
-        place: where it is at the end: carried out, archived or left.
-        how: of an order that is carried out: "at once", "after a heal" or "after a replay".
+        place: its place at the end: carried out, archived or left.
+        how: its way, for an order that is carried out: "at once", "after a heal" or "after a replay".
         kept: its copies in the archive: the state and kind of each one's case.
     """
 
@@ -70,7 +70,7 @@ class Destiny:
 
 
 def of_order(text: str, queue: str) -> Destiny:
-    """What should become of an order that is put into a queue on the bad day.
+    """Return the expected end of an order that is put into a queue on the bad day.
 
     Args:
         text: its body.
@@ -95,7 +95,7 @@ def of_order(text: str, queue: str) -> Destiny:
 
 
 def of_recorded(name: str) -> Destiny:
-    """What should become of a recorded message."""
+    """Return the expected end of a recorded message."""
     kept = RECORDED[name]
     return Destiny(name, LEFT) if kept is None else Destiny(name, ARCHIVED, kept=(kept,))
 

@@ -1,5 +1,4 @@
-"""Where messages are, asked of the simulated AWS itself: its queues, its bucket's objects, its ledger table, its
-alerts.
+"""Places of the messages, read from the simulated AWS itself: queues, the bucket's objects, ledger table, alerts.
 
 Nothing of `recovery` is used to find them, so that a mistake there cannot hide itself.
 """
@@ -21,7 +20,7 @@ class InQueue:
     """A message in a queue.
 
     Attributes:
-        key: what tells messages apart: of an order its body, since its message id changes when it is sent again; of a
+        key: distinguishes messages: of an order its body, since its message id changes when it is sent again; of a
             message that was put straight into a dead-letter queue its message id.
         queue: the queue's name.
         untouched: never received yet.

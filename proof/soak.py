@@ -95,7 +95,7 @@ class Stage:
         return cls(aws, messages, outbox, Replications(aws), Flows(aws, connection))
 
     def fail(self, second: int) -> None:
-        """What fails in this second: three messages, three rows; now and then a task and a flow."""
+        """Make this second's failures: three messages, three rows; now and then a task and a flow."""
         world, pair = self.messages.world, self.messages.pair
         now = self.aws.clock.now().timestamp()
         bodies = [f"message {second}-{n} {now:.0f}" for n in range(3)]
@@ -132,7 +132,7 @@ class Stage:
             sqs.delete_message_batch(QueueUrl=url, Entries=entries)
 
     def lags(self) -> tuple[float, float]:
-        """How long the oldest message and the oldest unfinished row have waited, in the simulated AWS's seconds."""
+        """Return the ages of the oldest message and the oldest unfinished row, in the simulated AWS's seconds."""
         now = self.aws.clock.now().timestamp()
         sent = [float(body.split()[-1]) for body in self.messages.world.bodies(self.messages.pair.dead)]
         waiting_rows = [

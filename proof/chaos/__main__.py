@@ -91,7 +91,7 @@ def play(stack: Stack, failures: Failures, outages: Sequence[str], items: int) -
         _say(f"{name}: failures begin")
         failures.burst(items)
         _sleep(3)
-        # What happens to AWS's users while it is cut off happens before: nobody can write then.
+        # Failures for the time in which AWS is cut off are made before it: nobody can write then.
         during = threading.Thread(target=failures.burst, args=(items,)) if name != "aws" else None
         if during:
             during.start()

@@ -63,7 +63,7 @@ class Failures:
         }
 
     def requests(self) -> dict[str, dict[str, Any]]:
-        """What the deployments are asked to do."""
+        """Requests of the deployments."""
         messages = {
             "queues": [QUEUE],
             "policy": {"backoff": BACKOFF, "error_attributes": ["error"], "destination": SOURCE},
@@ -107,7 +107,7 @@ class Failures:
                 self._send_message(f"message-{next(self._numbers)}")
 
     def missing(self) -> list[str]:
-        """What has not been recovered yet; empty when all of it has."""
+        """Return the items that are not recovered yet; empty when all are."""
         back = Counter(message["body"] for message in self._aws.messages(SOURCE))
         sent = self._received()
         running = {state["name"] for state in self._replications() if _is_back(state)}
@@ -119,7 +119,7 @@ class Failures:
         ]
 
     def told(self) -> str:
-        """How many of each kind are recovered, and how many came twice."""
+        """Count the recovered items of each kind, and those that came twice."""
         missing = self.missing()
         kinds = (("message", self._messages), ("row", self._rows), ("task", self._tasks), ("flow", self._flows))
         parts = [

@@ -23,7 +23,7 @@ from tests.waiting import wait_for
 
 
 class Stack:
-    """What runs.
+    """Everything that runs.
 
     Attributes:
         aws: the simulated AWS, with Reprise's estate and the sample workload.
@@ -73,7 +73,7 @@ class Stack:
         self._start("worker", "prefect", ["worker", "start", "--pool", POOL, "--type", "process"], self.environment)
 
     def listen(self, queues: Sequence[str], outboxes: Sequence[Mapping[str, Any]]) -> None:
-        """What relays will listen to."""
+        """Write the sources that relays will listen to."""
         listened = {"queues": list(queues), "outboxes": [dict(outbox) for outbox in outboxes]}
         (self._folder / "relay.yaml").write_text(yaml.safe_dump(listened))
 
@@ -90,7 +90,7 @@ class Stack:
         process.wait()
 
     def is_at_work(self) -> bool:
-        """Whether a run is Running."""
+        """True while a run is Running."""
         wanted = {"flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}}, "limit": 1}
         with contextlib.suppress(httpx.HTTPError):
             answer = httpx.post(f"{self.api_url}/flow_runs/filter", json=wanted, timeout=30, trust_env=False)

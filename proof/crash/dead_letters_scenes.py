@@ -31,7 +31,7 @@ def waiting(seconds: float) -> DeadLetterPolicy:
 
 
 def problems(report: RecoveryReport) -> list[str]:
-    """What a run says against itself."""
+    """Return a run's own complaints."""
     return [*report.problems, *(row.reason for row in report.groups)] if report.failed else []
 
 

@@ -150,7 +150,7 @@ class Twin(Flows):
 
     def stage(self) -> None:
         super().stage()
-        # What AppFlow tells of runs, since a twin's records go with it.
+        # AppFlow's events of runs, since a twin's records go with it.
         self.aws.client("sqs").create_queue(QueueName="reports")
         events = self.aws.client("events")
         events.put_rule(Name="reports", EventPattern=json.dumps({"source": ["aws.appflow"]}))

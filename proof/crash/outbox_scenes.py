@@ -19,7 +19,7 @@ ROWS = 12
 
 
 def problems(report: RecoveryReport) -> list[str]:
-    """What a run says against itself."""
+    """Return a run's own complaints."""
     return [*report.problems, *(row.reason for row in report.groups)] if report.failed else []
 
 
@@ -84,7 +84,7 @@ class Outbox:
         self.world.aws.clock.advance(100 if self.fifo else 400)
 
     def delivered(self) -> list[str]:
-        """What the subscriber got of this stage, in its order."""
+        """Return the subscriber's texts of this stage, in the order of arrival."""
         return [text for text in self.world.delivered_texts() if text.startswith(self.prefix)]
 
     def is_safe(self) -> Findings:
@@ -138,7 +138,7 @@ class Outbox:
         return found
 
     def marks(self, operations: Sequence[str]) -> bool:
-        """Whether every publish of the killed run was marked: the marks come in one call after a round's publishes."""
+        """True when every publish of the killed run was marked; one call after a round's publishes makes the marks."""
         if "PublishBatch" not in operations:
             return True
         last = len(operations) - 1 - list(reversed(operations)).index("PublishBatch")

@@ -18,7 +18,7 @@ RUNS_AFTER = 2
 
 @dataclass
 class Tried:
-    """What came of one scene.
+    """Outcome of one scene.
 
     Attributes:
         scene: its name.
@@ -28,7 +28,7 @@ class Tried:
         lost: items lost, over all points.
         doubled: items that arrived twice or more, over all points, and the most copies of one.
         violations: all that must not be, each with its point.
-        seconds: how long it took.
+        seconds: its duration.
     """
 
     scene: str
@@ -56,7 +56,7 @@ class Harness:
     """Runs scenes against one simulated AWS.
 
     Args:
-        aws: where everything happens.
+        aws: the one that all scenes share.
         connection: clients that no process has used yet.
     """
 
@@ -70,7 +70,7 @@ class Harness:
         return in_child(lambda: scene.run(connection), kill)
 
     def operations(self, scene: Scene) -> list[str]:
-        """What was carried out since the log was cleared, in its order; the Prefect server's requests as "POST"."""
+        """Operations carried out since the log was cleared, in order; the Prefect server's requests as "POST"."""
         made = [each["operation"] for each in self.aws.requests() if each["operation"] != STAGEHAND]
         posted: Callable[[], int] | None = getattr(scene, "posts", None)
         return made + ["POST"] * (posted() if posted else 0)
@@ -148,7 +148,7 @@ def every_point(requests: int, stride: int = 1, first: int = 1) -> Iterator[Kill
 
 
 def table(results: Sequence[Tried]) -> str:
-    """What was tried, as text for people."""
+    """Return the outcomes as text for people."""
     head = ("scene", "requests", "crash points", "lost", "doubled", "most copies", "beyond declared", "seconds")
     rows = [
         (

@@ -31,7 +31,7 @@ STAGEHAND = "TransactWriteItems"
 
 @dataclass(frozen=True)
 class Kill:
-    """Where a process dies.
+    """Point at which a process dies.
 
     Attributes:
         nth: at its nth request, counted from 1: AWS's API and the Prefect server's, repetitions included.
@@ -47,12 +47,12 @@ class Kill:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a child process ended.
+    """End of a child process.
 
     Attributes:
         killed: by its own SIGKILL.
-        value: what its function returned (JSON values), None where it did not come to that.
-        error: the traceback of what it raised, or that it did not end.
+        value: its function's return value (JSON), None where it did not come to that.
+        error: the traceback of its exception, or a note that it did not end.
     """
 
     killed: bool
@@ -70,7 +70,7 @@ def around_requests(hook: Hook, *, http: bool = True) -> Iterator[None]:
 
     Args:
         hook: see `Hook`.
-        http: whether requests of httpx (the Prefect server's API) count, too.
+        http: True counts requests of httpx (the Prefect server's API), too.
     """
     send, handle = URLLib3Session.send, httpx.HTTPTransport.handle_request
 
@@ -114,8 +114,8 @@ def in_child(work: Callable[[], Any], kill: Kill | None = None, *, seconds: floa
 
     Args:
         work: returns JSON values.
-        kill: where to die; None: nowhere.
-        seconds: how long it may take.
+        kill: the point at which it dies; None: nowhere.
+        seconds: the bound on its duration.
     """
     child = Child(work, kill)
     return child.wait(seconds)
@@ -138,7 +138,7 @@ class Child:
             os.kill(self.pid, signal.SIGKILL)
 
     def wait(self, seconds: float = PATIENCE) -> Ended:
-        """How it ended; it is killed when it does not end in time."""
+        """Return its end; it is killed when it does not end in time."""
         told, late = self._read(time.monotonic() + seconds)
         if late:
             self.kill()
@@ -169,7 +169,7 @@ def _carry_out(work: Callable[[], Any], kill: Kill | None, writer: int) -> None:
     """The child's whole life. It never returns, and tidies nothing up that is the parent's."""
     code = 1
     try:
-        # What the parent's test runner would do on a signal or at exit is none of the child's business.
+        # Handlers of the parent's test runner must not act in the child.
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         with around_requests(die_at(kill)) if kill else contextlib.nullcontext():

@@ -59,7 +59,7 @@ class Prompt(EventsQueue):
 
 
 class StubServer:
-    """What the relay asks of a Prefect server, in a process of its own, which keeps what it accepted."""
+    """As much of a Prefect server as the relay needs, in a process of its own, which keeps what it accepted."""
 
     def __init__(self) -> None:
         listening = socket.create_server(("127.0.0.1", 0))
@@ -71,11 +71,11 @@ class StubServer:
         listening.close()
 
     def posted(self) -> list[list[dict[str, Any]]]:
-        """What was accepted since it was last emptied, request by request."""
+        """Return the events accepted since it was last emptied, request by request."""
         return list(json.loads(self._ask("GET"))["accepted"])
 
     def requests(self) -> int:
-        """How many requests it answered since then."""
+        """Count the requests that it answered since then."""
         return int(json.loads(self._ask("GET"))["requests"])
 
     def clear(self) -> None:

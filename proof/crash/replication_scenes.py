@@ -96,7 +96,7 @@ class Replications:
         self.aws.control("POST", "dms/script", {"advance": True})
 
     def states(self) -> dict[str, dict[str, Any]]:
-        """What only the other side of the migrations sees."""
+        """Return states that only DMS's side of the migrations knows."""
         return {state["name"]: state for state in self.aws.control("GET", "dms/state")["replications"]}
 
     def is_safe(self) -> Findings:

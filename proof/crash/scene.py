@@ -1,4 +1,4 @@
-"""What the harness asks of each path: a scene to stage, a run to make, and a judge who asks AWS what became of it."""
+"""Parts that each path gives the harness: a scene to stage, a run to make, and a check of the outcome in AWS."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ _owners = count(1)
 
 @dataclass
 class Findings:
-    """What a judge found.
+    """Findings of a check.
 
     Attributes:
         lost: items that are nowhere, or not where they must be.
-        doubled: how often what arrived, more than once.
-        excess: duplicates beyond what the path's page declares.
-        wrong: whatever else must not be: a ledger that contradicts AWS, an alert too many, a budget overdrawn.
+        doubled: copies of each item that arrived more than once.
+        excess: duplicates beyond those that the path's page declares.
+        wrong: all else that must not be: a ledger that contradicts AWS, an alert too many, an attempt too many.
     """
 
     lost: list[str] = field(default_factory=list)
@@ -122,8 +122,8 @@ class Scene(Protocol):
         """Two runs after the kill: everything is where it belongs.
 
         Args:
-            kill: where the first run was killed; None if it was not.
-            operations: what it had carried out by then.
+            kill: the point at which the first run was killed; None if it was not.
+            operations: those that it had carried out by then.
         """
         ...
 
@@ -171,7 +171,7 @@ def empty(aws: SimulatedAws, table: str) -> None:
 
 
 def is_open(kill: Kill | None, operations: Sequence[str], opens: str, closes: str, times: int = 1) -> bool:
-    """Whether the killed run had carried `opens` out, and not yet written that down by so many requests `closes`."""
+    """True when the killed run had carried `opens` out, and not yet recorded it by so many requests `closes`."""
     if kill is None or opens not in operations:
         return False
     return operations[operations.index(opens) :].count(closes) < times

@@ -19,7 +19,7 @@ Making = Callable[[], Scene]
 
 @contextlib.contextmanager
 def all_scenes(aws: SimulatedAws, connection: Connection) -> Iterator[Sequence[tuple[str, Making]]]:
-    """What makes each scene, by name; each is made in an empty AWS, just before it is played."""
+    """Makers of the scenes, by name; each scene is made in an empty AWS, just before it is played."""
     stub = StubServer()
     try:
         yield [

@@ -83,7 +83,7 @@ class Troubled(Scene, Protocol):
 
 
 class Story:
-    """What happens to one scene under one seed.
+    """Course of one scene under one seed.
 
     Args:
         seed: names the story.
@@ -196,7 +196,7 @@ class _Lagging:
         if not self._index or not items or self._chance.random() >= self._rate:
             return
         self._met["stale index"] += 1
-        # What was written just now is not there yet. Of a group that is its end: the path waits for the index of young
+        # The youngest items are not in the index yet. Of a group that is its end: the path waits for the index of young
         # rows (`fifo_settle_seconds`), and promises no order to a service whose older rows show up after younger ones.
         if "group" in self._index:
             parsed["Items"] = items[: self._chance.randrange(len(items))]

@@ -1,8 +1,8 @@
-"""Many workers on one queue, table and list of tasks: who settled what, and when, must be one story.
+"""Many workers on one queue, table and list of tasks: their histories must agree on who settled what, and when.
 
-The workers are processes of their own and start at once. What is triaged is AWS's side, and each worker's history: its
-requests that settle something, with their times. The simulated AWS carries out one request after another, as it must
-for conditional writes to mean anything.
+The workers are processes of their own and start at once. Two things are checked: AWS's side, and each worker's history
+(its requests that settle something, with their times). The simulated AWS carries out one request after another, as it
+must for conditional writes to mean anything.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ Entry = tuple[str, str, float, float]
 """Operation, item, and when its request left and was answered (seconds of this machine's clock)."""
 
 Items = Callable[[dict[str, Any]], Iterable[str]]
-"""Which items the parameters of a request settle."""
+"""Items that the parameters of a request settle."""
 
 
 @dataclass
 class History:
-    """What one worker settled."""
+    """Items that one worker settled."""
 
     entries: list[Entry] = field(default_factory=list)
     _now: threading.local = field(default_factory=threading.local)
@@ -86,7 +86,7 @@ class Crew:
     """Starts workers at once.
 
     Args:
-        aws: where they work.
+        aws: the one in which they work.
         connection: clients that no process has used.
     """
 

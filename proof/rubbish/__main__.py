@@ -32,13 +32,13 @@ SHRINKS = 2_000
 
 @dataclass
 class Tried:
-    """What came of one kind of rubbish.
+    """Outcome of one kind of rubbish.
 
     Attributes:
-        outcomes: how often each came of it.
+        outcomes: number of cases that ended in each.
         violations: minimal reproduction and traceback, by the place at which it broke.
-        broken: how many cases broke.
-        seconds: that it took.
+        broken: number of cases that broke.
+        seconds: its duration.
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -120,7 +120,7 @@ def _smaller(value: Any) -> Iterator[Any]:
 
 
 def _place(error: Exception) -> str:
-    """Where something broke: the error's type and the innermost line of this project."""
+    """Return the place of a break: the error's type and the innermost line of this project."""
     ours = [
         line
         for line in traceback.extract_tb(error.__traceback__)

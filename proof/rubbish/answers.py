@@ -163,8 +163,8 @@ def _of_appflow(rubbish: Rubbish) -> dict[str, Any]:
 
 
 def _odd(rubbish: Rubbish, answer: dict[str, Any]) -> dict[str, Any]:
-    """With fields missing, unknown or odd. What the SDK's parser sees to stays as it is: that an object is an object, a
-    list a list, and a time a time.
+    """Change an answer: fields go missing, unknown ones appear, values get odd. Its types stay, as the SDK's parser
+    guarantees them: an object stays an object, a list a list, and a time a time.
     """
     changed: dict[str, Any] = {}
     for name, value in answer.items():
@@ -189,7 +189,7 @@ def _odd_value(rubbish: Rubbish, value: Any) -> Any:
 
 
 def judged(case: dict[str, Any]) -> str:
-    """What was decided, or that it was set aside or refused."""
+    """Return the rules that decided, or "set aside", or the name of the refusal."""
     pace = Pace(1e9, 1_000)
     client = cast(Any, Client(case))
     try:

@@ -63,7 +63,7 @@ def made(rubbish: Rubbish) -> dict[str, Any]:
 
 
 def judged(case: dict[str, Any]) -> str:
-    """How many hints it gave, or that it was refused."""
+    """Return the number of hints that it gave, or "refused"."""
     try:
         hints = translate(case["body"], case["message_id"], NOW)
     except BadInput as refusal:

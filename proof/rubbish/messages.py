@@ -105,7 +105,7 @@ def _attribute(rubbish: Rubbish, real: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_of_sqs(attributes: dict[str, Any], system: dict[str, Any]) -> bool:
-    """Whether SQS could have given these: every value is a text, and every attribute has a type."""
+    """True when SQS could have given these: every value is a text, and every attribute has a type."""
     texts = [*system.values(), *(value for each in attributes.values() for value in each.values())]
     return all("DataType" in each for each in attributes.values()) and all(
         isinstance(text, str | bytes) for text in texts

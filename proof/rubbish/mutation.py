@@ -1,4 +1,4 @@
-"""What makes rubbish of something real: a seeded stream of mutations. Plain values in, plain values out."""
+"""Rubbish made of something real: a seeded stream of mutations. Plain values in, plain values out."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ class Rubbish:
     """A seeded source of odd values and of mutations of sound ones.
 
     Args:
-        random: where all choices come from.
-        utf8: whether texts are such as UTF-8 can spell: without halves of surrogate pairs.
+        random: the source of all choices.
+        utf8: True for texts that UTF-8 can spell: without halves of surrogate pairs.
     """
 
     def __init__(self, random: Random, *, utf8: bool = False) -> None:

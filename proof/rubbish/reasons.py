@@ -1,4 +1,4 @@
-"""What every refusal and every decision must have: words for a person."""
+"""Every refusal and every decision has a reason in words for a person."""
 
 from __future__ import annotations
 

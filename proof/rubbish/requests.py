@@ -79,14 +79,14 @@ def made(rubbish: Rubbish) -> dict[str, Any]:
 
 
 def judged(case: dict[str, Any]) -> str:
-    """Whether it was taken; raises for an error that names no field, and for a request that breaks its path later."""
+    """Validate a request; an error that names no field raises, and so does a request that breaks its path later."""
     model = NAMES[case["request"]]
     try:
         request = model.model_validate(case["given"])
     except ValidationError as refusal:
         told = refusal.errors(include_url=False, include_input=False, include_context=False)
         whole = not isinstance(case["given"], dict)
-        # What concerns several fields at once names them in its words.
+        # An error about several fields at once names them in its words.
         assert all(each["loc"] or whole or _names_a_field(model, each["msg"]) for each in told), told
         assert all(len(each["msg"]) > 5 for each in told)
         return f"{case['request']}: refused"

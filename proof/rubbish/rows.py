@@ -134,7 +134,7 @@ def judged(case: dict[str, Any]) -> str:
 
 
 def _changes(row: Row, action: Action, lost: Verdict | None) -> list[changes.Change]:
-    """What may be written of a row after these decisions."""
+    """Return the changes of a row that may follow these decisions."""
     if lost is not None and lost.action is not Action.LEAVE and action is not Action.DELIVER:
         return [changes.realigned(row, NAMES, 16, NOW), changes.noticed(row, NAMES, NOW)]
     if action is Action.TIDY:

@@ -26,7 +26,7 @@ PLANTED = (
 
 
 def is_marked(text: str) -> bool:
-    """Whether a secret stands there, and everywhere with its mark: a mutation may have torn one off."""
+    """True when a secret stands there, and everywhere with its mark: a mutation may have torn one off."""
     rest = text.replace("\\", "")
     for planted in PLANTED:
         rest = rest.replace(planted.strip(), "")
