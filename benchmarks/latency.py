@@ -209,7 +209,14 @@ def _run_of(made: World, source: Source, begun: float, found: dict[str, Any]) ->
 
 def _ask(made: World, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
     for _ in range(8):
-        answer = httpx.request(method, f"{made.prefect.api_url}/{path}", json=body, timeout=_PATIENCE, trust_env=False)
+        answer = httpx.request(
+            method,
+            f"{made.prefect.api_url}/{path}",
+            json=body,
+            timeout=_PATIENCE,
+            trust_env=False,
+            auth=made.prefect.http_auth,
+        )
         if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
             break
         made.pause(1)

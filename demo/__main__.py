@@ -157,6 +157,7 @@ def summarise(made: World, view: View, found: Sequence[str]) -> None:
     view.summary()
     view.print(
         "",
+        f"  sign in    {made.prefect.sign_in_url}",
         f"  Prefect    {made.prefect.ui_url}/v2/runs",
         f"  events     {made.prefect.ui_url}/v2/events",
         f"  reports    {made.prefect.ui_url}/v2/artifacts",

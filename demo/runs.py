@@ -60,14 +60,22 @@ class Runs:
         api_url: as "http://127.0.0.1:4200/api".
         ui_url: as "http://127.0.0.1:4200".
         pause: waits the given number of seconds before a request is repeated; tests replace it.
+        auth: user and password of the server, where it wants one.
     """
 
-    def __init__(self, api_url: str, ui_url: str, pause: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        api_url: str,
+        ui_url: str,
+        pause: Callable[[float], None] = time.sleep,
+        *,
+        auth: tuple[str, str] | None = None,
+    ) -> None:
         self._ui = ui_url
         self._deployments: dict[str, str] = {}
         self._pause = pause
         # trust_env off: a proxy of this machine's has no business with a loopback address.
-        self._http = httpx.Client(base_url=api_url, timeout=30, trust_env=False)
+        self._http = httpx.Client(base_url=api_url, timeout=30, trust_env=False, auth=auth)
 
     def start(self, deployment: str, parameters: Mapping[str, Any]) -> Run:
         """Start a deployment.

@@ -25,6 +25,7 @@ from demo import metrics_compared
 from demo.runs import Runs
 from demo.scenes import DemoFailed, World
 from deployments.apply import POOL
+from deployments.login import draw
 from deployments.prefect_server import prefect_server
 from deployments.prefect_settings import PROJECT
 from deployments.processes import COMMAND, LOOPBACK, free_port
@@ -60,12 +61,12 @@ def world(say: Callable[[str], None], folder: Path = FOLDER) -> Iterator[World]:
         # The server's start is most of the waiting: the estate is created meanwhile.
         with ThreadPoolExecutor(1) as pool:
             filled = pool.submit(_fill, aws)
-            prefect = children.enter_context(prefect_server(folder / "prefect", port=UI_PORT))
+            prefect = children.enter_context(prefect_server(folder / "prefect", port=UI_PORT, auth=draw()))
             filled.result()
-        say(f"simulated AWS on {aws.endpoint}, Prefect on {prefect.ui_url}")
+        say(f"simulated AWS on {aws.endpoint}, Prefect on {prefect.sign_in_url}")
         environment = _with_own_python(prefect.client_environment(aws.environ()))
         require_simulated_aws(environment)
-        runs = Runs(prefect.api_url, prefect.ui_url)
+        runs = Runs(prefect.api_url, prefect.ui_url, auth=prefect.http_auth)
         children.callback(runs.close)
         made = World(aws, prefect, runs, folder, environment, say, children)
         children.callback(made.stopping.set)

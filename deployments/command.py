@@ -19,6 +19,7 @@ from recovery.errors import RepriseError
 COMMANDS = {
     "apply": ("deployments.apply.__main__:main", "Bring a Prefect server up to date, or show the differences."),
     "server": ("deployments.server:main", "Start the Prefect server."),
+    "login": ("deployments.login:main", "Print the lines that let a shell in to this checkout's server."),
     "worker": ("deployments.worker:main", "Start a worker for the Prefect server at PREFECT_API_URL."),
     "relay": ("relay.__main__:main", "Turn AWS's events into Prefect's, until SIGTERM or Ctrl-C."),
     "smoke": ("deployments.smoke:main", "Send a few marked failures through the dead-letter path."),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 
+from deployments.login import sign_in_link
 from deployments.prefect_settings import client_environment, server_environment
 from deployments.processes import LOOPBACK, free_port, start_module, stop, wait_until_ready
 from recovery.errors import Transient
@@ -26,16 +27,30 @@ class PrefectServer:
         ui_url: the address for a browser.
         home: `PREFECT_HOME` of the server and of its clients.
         log: the file with the server's own output.
+        auth: the "user:password" that it wants; empty when it wants none.
     """
 
     api_url: str
     ui_url: str
     home: Path
     log: Path
+    auth: str = ""
+
+    @property
+    def sign_in_url(self) -> str:
+        """The address that lets a browser in."""
+        return sign_in_link(self.ui_url, self.auth) if self.auth else self.ui_url
+
+    @property
+    def http_auth(self) -> tuple[str, str] | None:
+        """The same for httpx."""
+        user, _, password = self.auth.partition(":")
+        return (user, password) if self.auth else None
 
     def client_environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
         """The whole environment for a worker, the relay or a run that talks to this server."""
-        return client_environment(self.api_url, self.home, base)
+        password = {"PREFECT_API_AUTH_STRING": self.auth} if self.auth else {}
+        return {**client_environment(self.api_url, self.home, base), **password}
 
 
 @contextlib.contextmanager
@@ -43,6 +58,7 @@ def prefect_server(
     home: Path,
     *,
     port: int | None = None,
+    auth: str = "",
     ui: bool = True,
     base: Mapping[str, str] | None = None,
     startup_seconds: float = 120,
@@ -55,6 +71,7 @@ def prefect_server(
     Args:
         home: folder of its database, leases and log; created where missing, and kept.
         port: the port to prefer; the next free one is taken when it is busy, and any when None.
+        auth: the "user:password" that it wants (`login.draw`); none when empty.
         ui: whether the browser's pages are served (their first start copies them, about two seconds).
         base: the variables to start from; this process's own when None.
         startup_seconds: how long it may take until it answers; a new database takes most of it.
@@ -65,19 +82,21 @@ def prefect_server(
     home.mkdir(parents=True, exist_ok=True)
     log = home / "server.log"
     environment = server_environment(home, base)
+    password = {"PREFECT_SERVER_API_AUTH_STRING": auth} if auth else {}
+    options = ["--ui" if ui else "--no-ui", *(() if auth else ("--without-password",))]
     for attempt in range(1, _ATTEMPTS + 1):
         chosen = free_port(port)
         address = f"http://{LOOPBACK}:{chosen}"
         process = start_module(
             "deployments.command",
-            ["server", "--host", LOOPBACK, "--port", str(chosen), "--ui" if ui else "--no-ui"],
-            environment={**environment, "PREFECT_UI_API_URL": f"{address}/api"},
+            ["server", "--host", LOOPBACK, "--port", str(chosen), *options],
+            environment={**environment, **password, "PREFECT_UI_API_URL": f"{address}/api"},
             log=log,
             directory=home,
         )
         try:
             if wait_until_ready(process, partial(_answers, address), seconds=startup_seconds):
-                yield PrefectServer(api_url=f"{address}/api", ui_url=address, home=home, log=log)
+                yield PrefectServer(api_url=f"{address}/api", ui_url=address, home=home, log=log, auth=auth)
                 return
             # Somebody may have taken the port in between: another one is worth a try, an unresponsive server is not.
             ended = process.poll() is not None

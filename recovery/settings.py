@@ -43,6 +43,7 @@ SETTINGS = (
         "REPRISE_ARCHIVE_DAYS", "days that the bucket keeps an archived item (the template's RetentionDays)", "400"
     ),
     Setting("REPRISE_LOG_LEVEL", "level of the line logged for each action and group", "INFO"),
+    Setting("REPRISE_ALLOWED_HOSTS", "names under which people and workers reach the server, for `reprise server`", ""),
     Setting("REPRISE_EVENTS_QUEUE_URL", "URL of the events queue, for the relay (only it needs one)"),
     Setting("REPRISE_EVENTS_PARKED_QUEUE_URL", "URL of its dead-letter queue, for the relay (only it needs one)"),
     Setting("REPRISE_NOTIFY_SLACK_URL", "Slack webhook that is told about failed runs, for `deployments.apply`", ""),

@@ -59,7 +59,8 @@ def reach(api_url: str, environment: Mapping[str, str]) -> None:
         ) from error
     if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         raise BadInput(
-            f"the Prefect server at {api_url} asks for a password: set PREFECT_API_AUTH_STRING to its user:password"
+            f"the Prefect server at {api_url} asks for a password: set PREFECT_API_AUTH_STRING to its user:password "
+            '(eval "$(reprise login)" does so for the server of this checkout)'
         )
     if not answer.is_success:
         raise BadInput(f"what answers at {api_url} is no Prefect server: HTTP {answer.status_code} for /admin/version")

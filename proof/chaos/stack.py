@@ -63,7 +63,7 @@ class Stack:
 
     def start_server(self) -> None:
         """Start the Prefect server on the database that it had, and wait until it answers."""
-        arguments = ["--host", LOOPBACK, "--port", str(self._port), "--no-ui"]
+        arguments = ["--host", LOOPBACK, "--port", str(self._port), "--no-ui", "--without-password"]
         environment = server_environment(self._home, self.aws.environ())
         self._start("server", COMMAND, ["server", *arguments], environment)
         wait_for("the Prefect server", lambda: _answers(f"{self.api_url}/health"), seconds=180)

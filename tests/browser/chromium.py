@@ -1,7 +1,7 @@
 """A headless Chromium, driven through its DevTools protocol: enough to open a page and read what it shows.
 
 No driver and no package beyond `websockets`, which Prefect needs anyway. The browser gets a profile of its own, and
-reaches this machine only: every other host name resolves to nothing.
+reaches this machine only: every other host name resolves to nothing, but for one that leads here as a rebound one does.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from websockets.sync.connection import Connection
 
 from tests.waiting import wait_for
 
+FOREIGN = "evil.example"
+"""A name that a page of somebody else's has, and that leads to this machine."""
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _ANSWER_SECONDS = 30.0
 _FLAGS = (
@@ -35,7 +37,7 @@ _FLAGS = (
     "--disable-extensions",
     "--disable-gpu",
     "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    f"--host-resolver-rules=MAP {FOREIGN} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
     "--no-proxy-server",
 )
 

@@ -21,6 +21,7 @@ from demo.runs import Run, Runs
 from demo.scenes import World
 from demo.stage import _with_own_python
 from demo.workload.recorded import messages, put
+from deployments.login import draw
 from deployments.prefect_server import PrefectServer, prefect_server
 from deployments.prefect_settings import PROJECT
 from recovery.dead_letters.policy import DeadLetterRequest
@@ -53,7 +54,9 @@ class Ui:
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """An answer of the server's API."""
-        answer = httpx.request(method, f"{self.server.api_url}/{path}", json=body, timeout=60, trust_env=False)
+        answer = httpx.request(
+            method, f"{self.server.api_url}/{path}", json=body, timeout=60, trust_env=False, auth=self.server.http_auth
+        )
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
@@ -87,10 +90,10 @@ def ui(page: chromium.Page, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         aws = children.enter_context(SimulatedAws.start())
         aws.create_estate()
         aws.create_sample_workload()
-        server = children.enter_context(prefect_server(folder / "prefect", base=aws.environ()))
+        server = children.enter_context(prefect_server(folder / "prefect", auth=draw(), base=aws.environ()))
         environment = _with_own_python(server.client_environment(aws.environ()))
         _run(sys.executable, "-m", "deployments.command", "apply", environment=environment)
-        runs = Runs(server.api_url, server.ui_url)
+        runs = Runs(server.api_url, server.ui_url, auth=server.http_auth)
         children.callback(runs.close)
         requests = _failures(World(aws, server, runs, folder, environment, lambda _: None, children))
         message = aws.messages(QUEUE)[0]["id"]
@@ -103,6 +106,7 @@ def ui(page: chromium.Page, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         begun = [runs.start(deployment, {"request": request}) for deployment, request in requests.items()]
         _run(sys.executable, "-m", "tests.browser.carry_out", *(run.id for run in begun), environment=environment)
         ended = [runs.look(run) for run in begun]
+        page.open(server.sign_in_url, "Work Pools")
         yield Ui(server, {run.deployment: run for run in ended}, message)
 
 

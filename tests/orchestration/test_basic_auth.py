@@ -93,8 +93,8 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     api_url = f"http://{LOOPBACK}:{port}/api"
     with SimulatedAws.start() as aws:
         server = start_module(
-            "prefect",
-            ["server", "start", "--host", LOOPBACK, "--port", str(port), "--no-ui"],
+            "deployments.command",
+            ["server", "--host", LOOPBACK, "--port", str(port), "--no-ui"],
             environment={**server_environment(home, aws.environ()), "PREFECT_SERVER_API_AUTH_STRING": SECRET},
             log=folder / "server.log",
             directory=home,

@@ -64,7 +64,7 @@ class World:
             "PREFECT_SERVER_SERVICES_REPOSSESSOR_LOOP_SECONDS": "1",
             "PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS": "5",
         }
-        arguments = ["--host", LOOPBACK, "--port", str(self.port), "--no-ui"]
+        arguments = ["--host", LOOPBACK, "--port", str(self.port), "--no-ui", "--without-password"]
         self._start("server", "deployments.command", ["server", *arguments], environment)
 
         def answers() -> bool:
