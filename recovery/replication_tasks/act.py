@@ -82,9 +82,9 @@ def _tables_have_moved_on(work: Work, item: Item, wanted: Action) -> bool:
     """Whether the tables to be reloaded are other ones by now: its status tells nothing of them."""
     if not isinstance(wanted, ReloadTables):
         return False
-    seen = item.facts.tables_in_error
+    seen = item.facts.tables_set_aside
     item.facts = replace(item.facts, tables=tables_of(work, item.facts))
-    return item.facts.tables_in_error != seen
+    return item.facts.tables_set_aside != seen
 
 
 def _decide_again(work: Work, item: Item, fresh: Facts) -> None:

@@ -80,6 +80,7 @@ def table_of(raw: Mapping[str, Any]) -> Table:
         rows=int(raw.get("FullLoadRows") or 0),
         changes=sum(int(raw.get(name) or 0) for name in ("Inserts", "Deletes", "Updates", "Ddls")),
         load_began=_utc(raw.get("FullLoadStartTime")),
+        load_ended=_utc(raw.get("FullLoadEndTime")),
     )
 
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from recovery.cases import DamagedCase, State
 from recovery.errors import BadInput, Refused
 from recovery.replication_tasks.memory import Memory
-from recovery.replication_tasks.models import FAILED, PATH, RUNNING, Facts
+from recovery.replication_tasks.models import FAILED, PATH, RUNNING, STOPPED, Facts
 from recovery.replication_tasks.policy import asks_for_tags, matches
 from recovery.replication_tasks.verdicts import Escalate
 from recovery.replication_tasks.work import Batch, Item, Work
@@ -72,7 +72,8 @@ def has_failed(facts: Facts) -> bool:
 
 
 def _has_errors(facts: Facts) -> bool:
-    return facts.status == RUNNING and facts.errored > 0
+    # A load that ended with tables in error is "stopped" as one that ended well.
+    return facts.errored > 0 and (facts.status == RUNNING or (facts.status == STOPPED and facts.migration.loads))
 
 
 def _is_open(item: Item) -> bool:

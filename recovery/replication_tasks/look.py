@@ -136,7 +136,7 @@ def _needs_something(item: Item) -> bool:
     """
     if item.facts.status != RUNNING:
         return has_failed(item.facts)
-    return bool(item.facts.tables_in_error) or (item.case is None and item.facts.errored > 0)
+    return bool(item.facts.tables_set_aside) or (item.case is None and item.facts.errored > 0)
 
 
 def _was_given_up(item: Item) -> bool:

@@ -82,6 +82,11 @@ NOT_MADE = "not carried out"
 
 COMPLETED = "Table completed"
 IN_ERROR = "Table error"
+MISSING = "Table does not exist"
+LOADING = frozenset({"Before load", "Full load"})
+"""States of a table whose first load is not over. ("Table is being reloaded" is past it.)"""
+SET_ASIDE = frozenset({IN_ERROR, "Table cancelled", "Table canceled", "Table suspended", MISSING})
+"""States of a table that is not replicated, while the rest goes on."""
 
 _STOP_REASON = re.compile(r"Stop Reason\s+([A-Z_]+)")
 _ERROR_LEVEL = re.compile(r"Error Level\s+([A-Z_]+)")
@@ -96,8 +101,13 @@ class Migration(StrEnum):
 
     @property
     def loads(self) -> bool:
-        """Whether it begins with a full load of its tables."""
+        """True when it begins with a full load of its tables."""
         return self is not Migration.CDC
+
+    @property
+    def captures(self) -> bool:
+        """True when it captures changes."""
+        return self is not Migration.FULL_LOAD
 
 
 class Preparation(StrEnum):
@@ -126,7 +136,7 @@ class Table:
         state: "Table completed", "Full load", "Before load", "Table error" ...
         rows: rows of the full load so far.
         changes: inserts, updates, deletes and schema changes replicated since.
-        load_began: when its last load began; it may be unknown.
+        load_began, load_ended: when its last load began and ended; either may be unknown.
     """
 
     schema: str
@@ -135,6 +145,7 @@ class Table:
     rows: int = 0
     changes: int = 0
     load_began: datetime | None = field(default=None, compare=False)
+    load_ended: datetime | None = field(default=None, compare=False)
 
     @property
     def label(self) -> str:
@@ -233,14 +244,29 @@ class Facts:
         return level == "RECOVERABLE" or (not level and self.stop_code == "RECOVERABLE_ERROR")
 
     @property
+    def has_position(self) -> bool:
+        """True when its change capture has a position in the source that could be lost."""
+        return self.migration is Migration.CDC or (self.migration.captures and bool(self.checkpoint))
+
+    @property
     def load_is_complete(self) -> bool:
-        """Whether the table statistics show every table loaded; progress percentages do not tell (100 % of nothing)."""
+        """True when the table statistics show every table loaded; percentages do not tell (100 % of nothing)."""
         return bool(self.tables) and all(table.state == COMPLETED for table in self.tables or ())
 
     @property
-    def tables_in_error(self) -> tuple[Table, ...]:
-        """The tables that DMS set aside, by name."""
-        return tuple(sorted(table for table in self.tables or () if table.state == IN_ERROR))
+    def load_is_over(self) -> bool:
+        """True when no table is in its first load any more, whatever became of single tables."""
+        return bool(self.tables) and not self.tables_loading
+
+    @property
+    def tables_loading(self) -> tuple[Table, ...]:
+        """The tables whose first load never finished, by name."""
+        return tuple(sorted(table for table in self.tables or () if table.state in LOADING))
+
+    @property
+    def tables_set_aside(self) -> tuple[Table, ...]:
+        """The tables that are not replicated (error, cancelled, suspended, missing), by name."""
+        return tuple(sorted(table for table in self.tables or () if table.state in SET_ASIDE))
 
     @property
     def empties_target(self) -> bool:

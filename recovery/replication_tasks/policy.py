@@ -80,6 +80,12 @@ class ReplicationPolicy(BaseModel):
     recycle_seconds: int = Field(
         1_800, ge=60, le=86_400, description="How long DMS may take to start a task again that it recycles itself."
     )
+    findings: bool = Field(
+        True,
+        title="Report findings",
+        description="Notify people once of what DMS calls no failure: loads that ended with tables in error, validation"
+        " that failed, and tasks that run without moving.",
+    )
     event_grace_seconds: int = Field(
         120,
         ge=0,

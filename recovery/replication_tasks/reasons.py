@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from recovery.replication_tasks.models import ON_PURPOSE, Facts, Migration, Restart
+from recovery.replication_tasks.commands import command, names
+from recovery.replication_tasks.models import ON_PURPOSE, Facts, Migration, Preparation, Restart, Table, Verb
 from recovery.replication_tasks.policy import ReplicationPolicy
 from recovery.replication_tasks.verdicts import Action, ReloadTables
 
@@ -24,8 +25,6 @@ def purpose(facts: Facts) -> str:
     """Why it stands still, where nothing is wrong with it."""
     code = facts.stop_code
     if code == "FULL_LOAD_ONLY_FINISHED":
-        if facts.errored:
-            return f"its full load is finished, with tables in error: {facts.errored}"
         return "its full load is finished"
     if code.startswith("STOPPED_A"):
         return "it stopped where it was told to stop"
@@ -51,3 +50,45 @@ def used_up(recent: Sequence[Restart], wanted: Action, policy: ReplicationPolicy
 def times(count: int) -> str:
     """A count in words."""
     return {1: "once", 2: "twice"}.get(count, f"{count} times")
+
+
+def counted(tables: Sequence[Table]) -> str:
+    """A number of tables, in words."""
+    return f"{len(tables)} table{'' if len(tables) == 1 else 's'}"
+
+
+def what_a_reload_empties(facts: Facts) -> str:
+    """The tables and rows that a reload of the whole target would empty, and when they were loaded last."""
+    tables = facts.tables or ()
+    if not tables:
+        return "every table of the task (no statistics tell which, or how many rows)"
+    ended = max((table.load_ended for table in tables if table.load_ended is not None), default=None)
+    last = f"; last loaded {ended:%Y-%m-%d %H:%M} UTC" if ended else ""
+    rows = sum(table.rows for table in tables)
+    return f"{counted(tables)} with {rows:,} loaded rows ({names(sorted(tables))}{last})"
+
+
+def both_ways(facts: Facts, *, lost: bool) -> str:
+    """The two ways that a person chooses between, with what each costs.
+
+    Args:
+        facts: of the replication.
+        lost: its position is gone, so that it cannot go on from there.
+    """
+    keep = (
+        "create a task for change capture only, from a position that still exists; it costs what changed from"
+        f" {_since(facts)} to that position, which is missing in the target until it is compared and repaired"
+        if lost
+        else f"run: {command(facts, Verb.RESUME)}; it costs nothing that stands in the target, but look afterwards at"
+        " whether rows move"
+    )
+    how = "loads over" if facts.preparation is Preparation.DO_NOTHING else "empties"
+    again = (
+        f"run: {command(facts, Verb.RELOAD)}; it {how} {what_a_reload_empties(facts)}, and the target is incomplete"
+        " until they are loaded again"
+    )
+    return f"choose. (1) Keep the target: {keep}. (2) Load everything again: {again}"
+
+
+def _since(facts: Facts) -> str:
+    return f"{facts.stopped:%Y-%m-%d %H:%M} UTC" if facts.stopped else "its last checkpoint"

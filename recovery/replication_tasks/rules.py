@@ -4,6 +4,7 @@ docs/paths/replication_tasks.md, whose names stand in each verdict.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from recovery.replication_tasks.causes import Cause, Nature, cause_of
@@ -13,6 +14,7 @@ from recovery.replication_tasks.models import (
     FAILED,
     IN_TRANSITION,
     KEPT_AFTER_STOP,
+    MISSING,
     READY,
     RECYCLING,
     RUNNING,
@@ -21,10 +23,19 @@ from recovery.replication_tasks.models import (
     History,
     Migration,
     Preparation,
+    Table,
     Verb,
 )
 from recovery.replication_tasks.policy import ReplicationPolicy, matches
-from recovery.replication_tasks.reasons import begins, purpose, times, used_up
+from recovery.replication_tasks.reasons import (
+    begins,
+    both_ways,
+    counted,
+    purpose,
+    times,
+    used_up,
+    what_a_reload_empties,
+)
 from recovery.replication_tasks.verdicts import (
     Action,
     Decision,
@@ -43,6 +54,7 @@ RULES = (
     "table-errors",
     "ready",
     "failed-move",
+    "load-with-errors",
     "stopped-on-purpose",
     "unknown-status",
     "recycling",
@@ -94,6 +106,8 @@ def decide(facts: Facts, history: History, policy: ReplicationPolicy, now: datet
             reason="moving it to another replication instance failed, and it does not run",
             next_step=f"move it again, or resume it where it is: {command(facts, Verb.RESUME)}",
         )
+    if status == STOPPED and not facts.failure and policy.findings and _has_errors(facts):
+        return _loaded_with_errors(facts)
     if status == STOPPED and not facts.failure:
         return Leave(rule="stopped-on-purpose", reason=purpose(facts))
     if status == DEPROVISIONED and not facts.failure:
@@ -107,34 +121,65 @@ def decide(facts: Facts, history: History, policy: ReplicationPolicy, now: datet
 
 
 def _running(facts: Facts, history: History, policy: ReplicationPolicy, now: datetime) -> Decision:
-    tables = facts.tables_in_error
+    tables = facts.tables_set_aside
     if not tables and not facts.errored:
         return Leave(rule="running", reason="it runs; what goes wrong now, DMS retries by itself")
     if not tables:
         return Leave(rule="running", reason=f"it runs; {facts.errored} errors were counted, but no table is set aside")
-    count = f"{len(tables)} table{'s' if len(tables) > 1 else ''} in error"
-    chosen = tables[:RELOADED_AT_ONCE]
+    count = f"{counted(tables)} set aside ({_states(tables)}: {names(tables)})"
+    loadable = tuple(table for table in tables if table.state != MISSING)
+    if not loadable:
+        return Escalate(
+            rule="table-errors",
+            reason=f"{count}, and what the source does not have cannot be loaded",
+            next_step="create the tables on the source, or take them out of the table mapping",
+        )
     if not facts.migration.loads:
         return Escalate(
             rule="table-errors",
             reason=f"{count}, and a replication without a full load cannot load tables again",
-            next_step=f"load these tables by another task, or mend them by hand: {names(tables)}",
+            next_step=f"load these tables by another task, or repair them by hand: {names(tables)}",
         )
     if facts.preparation is Preparation.DO_NOTHING:
         return Escalate(
             rule="table-errors",
             reason=f"{count}, and a reload would load over what stands in the target, because the task does not"
             " prepare its tables",
-            next_step=f"empty these tables in the target, then run: {reload_tables_command(facts, tables)}",
+            next_step=f"empty these tables in the target, then run: {reload_tables_command(facts, loadable)}",
         )
     if not matches(facts, policy.allow_reload):
         return Escalate(
             rule="table-errors",
             reason=f"{count}, and the policy does not allow to reload them",
-            next_step=f"mend what set them aside, then run: {reload_tables_command(facts, tables)}",
+            next_step=f"remove what set them aside, then run: {reload_tables_command(facts, loadable)}",
         )
-    wanted = ReloadTables(rule="table-errors", reason=f"{count} while the rest goes on", tables=chosen)
+    wanted = ReloadTables(
+        rule="table-errors", reason=f"{count} while the rest goes on", tables=loadable[:RELOADED_AT_ONCE]
+    )
     return _bounded(wanted, facts, history, policy, now, rest=False)
+
+
+def _states(tables: Sequence[Table]) -> str:
+    return ", ".join(sorted({table.state.removeprefix("Table ") for table in tables}))
+
+
+def _has_errors(facts: Facts) -> bool:
+    # `TablesErrored` may lag behind or count what once was: where there are statistics, they tell.
+    return facts.migration.loads and bool(facts.tables_set_aside or (facts.errored and not facts.tables))
+
+
+def _loaded_with_errors(facts: Facts) -> Escalate:
+    broken = facts.tables_set_aside
+    told = f"{counted(broken)} ({_states(broken)}: {names(broken)})" if broken else f"{facts.errored} tables"
+    way = f"resume the task, then load just these again: {reload_tables_command(facts, broken)}"
+    if not facts.migration.captures or not broken:
+        way = "load just these tables by another task"
+    return Escalate(
+        rule="load-with-errors",
+        reason=f"its full load ended, but {told} of {len(facts.tables or ()) or 'its'} are not loaded",
+        next_step=f"read in the task's log what set them aside and remove it, then {way}; a reload of the whole task"
+        f" would empty {what_a_reload_empties(facts)}",
+    )
 
 
 # -- after it failed ---------------------------------------------------------------------------------------------
@@ -215,17 +260,25 @@ def _without_position(
         return Escalate(
             rule="position-lost",
             reason=f"{lost}: it cannot be resumed, and there is no full load that could be repeated",
-            next_step=cause.next_step
-            or "create a new task from a position that still exists, after finding out what was missed",
+            next_step=f"{_first(cause)}create a new task from a position that still exists, after finding out what was"
+            " missed",
         )
     if facts.status == DEPROVISIONED and not facts.was_stopped_by_an_error:
         return Escalate(
             rule="position-lost",
             reason=f"{lost}; that it failed, and was not stopped, is told by an old message only",
-            next_step=f"if it failed and its target may be emptied, run: {command(facts, Verb.RELOAD)}",
+            next_step=f"if it failed: {both_ways(facts, lost=True)}",
         )
-    wanted = Reload(rule="position-lost", reason=f"{lost}: it can only be loaded again")
-    return _not_permitted(wanted, facts, policy) or _bounded(wanted, facts, history, policy, now, rest=False)
+    wanted = Reload(
+        rule="position-lost",
+        reason=f"{lost}: it can only be loaded again, which empties {what_a_reload_empties(facts)}",
+    )
+    refused = _not_permitted(wanted, facts, policy, first=_first(cause), lost=True)
+    return refused or _bounded(wanted, facts, history, policy, now, rest=True)
+
+
+def _first(cause: Cause) -> str:
+    return f"{cause.next_step}; then " if cause.nature is Nature.POSITION_LOST and cause.next_step else ""
 
 
 def _wanted(facts: Facts, history: History) -> Action | Escalate:
@@ -241,20 +294,48 @@ def _wanted(facts: Facts, history: History) -> Action | Escalate:
             next_step="create a new task from a position that you choose, after finding out what was missed",
         )
     if facts.migration is Migration.FULL_LOAD_AND_CDC:
-        if facts.load_is_complete and facts.checkpoint:
-            return Resume(rule="load-and-cdc", reason="its full load is complete, and change capture has a checkpoint")
-        why = "its full load is not complete" if not facts.load_is_complete else "it left no checkpoint to go on from"
-        return Reload(rule="load-and-cdc", reason=f"{why}: a resume would run and replicate nothing")
+        return _goes_on(facts) if facts.checkpoint else _without_checkpoint(facts, "load-and-cdc")
     if facts.serverless:
-        return Reload(rule="full-load", reason="DMS cannot resume a full load of a serverless replication")
-    if not facts.tables:
-        return Reload(rule="full-load", reason="no table statistics tell what a resume would leave out")
-    if facts.tables_in_error:
-        return Reload(
+        return _without_checkpoint(facts, "full-load")
+    if facts.load_is_over and facts.tables_set_aside:
+        broken = facts.tables_set_aside
+        return Escalate(
             rule="full-load",
-            reason=f"{len(facts.tables_in_error)} of its tables are in error, and a resume leaves those out",
+            reason=f"{counted(broken)} set aside ({_states(broken)}: {names(broken)}), all others are loaded, and a"
+            " resume leaves those out",
+            next_step="load just these tables by another task; a reload of the whole task would empty"
+            f" {what_a_reload_empties(facts)}",
         )
     return Resume(rule="full-load", reason="a resume loads just the tables that are not finished")
+
+
+def _goes_on(facts: Facts) -> Resume:
+    """A checkpoint is worth more than single tables: those are decided on one by one, once it runs."""
+    loading, aside = facts.tables_loading, facts.tables_set_aside
+    if not facts.tables:
+        why = "no statistics tell of its tables"
+    elif loading:
+        why = f"a resume loads again what never finished: {names(loading)}"
+    elif aside:
+        why = f"{counted(aside)} set aside ({_states(aside)}: {names(aside)}) come after it runs"
+    else:
+        why = "its full load is complete"
+    return Resume(rule="load-and-cdc", reason=f"change capture goes on from its checkpoint; {why}")
+
+
+def _without_checkpoint(facts: Facts, rule: str) -> Reload | Escalate:
+    """Nothing to go on from: whole only where the load itself never finished."""
+    cannot = (
+        "DMS cannot resume a full load of a serverless replication" if rule == "full-load" else "it has no checkpoint"
+    )
+    if facts.tables_loading:
+        return Reload(
+            rule=rule,
+            reason=f"{cannot}, and its full load never finished ({counted(facts.tables_loading)} of"
+            f" {len(facts.tables or ())} left); loading again empties {what_a_reload_empties(facts)}",
+        )
+    why = "every table is past its load" if facts.tables else "no statistics tell how far its load came"
+    return Escalate(rule=rule, reason=f"{cannot}, and {why}", next_step=both_ways(facts, lost=False))
 
 
 def _has_run(facts: Facts, history: History) -> bool:
@@ -264,7 +345,9 @@ def _has_run(facts: Facts, history: History) -> bool:
 # -- what bounds every restart -----------------------------------------------------------------------------------
 
 
-def _not_permitted(wanted: Action, facts: Facts, policy: ReplicationPolicy) -> Escalate | None:
+def _not_permitted(
+    wanted: Action, facts: Facts, policy: ReplicationPolicy, *, first: str = "", lost: bool = False
+) -> Escalate | None:
     empties = facts.empties_target and isinstance(wanted, Start)
     if not (empties or isinstance(wanted, Reload)):
         return None
@@ -273,15 +356,18 @@ def _not_permitted(wanted: Action, facts: Facts, policy: ReplicationPolicy) -> E
             rule="reload-over-data",
             reason=f"{wanted.reason}; a reload would load over what stands in the target, because the task does not"
             " prepare its tables",
-            next_step=f"empty the target's tables, then run: {command(facts, wanted.verb)}",
+            next_step=f"{first}{both_ways(facts, lost=lost)}; empty the target's tables before (2)",
         )
     if matches(facts, policy.allow_reload):
         return None
     how = "drops" if facts.preparation is Preparation.DROP_AND_CREATE else "truncates"
+    step = both_ways(facts, lost=lost)
+    if isinstance(wanted, Start):
+        step = f"if the target may be emptied, run: {command(facts, wanted.verb)}"
     return Escalate(
         rule="reload-not-allowed",
         reason=f"{wanted.reason}; that {how} its target tables, which the policy does not allow for it",
-        next_step=f"if the target may be emptied, run: {command(facts, wanted.verb)}",
+        next_step=f"{first}{step}",
     )
 
 

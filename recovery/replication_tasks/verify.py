@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from recovery.replication_tasks.commands import by_hand, command, stop_command
+from recovery.replication_tasks.commands import names, reload_tables_command, stop_command
 from recovery.replication_tasks.models import (
     COMPLETED,
     FAILED,
@@ -20,7 +20,7 @@ from recovery.replication_tasks.models import (
     Verb,
 )
 from recovery.replication_tasks.policy import ReplicationPolicy
-from recovery.replication_tasks.verdicts import Reload
+from recovery.replication_tasks.reasons import both_ways, what_a_reload_empties
 
 CLAIM_HOLDS = timedelta(minutes=3)
 """How long after a claim DMS may still show the failure that was there before: the call with the SDK's repetitions
@@ -118,10 +118,10 @@ def _runs(facts: Facts, restart: Restart, policy: ReplicationPolicy, now: dateti
     age = now - began
     if age < timedelta(seconds=policy.settle_seconds):
         return Proof(Outcome.WATCHED, "settling", "it runs, but not for long enough yet")
-    if facts.tables_in_error:
+    if facts.tables_set_aside:
         # It does run: that some tables are set aside is decided on by itself.
         return Proof(Outcome.FAILED_AGAIN, "failed-again", "it runs, with tables in error")
-    loading = facts.migration.loads and not facts.load_is_complete
+    loading = facts.migration.loads and not facts.load_is_over
     if _moved(facts, restart, loading=loading):
         what = "its full load moves" if loading else "changes are replicated"
         return Proof(Outcome.RECOVERED, "recovered", f"it has been running since, and {what}")
@@ -132,7 +132,8 @@ def _runs(facts: Facts, restart: Restart, policy: ReplicationPolicy, now: dateti
             Outcome.STALLED,
             "stalled-load",
             "it runs, but its full load is not complete and loads no rows",
-            f"stop it ({stop_command(facts)}), then, if the target may be emptied: {command(facts, Verb.RELOAD)}",
+            f"load what is left again while it runs: {reload_tables_command(facts, facts.tables_loading)}; if that does"
+            f" not help, stop it ({stop_command(facts)}), then {both_ways(facts, lost=False)}",
         )
     return Proof(
         Outcome.RECOVERED, "quiet-source", "it has been running since without an error; its source has sent nothing"
@@ -143,7 +144,7 @@ def _tables_reloaded(
     facts: Facts, restart: Restart, policy: ReplicationPolicy, now: datetime, known: timedelta
 ) -> Proof:
     named = [table for table in facts.tables or () if table.label in restart.tables]
-    broken = [table for table in named if table in facts.tables_in_error]
+    broken = [table for table in named if table in facts.tables_set_aside]
     if broken and known < CLAIM_HOLDS:
         return Proof(Outcome.WATCHED, "just-claimed", "a reload was just claimed; DMS may not show it yet")
     if broken and all(table.load_began is not None and table.load_began < restart.at for table in named):
@@ -152,7 +153,7 @@ def _tables_reloaded(
         return Proof(Outcome.FAILED_AGAIN, "failed-again", "reloaded tables are in error again", flapped=True)
     complete = {table.label for table in named if table.state == COMPLETED}
     if complete.issuperset(restart.tables):
-        left = len(facts.tables_in_error)
+        left = len(facts.tables_set_aside)
         if left:
             return Proof(Outcome.IN_PART, "more-tables", f"the reloaded tables are complete, {left} more are in error")
         return Proof(Outcome.RECOVERED, "recovered", "the reloaded tables are complete, and no other is in error")
@@ -172,12 +173,13 @@ def _ended(facts: Facts) -> Proof:
         return Proof(Outcome.TAKEN_OVER, "taken-over", "it was stopped on purpose after the restart")
     if facts.load_is_complete:
         return Proof(Outcome.RECOVERED, "recovered", "it has finished its load, and every table is complete")
-    again = Reload(rule="", reason="")
+    left = [table for table in facts.tables or () if table.state != COMPLETED]
     return Proof(
         Outcome.STALLED,
         "stalled-load",
         "it says that its full load is finished, but not every table is complete",
-        f"if the target may be emptied: {by_hand(facts, again)}",
+        f"load just these tables again by another task: {names(left) or 'no statistics tell which'}; a reload of the"
+        f" whole task would empty {what_a_reload_empties(facts)}",
     )
 
 

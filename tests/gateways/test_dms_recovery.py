@@ -99,28 +99,23 @@ def test_fresh_failure_is_not_missed_yet(world: Recovering) -> None:
     assert world.recover(trigger=Trigger.SWEEP).missed_events == 0
 
 
+IN_LOAD = Future(faults=(Fault(RECOVERABLE, "full-load", 40),))
+
+
 def test_reloaded_where_it_is_allowed(world: Recovering) -> None:
-    """A full load that lost a table is reloaded when the policy allows it, and recovered with every table complete."""
-    future = Future(
-        faults=(
-            Fault("", "running", 1, table="public.items"),
-            Fault(RECOVERABLE, "full-load", 20),
-        )
-    )
-    run_until_failed(world, "catalog", "full-load", future)
+    """A load that never finished, and left no checkpoint, is loaded again when the policy allows it, and proven."""
+    run_until_failed(world, "catalog", "full-load-and-cdc", IN_LOAD)
     report = world.recover(allow_reload=("catalog",))
     assert report.by_action == {"reload": 1}
     assert world.starts("catalog")[-1] == "reload-target"
-    [proved] = sweeps(world, 10, allow_reload=("catalog",))
-    assert proved.recovered == 1
+    assert sum(report.recovered for report in sweeps(world, 20, allow_reload=("catalog",))) == 1
     assert world.dms.replication("catalog").emptied == 2
     assert {table.state for table in world.dms.replication("catalog").tables} == {"Table completed"}
 
 
 def test_reload_is_never_without_permission(world: Recovering) -> None:
     """The same task without permission is not touched; one alert has the command, however many sweeps find it."""
-    future = Future(faults=(Fault("", "running", 1, table="public.items"), Fault(RECOVERABLE, "full-load", 20)))
-    arn = run_until_failed(world, "ledger", "full-load", future)
+    arn = run_until_failed(world, "ledger", "full-load-and-cdc", IN_LOAD)
     reports = sweeps(world, 60, allow_reload=("catalog",))
     assert reports[0].by_action == {"escalate": 1}
     assert all(report.is_quiet for report in reports[1:])
@@ -128,8 +123,43 @@ def test_reload_is_never_without_permission(world: Recovering) -> None:
     assert world.dms.replication("ledger").emptied == 1
     [alert] = world.alerts()
     assert "reload-target" in alert["text"]
+    assert "it empties 2 tables" in alert["text"], "both ways, with what each costs"
     assert arn in alert["text"]
     assert world.case(arn).state is State.ESCALATED
+
+
+def test_one_table_set_aside_never_reloads_the_others(world: Recovering) -> None:
+    """A lost connection of a task with a table in error is resumed; that table alone is then loaded again."""
+    future = Future(
+        faults=(Fault("", "cdc", 5, table="public.items"), Fault(LOST, "cdc", 40)),
+    )
+    run_until_failed(world, "wide", "full-load-and-cdc", future)
+    world.advance(300)
+    assert world.recover(allow_reload=("wide",)).by_action == {"resume": 1}
+    world.advance(900)
+    assert world.recover(allow_reload=("wide",)).by_action == {"reload tables": 1}
+    sweeps(world, 20, allow_reload=("wide",))
+    task = world.dms.replication("wide")
+    assert task.starts == ["start-replication", "resume-processing"]
+    assert task.emptied == 1
+    assert {table.state for table in task.tables} == {"Table completed"}
+    assert world.alerts() == []
+
+
+def test_a_load_that_ended_with_tables_in_error_is_told_once(world: Recovering) -> None:
+    """DMS says "stopped", as of one that ended well: a person is told of the tables, and nothing is emptied."""
+    future = Future(faults=(Fault("", "full-load", 5, table="public.items"),))
+    arn = world.task("once", "full-load", future)
+    world.start(arn)
+    world.advance(300)
+    assert world.status("once") == "stopped"
+    assert world.recover(allow_reload=("*",)).by_action == {"escalate": 1}
+    [alert] = world.alerts()
+    assert "public.items" in alert["text"]
+    assert all(report.is_quiet for report in sweeps(world, 60, allow_reload=("*",)))
+    assert world.alerts() == []
+    assert world.dms.replication("once").emptied == 1
+    assert world.recover("once", findings=False).by_action == {"leave": 1}
 
 
 def test_wrong_credentials_are_told_and_then_mended(world: Recovering) -> None:

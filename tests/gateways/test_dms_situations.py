@@ -73,6 +73,14 @@ def test_verdict_leads_to_its_end_state(key: str) -> None:
             assert not thing.idle
             assert sum(table.changes for table in thing.tables) > 0
             assert states == {"Table completed"}
+        case "in-part":
+            assert thing.status == "running"
+            assert thing.starts == ["resume-processing"]
+            assert thing.emptied == before
+            assert all(table.changes > 0 for table in thing.tables if table.state == "Table completed")
+        case "resumed":
+            assert thing.starts == ["resume-processing"]
+            assert thing.emptied == before
         case "loaded":
             assert thing.status == "stopped"
             assert thing.stop_reason == "Stop Reason FULL_LOAD_ONLY_FINISHED"

@@ -8,6 +8,8 @@ out there:
 - "untouched"     nothing was started, and nothing in the target was emptied
 - "replicating"   it runs, and changes arrive
 - "loaded"        its full load has ended, and every table is complete
+- "in-part"     it runs, changes arrive in all tables that are not set aside, and nothing was emptied
+- "resumed"     it was resumed, and nothing was emptied; what it moves is judged later
 - "quiet"         it runs; nothing moved, because the source has nothing to send
 - "mended"        it runs, and no table is in error
 - anything else: the verdict that follows once the wait is over
@@ -48,7 +50,10 @@ LOST = "Last Error  Lost connection to server during query. Stop Reason RECOVERA
 FATAL = " Stop Reason FATAL_ERROR Error Level FATAL"
 GAVE_UP = f"Task 'orders' was stopped after 7 recovery attempts{FATAL}"
 OUT_OF_MEMORY = f"Last Error  Replication out of memory.{FATAL}"
-BINLOG = f"Last Error Error 1236 reading binary log.{FATAL}"
+BINLOG = (
+    f"Last Error  Error 1236 (Could not find first log file name in binary log index file) reading binary log.{FATAL}"
+)
+BINLOG_REFUSED = f"Last Error Error 1236 reading binary log.{FATAL}"
 WRONG_PASSWORD = (
     f"Last Error  Endpoint initialization failed. Access denied for user 'dms'@'10.0.0.7' (using password: YES){FATAL}"
 )
@@ -248,9 +253,33 @@ SITUATIONS = [
         "full-load-finished-with-errors",
         "3.5",
         load("stopped", "Stop Reason FULL_LOAD_ONLY_FINISHED", tables=BROKEN),
+        "Escalate",
+        "load-with-errors",
+        says="public.items",
+    ),
+    S(
+        "full-load-finished-with-errors-unreported",
+        "3.5",
+        load("stopped", "Stop Reason FULL_LOAD_ONLY_FINISHED", tables=BROKEN),
         "Leave",
         "stopped-on-purpose",
-        says="tables in error: 1",
+        policy=ReplicationPolicy(findings=False),
+    ),
+    S(
+        "stopped-after-load-with-errors",
+        "3.5",
+        both("stopped", "Stop Reason STOPPED_AFTER_FULL_LOAD", tables=BROKEN),
+        "Escalate",
+        "load-with-errors",
+        says="aws dms reload-tables",
+    ),
+    S(
+        "stopped-by-operator-with-errors",
+        "3.5",
+        both("stopped", "Stop Reason NORMAL", tables=BROKEN),
+        "Escalate",
+        "load-with-errors",
+        policy=RELOADABLE,
     ),
     S(
         "stopped-after-load",
@@ -383,7 +412,43 @@ SITUATIONS = [
         "3.5",
         cdc("failed", f"Resume from timestamp is not supported [1020455]{FATAL}"),
         "Escalate",
-        "position-lost",
+        "not-transient",
+    ),
+    S(
+        "binlog-refused",
+        "3.5",
+        both("failed", BINLOG_REFUSED),
+        "Resume",
+        "load-and-cdc",
+        "replicating",
+        policy=RELOADABLE,
+    ),
+    S(
+        "binlog-refused-again",
+        "3.5",
+        both("failed", BINLOG_REFUSED),
+        "Escalate",
+        "not-again",
+        history=restarted(100),
+        policy=RELOADABLE,
+        says="inner text",
+    ),
+    S(
+        "binlog-gone-says-what-it-empties",
+        "3.8",
+        both("failed", BINLOG),
+        "Escalate",
+        "reload-not-allowed",
+        says="empties 2 tables with 2,000 loaded rows (public.items, public.orders)",
+    ),
+    S(
+        "binlog-gone-recoverable",
+        "3.8",
+        both("failed", BINLOG.replace("FATAL_ERROR Error Level FATAL", "RECOVERABLE_ERROR Error Level RECOVERABLE")),
+        "Resume",
+        "load-and-cdc",
+        "replicating",
+        policy=RELOADABLE,
     ),
     S(
         "serverless-deprovisioned",
@@ -561,6 +626,7 @@ SITUATIONS = [
         "load-and-cdc",
         "replicating",
         policy=RELOADABLE,
+        says="2 tables with 1,400 loaded rows",
     ),
     S(
         "both-in-load-not-allowed",
@@ -583,29 +649,83 @@ SITUATIONS = [
         "both-table-error",
         "3.6",
         both("failed", RECOVERABLE, tables=BROKEN),
-        "Reload",
+        "Resume",
         "load-and-cdc",
-        "replicating",
+        "in-part",
         policy=RELOADABLE,
+        says="1 table set aside",
+    ),
+    S(
+        "both-table-error-not-allowed",
+        "3.6",
+        both("failed", LOST, tables=BROKEN),
+        "Resume",
+        "load-and-cdc",
+        "in-part",
+    ),
+    S(
+        "both-table-cancelled",
+        "3.6",
+        both("failed", RECOVERABLE, tables=(*LOADED, Table("public", "users", "Table cancelled"))),
+        "Resume",
+        "load-and-cdc",
+        "in-part",
+        policy=RELOADABLE,
+    ),
+    S(
+        "both-table-missing",
+        "3.6",
+        both("failed", RECOVERABLE, tables=(*LOADED, Table("public", "users", "Table does not exist"))),
+        "Resume",
+        "load-and-cdc",
+        "in-part",
+        policy=RELOADABLE,
+    ),
+    S(
+        "both-table-being-reloaded",
+        "3.6",
+        both("failed", RECOVERABLE, tables=(*LOADED, Table("public", "users", "Table is being reloaded", 5))),
+        "Resume",
+        "load-and-cdc",
+        "resumed",
+        policy=RELOADABLE,
+    ),
+    S(
+        "both-checkpoint-but-still-loading",
+        "3.6",
+        both("failed", RECOVERABLE, tables=HALF),
+        "Resume",
+        "load-and-cdc",
+        "resumed",
+        policy=RELOADABLE,
+        says="public.items",
     ),
     S(
         "both-loaded-no-checkpoint",
         "3.6",
         both("failed", RECOVERABLE, checkpoint=""),
-        "Reload",
+        "Escalate",
         "load-and-cdc",
-        "replicating",
         policy=RELOADABLE,
-        says="no checkpoint",
+        says="(1) Keep the target",
     ),
     S(
         "both-no-statistics",
         "3.5",
         both("failed", RECOVERABLE, tables=()),
-        "Reload",
+        "Resume",
         "load-and-cdc",
-        "replicating",
+        "resumed",
         policy=RELOADABLE,
+    ),
+    S(
+        "both-no-statistics-no-checkpoint",
+        "3.5",
+        both("failed", RECOVERABLE, tables=(), checkpoint=""),
+        "Escalate",
+        "load-and-cdc",
+        policy=RELOADABLE,
+        says="(2) Load everything again",
     ),
     S(
         "both-unprepared",
@@ -640,27 +760,21 @@ SITUATIONS = [
         "load-table-error",
         "3.6",
         load("failed", RECOVERABLE, tables=BROKEN),
-        "Reload",
-        "full-load",
-        "loaded",
-        policy=RELOADABLE,
-    ),
-    S(
-        "load-table-error-not-allowed",
-        "3.6",
-        load("failed", RECOVERABLE, tables=BROKEN),
         "Escalate",
-        "reload-not-allowed",
+        "full-load",
+        policy=RELOADABLE,
+        says="load just these tables",
     ),
     S(
-        "load-no-statistics",
-        "3.5",
-        load("failed", RECOVERABLE, tables=()),
-        "Reload",
+        "load-table-error-while-loading",
+        "3.6",
+        load("failed", RECOVERABLE, tables=BROKEN_LOADING),
+        "Resume",
         "full-load",
-        "loaded",
+        "resumed",
         policy=RELOADABLE,
     ),
+    S("load-no-statistics", "3.5", load("failed", RECOVERABLE, tables=()), "Resume", "full-load", "loaded"),
     S(
         "serverless-load",
         "3.4",

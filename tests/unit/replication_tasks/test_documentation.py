@@ -7,7 +7,9 @@ from pathlib import Path
 
 from recovery.replication_tasks import rules, verify
 from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest
+from tests.unit.replication_tasks import texts_page
 
+TEXTS_PAGE = Path(__file__).parents[3] / "docs" / "paths" / "replication_texts.md"
 PAGE = Path(__file__).parents[3] / "docs" / "paths" / "replication_tasks.md"
 
 
@@ -43,3 +45,8 @@ def test_the_page_names_every_setting() -> None:
     page = PAGE.read_text(encoding="utf-8")
     fields = [*ReplicationRequest.model_fields, *ReplicationPolicy.model_fields]
     assert [name for name in fields if f"`{name}`" not in page] == []
+
+
+def test_the_page_of_texts_is_the_table_of_texts() -> None:
+    """The page shows each text of the table, and each text that was tried with what was decided."""
+    assert TEXTS_PAGE.read_text(encoding="utf-8") == texts_page.page(), f"run {texts_page.__doc__}"

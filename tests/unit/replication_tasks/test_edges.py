@@ -127,7 +127,7 @@ def test_the_text_of_an_earlier_failure_decides_nothing() -> None:
     failed = cdc("failed", RECOVERABLE, stop_reason=BINLOG)
     assert cause_of(failed).rule == cause_of(cdc("failed", RECOVERABLE)).rule
     assert isinstance(decide(failed, Memory().history(), POLICY, NOW), Resume)
-    assert cause_of(cdc("failed", last_failure="", stop_reason=BINLOG)).rule == "dms-binlog-gone"
+    assert cause_of(cdc("failed", last_failure="", stop_reason=BINLOG)).rule == "mysql-log-file-gone"
 
 
 CLAIMED = Restart(NOW - 10 * MINUTE, Verb.RESUME)
