@@ -21,7 +21,7 @@ from recovery.replication_tasks.work import Batch, Work
 from recovery.report import RecoveryReport
 from simulated_aws.dms import Fault, Future
 from tests.dms_world import Recovering
-from tests.unit.replication_tasks.situations import OUT_OF_MEMORY, RECOVERABLE, WRONG_PASSWORD
+from tests.unit.replication_tasks.situations import BINLOG, OUT_OF_MEMORY, RECOVERABLE, WRONG_PASSWORD
 
 TABLE_BREAKS = Future(faults=(Fault("", "cdc", 30, table="public.items"),))
 
@@ -271,7 +271,7 @@ def test_another_failure_after_somebodys_start_is_told(world: Recovering) -> Non
     arn = failed(world, WRONG_PASSWORD)
     world.recover()
     assert len(world.alerts()) == 1
-    world.dms.script("orders", Future(faults=(Fault("Error 1236 reading binary log. Error Level FATAL", "cdc", 30),)))
+    world.dms.script("orders", Future(faults=(Fault(BINLOG, "cdc", 30),)))
     world.start(arn, Verb.RESUME)
     world.advance(300)
     assert world.status("orders") == "failed"

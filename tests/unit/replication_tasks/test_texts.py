@@ -76,12 +76,12 @@ def test_a_phrase_with_one_word_changed_is_no_lost_position(entry: Text, phrase:
     assert cause_of(whole).nature is Nature.POSITION_LOST
     changed = [words[:place] + words[place + 1 :] for place in range(len(words))]
     changed += [
-        words[:place] + [other] + words[place + 1 :]
+        [*words[:place], other, *words[place + 1 :]]
         for place in range(len(words))
         if not words[place].startswith(("'", "77"))
         for other in ("other", "not")
     ]
-    changed += [words[:place] + ["not"] + words[place:] for place in range(len(words))]
+    changed += [[*words[:place], "not", *words[place:]] for place in range(len(words))]
     for mutated in changed:
         if mutated == words or any(compiled(other).fullmatch(" ".join(mutated)) for _, other in PHRASES):
             continue  # the same, or what another version says

@@ -5,6 +5,8 @@ python -m tests.unit.replication_tasks.texts_page > docs/paths/replication_texts
 
 from __future__ import annotations
 
+import sys
+
 from recovery.replication_tasks.causes import cause_of
 from recovery.replication_tasks.models import History
 from recovery.replication_tasks.rules import decide
@@ -18,14 +20,14 @@ The words of DMS and of the engines behind it that mean something for a restart 
 [diagnosis](../diagnosis.md), from `recovery/replication_tasks/texts.yaml`. Made by
 `python -m tests.unit.replication_tasks.texts_page`; a test compares.
 
-- **position lost**: change capture cannot go on from where it stopped. Counted only where a whole phrase is told as what
-  happened, in a failure that DMS does not call recoverable, of a task that has a position, and beside no words of an outage;
-  else one resume shows.
+- **position lost**: change capture cannot go on from where it stopped. Counted only where a whole phrase is told as
+  what happened, in a failure that DMS does not call recoverable, of a task that has a position, and beside no words of
+  an outage; else one resume shows.
 - **lasting**: the same restart fails again until a person does what stands in the last column.
 - **resting**: something must come back first; it is resumed after a rest.
 - **pressure**, **unsure**: one restart, then a person.
-- Everything else is read by `recovery.failures`: outages are resumed, refusals and bad data are told to a person, and what
-  nobody knows is resumed once.
+- Everything else is read by `recovery.failures`: outages are resumed, refusals and bad data are told to a person, and
+  what nobody knows is resumed once.
 """
 
 
@@ -42,8 +44,8 @@ def page() -> str:
         facts = failed_with(text.text, text.migration)
         verdict = type(decide(facts, History(), RELOADABLE, NOW)).__name__.lower()
         told = text.text.removeprefix("Last Error  ")
-        cells = (text.engine, told, cause_of(facts).nature.value, verdict, text.source)
-        lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
+        tried = (text.engine, told, cause_of(facts).nature.value, verdict, text.source)
+        lines.append("| " + " | ".join(_cell(cell) for cell in tried) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -52,4 +54,4 @@ def _cell(text: str) -> str:
 
 
 if __name__ == "__main__":
-    print(page(), end="")
+    sys.stdout.write(page())
