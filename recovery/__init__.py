@@ -1,1 +1,1 @@
-"""What failed work is, why it failed and how it comes back. No Prefect anywhere below this package."""
+"""Failed work: its evidence, its causes and its way back. No Prefect anywhere below this package."""

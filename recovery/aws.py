@@ -1,6 +1,6 @@
 """Talking to AWS: client settings, translated errors, counted requests, and a clock that AWS corrects.
 
-Only `blocks/` makes clients; gateways get them. What every client shares stands here.
+Only `blocks/` makes clients; gateways get them. Everything that clients share stands here.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def client_config(
         repeat: False for sends that cannot be made idempotent: the SDK then never repeats one unseen.
         threads: calls under way at once.
         read_timeout: seconds to wait for an answer; longer than the longest long poll (20 s).
-        check: whether botocore checks parameters before it sends them.
+        check: True lets botocore check parameters before it sends them.
     """
     return Config(
         retries={"mode": "standard", "total_max_attempts": 4 if repeat else 1},
@@ -126,7 +126,7 @@ def client_config(
 
 
 def is_throttle(code: str) -> bool:
-    """Whether an error code says "not now": certainly not carried out, worth trying later."""
+    """True for an error code that means "not now": certainly not carried out, worth trying later."""
     return code in _THROTTLES
 
 
@@ -184,10 +184,10 @@ def calling(operation: str) -> Iterator[None]:
 
 
 def held(answer: Any, name: str, operation: str) -> Any:
-    """What an answer must hold: without it nothing is known, which is not the same as nothing being there.
+    """Return a required field of an answer; a missing one means unknown, not empty.
 
     Args:
-        answer: what botocore made of AWS's answer.
+        answer: AWS's answer, as botocore parsed it.
         name: the field.
         operation: "service:Operation", as in IAM, for the message.
 
@@ -231,10 +231,10 @@ class Requests:
 
 
 class ServerClock:
-    """The time as AWS sees it: this machine's clock, corrected by the `Date` header of the last answer.
+    """The time by AWS's clock: this machine's clock, corrected by the `Date` header of the last answer.
 
-    A header tells whole seconds, so differences within 2 s are taken as agreement. Leases, due times and ages are
-    all judged by this clock, which is why two machines whose clocks differ by minutes still agree.
+    A header has whole seconds, so differences within 2 s are taken as agreement. Leases, due times and ages all go
+    by this clock, so two machines whose clocks differ by minutes still agree.
     """
 
     _AGREES = timedelta(seconds=2)

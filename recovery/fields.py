@@ -1,6 +1,6 @@
-"""Reading plain JSON that was kept, each field only in its own type: what is half read would decide wrongly. Pure.
+"""Reading plain JSON that was kept, each field only in its own type: a half-read value would decide wrongly. Pure.
 
-What stands in the ledger for months may be edited by hand, or written by another version. Every reader below raises
+An entry that stands in the ledger for months may be edited by hand, or come from another version. Every reader raises
 ValueError, which names the field and never a value.
 """
 
@@ -18,7 +18,7 @@ class Fields:
     """The fields of one object.
 
     Args:
-        raw: what was kept.
+        raw: the value that was kept.
         required: fields that must stand there; any other one may be missing, and then has its default.
 
     Raises:

@@ -1,7 +1,7 @@
 """CloudWatch Logs, as evidence of why a message failed. Bounded: in pages, in queries, in time, and in lengths.
 
-One look-up serves a batch. First the lines that name the messages: with FilterLogEvents while its filter can hold the
-ids, else with Logs Insights. Then the streams that those lines stand in, around them: the line that tells the error
+One search serves a batch. First the lines that name the messages: with FilterLogEvents while its filter can hold the
+ids, else with Logs Insights. Then the streams that those lines stand in, around them: the line with the error
 often names no message, only its request, or nothing at all.
 """
 
@@ -28,22 +28,22 @@ QUERY_LENGTH = 10_000
 QUERY_ROWS = 10_000
 """Rows of a query's answer. Source: StartQuery, `limit`."""
 FILTERS = 4
-"""Filter patterns (about 25 ids each) in one look-up; more ids are asked for with Logs Insights."""
+"""Filter patterns (about 25 ids each) in one search; more ids are asked for with Logs Insights."""
 QUERIES = 8
-"""Queries in one look-up."""
+"""Queries in one search."""
 STREAMS = 100
 """Names of streams in one request. Source: FilterLogEvents, `logStreamNames`."""
 PAGES = 20
 """Pages read for one request; a page that is empty still counts, since FilterLogEvents may return many of those."""
 SECONDS = 30.0
-"""Time for one look-up."""
+"""Time for one search."""
 POLL_SECONDS = 0.5
-"""Between two looks at a running query."""
+"""Between two polls of a running query."""
 AFTER_MILLISECONDS = 900_000
-"""How long after a line that names a message its stream is read: the longest that a Lambda function may run."""
+"""Time for which a stream is read after a line that names a message: the longest that a Lambda function may run."""
 
 CLOCKS_MILLISECONDS = 120_000
-"""How far the clock of whoever writes lines may differ from that of AWS: the window is wider by it at both ends."""
+"""Greatest difference between a writer's clock and AWS's: the window is wider by it at both ends."""
 
 ACTIONS = {"evidence": ("logs:FilterLogEvents", "logs:StartQuery", "logs:GetQueryResults", "logs:StopQuery")}
 
@@ -55,11 +55,11 @@ Event = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a look-up found.
+    """Result of a search.
 
     Attributes:
         evidence: by message id.
-        problem: why the log could not be read to its end, or "".
+        problem: the reason for which the log could not be read to its end, or "".
         unnamed: messages that no line names, although it was read to its end: their lines are late, or there are none.
     """
 
@@ -74,7 +74,7 @@ class Logs:
     Args:
         client: a boto3 CloudWatch Logs client.
         elapsed: a clock in seconds that only moves forward, for the bound in time.
-        pause: waits for seconds, between two looks at a running query.
+        pause: waits for seconds, between two polls of a running query.
     """
 
     def __init__(
@@ -88,12 +88,12 @@ class Logs:
         self._pause = pause
 
     def evidence(self, group: str, message_ids: Sequence[str], since: datetime, until: datetime) -> Found:
-        """What the log says of these messages. Never raises: what could not be read is said in `problem`.
+        """Search the log for these messages. Never raises: `problem` names the part that could not be read.
 
         Args:
             group: name of the log group.
             message_ids: SQS message ids.
-            since, until: when they were being worked on.
+            since, until: the time in which they were being worked on.
         """
         start, end = _milliseconds(since) - CLOCKS_MILLISECONDS, _milliseconds(until) + CLOCKS_MILLISECONDS
         look = _LookUp(self._client, self._elapsed, self._pause, group, max(0, start), end)
@@ -111,7 +111,7 @@ class Logs:
 
 
 class _LookUp:
-    """One look-up: what it has read so far, and what bounded it."""
+    """One search: the lines read so far, and the bound that it met."""
 
     def __init__(
         self,
@@ -134,7 +134,7 @@ class _LookUp:
 
     @property
     def events(self) -> list[Event]:
-        """What was read, each line once."""
+        """Return the lines that were read, each once."""
         return list(self._events.values())
 
     def naming(self, message_ids: Sequence[str]) -> None:

@@ -1,6 +1,6 @@
 """Text that may stand in an artifact's markdown. Pure.
 
-What AWS said can hold anything: each of these takes any text and gives one line, bounded, that neither ends the place
+AWS's texts can hold anything: each function takes any text and gives one bounded line that neither ends the place
 where it stands nor starts something else.
 """
 
@@ -34,7 +34,7 @@ def code(text: str) -> str:
 
 
 def advice(text: str) -> str:
-    """What a person can do: in bold, with the commands in it as spans of code, to be copied as they are."""
+    """Format a next step: in bold, with the commands in it as spans of code, to be copied as they are."""
     parts, rest = [], _flat(text)
     while command := _COMMAND.search(rest):
         before, told, rest = rest[: command.start()], command[0].rstrip(), rest[command.end() :].lstrip()
@@ -49,7 +49,7 @@ def subject(names: Sequence[str], count: int) -> str:
 
     Args:
         names: some of them, or all.
-        count: how many they are.
+        count: their number.
     """
     known = list(dict.fromkeys(names))[:_NAMED]
     more = count - len(known)

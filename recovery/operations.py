@@ -1,4 +1,4 @@
-"""What the operations flows are asked to do. Pure: what may be told, and which runs show no sign of life."""
+"""Requests of the operations flows, and the choice of runs that show no sign of life. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Notice(BaseModel):
-    """Something that people are told through the alert topic, once a window."""
+    """A notice to people through the alert topic, once a window."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -25,7 +25,7 @@ class Notice(BaseModel):
 
 
 class TidyRequest(BaseModel):
-    """Which runs are given up for dead."""
+    """Bounds for giving up silent runs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -48,14 +48,14 @@ class Stage(StrEnum):
 
 
 def silence(stage: Stage, since: datetime, last_sign: datetime | None, now: datetime, limit: timedelta) -> str | None:
-    """Why a run must be given up for dead, or None while there is hope.
+    """Return the reason to give a run up for dead, or None while there is hope.
 
     Args:
         stage: the run's state.
-        since: when it entered that state (aware).
+        since: the time at which it entered that state (aware).
         last_sign: the time of its latest event, heartbeats included; None when there is none on record.
         now: the present (aware).
-        limit: how long a run may be silent. A live one sends a heartbeat every three minutes.
+        limit: the longest silence of a run. A live one sends a heartbeat every three minutes.
     """
     quiet_since = max(since, last_sign) if last_sign else since
     quiet = now - quiet_since

@@ -1,4 +1,4 @@
-"""How fast an API may be called: one pace for all calls of a run. Safe to share between threads."""
+"""Bound on the rate of an API's calls: one pace for all calls of a run. Safe to share between threads."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Pace:
             self.taken += 1
 
     def rest(self, seconds: float) -> None:
-        """Let no call through for so long: the API has just said that there are too many."""
+        """Let no call through for so long: the API has just refused calls as too many."""
         with self._lock:
             self._sleep(seconds)
 

@@ -1,4 +1,4 @@
-"""The recovery paths, and what each says of itself. Pure.
+"""The recovery paths, as each declares itself. Pure.
 
 A path that is not declared here has no title, no metrics, no share in the digest and no histories: tests fail for it.
 """
@@ -21,7 +21,7 @@ class Path(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What a path counts as metrics.
+    """Metrics that a path counts.
 
     Attributes:
         done: metric name and the settled actions that it counts; by path, kind and source.
@@ -40,12 +40,12 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class PathInfo:
-    """What a path says of itself.
+    """A path's declaration.
 
     Attributes:
         name: see `Path`.
-        label: what people call it, within a sentence.
-        answers: actions that answer one failure each; what only waits or is left is looked at again and again.
+        label: its name within a sentence.
+        answers: actions that answer one failure each; an item that only waits or is left is inspected again and again.
         named: its items bear names that people gave them; elsewhere a key is an id, and the source says more.
         counts: its metrics.
         key: key of its report on the Artifacts page.
@@ -128,5 +128,5 @@ UNKNOWN = PathInfo(name="", label="unknown path", answers=frozenset(), counts=Co
 
 
 def info(path: str) -> PathInfo:
-    """Return what a path says of itself; `UNKNOWN` for one that is not declared."""
+    """Return a path's declaration; `UNKNOWN` for one that is not declared."""
     return PATHS.get(path, UNKNOWN)

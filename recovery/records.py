@@ -25,7 +25,7 @@ class DamagedRecord(BadInput):
     """A record cannot be understood.
 
     Attributes:
-        place: which one, for the person who must put it right.
+        place: its address, for the person who must put it right.
     """
 
     def __init__(self, pk: str, sk: str) -> None:

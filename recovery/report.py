@@ -1,4 +1,4 @@
-"""What a run found and did, as a value, and how it is shown to people. Pure.
+"""A run's findings and actions as a value, and their form for people. Pure.
 
 A `Tally` takes one `Entry` for each item and keeps counts and a few samples, so that its size does not grow with the
 queue; the full list goes to the archive, line by line.
@@ -25,24 +25,24 @@ LISTED = 50
 NAMED = frozenset({"appflow_runs", "replication_tasks"})
 """Paths whose items bear names that people gave them; elsewhere a key is an id, and the source says more."""
 MOST_GROUPS = 1000
-"""Groups that a run tells apart."""
+"""Groups that a run keeps apart."""
 _WIDEST_LABEL = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What happened to one item.
+    """Outcome of one item.
 
     Attributes:
         key: message id, row key, task or flow name.
-        source: where it was found (queue, table ...).
-        kind, rule, group: the diagnosis ("" where the item was not judged).
-        action: what was done ("heal", "alert", "archive", "leave", ...).
+        source: the place where it was found (queue, table ...).
+        kind, rule, group: the diagnosis ("" where the item was not diagnosed).
+        action: the action taken ("heal", "alert", "archive", "leave", ...).
         reason: the verdict's sentence.
         error: the normalised error text.
         attempt, budget: attempt n of m (0 of 0 where it does not apply).
         settled: False when the action did not go through and the item stays where it was.
-        next_step: what a person can do, or "".
+        next_step: the action for a person, or "".
         exhausted: its attempts are used up.
         became: the id under which it goes on, where that is another one.
     """
@@ -87,7 +87,7 @@ class GroupRow(BaseModel):
 
 
 class Number(BaseModel):
-    """A number that a path tells of its run, for metrics.
+    """A number that a path gives of its run, for metrics.
 
     Attributes:
         name: the metric.
@@ -139,7 +139,7 @@ class RecoveryReport(BaseModel):
 
     @property
     def failed(self) -> bool:
-        """Whether the run must end as failed, after its report was published."""
+        """True when the run must end as failed, after its report was published."""
         return bool(self.problems or self.unsettled)
 
 
@@ -170,7 +170,7 @@ class Tally:
         return tuple(sorted(self._groups.values(), key=lambda row: (-row.count, row.source, row.group, row.action)))
 
     def _count_group(self, entry: Entry) -> None:
-        # What was not judged has no fingerprint: its reason is what makes it alike.
+        # An item that was not diagnosed has no fingerprint: it is grouped by its reason.
         key = (
             entry.source,
             entry.group or entry.reason,
@@ -181,7 +181,7 @@ class Tally:
         )
         reason = entry.reason
         if key not in self._groups and len(self._groups) >= MOST_GROUPS:
-            # Reasons may name a value of each item: what is too many to tell apart is counted together.
+            # Reasons may name a value of each item: groups too many to keep apart are counted together.
             key = (entry.source, "", entry.kind, entry.action, entry.settled, entry.exhausted)
             reason = "many reasons; each is in the full list"
         old = self._groups.get(key)
@@ -210,7 +210,7 @@ def table(report: RecoveryReport) -> list[dict[str, Any]]:
     named = report.path in NAMED
     return [
         {
-            # What a person looks for stands to the left: the table is wider than the page.
+            # The columns that a person needs first are on the left: the table is wider than the page.
             "count": row.count,
             "kind": row.kind,
             "action": row.action if row.settled else f"{row.action} (did not go through)",
@@ -252,7 +252,7 @@ def markdown(report: RecoveryReport, title: str) -> str:
 
 
 def _urgency(row: GroupRow) -> tuple[bool, bool]:
-    """What did not go through first, then what waits for a person; among those the largest, as they come."""
+    """Key of a sort: first rows that did not go through, then those that wait for a person."""
     return (row.settled, not row.next_step)
 
 

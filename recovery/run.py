@@ -37,10 +37,10 @@ class Tools(TypedDict):
 
     Keys:
         ledger, archive, alerts: of the estate.
-        now: the time, aware, as AWS sees it.
+        now: the time, aware, by AWS's clock.
         requests: requests sent so far, by service.
         owner: names this run in claims and leases; a name of its own unless given.
-        metrics: where the run's numbers go; None: nowhere.
+        metrics: takes the run's numbers; None: nothing does.
         threads: calls under way at once, at most.
         jitter: a number from 0 to 1, for the spread of waits.
         sleep: waits for seconds.
@@ -83,12 +83,12 @@ class RecoveryRun:
     """One run's tools and counts. Make it, use it, and close it.
 
     Args:
-        request: what the run is asked to do.
+        request: of the run.
         tools: see `Tools`.
 
     Attributes:
         path: the path's name.
-        at_close: what must be done or let go of when the run ends, however it ends.
+        at_close: things to do or let go of when the run ends, however it ends.
         taken: items taken up so far.
         problems, warnings, facts, numbers, rows: see `RecoveryReport`; `rows` is a table of its own.
         recovered, seconds_to_recover: items of earlier runs that are proven to be back, and the sum of their times.
@@ -136,7 +136,7 @@ class RecoveryRun:
 
     @property
     def room(self) -> int:
-        """How many more items this run may take up."""
+        """Number of further items that this run may take up."""
         return max(0, self._bounds.limit - self.taken)
 
     @property

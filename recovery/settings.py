@@ -71,7 +71,7 @@ def read(name: str, environment: Mapping[str, str] | None = None) -> str:
 
 
 def meaning(name: str) -> str:
-    """What a setting is for, in one line."""
+    """Return the purpose of a setting, in one line."""
     return _BY_NAME[name].meaning
 
 
@@ -88,7 +88,7 @@ def log_level(environment: Mapping[str, str] | None = None) -> str:
 
 
 def archive_days(environment: Mapping[str, str] | None = None) -> int:
-    """How long the archive bucket keeps what is in it, in days.
+    """Return the number of days for which the archive bucket keeps an object.
 
     Raises:
         BadInput: the variable does not hold a whole number of at least 1.

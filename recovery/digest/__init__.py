@@ -1,1 +1,1 @@
-"""The day book, into which each run writes what it did, and the daily digest that is told from it."""
+"""The day book, into which each run writes its work, and the daily digest that is made from it."""

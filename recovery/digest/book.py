@@ -29,8 +29,8 @@ class DayBook:
 
         Args:
             report: of a run that was no dry run.
-            run: what no other run is called.
-            now: the time, aware, as AWS sees it.
+            run: an id that no other run has.
+            now: the time, aware, by AWS's clock.
 
         Raises:
             Transient, Refused: it was not added.
@@ -50,7 +50,7 @@ class DayBook:
         raise Transient("the day book was written by others again and again")
 
     def read(self, day: date) -> list[Day]:
-        """What the paths did on a day; paths of which nothing was written are missing.
+        """Return the paths' work of a day; paths of which nothing was written are missing.
 
         Raises:
             Transient, Refused: it could not be read.

@@ -12,7 +12,7 @@ from recovery.markdown import cut
 from recovery.report import NAMED, SAMPLES, GroupRow, RecoveryReport
 
 GROUPS = 60
-"""Groups that a day tells apart; the rest is counted together."""
+"""Groups that a day keeps apart; the rest is counted together."""
 LISTS = 200
 """Full lists of runs that a day points at: the latest."""
 RUNS = 100
@@ -49,7 +49,7 @@ class DayGroup(BaseModel):
 
 
 class Day(BaseModel):
-    """What a path's runs of one day (UTC) found and did."""
+    """Findings and actions of a path's runs on one day (UTC)."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -70,7 +70,7 @@ class Day(BaseModel):
 
     @property
     def failed(self) -> int:
-        """Failures that were answered: sent again, archived, told to a person."""
+        """Failures that were answered: sent again, archived, reported to a person."""
         return sum(count for action, count in self.actions.items() if action in FAILED.get(self.path, frozenset()))
 
     @property
@@ -83,7 +83,7 @@ class Day(BaseModel):
 
         Args:
             report: of a run that was no dry run.
-            run: what no other run is called.
+            run: an id that no other run has.
         """
         if run in self.names:
             return self

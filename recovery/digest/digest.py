@@ -43,7 +43,7 @@ class Trend(BaseModel):
     unit: str = ""
 
     def words(self) -> str:
-        """How the day compares, as "twice as many"."""
+        """Compare the day in words, as "+20 % against the week before (5.0 a day)"."""
         if self.today == self.before:
             return "as in the week before"
         if not self.before:
@@ -53,7 +53,7 @@ class Trend(BaseModel):
 
 
 class Digest(BaseModel):
-    """What a day was like."""
+    """One day: its trends, its groups, and the cases that wait."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -94,10 +94,10 @@ def digest(day: date, days: Mapping[date, Sequence[Day]], waiting: Sequence[Stor
     """The digest of a day.
 
     Args:
-        day: which (UTC).
-        days: what the paths did on it and on the seven days before; a day that is missing had nothing to tell.
-        waiting: what waits for a person now.
-        is_cut: whether more waits than was read.
+        day: its date (UTC).
+        days: the paths' work on it and on the seven days before; nothing happened on a day that is missing.
+        waiting: cases that wait for a person now.
+        is_cut: True when more wait than were read.
     """
     today = tuple(sorted(days.get(day, ()), key=lambda one: one.path))
     before = [day - timedelta(days=n) for n in range(WEEK, 0, -1)]

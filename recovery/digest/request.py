@@ -1,4 +1,4 @@
-"""What a person may ask of the digest."""
+"""The digest's request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TableName = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"[A
 
 
 class DigestRequest(BaseModel):
-    """Which day is told, and to whom."""
+    """The day to report, and to whom."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

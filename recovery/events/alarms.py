@@ -26,8 +26,8 @@ class AlarmEvent:
     Attributes:
         id: AWS's id of the event, "" for SNS (its envelope has one).
         name, arn: of the alarm.
-        state, before: "OK", "ALARM" or "INSUFFICIENT_DATA"; `before` is "" when it was not told.
-        time: when the state changed, aware, or None.
+        state, before: "OK", "ALARM" or "INSUFFICIENT_DATA"; `before` is "" where the event lacks it.
+        time: of the change of state, aware, or None.
         metric: name of the alarm's first metric, "" where it has none (a composite alarm).
         dimensions: of that metric, by name.
         muted: its actions are suppressed; the event is sent all the same.
@@ -45,17 +45,17 @@ class AlarmEvent:
 
     @property
     def rings(self) -> bool:
-        """Whether somebody should look."""
+        """True when the change needs inspection."""
         return self.state == "ALARM"
 
     @property
     def full_queue(self) -> str:
-        """Name of the queue of whose visible messages it tells, "" when it tells of something else."""
+        """Name of the queue whose visible messages it counts, "" for an alarm of another metric."""
         return self.dimensions.get("QueueName", "") if self.metric == _DEPTH else ""
 
 
 def read(body: Mapping[str, Any]) -> AlarmEvent | None:
-    """What an EventBridge event or an unwrapped SNS message says of an alarm; None when it is of something else.
+    """Read an alarm from an EventBridge event or an unwrapped SNS message; None when it is of something else.
 
     Raises:
         BadInput: it is of an alarm but has no name or no known state.

@@ -2,7 +2,7 @@
 
 Shapes, from recorded events and the user guide (flow notifications): keys of the detail are in kebab case, numbers are
 strings, times end in `Z[UTC]`, and `resources` hold a hash instead of an ARN, so that only the detail names the flow.
-The one status text known from real events is "Execution Successful": whatever else an end report says is a failure.
+The one status text known from real events is "Execution Successful": any other text in an end report is a failure.
 Events are hints: a run may end without one, and nothing is decided from them.
 """
 
@@ -62,17 +62,17 @@ class AppFlowEvent:
 
     @property
     def is_twin(self) -> bool:
-        """Whether it speaks of a temporary twin, which concerns nobody."""
+        """True for the event of a temporary twin, which concerns nobody."""
         return self.flow.startswith(TWIN_PREFIX)
 
     @property
     def is_deactivation(self) -> bool:
-        """Whether AppFlow switched the flow off."""
+        """True when AppFlow switched the flow off."""
         return self.detail_type in DEACTIVATIONS
 
     @property
     def is_failure(self) -> bool:
-        """Whether somebody should look: a run that is no plain success, failed records, or a deactivation."""
+        """True when it needs inspection: a run that is no plain success, failed records, or a deactivation."""
         if self.is_deactivation:
             return True
         if self.detail_type not in (END, EVENT_REPORT):
@@ -81,7 +81,7 @@ class AppFlowEvent:
 
 
 def read(event: Mapping[str, Any]) -> AppFlowEvent | None:
-    """What an EventBridge event of AppFlow says; None when it is another event.
+    """Read an EventBridge event of AppFlow; None when it is another event.
 
     Raises:
         BadInput: it is one of AppFlow's run or deactivation events but names no flow, or its detail cannot be read.
@@ -124,7 +124,7 @@ def _text(raw: Mapping[str, Any], name: str) -> str:
 
 
 def _number(value: object) -> int | None:
-    # Numbers come as strings; what is none tells nothing.
+    # Numbers come as strings; any other text counts as no number.
     if isinstance(value, bool):
         return None
     if isinstance(value, int):

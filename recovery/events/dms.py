@@ -5,11 +5,11 @@ Three kinds of shapes, from recorded events and the user guide:
 - SNS notifications of an event subscription, as the message itself, in SNS's envelope, or as the `Records` of a Lambda
   event. `Event ID` is an address with a blank at its end; `SourceId` is the task's name, not its ARN, and older ones
   have no such key: there it stands at the end of `Identifier Link`.
-- EventBridge `DMS Replication Task State Change`. The failed event has no `eventId`: only `eventType` tells.
+- EventBridge `DMS Replication Task State Change`. The failed event has no `eventId`: only `eventType` marks it.
 - EventBridge `DMS Replication State Change`, of serverless replications. An event of a serverless replication's inner
-  task (`serv-res-id-...`) says nothing that the replication does not say itself.
+  task (`serv-res-id-...`) adds nothing to the replication's own events.
 
-Events are hints (DMS delivers them best-effort): they say where to look, and nothing is decided from them.
+Events are hints (DMS delivers them best-effort): they name a place to inspect, and nothing is decided from them.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ class DmsEvent:
         source: "sns" or "eventbridge".
         name: the task's name; "" where the event names only an ARN.
         arn: ARN of the task or replication config; "" where the event names only a name.
-        serverless: whether it is of a serverless replication.
+        serverless: True for an event of a serverless replication.
         type: EventBridge's `eventType`, or the id of the user guide ("DMS-EVENT-0078").
         category: as the event spells it, "" for SNS.
         message: its text. It may quote a failure: normalise it before it goes out.
-        time: when it happened, aware, or None.
+        time: of the event, aware, or None.
         account, region: "" where the shape has none.
         instance: it is of a replication instance, not of a task.
     """
@@ -70,30 +70,30 @@ class DmsEvent:
 
     @property
     def is_failure(self) -> bool:
-        """Whether it says that a replication failed."""
+        """True when it reports that a replication failed."""
         if self.instance:
             return False
         return self.type in _FAILED_TYPES | _FAILED_IDS or self.category.lower() == "failure"
 
     @property
     def is_stop(self) -> bool:
-        """Whether it says that a replication stopped; in error or on purpose, only DMS knows."""
+        """True when it reports that a replication stopped; in error or on purpose, only DMS knows."""
         return not self.instance and self.type in _STOPPED_TYPES | _STOPPED_IDS
 
     @property
     def resource(self) -> str:
-        """What finds the replication: its ARN, else its name."""
+        """Key that finds the replication: its ARN, else its name."""
         return self.arn or self.name
 
 
 def read(body: Mapping[str, Any]) -> tuple[DmsEvent, ...]:
-    """What a body says of DMS; empty when it is of something else.
+    """Read the DMS events of a body; empty when it is of something else.
 
     Args:
         body: an EventBridge event, an SNS envelope, a DMS notification, or a Lambda event with SNS records.
 
     Raises:
-        BadInput: it is of DMS, but does not say what it is about, or its message cannot be read.
+        BadInput: it is of DMS, but names no resource, or its message cannot be read.
     """
     records = body.get("Records")
     if isinstance(records, list):

@@ -1,6 +1,6 @@
-"""From what lies in the events queue to what Prefect is told: one translation for every shape that arrives. Pure.
+"""Translation of the events queue's messages into Prefect's events, one for every shape that arrives. Pure.
 
-A hint says that something may have failed, and where. It carries what helps a person, and nothing that a run needs:
+A hint names a place where something may have failed. It carries what helps a person, and nothing that a run needs:
 the run asks AWS. Names and resource ids are stable; deployments trigger on them:
 
     reprise.dms.task.failed       reprise.dms.<task or replication>
@@ -46,8 +46,8 @@ class Hint:
     Attributes:
         id: derived from AWS's own id.
         event: its name.
-        resource: what it is about.
-        occurred: when it happened, aware, UTC.
+        resource: its subject.
+        occurred: its time, aware, UTC.
         payload: short strings and numbers for people.
     """
 
@@ -78,11 +78,11 @@ def translate(body: str, message_id: str, now: datetime) -> list[Hint]:
         now: the time of the hint where the event names none.
 
     Raises:
-        BadInput: it cannot be read; the message says what was expected. Such a message is parked, not dropped.
+        BadInput: it cannot be read; the message names what was expected. Such a message is parked, not dropped.
     """
     try:
         hints = _translated(_document(body), message_id, now)
-        # What JSON can spell but no HTTP body can carry (half a surrogate pair) must be found here.
+        # Text that JSON can spell but no HTTP body can carry (half a surrogate pair) must be found here.
         json.dumps([hint.as_event() for hint in hints], ensure_ascii=False).encode()
     except (OverflowError, RecursionError, TypeError, UnicodeError) as error:
         raise BadInput(f"body: expected an event's values ({type(error).__name__})") from None
@@ -166,7 +166,7 @@ def _of_appflow(event: appflow.AppFlowEvent, message_id: str, now: datetime) -> 
 
 
 def _of_alarm(event: alarms.AlarmEvent, message_id: str, now: datetime) -> list[Hint]:
-    """The alarm itself; and one of a queue's depth says what a doorbell says: messages lie in it."""
+    """The alarm itself; and one of a queue's depth also reports, as the poller does, that messages lie in it."""
     identity = _id(event.id, f"{event.arn or event.name}:{event.time.isoformat()}" if event.time else message_id)
     occurred = _utc(event.time, now)
     told = {"alarm": event.name, "state": event.state, "before": event.before}
@@ -195,7 +195,7 @@ def _document(body: str) -> Mapping[str, Any]:
 
 
 def _unwrapped(document: Mapping[str, Any]) -> tuple[Mapping[str, Any], str] | None:
-    """What an SNS envelope holds, and the envelope's own id."""
+    """Return the message of an SNS envelope, and the envelope's own id."""
     if document.get("Type") != "Notification" or not isinstance(document.get("Message"), str):
         return None
     return _document(document["Message"]), str(document.get("MessageId", ""))

@@ -1,1 +1,1 @@
-"""What happened to one failed item, and which items wait for a person: told from ledger, archive and outbox tables."""
+"""Histories of single items, and the list of those that wait for a person, from ledger, archive and outbox tables."""

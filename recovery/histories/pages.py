@@ -39,7 +39,7 @@ def story_page(stories: Sequence[Story], warnings: Sequence[str] = ()) -> str:
 
 
 def list_page(stories: Sequence[Story], warnings: Sequence[str], now: datetime) -> str:
-    """How many cases wait, by path and group, as one page of markdown."""
+    """Count the waiting cases by path and group, as one page of markdown."""
     lines = [
         "# Cases that wait for a person",
         "",
@@ -71,7 +71,7 @@ def list_rows(stories: Sequence[Story], now: datetime) -> list[dict[str, Any]]:
     """Rows of a table of cases."""
     return [
         {
-            # What a person looks for stands to the left: the table is wider than the page.
+            # The columns that a person needs first are on the left: the table is wider than the page.
             "what": told.key,
             "kind": told.kind,
             "age": age(told, now),
@@ -88,7 +88,7 @@ def list_rows(stories: Sequence[Story], now: datetime) -> list[dict[str, Any]]:
 
 
 def age(told: Story, now: datetime) -> str:
-    """How long ago the first thing of it happened that was kept."""
+    """Time since the first moment of it that was kept, in words."""
     first = next((one.at for one in told.moments if one.at), None)
     if first is None:
         return "-"

@@ -1,4 +1,4 @@
-"""What a person may ask of the histories."""
+"""Requests of the histories."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Path(StrEnum):
 
 
 class CaseRequest(BaseModel):
-    """Whose history is told."""
+    """The item whose history is shown."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,7 +46,7 @@ class CaseRequest(BaseModel):
 
 
 class ListRequest(BaseModel):
-    """Which open cases are listed."""
+    """Filters for the list of open cases."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

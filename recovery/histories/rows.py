@@ -94,7 +94,7 @@ class Rows:
 
 
 def _parts(key: str, count: int) -> list[str]:
-    """The values of a composite key, which is told as a JSON array; none when it is something else."""
+    """The values of a composite key, which is written as a JSON array; none when it is something else."""
     try:
         parts = json.loads(key)
     except ValueError:
@@ -103,7 +103,7 @@ def _parts(key: str, count: int) -> list[str]:
 
 
 def story(row: Row, table: str, names: RowNames) -> Story:
-    """What a row tells of itself."""
+    """Return the story that a row tells of itself."""
     status = row.status or Status.PENDING
     written = written_at(row.item.get(names.created)) if names.created else None
     due = datetime.fromtimestamp(row.due, UTC) if row.due is not None and 0 <= row.due < 1e11 else None

@@ -40,13 +40,13 @@ class RowsOf(Protocol):
 
 
 class Histories:
-    """What the histories are read from. Plain, so that Prefect does not walk through it.
+    """Sources of the histories. Plain, so that Prefect does not walk through it.
 
     Args:
         ledger, archive: of the estate.
         rows: gives the reader of an outbox table by its name.
         arns: ARNs of the replications that have a name; asks DMS.
-        now: the time, aware, as AWS sees it.
+        now: the time, aware, by AWS's clock.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Histories:
         self.arns = arns
         self.now = now
         self.warnings: list[str] = []
-        """What could not be looked at, each a line for a person."""
+        """Sources that could not be read, each a line for a person."""
         self.damaged: list[DamagedCase] = []
         """Cases that could not be read."""
 
@@ -71,7 +71,7 @@ class Histories:
         """The stories of everything that the key fits, on the path that was named or on all.
 
         Raises:
-            BadInput: no key, a table that is no outbox, or nothing is known under that key; says what to do.
+            BadInput: no key, a table that is no outbox, or nothing is known under that key; it names the next step.
             Transient, Refused: the ledger could not be read.
         """
         key = request.key.strip()
@@ -154,7 +154,7 @@ class Histories:
         return copies
 
     def _in_lists(self, request: CaseRequest, key: str) -> list[Story]:
-        """What the full lists of the last days say: an item that was brought back has no case under its old id."""
+        """Search the full lists of the last days: an item that was brought back has no case under its old id."""
         lists = self._lists(request.path, request.days)
         if len(lists) > MOST_LISTS:
             self.warnings.append(f"only the latest {MOST_LISTS} of {len(lists)} lists of runs were searched")

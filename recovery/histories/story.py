@@ -38,7 +38,7 @@ class Moment(BaseModel):
 
 
 class Story(BaseModel):
-    """What is known of one item."""
+    """All that is known of one item."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -66,8 +66,8 @@ def of_message(key: str, cases: Sequence[Case], records: Sequence[tuple[str, Map
     """The story of a message under all its ids.
 
     Args:
-        key: what was asked for.
-        cases: its cases; the one that was written last is where it stands.
+        key: the key asked for.
+        cases: its cases; the one that was written last gives its state.
         records: address and content of its copies in the archive.
     """
     told = sorted(cases, key=lambda case: (case.first_seen, case.changed, case.attempts))

@@ -1,7 +1,7 @@
-"""Which kinds and sources have series of their own, so that there are at most `MOST` in all. Pure.
+"""Choice of the kinds and sources that have series of their own, at most `MOST` in all. Pure.
 
 First come, first served, for all paths and all runs together: the ledger keeps the list. Room is reserved for every
-series by path and for every `other`. Who was not counted for a month makes room for another.
+series by path and for every `other`. One that was not counted for a month makes room for another.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def fold(data: Iterable[Datum], admitted: Admitted) -> list[Datum]:
 
 
 def place(datum: Datum) -> str:
-    """What is admitted: all metrics of one kind or source of one path."""
+    """The unit of admission: all metrics of one kind or source of one path."""
     return f"{datum.path}|{datum.dimension}|{datum.key}"
 
 

@@ -17,7 +17,7 @@ _ROUNDS = 3
 
 
 class Metrics:
-    """Where numbers go.
+    """Publication of a run's numbers.
 
     Args:
         gateway: publishes.
@@ -67,7 +67,7 @@ class Publication:
             del self._left[0]
 
     def _admitted(self) -> Admitted:
-        """Who has series of their own. A ledger that cannot be asked costs the detail, not the numbers."""
+        """Return the holders of their own series. A ledger that cannot be asked costs the detail, not the numbers."""
         if not any(datum.dimension for datum in self._data):
             return {}
         known: Admitted = {}

@@ -1,4 +1,4 @@
-"""Which metrics a run's report becomes. Pure.
+"""Metrics made from a run's report. Pure.
 
 Every metric has the dimension Path; what was done is counted by (Path, Kind) and by (Path, Source) as well. Zeros are
 published by Path alone: a metric costs money in each hour in which it has a value.
@@ -19,19 +19,19 @@ BY_KIND, BY_SOURCE = "Kind", "Source"
 LONGEST_VALUE = 255
 
 RUNS = {"Runs": "Count", "Sweeps": "Count", "RunSeconds": "Seconds", "HealerErrors": "Count", "MissedEvents": "Count"}
-"""What every path tells about its runs, by metric name, with the unit."""
+"""Metrics of every path's runs, by name, with the unit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """What a path counts.
+    """Counts of a path.
 
     Attributes:
         done: metric name and the settled actions that it counts; by path, kind and source.
-        kinds: the same, by kind only: the path tells the exact numbers itself.
-        told: names of the numbers that the path tells itself (`RecoveryReport.numbers`); by path and source.
-        exhausted: whether `Exhausted` counts items whose attempts are used up.
-        recovers: whether the path proves that what it brought back has stayed away.
+        kinds: the same, by kind only: the path gives the exact numbers itself.
+        told: names of the numbers that the path gives itself (`RecoveryReport.numbers`); by path and source.
+        exhausted: True when `Exhausted` counts items whose attempts are used up.
+        recovers: True when the path proves that the items it brought back stayed away.
     """
 
     done: Mapping[str, frozenset[str]]
@@ -102,7 +102,7 @@ class Datum:
         key: the dimension's value.
         value: the number.
         unit: CloudWatch's name of the unit.
-        samples: how many items the value is the mean of.
+        samples: number of items of which the value is the mean.
         is_worst: values that fall together become their maximum, not their sum.
     """
 
@@ -121,11 +121,11 @@ class Datum:
 
 
 def series(report: RecoveryReport, *, swept: bool) -> list[Datum]:
-    """All that a report says in numbers, whatever the limit of series.
+    """Return all numbers of a report, whatever the limit of series.
 
     Args:
         report: of a run that was no dry run.
-        swept: whether a schedule started the run, and it looked at everything that it was asked to.
+        swept: True when a schedule started the run, and it inspected everything in scope.
     """
     words = PATHS.get(report.path, _NO_WORDS)
     settled = [row for row in report.groups if row.settled]
@@ -185,7 +185,7 @@ def _of_the_run(report: RecoveryReport, words: Vocabulary, *, swept: bool) -> li
 
 
 def _split(path: str, words: Vocabulary, rows: Sequence[GroupRow], dimension: str) -> list[Datum]:
-    """What was done by kind or by source; only what there was."""
+    """Count the actions by kind or by source; only those that occurred."""
     keys = dict.fromkeys(row.kind if dimension == BY_KIND else row.source for row in rows)
     actions = {**words.done, **(words.kinds if dimension == BY_KIND else {})}
     data = []
