@@ -84,7 +84,7 @@ _UNKNOWN = frozenset(
 )
 # Credentials that ran out in the middle of a run are renewed by the next session, so the next run may succeed.
 _CREDENTIALS = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
-SAID = 600
+REDACTED_LENGTH = 600
 """Characters of AWS's own words that a message keeps."""
 # "value: {...}, type: <class ...>" of botocore's own checks, and values that services quote: both are of requests.
 _QUOTED_VALUE = re.compile(r"(?s)(\b[Vv]alue:? )(?:'[^']*'|\S.*?(?=, type: | at ')|\{.*)")
@@ -138,7 +138,7 @@ def translate(error: Exception, operation: str) -> RepriseError:
     """
     if isinstance(error, ClientError):
         code = str(error.response.get("Error", {}).get("Code", ""))
-        words = said(str(error.response.get("Error", {}).get("Message", "")))
+        words = redact(str(error.response.get("Error", {}).get("Message", "")))
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         text = f"{operation}: {code}: {words}"
         kind: type[RepriseError]
@@ -154,7 +154,7 @@ def translate(error: Exception, operation: str) -> RepriseError:
             kind = Refused
         return kind(text, code=code, operation=operation)
     name = type(error).__name__
-    text = f"{operation}: {name}: {said(str(error))}"
+    text = f"{operation}: {name}: {redact(str(error))}"
     if isinstance(error, _SETUP):
         return Refused(text, code=name, operation=operation)
     if isinstance(error, _NEVER_SENT):
@@ -162,9 +162,9 @@ def translate(error: Exception, operation: str) -> RepriseError:
     return OutcomeUnknown(text, code=name, operation=operation)
 
 
-def said(words: str) -> str:
-    """AWS's own words as they may leave the process: secrets, account numbers and quoted values masked, and bounded."""
-    return mask(_QUOTED_VALUE.sub(r"\1***", words.strip()))[:SAID]
+def redact(words: str) -> str:
+    """Mask secrets, account numbers and quoted values in AWS's own words, and bound them, so that they may leave here."""
+    return mask(_QUOTED_VALUE.sub(r"\1***", words.strip()))[:REDACTED_LENGTH]
 
 
 @contextmanager
@@ -183,7 +183,7 @@ def calling(operation: str) -> Iterator[None]:
         raise translate(error, operation) from error
 
 
-def held(answer: Any, name: str, operation: str) -> Any:
+def require_field(answer: Any, name: str, operation: str) -> Any:
     """Return a required field of an answer; a missing one means unknown, not empty.
 
     Args:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from recovery.aws import calling, held
+from recovery.aws import calling, require_field
 from recovery.cases import SHARDS, WAITS_FOR_A_PERSON, Case, DamagedCase, case_item, case_key, from_item, to_json
 from recovery.errors import Conflict, Transient
 from recovery.records import DamagedRecord, Record, from_record_item, record_item
@@ -229,7 +229,7 @@ class Ledger:
             for attempt in range(_ROUNDS):
                 with calling("dynamodb:BatchWriteItem"):
                     answer = self._client.batch_write_item(RequestItems={self.table: batch})  # type: ignore[dict-item]
-                batch = list(held(answer, "UnprocessedItems", "dynamodb:BatchWriteItem").get(self.table, []))
+                batch = list(require_field(answer, "UnprocessedItems", "dynamodb:BatchWriteItem").get(self.table, []))
                 if not batch:
                     break
                 self._sleep(0.05 * 2**attempt)
@@ -242,8 +242,8 @@ class Ledger:
         for attempt in range(_ROUNDS):
             with calling("dynamodb:BatchGetItem"):
                 answer = self._client.batch_get_item(RequestItems={self.table: {"Keys": keys, "ConsistentRead": True}})
-            yield from held(answer, "Responses", "dynamodb:BatchGetItem").get(self.table, [])
-            left = held(answer, "UnprocessedKeys", "dynamodb:BatchGetItem")
+            yield from require_field(answer, "Responses", "dynamodb:BatchGetItem").get(self.table, [])
+            left = require_field(answer, "UnprocessedKeys", "dynamodb:BatchGetItem")
             keys = list(left[self.table]["Keys"]) if self.table in left else []
             if not keys:
                 return
@@ -269,7 +269,7 @@ class Ledger:
         while True:
             with calling("dynamodb:Query"):
                 answer = self._client.query(**request)
-            yield held(answer, "Items", "dynamodb:Query")
+            yield require_field(answer, "Items", "dynamodb:Query")
             if "LastEvaluatedKey" not in answer:
                 return
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]

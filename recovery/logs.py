@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from recovery.aws import calling, held
+from recovery.aws import calling, require_field
 from recovery.errors import Refused, Transient
 from recovery.failures import Evidence, evidence_from_logs
 
@@ -211,7 +211,7 @@ class _LookUp:
                     queryString=text,
                     limit=QUERY_ROWS,
                 )
-            self._keep(self._rows(held(started, "queryId", "logs:StartQuery")))
+            self._keep(self._rows(require_field(started, "queryId", "logs:StartQuery")))
 
     def _rows(self, query: str) -> Iterable[Event]:
         while True:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from recovery.aws import calling, held
+from recovery.aws import calling, require_field
 from recovery.errors import BadInput, Conflict, RepriseError
 from recovery.events.hints import OUTBOX_DUE, OUTBOX_INSERTED, Hint, hint
 from recovery.ledger import Ledger
@@ -91,7 +91,7 @@ class OutboxDoorbell:
         self._table.describe()
         with calling("dynamodb:DescribeTable"):
             answer = self._dynamodb.describe_table(TableName=self._request.table)
-        table = held(answer, "Table", "dynamodb:DescribeTable")
+        table = require_field(answer, "Table", "dynamodb:DescribeTable")
         if "LatestStreamArn" not in table:
             raise BadInput(f"table {self._request.table}: has no stream; switch one on with NEW_IMAGE")
         self._positions = stream.Positions(table["LatestStreamArn"])
@@ -101,7 +101,7 @@ class OutboxDoorbell:
         assert self._positions is not None
         with calling("dynamodb:DescribeTable"):
             answer = self._dynamodb.describe_table(TableName=self._request.table)
-        arn = held(answer, "Table", "dynamodb:DescribeTable").get("LatestStreamArn")
+        arn = require_field(answer, "Table", "dynamodb:DescribeTable").get("LatestStreamArn")
         if arn in (None, self._positions.arn):
             return False
         log.warning("table %s has a new stream; find-lost finds what no relay reads", self._request.table)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from recovery.aws import calling, held, is_throttle, said
+from recovery.aws import calling, is_throttle, redact, require_field
 from recovery.dead_letters.messages import BATCH, Message, Queue
 from recovery.errors import BadInput, OutcomeUnknown, Refused, RepriseError, Transient
 
@@ -94,7 +94,7 @@ class Sqs:
         """
         with calling("sqs:GetQueueUrl"):
             answer = self._client.get_queue_url(QueueName=name)
-        return str(held(answer, "QueueUrl", "sqs:GetQueueUrl"))
+        return str(require_field(answer, "QueueUrl", "sqs:GetQueueUrl"))
 
     def describe(self, url: str) -> Queue:
         """What a run needs to know about a dead-letter queue.
@@ -104,8 +104,8 @@ class Sqs:
         """
         with calling("sqs:GetQueueAttributes"):
             answer = self._client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
-        found = held(answer, "Attributes", "sqs:GetQueueAttributes")
-        arn = held(found, "QueueArn", "sqs:GetQueueAttributes")
+        found = require_field(answer, "Attributes", "sqs:GetQueueAttributes")
+        arn = require_field(found, "QueueArn", "sqs:GetQueueAttributes")
         name = arn.rsplit(":", 1)[1]
         return Queue(
             name=name,
@@ -125,8 +125,8 @@ class Sqs:
             answer = self._client.get_queue_attributes(
                 QueueUrl=queue.url, AttributeNames=["ApproximateNumberOfMessages"]
             )
-        found = held(answer, "Attributes", "sqs:GetQueueAttributes")
-        return int(held(found, "ApproximateNumberOfMessages", "sqs:GetQueueAttributes"))
+        found = require_field(answer, "Attributes", "sqs:GetQueueAttributes")
+        return int(require_field(found, "ApproximateNumberOfMessages", "sqs:GetQueueAttributes"))
 
     def receive(self, queue: Queue, most: int, lease: timedelta, wait: int, now: datetime) -> list[Message]:
         """At most ten messages, hidden from others for the lease; all system and message attributes asked for.
@@ -272,7 +272,7 @@ def _outcomes(
 
 def _failure(item: Mapping[str, Any], operation: str) -> NotSent:
     code = str(item.get("Code", ""))
-    text = f"{operation}: {code}: {said(str(item.get('Message', '')))}"
+    text = f"{operation}: {code}: {redact(str(item.get('Message', '')))}"
     if is_throttle(code):
         return NotSent(Transient(text, code=code, operation=operation))
     if not item.get("SenderFault"):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from recovery.aws import calling, held
+from recovery.aws import calling, require_field
 from recovery.errors import BadInput, OutcomeUnknown, Refused, Transient
 from recovery.outbox_records.changes import Change, is_done, statement
 from recovery.outbox_records.models import Item, number, row_id
@@ -109,7 +109,9 @@ class OutboxTable:
         """
         try:
             with calling("dynamodb:DescribeTable"):
-                table = held(self._client.describe_table(TableName=self.name), "Table", "dynamodb:DescribeTable")
+                table = require_field(
+                    self._client.describe_table(TableName=self.name), "Table", "dynamodb:DescribeTable"
+                )
         except Refused as error:
             if error.code == "ResourceNotFoundException":
                 raise BadInput(f"table: there is no table {self.name!r} in this account and region") from error
@@ -165,7 +167,7 @@ class OutboxTable:
         }
         with calling("dynamodb:Query"):
             answer: Any = self._client.query(**request)
-        return [self.key_of(item) for item in held(answer, "Items", "dynamodb:Query")]
+        return [self.key_of(item) for item in require_field(answer, "Items", "dynamodb:Query")]
 
     def group(self, group: str, most: int, start: Item | None = None) -> Page:
         """Keys of a group's unfinished (and held) rows, in the order of the sequence."""
@@ -189,7 +191,7 @@ class OutboxTable:
             request["ExclusiveStartKey"] = start
         with calling("dynamodb:Query"):
             answer: Any = self._client.query(**request)
-        items = held(answer, "Items", "dynamodb:Query")
+        items = require_field(answer, "Items", "dynamodb:Query")
         first = items[:1]
         due = number(first[0].get(self._request.names.next_attempt)) if first else None
         # An index may hold more than keys: the group tells which rows need not be read.
@@ -211,8 +213,8 @@ class OutboxTable:
                 answer: Any = self._client.batch_get_item(
                     RequestItems={self.name: {"Keys": asked, "ConsistentRead": True}}
                 )
-            found += held(answer, "Responses", "dynamodb:BatchGetItem").get(self.name, [])
-            asked = held(answer, "UnprocessedKeys", "dynamodb:BatchGetItem").get(self.name, {}).get("Keys", [])
+            found += require_field(answer, "Responses", "dynamodb:BatchGetItem").get(self.name, [])
+            asked = require_field(answer, "UnprocessedKeys", "dynamodb:BatchGetItem").get(self.name, {}).get("Keys", [])
             if asked:
                 self._pause(0.05 * 2**attempt)
         if asked:
@@ -241,7 +243,7 @@ class OutboxTable:
                     Statements=[statement(self.name, changes[index]) for index in pending]  # type: ignore[misc]
                 )
             again: list[int] = []
-            responses = held(answer, "Responses", "dynamodb:BatchExecuteStatement")
+            responses = require_field(answer, "Responses", "dynamodb:BatchExecuteStatement")
             if len(responses) != len(pending):
                 raise OutcomeUnknown(
                     f"dynamodb:BatchExecuteStatement: {len(responses)} answers to {len(pending)} statements",
@@ -302,7 +304,7 @@ class OutboxTable:
             request["ExclusiveStartKey"] = start
         with calling("dynamodb:Scan"):
             answer: Any = self._client.scan(**request)
-        return _page(held(answer, "Items", "dynamodb:Scan"), answer)
+        return _page(require_field(answer, "Items", "dynamodb:Scan"), answer)
 
 
 def pages(first: Page, following: Callable[[Item], Page]) -> Iterator[Page]:

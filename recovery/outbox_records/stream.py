@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from recovery.aws import calling, held
+from recovery.aws import calling, require_field
 from recovery.errors import RepriseError, Transient
 from recovery.outbox_records import changes
 from recovery.outbox_records.gateway import OutboxTable
@@ -129,8 +129,8 @@ def follow(client: DynamoDBStreamsClient, positions: Positions) -> None:
     while True:
         with calling("dynamodb:DescribeStream"):
             answer = client.describe_stream(StreamArn=positions.arn, **start)  # type: ignore[arg-type]
-        described = held(answer, "StreamDescription", "dynamodb:DescribeStream")
-        shards += held(described, "Shards", "dynamodb:DescribeStream")
+        described = require_field(answer, "StreamDescription", "dynamodb:DescribeStream")
+        shards += require_field(described, "Shards", "dynamodb:DescribeStream")
         if "LastEvaluatedShardId" not in described:
             break
         start = {"ExclusiveStartShardId": described["LastEvaluatedShardId"]}
@@ -166,7 +166,7 @@ def read(client: DynamoDBStreamsClient, positions: Positions, most: int = 1_000)
         try:
             with calling("dynamodb:GetRecords"):
                 answer = client.get_records(ShardIterator=positions.iterators[shard], Limit=most)
-                records = held(answer, "Records", "dynamodb:GetRecords")
+                records = require_field(answer, "Records", "dynamodb:GetRecords")
         except RepriseError as error:
             try:
                 _find_place_again(client, positions, shard, error)
@@ -221,7 +221,7 @@ def _iterator(client: DynamoDBStreamsClient, positions: Positions, shard: str, k
         place["SequenceNumber"] = positions.last[shard]
     with calling("dynamodb:GetShardIterator"):
         answer = client.get_shard_iterator(StreamArn=positions.arn, ShardId=shard, **place)
-    return str(held(answer, "ShardIterator", "dynamodb:GetShardIterator"))
+    return str(require_field(answer, "ShardIterator", "dynamodb:GetShardIterator"))
 
 
 def enlist(table: OutboxTable, request: OutboxRequest, records: Sequence[Record], now: datetime) -> Enlisted:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from recovery.aws import calling, held, is_throttle
+from recovery.aws import calling, is_throttle, require_field
 from recovery.errors import BadInput, Refused, Transient
 from recovery.failures import mask
 from recovery.pacing import Pace
@@ -74,7 +74,9 @@ class ReplicationGateway:
             Refused: they may not be read.
         """
         for page in self._pages("DescribeReplicationTasks", MaxRecords=PAGE, WithoutSettings=True):
-            yield from self._understood(held(page, "ReplicationTasks", "dms:DescribeReplicationTasks"), task_of)
+            yield from self._understood(
+                require_field(page, "ReplicationTasks", "dms:DescribeReplicationTasks"), task_of
+            )
 
     def replications(self) -> Iterator[Facts]:
         """All serverless replications of the account and region, without table statistics.
@@ -84,7 +86,7 @@ class ReplicationGateway:
             Refused: they may not be read.
         """
         for page in self._pages("DescribeReplications", MaxRecords=PAGE):
-            yield from self._understood(held(page, "Replications", "dms:DescribeReplications"), replication_of)
+            yield from self._understood(require_field(page, "Replications", "dms:DescribeReplications"), replication_of)
 
     def read(self, facts: Facts) -> Facts | None:
         """The same replication as it is now, with its settings, without table statistics; None when it is gone.
@@ -141,7 +143,7 @@ class ReplicationGateway:
         return {
             raw["ReplicationInstanceArn"]: raw.get("ReplicationInstanceStatus", "").lower()
             for page in self._pages("DescribeReplicationInstances", MaxRecords=PAGE)
-            for raw in held(page, "ReplicationInstances", "dms:DescribeReplicationInstances")
+            for raw in require_field(page, "ReplicationInstances", "dms:DescribeReplicationInstances")
             if "ReplicationInstanceArn" in raw
         }
 
@@ -238,7 +240,7 @@ class ReplicationGateway:
             if refusal.code == "ResourceNotFoundFault":
                 return None
             raise
-        found: list[Mapping[str, Any]] = held(answer, field, f"dms:{operation}")
+        found: list[Mapping[str, Any]] = require_field(answer, field, f"dms:{operation}")
         return found[0] if found else None
 
     def _pages(self, operation: str, **request: Any) -> Iterator[Mapping[str, Any]]:

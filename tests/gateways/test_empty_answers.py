@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from recovery.aws import held
+from recovery.aws import require_field
 from recovery.dead_letters.gateway import Sqs
 from recovery.dead_letters.messages import Queue
 from recovery.errors import OutcomeUnknown
@@ -133,4 +133,4 @@ def test_fewer_answers_than_statements() -> None:
 def test_an_answer_that_is_no_object(answer: object) -> None:
     """A proxy may answer anything."""
     with pytest.raises(OutcomeUnknown, match=r"sqs:X: the answer has no Y"):
-        held(answer, "Y", "sqs:X")
+        require_field(answer, "Y", "sqs:X")
