@@ -163,7 +163,7 @@ def translate(error: Exception, operation: str) -> RepriseError:
 
 
 def redact(words: str) -> str:
-    """Mask secrets, account numbers and quoted values in AWS's own words, and bound them, so that they may leave here."""
+    """Mask secrets, account numbers and quoted values in AWS's own words, and bound their length."""
     return mask(_QUOTED_VALUE.sub(r"\1***", words.strip()))[:REDACTED_LENGTH]
 
 
