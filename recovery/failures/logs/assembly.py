@@ -8,10 +8,12 @@ from collections.abc import Iterable
 from recovery.failures.logs.lambda_platform import read_platform
 from recovery.failures.logs.lines import quiet, read_line, read_pairs
 from recovery.failures.logs.records import Level, LogEvent, Record
-from recovery.failures.logs.structured import parse, read_object, unwrapped
+from recovery.failures.logs.structured import parse, read_cut, read_object, unwrapped
 from recovery.failures.logs.traces import CLASS_LINE, begins_failure, continues, has_stack
 
 _CRI = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]{8,20}(?:Z|[+\-]\d\d:\d\d) (?:stdout|stderr) [FP] ")
+_PREFIX = re.compile(r"(?:\[pod/[^\]\n]{1,200}\] |[\w.\-]{1,60}-\d{1,3}\s{1,6}\| )")
+"""Names of pods and containers that tools write before each line."""
 _WRAPPED = re.compile(r"\"(?:log|MESSAGE)\"\s?:\s?\"")
 _ANSI = re.compile(r"\x1b\[[0-9;]{0,12}[A-Za-z]")
 _REQUEST = re.compile(
@@ -104,7 +106,9 @@ class _Assembler:
                 for number, part in enumerate(inner.rstrip("\n").split("\n")):
                     self.line(part, time, stream, order, first=first and number == 0)
                 return
-        elif not line or line.isspace():
+        elif (first_sign == "[" or " | " in line[:70]) and (prefix := _PREFIX.match(line)):
+            line = line[prefix.end() :]
+        if not line or line.isspace():
             self._blank += 1
             return
         record = read_record(line.lstrip() if line[:1] in " \t" and line.lstrip()[:1] == "{" else line)
@@ -196,7 +200,7 @@ def read_record(line: str) -> Record | None:
     if line[:1] == "{":
         value, rest = parse(line)
         if value is None:
-            return None
+            return read_cut(line)
         inner = unwrapped(value)
         if inner is not None:
             return read_record(inner.rstrip("\n")) or Record(structured=True)

@@ -6,7 +6,6 @@ is the evidence. No message gets another's failure: one that cannot be told apar
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,22 +15,12 @@ from recovery.failures.logs.messages import Directory, LoggedMessage
 from recovery.failures.logs.owners import Link, Unit, Work, units_of, works_of
 from recovery.failures.logs.payloads import without_payloads
 from recovery.failures.logs.records import Level, LogEvent, Record
-from recovery.failures.logs.trouble import fails, last_failure
+from recovery.failures.logs.trouble import fails, is_success, last_failure, says_something
 from recovery.failures.models import Evidence
 
 BEFORE_MILLISECONDS = 5_000
 """Time between the receive of a message and the begin of its invocation, at most, when they are matched by time."""
 _MAX_TEXT = 12_000
-_SUCCESS = re.compile(
-    r"\b(?:processed|handled|completed|finished|deleted|acknowledged|acked|done|succeeded|successfully|success)\b",
-    re.IGNORECASE,
-)
-_NOT = re.compile(
-    r"\b(?:not|never|without|cannot|could|fail\w{0,4}|error|unable|wasn|isn|being|start\w{0,3}|begin\w{0,4}|"
-    r"will|to be|about to|"
-    r"exception|retry\w{0,3})\b",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,33 +101,40 @@ def _finding(works: Sequence[Work]) -> LogFinding:
 def _failure_in(work: Work) -> tuple[Record | None, Link]:
     records = _since_success(work)
     own = last_failure([record for record in records if not record.platform])
-    fault = work.faults[-1] if work.faults else None
+    fault = _fault(work.faults)
     if fault is None or (own is not None and work.link is not Link.MESSAGE and fault.platform == "report"):
         return own, work.link
-    if own is None:
+    if own is None or not says_something(own):
         return fault, max(work.link, Link.INVOCATION, key=list(Link).index)
     # A report that only repeats how the invocation ended adds nothing to what the consumer wrote of it.
     timed_out = "timed out" in fault.text or "memory" in fault.text
     return (fault, work.link) if timed_out and own.level < Level.FATAL and not own.stack else (own, work.link)
 
 
+def _fault(faults: Sequence[Record]) -> Record | None:
+    """The platform's last word on an invocation; a report that names no cause gives way to the crash before it."""
+    if not faults:
+        return None
+    last = faults[-1]
+    if last.platform == "report" and "timed out" not in last.text and "memory" not in last.text:
+        return next((fault for fault in reversed(faults) if fault.platform == "fault"), last)
+    return last
+
+
 def _since_success(work: Work) -> list[Record]:
     """The records after the last one that says of this message that it was done."""
     for place in range(len(work.records) - 1, -1, -1):
-        if _is_success(work.records[place], work.message):
+        if _ended(work.records[place], work.message):
             return work.records[place + 1 :]
     return work.records
 
 
 def _ended_well(work: Work) -> bool:
-    return any(_is_success(record, work.message) for record in work.records)
+    return any(_ended(record, work.message) for record in work.records)
 
 
-def _is_success(record: Record, message: str) -> bool:
-    if record.level > Level.INFO or message not in record.raw or fails(record):
-        return False
-    head = without_payloads(record.text)[:300].replace(message, " ")
-    return _SUCCESS.search(head) is not None and _NOT.search(head) is None
+def _ended(record: Record, message: str) -> bool:
+    return message in record.raw and is_success(record, message)
 
 
 def _evidence(record: Record, source: str = "logs") -> Evidence:

@@ -25,7 +25,8 @@ _LEVELS = (
 )
 # Between the time and the level: brackets, pairs, names of hosts, threads, processes and loggers, ids, separators.
 _PIECE = (
-    r"(?:\[[^\[\]\n]{0,100}\]|\([^()\n]{0,60}\)|<[^<>\n]{0,40}>|[\w.$:/@#=+,\-~*%]{1,120}(?:\[\d{1,9}\])?:?|[|–—\-])"
+    r"(?:\[[^\[\]\n]{0,100}\]|\([^()\n]{0,60}\)|<[^<>\n]{0,40}>|"
+    r"[\w.$:/@#=+,\-~*%]{1,120}(?:\[[\w.]{1,20}\])?:?|[|–—\-])"
 )
 _BEGINS = re.compile(rf"[\[(<*]{{0,2}}{_TIME}(?=[\s\],|)\-:;]|$)[\])>;,:]{{0,2}}")
 _LEVELLED = re.compile(

@@ -19,7 +19,7 @@ _HANDLE_KEPT = 40
 _ROOT = re.compile(r"Root=(1-[0-9a-f]{8}-[0-9a-f]{24})")
 # Ids that a record shares with the one that names the message; ids of places and of people tell nothing.
 _SHARED = re.compile(
-    r"\b([A-Za-z][\w.\-]{0,30}?(?:[Ii]d|ID|_id|-id|\.id))[\"'\\]{0,3}\s?[:=]\s?[\"'\\]{0,3}([\w\-.:/]{5,100})"
+    r"\b([A-Za-z][\w.\-]{0,30}?(?:[Ii]d|ID|_id|-id|\.id))[\"'\\]{0,3}\s?[:=]\s?[\"'\\]{0,3}([\w\-.:/]{3,100})"
 )
 _PLACES = re.compile(
     r"(?i)(?:^|[._\-])(?:p|t|pp|u|g|thread|process|host|instance|container|client|tenant|account|user|"

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from recovery.failures.logs.messages import NOBODY, Directory, Names, shared_ids
 from recovery.failures.logs.records import Record
-from recovery.failures.logs.trouble import fails
+from recovery.failures.logs.trouble import fails, is_success, says_something
 
 NEAR = 40
 """Records of one stream that may belong to the message named before them, when no invocation bounds its work."""
@@ -21,6 +21,10 @@ _INDEX = re.compile(
     r"batch_index)[\"']?\s?[:=#\[(]{0,2}\s?"
     r"(?:number )?#?(\d{1,4})\b|Records\[(\d{1,4})\]"
 )
+_COUNTED = re.compile(r"\s?(?:/|of)\s?\d")
+"""Behind a place in the batch that is counted from one, as in `record 1 of 3`."""
+_BACK = 3
+"""Records before the one that names a message in which the failure may stand that it only reports."""
 _RESPONSE = re.compile(r"batchItemFailures|batch_item_failures|BatchItemFailures")
 _IDENTIFIER = re.compile(
     r"itemIdentifier\W{1,8}([\w\-]{3,100})|item_identifier\W{1,8}([\w\-]{3,100})|ItemIdentifier\W{1,8}([\w\-]{3,100})"
@@ -155,7 +159,6 @@ def _owned(unit: Unit) -> list[tuple[str, Link]]:
     shared = _shared(unit)
     listed: tuple[str, ...] = ()
     current: dict[str, tuple[str, int, int]] = {}
-    opened: list[tuple[str, Record]] = []
     out: list[tuple[str, Link]] = []
     for place, (record, names) in enumerate(zip(unit.records, unit.names, strict=True)):
         if _RESPONSE.search(record.raw) and names.mine:
@@ -164,17 +167,30 @@ def _owned(unit: Unit) -> list[tuple[str, Link]]:
         one = names.one
         if one:
             out.append((one, Link.MESSAGE))
-            current[record.thread] = current[""] = (one, place, record.time)
-            opened.append((one, record))
+            if fails(record) and not says_something(record):
+                _give_back(unit, out, one)
+            # After the words that a message is done, what follows is not about it.
+            owner = "" if is_success(record, one) else one
+            current[record.thread] = current[""] = (owner, place, record.time)
         elif names.mine or names.foreign:
             if len(names.mine) > 1:
                 listed = names.mine
             current[record.thread] = current[""] = (_FOREIGN if not names.mine else "", place, record.time)
-            opened.clear()
             out.append(("", Link.ORDER))
         else:
             out.append(_by_others(unit, record, place, shared, listed, current))
     return _without_ambiguous(unit, out)
+
+
+def _give_back(unit: Unit, out: list[tuple[str, Link]], message: str) -> None:
+    """Give a message the failures directly before a record that only says that the message failed."""
+    named = unit.records[len(out) - 1]
+    for place in range(len(out) - 2, max(-1, len(out) - 2 - _BACK), -1):
+        record = unit.records[place]
+        if out[place][0] or not fails(record) or record.platform or named.time - record.time > NEAR_MILLISECONDS:
+            return
+        if record.thread == named.thread and unit.names[place] is NOBODY:
+            out[place] = (message, Link.ORDER)
 
 
 def _by_others(
@@ -189,19 +205,18 @@ def _by_others(
         if owner := shared.get(token):
             return owner, Link.SHARED
     if listed and (found := _INDEX.search(record.text[:600])):
-        number = int(found[1] or found[2])
-        if number < len(listed):
+        number = int(found[1] or found[2]) - (1 if _COUNTED.match(record.text, found.end()) else 0)
+        if 0 <= number < len(listed):
             return listed[number], Link.INDEX
+    threads = len(current) - ("" in current)
+    if record.thread and record.thread not in current and threads:
+        return "", Link.ORDER  # a thread of its own, in which no message was named
     owner, since, time = current.get(record.thread) or current.get("", ("", 0, 0))
-    if record.thread and record.thread not in current:
-        owner, since, time = "", 0, 0
-        if "" in current and not any(thread for thread in current):
-            owner, since, time = current[""]
     if owner in ("", _FOREIGN) or record.platform:
         return "", Link.ORDER
     if not unit.bounded and (place - since > NEAR or record.time - time > NEAR_MILLISECONDS):
         return "", Link.ORDER
-    return owner, Link.ORDER
+    return owner, Link.SHARED if record.thread and threads > 1 else Link.ORDER
 
 
 def _shared(unit: Unit) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from recovery.failures.logs.lambda_platform import platform_record
 from recovery.failures.logs.records import NAMES, Level, Record
+from recovery.failures.structure import unescape
 
 _DECODER = json.JSONDecoder(strict=False)
 _LEVEL_KEYS = (
@@ -92,6 +93,26 @@ def read_object(value: Mapping[str, Any]) -> Record | None:
         stack="\n" in error,
         structured=True,
     )
+
+
+_CUT_LEVEL = re.compile(r"\"(?:level|severity|lvl|levelname|@l|LogLevel)\"\s?:\s?\"?(\w{3,13})")
+_CUT_TEXT = re.compile(
+    r"\"(?:msg|message|@mt|@m|event|error|err|errorMessage|errorType|exception|exc_info|@x|stack|stack_trace|type|name|code)\""
+    r"\s?:\s?\"((?:[^\"\\\n]|\\.){1,8000})"
+)
+
+
+def read_cut(line: str) -> Record | None:
+    """The record that a line of JSON was before it was cut off."""
+    found = _CUT_LEVEL.search(line[:2_000])
+    if found is None:
+        return None
+    name = found[1].lower()
+    level = NAMES.get(name) or (_PINO.get(int(name)) if name.isdigit() else None)
+    if level is None:
+        return None
+    texts = [unescape(text) for text in _CUT_TEXT.findall(line[:_MAX_TEXT])] if level > Level.INFO else []
+    return Record(level, "\n".join(texts), structured=True)
 
 
 def _is_report(value: Mapping[str, Any]) -> bool:

@@ -103,12 +103,12 @@ _AGAIN = _Words(
     r"secondary|replica|backup))\b",
 )
 _SUCCESS = re.compile(
-    r"\b(?:processed|handled|completed|finished|deleted|acknowledged|acked|done|success(?:fully)?|succeeded|ok)\b",
+    r"\b(?:processed|handled|completed|finished|deleted|acknowledged|acked|done|succeeded|successfully|success|ok)\b",
     re.IGNORECASE,
 )
-_NEGATED = re.compile(
-    r"\b(?:not|never|un|without|cannot|could ?n[o']t|fail(?:ed|s|ing|ure)?|error|no|wasn't|isn't|"
-    r"only)\b",
+_NOT = re.compile(
+    r"\b(?:not|never|without|cannot|could|fail\w{0,4}|error|unable|wasn|isn|being|start\w{0,3}|begin\w{0,4}|will|to be|"
+    r"about to|exception|retry\w{0,3})\b",
     re.IGNORECASE,
 )
 _BESIDE = _Words(
@@ -147,9 +147,9 @@ _GENERIC = frozenset(
     deleted delete leaving left something went wrong please see above below logs log details detail id ids number
     type info warn warning fatal critical no more exhausted max maximum aborting aborted aborts stopping stopped
     rolled rolling rollback transaction last final none null undefined true false runtime exited status code exit
-    reason cause caused unknown internal application app main thread http trace stack end start finished completed
-    ended order orders payload input data object result callback uncaughtexception failures batchitemfailures
-    itemidentifier partial response reporting reported ms s seconds
+    exiterror reason cause caused unknown internal application app main thread http trace stack end start finished
+    completed ended order orders payload input data object result callback uncaughtexception failures
+    batchitemfailures itemidentifier partial response reporting reported ms s seconds
     """.split()  # noqa: SIM905
 )
 _WORD = re.compile(r"[A-Za-z][A-Za-z']{1,40}")
@@ -197,6 +197,14 @@ def resolves(record: Record) -> bool:
         return False
     said = record.text[:400]
     return _RESOLVED.search(said) is not None and not _TELLS.search(said.split("\n", 1)[0])
+
+
+def is_success(record: Record, message: str) -> bool:
+    """True when a record says of a message that it was done."""
+    if record.level > Level.INFO or record.platform or fails(record):
+        return False
+    head = without_payloads(record.text)[:300].replace(message, " ")
+    return _SUCCESS.search(head) is not None and _NOT.search(head) is None
 
 
 def last_failure(records: Sequence[Record]) -> Record | None:
