@@ -17,13 +17,12 @@ from rich.table import Table
 
 from benchmarks.traffic import environment, peak_mib
 from blocks.estate import connect_from_environment
-from recovery.outbox_records import deliver, gate, settle
-from recovery.outbox_records import run as begin
+from flows.outbox_records import recover_outbox_records
+from proof.plain_prefect import play
 from recovery.outbox_records.policy import OutboxPolicy, OutboxRequest
-from recovery.outbox_records.work import Work
 from simulated_aws import estate
 from simulated_aws.server import SimulatedAws
-from tasks.outbox_records import work_of
+from tasks.outbox_records import open_run
 
 ROWS = 4_000
 TABLE = "orders-outbox"
@@ -133,46 +132,19 @@ class WriteUnits:
 
 
 def plain(units: WriteUnits | None = None) -> Way:
-    """The path's own steps, without Prefect around them."""
+    """The flow's own function, without Prefect's engine around it."""
 
     def prepared(_: SimulatedAws) -> Callable[[], object]:
         connection = connect_from_environment()
         if units:
             units.watch(connection.client("dynamodb"))
-        return lambda: drain_and_report(work_of(connection, REQUEST))
+        return lambda: play(recover_outbox_records, REQUEST, open_run(connection, REQUEST))
 
     return prepared
 
 
-def drain_and_report(work: Work) -> None:
-    """A whole run without Prefect."""
-    try:
-        drain(work)
-        begin.finish(work, "bench")
-    finally:
-        work.close()
-
-
-def drain(work: Work) -> None:
-    """One run of the path's steps."""
-    begin.begin(work)
-    while gate.may_send(work):
-        found = deliver.find_due(work)
-        if not found.count:
-            break
-        deliver.claim(work, found)
-        deliver.send(work, found)
-        gate.after_round(work, found)
-        deliver.mark(work, found)
-        settle.exhaust(work, found)
-        deliver.note(work, found)
-    begin.look_at_oldest(work)
-
-
 def with_prefect(_: SimulatedAws) -> Callable[[], object]:
     """The flow, on a Prefect server that runs already; a first run has paid for the imports."""
-    from flows.outbox_records import recover_outbox_records
-
     recover_outbox_records(OutboxRequest())
     return lambda: recover_outbox_records(REQUEST)
 
@@ -254,11 +226,8 @@ def rows_read(rows: int, due: int) -> int:
                 read[0] += parsed["ScannedCount"]
 
             connection.client("dynamodb").meta.events.register("after-call.dynamodb.Query", scanned)
-            work = work_of(connection, REQUEST)
-            try:
-                drain(work)
-            finally:
-                work.close()
+            work = open_run(connection, REQUEST)
+            play(recover_outbox_records, REQUEST, work)
             assert work.sent == due
         return read[0]
 
@@ -281,11 +250,8 @@ def memory(counts: tuple[int, ...] = (2_000, 100_000)) -> list[tuple[int, float,
 def deliver_and_measure() -> None:
     """Deliver everything that is due, and print this process's peak memory."""
     began = time.perf_counter()
-    work = work_of(connect_from_environment(), REQUEST)
-    try:
-        drain(work)
-    finally:
-        work.close()
+    work = open_run(connect_from_environment(), REQUEST)
+    play(recover_outbox_records, REQUEST, work)
     told = {
         "peak_mib": peak_mib(),
         "seconds": time.perf_counter() - began,

@@ -11,17 +11,15 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from recovery.errors import RepriseError
 from recovery.outbox_records.policy import Mode, OutboxRequest
 from recovery.outbox_records.work import Work
+from recovery.paths import OUTBOX_RECORDS
 from recovery.report import RecoveryReport
 from tasks import outbox_records as do
-from tasks.digest import note_day
-from tasks.metrics import count_refusal, publish_metrics
-from tasks.reports import outcome, refused
+from tasks.frame import recover, run_name
 
 
-@flow(name="outbox-records", flow_run_name=do.run_name, persist_result=False)
+@flow(name="outbox-records", flow_run_name=run_name(OutboxRequest), persist_result=False)
 def recover_outbox_records(
     request: OutboxRequest = OutboxRequest(),  # noqa: B008 - frozen, and the form in the UI shows it
     event: dict[str, Any] | None = None,  # noqa: ARG001 - for the person who looks at the run
@@ -35,19 +33,15 @@ def recover_outbox_records(
     Returns:
         The report of the run; a failed state that carries it when something did not go through.
     """
-    try:
-        with do.at_work(request) as work:
-            if request.table:
-                do.look_at_table(work)
-                with do.reporting(work):
-                    _MODES[request.mode](work)
-            report = do.publish_report(work)
-            publish_metrics(work, report)
-            note_day(work, report)
-            return outcome(report)
-    except RepriseError as error:
-        count_refusal("outbox_records", request, error)
-        return refused(error)
+    return recover(OUTBOX_RECORDS, do.open_run, request, work_on_table)
+
+
+def work_on_table(work: Work) -> None:
+    """Do what the mode says; without a table there is nothing to do."""
+    if work.request.table:
+        do.look_at_table(work.table)
+        with do.reporting(work):
+            _MODES[work.request.mode](work)
 
 
 def deliver(work: Work) -> None:
@@ -71,7 +65,7 @@ def deliver(work: Work) -> None:
 
 
 def find_lost(work: Work) -> None:
-    """Rows that stand in no line, or that a clock in the future wrote, are put in line; a later run delivers them."""
+    """Put rows in line that stand in none, or that a clock in the future wrote; a later run delivers them."""
     do.find_far_ahead(work)
     search = do.begin_search(work)
     while not search.is_over and not work.time_is_up:
@@ -79,7 +73,7 @@ def find_lost(work: Work) -> None:
 
 
 def revive(work: Work) -> None:
-    """Exhausted rows get a fresh budget; a later run delivers them."""
+    """Give exhausted rows their attempts anew; a later run delivers them."""
     for line in do.exhausted_lines(work):
         if work.room and not work.time_is_up:
             do.revive_rows(work, line)

@@ -1,4 +1,4 @@
-"""An outbox in the simulated AWS, with a subscriber that proves delivery; and the path's steps without Prefect."""
+"""An outbox in the simulated AWS, with a subscriber that proves delivery; and runs of the path without a server."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from typing import Any
 import boto3
 
 from blocks.connection import Connection
-from recovery.outbox_records import deliver, gate, lost, revive, run, settle
-from recovery.outbox_records.policy import Mode, OutboxPolicy, OutboxRequest, RowNames
+from flows.outbox_records import recover_outbox_records
+from proof import plain_prefect
+from recovery.outbox_records.gateway import OutboxTable
+from recovery.outbox_records.policy import OutboxPolicy, OutboxRequest, RowNames
+from recovery.outbox_records.topic import Topic, Watch
 from recovery.outbox_records.work import Work
 from recovery.report import RecoveryReport
 from simulated_aws import estate
 from simulated_aws.server import SimulatedAws
-from tasks.outbox_records import work_of
 
 TABLE = "orders-outbox"
 TEMPLATE = estate.TEMPLATES / "outbox.yaml"
@@ -136,16 +138,9 @@ class OutboxWorld:
     def work(self, connection: Connection | None = None, *, threads: int = 4, **request: Any) -> Work:
         """A run's tools. Nothing waits."""
         made = connection or self.connection()
-        work = work_of(
-            made,
-            self.request(**request),
-            threads=threads,
-            draw=lambda: 1.0,
-            pause=lambda _: None,
+        return work_on(
+            made, self.request(**request), now=self.clock(made.clock.now), threads=threads, jitter=lambda: 1.0
         )
-        work.now = self.clock(made.clock.now)
-        work.started = work.now()
-        return work
 
     def clock(self, now: Callable[[], datetime]) -> Callable[[], datetime]:
         """The clock of a run, ahead by what `later` said."""
@@ -157,12 +152,7 @@ class OutboxWorld:
 
     def run(self, **request: Any) -> RecoveryReport:
         """A whole run, without Prefect."""
-        work = self.work(**request)
-        try:
-            play(work)
-            return run.finish(work, "test")
-        finally:
-            work.close()
+        return play(self.work(**request))
 
 
 def connection_to(aws: SimulatedAws) -> Connection:
@@ -178,33 +168,19 @@ def connection_to(aws: SimulatedAws) -> Connection:
     )
 
 
-def play(work: Work) -> None:
-    """The steps of `flows.outbox_records`, without Prefect."""
-    run.check(work.request, "us-east-1")
-    if not work.request.table:
-        return
-    run.begin(work)
-    if work.request.mode is Mode.FIND_LOST:
-        lost.find_far_ahead(work)
-        search = lost.begin(work)
-        while not search.is_over and not work.time_is_up:
-            lost.search_on(work, search)
-        return
-    if work.request.mode is Mode.REVIVE:
-        for line in revive.exhausted_lines(work):
-            revive.revive(work, line)
-        return
-    while work.room and not work.time_is_up and gate.may_send(work):
-        found = deliver.find_due(work)
-        if not found.count:
-            break
-        if not work.dry_run:
-            deliver.claim(work, found)
-            deliver.send(work, found)
-            gate.after_round(work, found)
-            deliver.mark(work, found)
-            settle.exhaust(work, found)
-        deliver.note(work, found)
-    if work.circuit_open:
-        gate.show_waiting(work)
-    run.look_at_oldest(work)
+def work_on(connection: Connection, request: OutboxRequest, **tools: Any) -> Work:
+    """A run's tools on a connection, which wait for nothing."""
+
+    def no_sleep(_: float) -> None:
+        pass
+
+    request.check("us-east-1")
+    table = OutboxTable(connection.client("dynamodb"), request, no_sleep)
+    topic = Topic(connection.client("sns", repeat=False), request.topic_arn, no_sleep)
+    watch = Watch(connection.client("cloudwatch"))
+    return Work(table, topic, watch, request, **{**connection.tools(), "sleep": no_sleep, **tools})
+
+
+def play(work: Work) -> RecoveryReport:
+    """A whole run of the flow, on these tools and without a server."""
+    return plain_prefect.play(recover_outbox_records, work.request, work)

@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from recovery.backoff import Backoff
+from recovery.errors import BadInput
 
 # DynamoDB's limit; a double quote would end the name in a PartiQL statement.
 AttributeName = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r'^[^"]+$')]
@@ -235,3 +236,33 @@ class OutboxRequest(BaseModel):
     def is_fifo(self) -> bool:
         """Whether the topic keeps the order of its groups."""
         return self.topic_arn.endswith(".fifo")
+
+    @property
+    def subject(self) -> str:
+        """What a run is about, for its name."""
+        return self.table or "no table named"
+
+    @property
+    def run_name(self) -> str:
+        """The name of a run that has just begun."""
+        return f"{self.mode.value.replace('_', ' ')} {self.subject}"
+
+    def check(self, region: str) -> None:
+        """Refuse a request that cannot be meant.
+
+        Args:
+            region: where the run works.
+
+        Raises:
+            BadInput: a table without a topic, or the topic is somewhere else.
+        """
+        if not self.table:
+            return  # nothing named, nothing touched: a schedule of a deployment that nobody has filled in stays quiet
+        if not self.topic_arn:
+            raise BadInput(f"topic_arn: no topic is named for the table {self.table!r}, so nothing is touched")
+        where = self.topic_arn.split(":")[3]
+        if region and where != region:
+            raise BadInput(
+                f"topic_arn: the topic is in {where}, and this run works in {region}: name a topic of this region, or"
+                f" an estate whose credentials name {where}"
+            )

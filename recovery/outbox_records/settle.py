@@ -28,7 +28,7 @@ def resolve(work: Work, candidate: Candidate, outcome: Outcome) -> None:
         candidate.verdict = rules.held(outcome)
         candidate.change = changes.released(row, names, candidate.token)
         return
-    verdict = candidate.verdict = rules.after_failure(row, outcome, work.policy, now, work.draw())
+    verdict = candidate.verdict = rules.after_failure(row, outcome, work.policy, now, work.jitter())
     if outcome.fault is Fault.THROTTLE:
         candidate.change = changes.released(row, names, candidate.token)
     elif verdict.action is not Action.EXHAUST:
@@ -156,7 +156,7 @@ def _prepare_exhausted(work: Work, candidate: Candidate, trouble: str) -> None:
             leave_group=work.policy.exhausted_head is ExhaustedHead.SKIP,
         )
         return
-    due = now + work.policy.backoff.delay(max(1, attempts), work.draw())
+    due = now + work.policy.backoff.delay(max(1, attempts), work.jitter())
     candidate.change = changes.failed(
         row, work.names, candidate.token, error=verdict.error, kind=verdict.kind, due=due, attempts=attempts
     )

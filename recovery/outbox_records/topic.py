@@ -11,7 +11,7 @@ from recovery.errors import OutcomeUnknown, RepriseError
 from recovery.outbox_records.faults import blame_batch, blame_call, blame_entry
 from recovery.outbox_records.message import Message
 from recovery.outbox_records.models import Fault, NotSent, Outcome, Sent
-from recovery.outbox_records.pace import Pace
+from recovery.pacing import Pace
 from recovery.outbox_records.rules import LEASE_ENDS
 
 if TYPE_CHECKING:

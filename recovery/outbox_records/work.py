@@ -1,41 +1,23 @@
-"""What one run holds in its hands: its tools, its bounds, and what it has counted so far.
-
-Plain classes on purpose: Prefect walks through dataclasses and lists that are handed to a task, row by row.
-"""
+"""One run of the path: its table, its topic, how fast it may go, and what it has counted so far."""
 
 from __future__ import annotations
 
-import gzip
-import random
-import tempfile
-import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from typing import IO, TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Unpack
 
-from recovery.archive import encode
-from recovery.aws import THREADS
 from recovery.outbox_records.circuit import Circuit
 from recovery.outbox_records.due import DueKeys
 from recovery.outbox_records.groups import Groups
 from recovery.outbox_records.models import NotSent
-from recovery.outbox_records.pace import Pace
-from recovery.outbox_records.policy import OutboxRequest
-from recovery.report import Entry, Tally
+from recovery.outbox_records.policy import Mode, OutboxRequest
+from recovery.pacing import Pace
+from recovery.report import Entry, Number
+from recovery.run import RecoveryRun, Tools
 
 if TYPE_CHECKING:
-    from recovery.alerts import Alerts
-    from recovery.archive import Archive
-    from recovery.ledger import Ledger
-    from recovery.metrics.publication import Metrics
     from recovery.outbox_records.gateway import OutboxTable
     from recovery.outbox_records.topic import Topic, Watch
-
-_T = TypeVar("_T")
-_R = TypeVar("_R")
 
 PATH = "outbox_records"
 ROUND = 1_000
@@ -44,56 +26,33 @@ ROUND_BYTES = 32 * 1024 * 1024
 """Bytes of messages in memory at once, about."""
 
 
-class Work:
-    """One run's tools and counts. Make it, use it, and close it."""
+class Work(RecoveryRun):
+    """One run of the path.
+
+    Args:
+        table, topic, watch: the gateways.
+        request: what the run is asked to do.
+        tools: see `recovery.run.Tools`.
+    """
+
+    path = PATH
 
     def __init__(
-        self,
-        *,
-        request: OutboxRequest,
-        table: OutboxTable,
-        topic: Topic,
-        watch: Watch,
-        ledger: Ledger,
-        archive: Archive,
-        alerts: Alerts,
-        now: Callable[[], datetime],
-        requests: Callable[[], dict[str, int]],
-        owner: str,
-        draw: Callable[[], float] = random.random,
-        pause: Callable[[float], None] = time.sleep,
-        threads: int = THREADS,
-        round_rows: int = ROUND,
-        metrics: Metrics | None = None,
+        self, table: OutboxTable, topic: Topic, watch: Watch, request: OutboxRequest, **tools: Unpack[Tools]
     ) -> None:
+        super().__init__(request, **tools)
         self.request = request
         self.names = request.names
         self.policy = request.policy
         self.table = table
         self.topic = topic
         self.watch = watch
-        self.metrics = metrics
-        self.ledger = ledger
-        self.archive = archive
-        self.alerts = alerts
-        self.circuit = Circuit(ledger, request.topic_arn, owner)
-        self.now = now
-        self.requests = requests
-        self.owner = owner
-        self.draw = draw
-        self.pause = pause
-        self.threads = threads
-        self.pace = Pace(request.policy.messages_per_second, pause=pause)
-        self.pace_scan = Pace(request.policy.scan_units_per_second, pause=pause)
+        self.circuit = Circuit(self.ledger, request.topic_arn, self.owner)
+        self.pace = Pace(request.policy.messages_per_second, sleep=self.sleep)
+        self.pace_scan = Pace(request.policy.scan_units_per_second, sleep=self.sleep)
         # What is claimed must be sent before the lease ends, at the allowed rate.
         affordable = int(request.policy.messages_per_second * (request.policy.lease_seconds - 60))
-        self.round_rows = max(1, min(round_rows, affordable))
-        self.started = now()
-        self.tally = Tally()
-        self.problems: list[str] = []
-        self.warnings: list[str] = []
-        self.facts: list[str] = []
-        self.taken = 0
+        self.round_rows = max(1, min(ROUND, affordable))
         self.rounds = 0
         self.sent = 0
         self.failed = 0
@@ -117,25 +76,6 @@ class Work:
         self.announced: set[str] = set()
         self._stop: NotSent | None = None
         self._unread = 0
-        self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="reprise") if threads > 1 else None
-        self._list: IO[bytes] | None = None
-        self._lines: gzip.GzipFile | None = None
-
-    @property
-    def dry_run(self) -> bool:
-        """Whether nothing may be changed."""
-        return self.request.dry_run
-
-    @property
-    def room(self) -> int:
-        """How many more rows this run may take up."""
-        return max(0, self.request.limit - self.taken)
-
-    @property
-    def time_is_up(self) -> bool:
-        """Whether nothing new may be taken up."""
-        return self.now() - self.started >= timedelta(seconds=self.request.time_limit_seconds)
 
     @property
     def keep(self) -> timedelta | None:
@@ -165,50 +105,45 @@ class Work:
         """Sends may begin (again)."""
         self._stop, self._unread = None, 0
 
-    # -- many at once --------------------------------------------------------------------------------------------
+    # -- the report ----------------------------------------------------------------------------------------------
 
-    def each(self, do: Callable[[_T], _R], things: Sequence[_T]) -> list[_R]:
-        """Do something with each thing on the run's threads, at most `threads` at once; results in order."""
-        if len(things) <= 1 or self._pool is None:
-            return [do(thing) for thing in things]
-        return list(self._pool.map(do, things))
+    def conclude(self) -> None:
+        """Count the rows that wait, and give the run's rate, the age of the oldest row, and the table's numbers."""
+        self.note(self.waiting)
+        self.waiting = []
+        self.missed_events = self.lost
+        if self.sent and self.seconds > 0:
+            self.facts.append(f"{self.sent} rows published, {self.sent / self.seconds:,.0f} a second")
+        age = max((self.now() - self.oldest).total_seconds(), 0.0) if self.oldest else 0.0
+        if age:
+            self.facts.append(
+                f"the oldest unfinished row among the first in line has waited {age:,.0f} s,"
+                f" since {self.oldest:%Y-%m-%d %H:%M:%S} UTC"
+            )
+        for note, rows in sorted(self.notes.items()):
+            self.warn(f"{rows} row(s) with {note}")
+        if self.without_id:
+            self.warn(
+                f"{self.without_id} messages had ten attributes or more and carry no row id, since raw delivery would"
+                " discard a message with eleven; their subscribers cannot tell a duplicate by it"
+            )
+        if self.table.name:
+            self.numbers += self._numbers(age)
 
-    # -- what people are shown -----------------------------------------------------------------------------------
-
-    def note(self, entries: Iterable[Entry]) -> None:
-        """Count entries and append them to the full list, which waits in a temporary file."""
-        with self._lock:
-            for entry in entries:
-                self.tally.add([entry])
-                if self._lines is None:
-                    self._list = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
-                    self._lines = gzip.GzipFile(fileobj=self._list, mode="wb", compresslevel=5)
-                self._lines.write(encode(entry.as_json()) + b"\n")
-
-    def warn(self, line: str) -> None:
-        """Say something once in the report."""
-        if line not in self.warnings:
-            self.warnings.append(line)
-
-    def complain(self, line: str) -> None:
-        """Say once in the report what could not be done; the run then ends as failed."""
-        if line not in self.problems:
-            self.problems.append(line)
-
-    def full_list(self) -> IO[bytes] | None:
-        """The full list of this run, ready to be read; None when nothing was noted."""
-        if self._lines is None or self._list is None:
-            return None
-        if not self._lines.closed:
-            self._lines.close()
-        self._list.seek(0)
-        return self._list
-
-    def close(self) -> None:
-        """Let go of threads and the temporary file."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True)
-        if self._lines is not None:
-            self._lines.close()
-        if self._list is not None:
-            self._list.close()
+    def _numbers(self, age: float) -> list[Number]:
+        counted: dict[str, float] = {}
+        if self.request.mode is Mode.FIND_LOST:
+            counted = {"OutboxLost": self.lost}
+        elif self.request.mode is Mode.DELIVER:
+            counted = {
+                "OutboxPublished": self.sent,
+                "OutboxFailed": self.failed,
+                "OutboxExhausted": self.exhausted,
+                "OutboxCircuitOpen": self.circuit_open,
+            }
+        source = self.table.name
+        numbers = [Number(name=name, value=value, source=source) for name, value in counted.items()]
+        if self.request.mode is Mode.DELIVER:
+            worst = Number(name="OutboxOldestUnfinished", value=age, unit="Seconds", source=source, is_worst=True)
+            numbers.append(worst)
+        return numbers

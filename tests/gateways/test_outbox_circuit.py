@@ -8,6 +8,7 @@ import pytest
 
 from recovery.outbox_records import gate
 from recovery.outbox_records.circuit import Circuit
+from recovery.pacing import Pace
 from simulated_aws.server import SimulatedAws
 from tests.outbox_world import NO_PAUSE, OutboxWorld, play
 
@@ -101,10 +102,8 @@ def test_what_goes_out_after_an_outage_is_rate_limited(world: OutboxWorld) -> No
     world.later(61)
     work = world.work(policy=NO_PAUSE.model_copy(update={"messages_per_second": 5}), threads=1)
     waits: list[float] = []
-    work.pace._pause = waits.append
-    work.pace._clock = lambda: 0.0
+    work.pace = Pace(5, clock=lambda: 0.0, sleep=waits.append)
     play(work)
-    work.close()
     # The clock stands still here, so each batch is told to wait for all that were sent before it.
     assert len(world.delivered()) == 30
     assert waits[-1] == pytest.approx((1 + 10 + 10) / 5)

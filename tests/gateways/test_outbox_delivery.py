@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from recovery.errors import BadInput, Transient
-from recovery.outbox_records import deliver, run
+from recovery.outbox_records import deliver
 from simulated_aws.server import SimulatedAws
 from tests.outbox_world import NO_PAUSE, OutboxWorld, play
 
@@ -216,9 +216,7 @@ def test_a_row_deleted_while_in_flight_is_not_made_anew(world: OutboxWorld) -> N
         return outcomes
 
     work.topic.publish = publish  # type: ignore[method-assign, assignment]
-    play(work)
-    report = run.finish(work, "test")
-    work.close()
+    report = play(work)
     assert list(world.rows()) == ["stays"]
     assert report.by_action == {"deliver": 2}
     assert any("deleted while in flight" in group.reason for group in report.groups)
@@ -314,7 +312,7 @@ def test_a_round_holds_no_more_than_its_bytes(world: OutboxWorld, monkeypatch: p
     monkeypatch.setattr(deliver, "ROUND_BYTES", 1_000_000)
     world.pending_many(250, message="x" * 20_000)
     work = world.work()
-    run.begin(work)
+    work.table.describe()
     rounds = []
     while (found := deliver.find_due(work)).count:
         rounds.append(found.count)

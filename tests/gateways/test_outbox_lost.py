@@ -11,6 +11,7 @@ import pytest
 from recovery.errors import Transient
 from recovery.outbox_records import lost
 from recovery.outbox_records.models import read_row
+from recovery.pacing import Pace
 from simulated_aws.server import SimulatedAws
 from tests.outbox_world import NO_PAUSE, TABLE, OutboxWorld
 
@@ -149,8 +150,7 @@ def test_a_search_keeps_to_its_rate(world: OutboxWorld) -> None:
         return page
 
     work.table.scan = counted  # type: ignore[method-assign, assignment]
-    work.pace_scan._pause = waits.append
-    work.pace_scan._clock = lambda: 0.0
+    work.pace_scan = Pace(10, clock=lambda: 0.0, sleep=waits.append)
     work.table.describe()
     search = lost.begin(work)
     while not search.is_over:

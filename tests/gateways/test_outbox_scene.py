@@ -11,11 +11,9 @@ import pytest
 from demo import outbox_scene
 from demo.outbox_scene import BARE, IN_LINE, POISON, OutboxScene
 from demo.scenes import DemoFailed, Wiring, World
-from recovery.outbox_records import run
 from recovery.outbox_records.policy import OutboxRequest
 from simulated_aws.server import SimulatedAws
-from tasks.outbox_records import work_of
-from tests.outbox_world import connection_to, play
+from tests.outbox_world import connection_to, play, work_on
 
 
 class Played:
@@ -33,12 +31,7 @@ class Played:
         """Nothing here needs time."""
 
     def run(self, deployment: str, request: Mapping[str, Any]) -> Any:
-        work = work_of(connection_to(self.aws), OutboxRequest.model_validate(request), threads=4, pause=lambda _: None)
-        try:
-            play(work)
-            report = run.finish(work, deployment)
-        finally:
-            work.close()
+        report = play(work_on(connection_to(self.aws), OutboxRequest.model_validate(request), threads=4))
         return SimpleNamespace(
             deployment=deployment, name=str(report.by_action), state="FAILED" if report.failed else "COMPLETED"
         )

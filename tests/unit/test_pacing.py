@@ -86,3 +86,37 @@ def test_threads_share_it() -> None:
         thread.join(30)
     assert pace.taken == 100
     assert clock.time == pytest.approx(9.8)
+
+
+def test_things_are_spaced_out() -> None:
+    """Ten things at five a second occupy two seconds; time that has passed by itself is not waited for again."""
+    clock = [0.0]
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        clock[0] += seconds
+
+    pace = Pace(5, clock=lambda: clock[0], sleep=wait)
+    for _ in range(3):
+        pace.take(10)
+    assert waits == pytest.approx([2, 2])
+    clock[0] += 10
+    pace.take(10)
+    assert waits == pytest.approx([2, 2])
+
+
+def test_a_throttle_halves_the_rate_and_a_minute_restores_it() -> None:
+    """All threads meet the same throttle, so it counts once a second; the rate grows again, and never ends at nothing."""
+    clock = Clock()
+    pace = Pace(64, clock=clock.now, sleep=clock.sleep)
+    pace.slow_down()
+    pace.slow_down()
+    assert pace.rate == 32
+    for _ in range(20):
+        clock.time += 1
+        pace.slow_down()
+    assert 1 <= pace.rate <= 3
+    clock.time += 60
+    pace.take()
+    assert pace.rate == 64

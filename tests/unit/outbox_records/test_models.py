@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from recovery.errors import BadInput
-from recovery.outbox_records import run
 from recovery.outbox_records.models import line_of, row_id, written_at
 from recovery.outbox_records.policy import OutboxPolicy, OutboxRequest, RowNames
 from tests.unit.outbox_records.rows import NOW, row
@@ -73,10 +72,10 @@ def test_odd_attributes_read_as_absent() -> None:
 def test_nothing_named_nothing_touched() -> None:
     """The default request is dry and names nothing; a table without a topic is a mistake."""
     assert OutboxRequest().dry_run
-    run.check(OutboxRequest(), "us-east-1")
+    OutboxRequest().check("us-east-1")
     with pytest.raises(BadInput, match="no topic is named"):
-        run.check(OutboxRequest(table="t"), "us-east-1")
-    run.check(OutboxRequest(table="t", topic_arn=ARN), "us-east-1")
+        OutboxRequest(table="t").check("us-east-1")
+    OutboxRequest(table="t", topic_arn=ARN).check("us-east-1")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The rate of a run, and the keys of due rows in turn from each partition."""
+"""The keys of due rows, in turn from each partition."""
 
 from __future__ import annotations
 
@@ -11,25 +11,7 @@ from hypothesis import strategies as st
 
 from recovery.outbox_records.due import DueKeys
 from recovery.outbox_records.gateway import Page
-from recovery.outbox_records.pace import Pace
 from tests.unit.outbox_records.rows import NOW
-
-
-def test_things_are_spaced_out() -> None:
-    """Ten things at five a second occupy two seconds; time that has passed by itself is not waited for again."""
-    clock, waits = [0.0], []
-
-    def wait(seconds: float) -> None:
-        waits.append(seconds)
-        clock[0] += seconds
-
-    pace = Pace(5, clock=lambda: clock[0], pause=wait)
-    for _ in range(3):
-        pace.take(10)
-    assert waits == [2, 2]
-    clock[0] += 10
-    pace.take(10)
-    assert waits == [2, 2]
 
 
 class Table:
