@@ -13,7 +13,7 @@ from prefect.states import Failed
 
 from recovery.errors import RepriseError
 from recovery.histories.requests import CaseRequest, ListRequest
-from recovery.histories.story import Story
+from recovery.story import Story
 from tasks import cases as do
 
 

@@ -17,13 +17,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from recovery.markdown import advice, cell, code, cut, subject
+from recovery.paths import info
 
 SAMPLES = 5
 """Sample ids kept for each group."""
 LISTED = 50
 """Rows shown of any list in an artifact; the full list lies in S3."""
-NAMED = frozenset({"appflow_runs", "replication_tasks"})
-"""Paths whose items bear names that people gave them; elsewhere a key is an id, and the source says more."""
 MOST_GROUPS = 1000
 """Groups that a run keeps apart."""
 _WIDEST_LABEL = 300
@@ -207,7 +206,7 @@ class Tally:
 
 def table(report: RecoveryReport) -> list[dict[str, Any]]:
     """Rows of the table artifact: one for each group, with sample ids and the next step for a person."""
-    named = report.path in NAMED
+    named = info(report.path).named
     return [
         {
             # The columns that a person needs first are on the left: the table is wider than the page.
@@ -244,7 +243,7 @@ def markdown(report: RecoveryReport, title: str) -> str:
     if report.groups:
         lines += ["## Groups of alike failures", ""]
         for row in sorted(report.groups, key=_urgency)[:LISTED]:
-            lines += _group(row, subject(row.samples, row.count) if report.path in NAMED else row.source)
+            lines += _group(row, subject(row.samples, row.count) if info(report.path).named else row.source)
         if len(report.groups) > LISTED:
             lines += [f"{len(report.groups) - LISTED} more groups are in the full list.", ""]
     lines += ["## This run", "", *_facts(report)]

@@ -11,10 +11,10 @@ from blocks.connection import Connection
 from blocks.estate import connect
 from recovery.histories.pages import headline, list_page, list_rows, story_page
 from recovery.histories.requests import CaseRequest, ListRequest
-from recovery.histories.rows import Rows
 from recovery.histories.search import Histories
-from recovery.histories.story import Story
+from recovery.outbox_records.story import Rows
 from recovery.replication_tasks.gateway import ReplicationGateway
+from recovery.story import Story
 from tasks.policies import ONCE, REPEATABLE
 
 

@@ -9,7 +9,8 @@ from datetime import date
 from pydantic import BaseModel, ConfigDict, Field
 
 from recovery.markdown import cut
-from recovery.report import NAMED, SAMPLES, GroupRow, RecoveryReport
+from recovery.paths import PathInfo, info
+from recovery.report import SAMPLES, GroupRow, RecoveryReport
 
 GROUPS = 60
 """Groups that a day keeps apart; the rest is counted together."""
@@ -18,14 +19,6 @@ LISTS = 200
 RUNS = 100
 """Latest runs that are known by name, so that none is added twice."""
 _TEXT = 200
-
-FAILED: Mapping[str, frozenset[str]] = {
-    "appflow_runs": frozenset({"rerun", "twin", "reactivate", "escalate"}),
-    "dead_letters": frozenset({"heal", "archive", "alert"}),
-    "outbox_records": frozenset({"retry", "exhaust"}),
-    "replication_tasks": frozenset({"start", "resume", "reload", "reload tables", "escalate"}),
-}
-"""Actions by path that answer one failure each; what only waits or is left is looked at again and again."""
 
 
 class DayGroup(BaseModel):
@@ -71,7 +64,7 @@ class Day(BaseModel):
     @property
     def failed(self) -> int:
         """Failures that were answered: sent again, archived, reported to a person."""
-        return sum(count for action, count in self.actions.items() if action in FAILED.get(self.path, frozenset()))
+        return sum(count for action, count in self.actions.items() if action in info(self.path).answers)
 
     @property
     def came_back(self) -> int:
@@ -99,19 +92,17 @@ class Day(BaseModel):
                 "recovery_seconds": self.recovery_seconds + (report.seconds_to_recover or 0.0) * report.recovered,
                 "missed_events": self.missed_events + report.missed_events,
                 "exhausted": self.exhausted + sum(row.count for row in settled if row.exhausted),
-                "groups": _merged(self.groups, settled, FAILED.get(self.path, frozenset()), self.path in NAMED),
+                "groups": _merged(self.groups, settled, info(self.path)),
                 "lists": (*self.lists, *([_key(report.full_list)] if report.full_list else []))[-LISTS:],
                 "names": (*self.names, run)[-RUNS:],
             }
         )
 
 
-def _merged(
-    groups: Iterable[DayGroup], rows: Iterable[GroupRow], failed: frozenset[str], named: bool
-) -> tuple[DayGroup, ...]:
+def _merged(groups: Iterable[DayGroup], rows: Iterable[GroupRow], path: PathInfo) -> tuple[DayGroup, ...]:
     found = {(group.source, group.kind, group.group): group for group in groups}
     for row in rows:
-        if row.action not in failed:
+        if row.action not in path.answers:
             continue
         at = (row.source, row.kind, row.group)
         if at not in found and len(found) >= GROUPS:
@@ -125,7 +116,7 @@ def _merged(
                 "error": (row.error[:_TEXT] or old.error) if known else "",
                 "next_step": (cut(row.next_step) or old.next_step) if known else "",  # half a command is a danger
                 "sample": (row.samples[0][:_TEXT] if speaks else old.sample) if known else "",
-                "names": tuple(dict.fromkeys((*old.names, *row.samples)))[:SAMPLES] if known and named else (),
+                "names": tuple(dict.fromkeys((*old.names, *row.samples)))[:SAMPLES] if known and path.named else (),
             }
         )
     return tuple(sorted(found.values(), key=lambda group: (-group.count, group.source, group.group)))

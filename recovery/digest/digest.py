@@ -8,8 +8,9 @@ from datetime import date, timedelta
 from pydantic import BaseModel, ConfigDict
 
 from recovery.digest.days import Day, DayGroup
-from recovery.histories.story import Story
-from recovery.report import NAMED, SAMPLES
+from recovery.paths import info
+from recovery.report import SAMPLES
+from recovery.story import Story
 
 WEEK = 7
 """Days that a day is compared with."""
@@ -158,5 +159,5 @@ def _waiting(stories: Sequence[Story]) -> Iterable[Waiting]:
             why=told.error or told.reason,
             next_step=told.next_step,
             sample=told.key,
-            names=tuple(one.key for one in ones[:SAMPLES]) if path in NAMED else (),
+            names=tuple(one.key for one in ones[:SAMPLES]) if info(path).named else (),
         )

@@ -11,18 +11,13 @@ from html import escape
 from recovery.digest.days import DayGroup
 from recovery.digest.digest import Digest, Waiting
 from recovery.markdown import advice, cell, code, subject
+from recovery.paths import PATHS
 from recovery.report import chart
 
 SHOWN = 20
 """Groups that a page shows."""
 TOLD = 8
 """Groups that the text names."""
-_PATHS = {
-    "appflow_runs": "AppFlow runs",
-    "dead_letters": "dead letters",
-    "outbox_records": "outbox records",
-    "replication_tasks": "replication tasks",
-}
 
 
 def headline(told: Digest) -> str:
@@ -135,7 +130,7 @@ def _waiting_lines(told: Digest) -> list[str]:
 
 
 def _path(path: str) -> str:
-    return _PATHS.get(path, path)
+    return PATHS[path].label if path in PATHS else path
 
 
 def _kind(group: DayGroup | Waiting) -> str:

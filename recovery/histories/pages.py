@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from recovery.histories.story import Story
 from recovery.markdown import advice, cell, code, subject
-from recovery.report import NAMED
+from recovery.paths import info
+from recovery.story import Story
 
 MOST_ROWS = 500
 """Rows of a table; an artifact lives in Prefect's database."""
@@ -16,7 +16,7 @@ MOST_ROWS = 500
 
 def headline(told: Story) -> str:
     """One sentence: where it stands."""
-    place = "" if told.path in NAMED else f", {told.source}"
+    place = "" if info(told.path).named else f", {told.source}"
     return f"{told.key}: {told.meaning} ({told.path.replace('_', ' ')}{place})"
 
 
@@ -51,7 +51,7 @@ def list_page(stories: Sequence[Story], warnings: Sequence[str], now: datetime) 
         groups.setdefault((told.path, told.source, told.kind, told.group), []).append(told)
     for (path, source, kind, group), alike in sorted(groups.items(), key=lambda pair: -len(pair[1]))[:50]:
         first = next((one for one in alike if one.next_step), alike[0])
-        of = subject([one.key for one in alike], len(alike)) if path in NAMED else source
+        of = subject([one.key for one in alike], len(alike)) if info(path).named else source
         lines += [f"### {len(alike)} {cell(kind or 'not triaged')} of {cell(of)} ({path.replace('_', ' ')})", ""]
         lines += [f"- why: {cell(first.reason or first.meaning)}"]
         lines += [f"- error: {code(first.error)}"] if first.error else []

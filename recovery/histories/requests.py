@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from recovery.paths import Path
+
 TableName = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"[A-Za-z0-9_.-]{3,255}$")]
 _ESTATE = "Name of a saved Recovery Estate block; empty: the block named default, else the environment."
 _TABLES = "Outbox tables to look into: what became of a row stands on the row itself, not in the ledger."
-
-
-class Path(StrEnum):
-    """The recovery paths."""
-
-    DEAD_LETTERS = "dead_letters"
-    OUTBOX_RECORDS = "outbox_records"
-    REPLICATION_TASKS = "replication_tasks"
-    APPFLOW_RUNS = "appflow_runs"
 
 
 class CaseRequest(BaseModel):

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any, Protocol
 
-from recovery.appflow_runs.memory import Memory as FlowMemory
+from recovery.appflow_runs import story as flows
 from recovery.archive import Archive, Pointer
 from recovery.cases import Case, DamagedCase, sound
-from recovery.dead_letters import remembered as messages
+from recovery.dead_letters import remembered
+from recovery.dead_letters import story as messages
 from recovery.digest.book import DayBook
 from recovery.errors import BadInput, RepriseError
-from recovery.histories.requests import CaseRequest, ListRequest, Path
-from recovery.histories.story import Story, of_flow, of_line, of_message, of_replication
+from recovery.histories.requests import CaseRequest, ListRequest
 from recovery.ledger import Ledger
-from recovery.replication_tasks.memory import Memory as ReplicationMemory
+from recovery.paths import Path
+from recovery.replication_tasks import story as replications
+from recovery.story import Story, of_line
 
 MOST_IDS = 100
 """Ids of one message that are followed: more than any budget of attempts and replays allows."""
@@ -28,7 +32,7 @@ MOST_DAMAGED = 10
 
 
 class RowsOf(Protocol):
-    """Reads an outbox table (`recovery.histories.rows.Rows`)."""
+    """Reads an outbox table (`recovery.outbox_records.story.Rows`)."""
 
     def find(self, key: str) -> Story | None:
         """The story of the row with this key."""
@@ -111,12 +115,11 @@ class Histories:
     def _on(self, path: Path, key: str, tables: Iterable[str]) -> list[Story]:
         if path is Path.DEAD_LETTERS:
             cases = self._messages(key)
-            return [of_message(key, cases, self._copies(cases))] if cases else []
+            return [messages.story(key, cases, self._copies(cases))] if cases else []
         if path is Path.OUTBOX_RECORDS:
             return [told for table in tables if (told := self.rows(table).find(key)) is not None]
-        if path is Path.APPFLOW_RUNS:
-            return [of_flow(key, case) for case in self._read(path, [key]).values()]
-        return [of_replication(key, case) for case in self._replications(key)]
+        cases = self._replications(key) if path is Path.REPLICATION_TASKS else list(self._read(path, [key]).values())
+        return [LEDGERED[path].story(key, case) for case in cases]
 
     def _messages(self, key: str) -> list[Case]:
         """The cases of a message under all ids that lead to it or away from it."""
@@ -127,12 +130,7 @@ class Histories:
             asked.update(wanted)
             read = self._read(Path.DEAD_LETTERS, wanted)
             found |= read
-            linked = [
-                known
-                for case in read.values()
-                for known in (*case.detail.get("earlier", ()), case.detail.get("next"), case.detail.get("identity"))
-                if known
-            ]
+            linked = [known for case in read.values() for known in messages.linked(case)]
             wanted = [known for known in dict.fromkeys(linked) if known not in asked][: MOST_IDS - len(asked)]
         return list(found.values())
 
@@ -172,7 +170,7 @@ class Histories:
             became = str(lines[-1].get("became") or "")
             cases = self._messages(became) if became and path == Path.DEAD_LETTERS.value else []
             if cases:
-                return [of_message(key, cases, self._copies(cases))]
+                return [messages.story(key, cases, self._copies(cases))]
             return [of_line(path, lines[-1], f"s3://{self.archive.bucket}/{address}")]
         return []
 
@@ -198,18 +196,18 @@ class Histories:
         damaged = len(self.damaged)
         found = list(self._read(path, arns).values())
         if not found and len(self.damaged) == damaged:  # it may be deleted, and still wait for a person
-            found = [case for case in self._waiting(path, "", 1_000) if case.detail.get("name") == key]
+            found = [case for case in self._waiting(path, "", 1_000) if replications.name_of(case) == key]
         return found
 
     def _read(self, path: Path, keys: Iterable[str]) -> dict[str, Case]:
         """Cases by key; what cannot be read is set aside."""
         cases = self.ledger.read_cases(path.value, keys, damaged=self.damaged).values()
-        return {case.key: case for case in sound(cases, _CHECKS[path], self.damaged)}
+        return {case.key: case for case in sound(cases, LEDGERED[path].check, self.damaged)}
 
     def _waiting(self, path: Path, group: str, most: int) -> Iterator[Case]:
         """Cases that wait for a person; what cannot be read is set aside."""
         cases = self.ledger.waiting(path.value, group, limit=most, damaged=self.damaged)
-        return sound(cases, _CHECKS[path], self.damaged)
+        return sound(cases, LEDGERED[path].check, self.damaged)
 
     def _warn_of_damage(self) -> None:
         found = list({(case.path, case.key): case for case in self.damaged}.values())
@@ -239,30 +237,33 @@ class Histories:
             dated = [(next((one.at for one in row.moments if one.at), None), row) for row in rows]
             # A row has no group, and one without a time may be of any age.
             return [] if request.groups else [(at, row) for at, row in dated if at is None or at <= latest][:most]
-        tell = {Path.DEAD_LETTERS: _message, Path.REPLICATION_TASKS: _replication, Path.APPFLOW_RUNS: _flow}[path]
+        ledgered = LEDGERED[path]
         found: list[tuple[datetime | None, Story]] = []
         for group in request.groups or ("",):
             for case in self._waiting(path, group, most - len(found) or 1):
                 if case.first_seen <= latest and len(found) < most:
-                    found.append((case.first_seen, tell(case)))
+                    found.append((case.first_seen, ledgered.story(ledgered.name(case), case)))
         return found
 
 
-def _message(case: Case) -> Story:
-    return of_message(case.key, [case], [])
+@dataclass(frozen=True)
+class Ledgered:
+    """A path whose items have cases in the ledger.
+
+    Attributes:
+        check: raises ValueError for a case that is not as its path writes it.
+        story: of an item by its case.
+        name: what people call the item.
+    """
+
+    check: Callable[[Case], object]
+    story: Callable[[str, Case], Story]
+    name: Callable[[Case], str] = attrgetter("key")
 
 
-def _replication(case: Case) -> Story:
-    return of_replication(str(case.detail.get("name") or case.key), case)
-
-
-def _flow(case: Case) -> Story:
-    return of_flow(case.key, case)
-
-
-_CHECKS: Mapping[Path, Callable[[Case], object]] = {
-    Path.DEAD_LETTERS: messages.check,
-    Path.REPLICATION_TASKS: lambda case: ReplicationMemory.from_json(case.detail),
-    Path.APPFLOW_RUNS: lambda case: FlowMemory.from_json(case.detail),
+LEDGERED: Mapping[Path, Ledgered] = {
+    Path.DEAD_LETTERS: Ledgered(remembered.check, lambda key, case: messages.story(key, [case])),
+    Path.REPLICATION_TASKS: Ledgered(replications.check, replications.story, replications.name_of),
+    Path.APPFLOW_RUNS: Ledgered(flows.check, flows.story),
 }
-"""Raise ValueError for a case that is not as its path writes it."""
+"""All paths but the outbox, whose rows tell their own story."""

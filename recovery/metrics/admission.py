@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 
-from recovery.metrics.series import BY_KIND, BY_SOURCE, OTHER, PATHS, Datum, together
+from recovery.metrics.series import BY_KIND, BY_SOURCE, OTHER, Datum, names, path_names, together
+from recovery.paths import PATHS
 
 MOST = 200
 """Series in all."""
@@ -25,7 +26,7 @@ Admitted = Mapping[str, str]
 
 def reserved() -> int:
     """Series that are always there: each metric by path, each `other`, and what other processes publish."""
-    by_path = sum(len(words.path_names()) for words in PATHS.values())
+    by_path = sum(len(path_names(path.counts)) for path in PATHS.values())
     return ELSEWHERE + by_path + sum(_weight(path, dimension) for path in PATHS for dimension in (BY_KIND, BY_SOURCE))
 
 
@@ -75,4 +76,4 @@ def _make_room(listed: dict[str, str], newcomer: str, today: date) -> None:
 
 
 def _weight(path: str, dimension: str) -> int:
-    return len(PATHS[path].names(dimension)) if path in PATHS else 0
+    return len(names(PATHS[path].counts, dimension)) if path in PATHS else 0

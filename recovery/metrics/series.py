@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from recovery.paths import Counts, info
 from recovery.report import GroupRow, RecoveryReport
 
 OTHER = "other"
@@ -22,73 +23,16 @@ RUNS = {"Runs": "Count", "Sweeps": "Count", "RunSeconds": "Seconds", "HealerErro
 """Metrics of every path's runs, by name, with the unit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Vocabulary:
-    """Counts of a path.
-
-    Attributes:
-        done: metric name and the settled actions that it counts; by path, kind and source.
-        kinds: the same, by kind only: the path gives the exact numbers itself.
-        told: names of the numbers that the path gives itself (`RecoveryReport.numbers`); by path and source.
-        exhausted: True when `Exhausted` counts items whose attempts are used up.
-        recovers: True when the path proves that the items it brought back stayed away.
-    """
-
-    done: Mapping[str, frozenset[str]]
-    kinds: Mapping[str, frozenset[str]]
-    told: tuple[str, ...] = ()
-    exhausted: bool = True
-    recovers: bool = True
-
-    def names(self, dimension: str) -> tuple[str, ...]:
-        """Names of the metrics that have this dimension beside Path."""
-        counted = (*self.done, *(("Exhausted",) if self.exhausted else ()))
-        return (*counted, *self.kinds) if dimension == BY_KIND else (*counted, *self.told)
-
-    def path_names(self) -> tuple[str, ...]:
-        """Names of the metrics by path alone."""
-        recovering = ("Recovered", "TimeToRecover") if self.recovers else ()
-        return (*RUNS, *recovering, *self.names(BY_SOURCE))
+def names(counts: Counts, dimension: str) -> tuple[str, ...]:
+    """Return the names of a path's metrics that have this dimension beside Path."""
+    counted = (*counts.done, *(("Exhausted",) if counts.exhausted else ()))
+    return (*counted, *counts.kinds) if dimension == BY_KIND else (*counted, *counts.own)
 
 
-PATHS: Mapping[str, Vocabulary] = {
-    "appflow_runs": Vocabulary(
-        done={"Reruns": frozenset({"rerun", "twin", "reactivate"}), "Escalated": frozenset({"escalate"})}, kinds={}
-    ),
-    "dead_letters": Vocabulary(
-        done={
-            "Healed": frozenset({"heal"}),
-            "Archived": frozenset({"archive"}),
-            "Alerted": frozenset({"alert"}),
-            "Replayed": frozenset({"replay"}),
-        },
-        kinds={},
-        told=("VisibleDeadLetters",),
-    ),
-    "outbox_records": Vocabulary(
-        done={},
-        kinds={"OutboxFailed": frozenset({"retry"}), "OutboxExhausted": frozenset({"exhaust"})},
-        told=(
-            "OutboxPublished",
-            "OutboxFailed",
-            "OutboxExhausted",
-            "OutboxOldestUnfinished",
-            "OutboxCircuitOpen",
-            "OutboxLost",
-        ),
-        exhausted=False,
-        recovers=False,
-    ),
-    "replication_tasks": Vocabulary(
-        done={
-            "Restarts": frozenset({"start", "resume", "reload", "reload tables"}),
-            "Escalated": frozenset({"escalate"}),
-        },
-        kinds={},
-    ),
-}
-"""By path. A path that is not here is counted by its runs alone."""
-_NO_WORDS = Vocabulary(done={}, kinds={}, exhausted=False)
+def path_names(counts: Counts) -> tuple[str, ...]:
+    """Return the names of a path's metrics by path alone."""
+    recovering = ("Recovered", "TimeToRecover") if counts.recovers else ()
+    return (*RUNS, *recovering, *names(counts, BY_SOURCE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +71,14 @@ def series(report: RecoveryReport, *, swept: bool) -> list[Datum]:
         report: of a run that was no dry run.
         swept: True when a schedule started the run, and it inspected everything in scope.
     """
-    words = PATHS.get(report.path, _NO_WORDS)
+    counts = info(report.path).counts
     settled = [row for row in report.groups if row.settled]
-    data = _of_the_run(report, words, swept=swept)
-    data += [Datum(name, report.path, _count(settled, actions)) for name, actions in words.done.items()]
-    if words.exhausted:
+    data = _of_the_run(report, counts, swept=swept)
+    data += [Datum(name, report.path, _count(settled, actions)) for name, actions in counts.done.items()]
+    if counts.exhausted:
         data.append(Datum("Exhausted", report.path, _count(row for row in settled if row.exhausted)))
     for dimension in (BY_KIND, BY_SOURCE):
-        data += _split(report.path, words, settled, dimension)
+        data += _split(report.path, counts, settled, dimension)
     for number in report.numbers:
         plain = Datum(number.name, report.path, number.value, number.unit, is_worst=number.is_worst)
         data.append(plain)
@@ -166,7 +110,7 @@ def plain_value(text: str) -> str:
     return flat[:LONGEST_VALUE] or "-"
 
 
-def _of_the_run(report: RecoveryReport, words: Vocabulary, *, swept: bool) -> list[Datum]:
+def _of_the_run(report: RecoveryReport, counts: Counts, *, swept: bool) -> list[Datum]:
     values = {
         "Runs": 1.0,
         "Sweeps": float(swept),
@@ -175,7 +119,7 @@ def _of_the_run(report: RecoveryReport, words: Vocabulary, *, swept: bool) -> li
         "MissedEvents": float(report.missed_events),
     }
     data = [Datum(name, report.path, values[name], unit) for name, unit in RUNS.items()]
-    if words.recovers:
+    if counts.recovers:
         data.append(Datum("Recovered", report.path, report.recovered))
         if report.recovered and report.seconds_to_recover is not None:
             # Zero would be a lie: nothing recovered is not recovered at once.
@@ -184,19 +128,19 @@ def _of_the_run(report: RecoveryReport, words: Vocabulary, *, swept: bool) -> li
     return data
 
 
-def _split(path: str, words: Vocabulary, rows: Sequence[GroupRow], dimension: str) -> list[Datum]:
-    """Count the actions by kind or by source; only those that occurred."""
+def _split(path: str, counts: Counts, rows: Sequence[GroupRow], dimension: str) -> list[Datum]:
+    """What was done by kind or by source; only what there was."""
     keys = dict.fromkeys(row.kind if dimension == BY_KIND else row.source for row in rows)
-    actions = {**words.done, **(words.kinds if dimension == BY_KIND else {})}
+    actions = {**counts.done, **(counts.kinds if dimension == BY_KIND else {})}
     data = []
     for key in filter(None, keys):
         own = [row for row in rows if (row.kind if dimension == BY_KIND else row.source) == key]
-        counts = {name: _count(own, wanted) for name, wanted in actions.items()}
-        if words.exhausted:
-            counts["Exhausted"] = _count(row for row in own if row.exhausted)
+        found = {name: _count(own, wanted) for name, wanted in actions.items()}
+        if counts.exhausted:
+            found["Exhausted"] = _count(row for row in own if row.exhausted)
         data += [
             Datum(name, path, count, dimension=dimension, key=plain_value(key))
-            for name, count in counts.items()
+            for name, count in found.items()
             if count
         ]
     return data

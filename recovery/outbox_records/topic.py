@@ -11,8 +11,8 @@ from recovery.errors import OutcomeUnknown, RepriseError
 from recovery.outbox_records.faults import blame_batch, blame_call, blame_entry
 from recovery.outbox_records.message import Message
 from recovery.outbox_records.models import Fault, NotSent, Outcome, Sent
-from recovery.pacing import Pace
 from recovery.outbox_records.rules import LEASE_ENDS
+from recovery.pacing import Pace
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient

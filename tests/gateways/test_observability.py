@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from demo import metrics_compared
-from recovery.metrics.series import PATHS
+from recovery.metrics.series import path_names
+from recovery.paths import PATHS
 from recovery.report import Number, RecoveryReport
 from simulated_aws import estate
 from simulated_aws.server import SimulatedAws
-from tasks.metrics import metrics_of
 from tests.outbox_world import connection_to
 from tests.unit.metrics.samples import entry, report
 
@@ -29,16 +29,16 @@ def aws(simulated_aws: SimulatedAws) -> SimulatedAws:
 
 def tell(aws: SimulatedAws, made: RecoveryReport, *, swept: bool = True) -> None:
     """Publish a run's numbers at the simulated AWS's time."""
-    metrics = metrics_of(connection_to(aws))
+    metrics = connection_to(aws).metrics
     assert metrics is not None
     metrics.publication(made, aws.clock.now(), swept=swept).send()
 
 
 def full(path: str, **more: Any) -> RecoveryReport:
     """A run in which everything happened that the path counts."""
-    words = PATHS[path]
+    words = PATHS[path].counts
     entries = [entry(min(actions)) for actions in words.done.values()]
-    numbers = tuple(Number(name=name, value=1, source="s") for name in words.told)
+    numbers = tuple(Number(name=name, value=1, source="s") for name in words.own)
     return report(*entries, path=path, recovered=1, seconds_to_recover=5.0, numbers=numbers, **more)
 
 
@@ -99,7 +99,7 @@ def test_only_metrics_that_exist_are_named() -> None:
         alarm = resource["Properties"]
         if resource["Type"] == "AWS::CloudWatch::Alarm" and alarm.get("Namespace") == {"Ref": "MetricsNamespace"}:
             [dimension] = alarm["Dimensions"]
-            assert alarm["MetricName"] in PATHS[dimension["Value"]].path_names(), name
+            assert alarm["MetricName"] in path_names(PATHS[dimension["Value"]].counts), name
 
 
 def test_alarms_tell_the_alert_topic() -> None:

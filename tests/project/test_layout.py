@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from recovery.histories.search import LEDGERED
+from recovery.paths import OUTBOX_RECORDS, PATHS
 from tests.project.checkout import LAYERS_OF_A_PATH, PACKAGES, PROJECT, WITHOUT_A_PATH, files, modules, paths, text
 
 LONGEST_MODULE = 350
@@ -73,6 +75,13 @@ def test_the_same_nouns_stand_in_every_layer(layer: str) -> None:
     }
     assert told <= here, f"{layer} lacks {sorted(told - here)}"
     assert told <= set(paths()), "a flow without rules and gateway"
+
+
+def test_every_path_says_of_itself_what_all_need_to_know() -> None:
+    """Each folder with rules is declared in `recovery/paths.py`, and tells its items' stories."""
+    assert tuple(sorted(PATHS)) == tuple(paths())
+    assert all(name == about.name and about.answers for name, about in PATHS.items())
+    assert set(LEDGERED) == set(PATHS) - {OUTBOX_RECORDS.name}
 
 
 def test_module_names_say_what_is_in_them() -> None:

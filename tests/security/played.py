@@ -24,11 +24,12 @@ from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.digest.book import DayBook
 from recovery.digest.request import DigestRequest
 from recovery.errors import BadInput
-from recovery.histories.requests import CaseRequest, ListRequest, Path
-from recovery.histories.rows import Rows
+from recovery.histories.requests import CaseRequest, ListRequest
 from recovery.logs import FILTERS, Logs
 from recovery.metrics.gateway import MetricsGateway
 from recovery.outbox_records.policy import Mode
+from recovery.outbox_records.story import Rows
+from recovery.paths import Path
 from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest, Trigger
 from recovery.replication_tasks.run import recover as recover_replications
 from relay.doorbells import QueueDoorbells
@@ -36,7 +37,6 @@ from relay.metrics import Reading, RelayMetrics
 from simulated_aws.server import SimulatedAws
 from tasks import digest
 from tasks.cases import histories_of
-from tasks.metrics import metrics_of
 from tasks.replication_tasks import work_of
 from tests.dead_letters_world import AUTH, ERROR, INVALID, TIMEOUT, DeadLettersWorld, text
 from tests.outbox_world import TABLE, play
@@ -256,7 +256,7 @@ def _what_people_see(player: Player) -> None:
     [message] = world.die(pair, [AUTH])
     ended = world.recover(pair.dead, connection=connection)
     now = world.aws.clock.now()
-    metrics = metrics_of(connection)
+    metrics = connection.metrics
     assert metrics is not None
     metrics.publication(ended, now, swept=True).send()
     DayBook(connection.ledger).add(ended, "run", now)

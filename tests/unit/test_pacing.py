@@ -107,7 +107,7 @@ def test_things_are_spaced_out() -> None:
 
 
 def test_a_throttle_halves_the_rate_and_a_minute_restores_it() -> None:
-    """All threads meet the same throttle, so it counts once a second; the rate grows again, and never ends at nothing."""
+    """All threads meet the same throttle, so it counts once a second; the rate grows again, and never is nothing."""
     clock = Clock()
     pace = Pace(64, clock=clock.now, sleep=clock.sleep)
     pace.slow_down()

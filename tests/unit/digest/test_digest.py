@@ -10,8 +10,8 @@ from typing import Any
 from recovery.digest.days import Day
 from recovery.digest.digest import Digest, digest
 from recovery.digest.pages import columns, headline, page, text
-from recovery.histories.story import Moment, Story
 from recovery.report import chart
+from recovery.story import Moment, Story
 from tests.unit.metrics.samples import entry, report
 
 TODAY = date(2026, 3, 4)

@@ -6,13 +6,16 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from recovery.appflow_runs import story as flows
 from recovery.appflow_runs.memory import Memory as FlowMemory
 from recovery.appflow_runs.models import Attempt, History, Means
 from recovery.cases import Case, State
+from recovery.dead_letters import story as messages
 from recovery.histories.pages import age, headline, list_page, list_rows, story_page
-from recovery.histories.story import IN_WORDS, Story, of_flow, of_message, of_replication
+from recovery.replication_tasks import story as replications
 from recovery.replication_tasks.memory import Memory
 from recovery.replication_tasks.models import Restart, Verb
+from recovery.story import IN_WORDS, Story
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
@@ -28,7 +31,7 @@ def case(key: str, state: State, *, path: str = "dead_letters", minutes: int = 0
         "group": "TIMEOUT-1234",
         "first_seen": NOW,
         "changed": NOW + timedelta(minutes=minutes),
-        "expires": NOW + timedelta(days=30),
+        "expires": NOW + timedelta(days=36_500),  # the emulator deletes what has expired by the clock on the wall
         "reason": "the consumer timed out",
     }
     return Case(**(basis | more))
@@ -65,17 +68,17 @@ def test_a_message_is_told_over_all_its_ids() -> None:
         "diagnosis": {"kind": "TIMEOUT", "rule": "r", "normalised": "read timed out", "quote": "SECRET"},
         "log": "https://example/log",
     }
-    story = of_message("b", [last, first, second], [("s3://bucket/k line 0", record)])
-    assert (story.state, story.waits_for_a_person, story.attempts) == ("exhausted", True, 2)
-    assert story.ids == ("a", "b", "c")
-    assert whats(story) == [
+    told = messages.story("b", [last, first, second], [("s3://bucket/k line 0", record)])
+    assert (told.state, told.waits_for_a_person, told.attempts) == ("exhausted", True, 2)
+    assert told.ids == ("a", "b", "c")
+    assert whats(told) == [
         "first found in orders-dlq",
         "came back as b, attempt 1",
         "came back as c, attempt 2",
         "copied to s3://bucket/k line 0 as TIMEOUT (r)",
         "exhausted, attempt 2: the consumer timed out",
     ]
-    page = story_page([story])
+    page = story_page([told])
     assert "SECRET" not in page
     assert "fix it" in page
     assert "https://example/log" in page
@@ -83,9 +86,9 @@ def test_a_message_is_told_over_all_its_ids() -> None:
 
 def test_a_message_that_waits_says_until_when() -> None:
     """Its next attempt is told with its time."""
-    story = of_message("a", [case("a", State.BACKOFF, due=NOW + timedelta(hours=1))], [])
-    assert "due 2026-03-04 13:00:00 UTC" in whats(story)[-1]
-    assert "next attempt: 2026-03-04 13:00:00 UTC" in story_page([story])
+    told = messages.story("a", [case("a", State.BACKOFF, due=NOW + timedelta(hours=1))], [])
+    assert "due 2026-03-04 13:00:00 UTC" in whats(told)[-1]
+    assert "next attempt: 2026-03-04 13:00:00 UTC" in story_page([told])
 
 
 def test_a_replication_is_told_with_each_restart_and_what_became_of_it() -> None:
@@ -107,8 +110,8 @@ def test_a_replication_is_told_with_each_restart_and_what_became_of_it() -> None
         minutes=20,
         detail={**memory.as_json(), "name": "orders", "step": "resume the task"},
     )
-    story = of_replication("orders", kept)
-    assert whats(story) == [
+    told = replications.story("orders", kept)
+    assert whats(told) == [
         "it failed",
         "no event had told of it",
         "resume-processing: flapped",
@@ -116,10 +119,10 @@ def test_a_replication_is_told_with_each_restart_and_what_became_of_it() -> None
         "escalated: the consumer timed out",
         "people were told",
     ]
-    assert story.ids == ("orders", "arn:aws:dms:x")
-    assert story.next_step == "resume the task"
-    assert headline(story) == "orders: escalated: a person was told (replication tasks)"
-    assert "### 1 TIMEOUT of orders (replication tasks)" in list_page([story], (), NOW)
+    assert told.ids == ("orders", "arn:aws:dms:x")
+    assert told.next_step == "resume the task"
+    assert headline(told) == "orders: escalated: a person was told (replication tasks)"
+    assert "### 1 TIMEOUT of orders (replication tasks)" in list_page([told], (), NOW)
 
 
 def test_a_flow_is_told_with_each_attempt_and_its_outcome() -> None:
@@ -136,27 +139,27 @@ def test_a_flow_is_told_with_each_attempt_and_its_outcome() -> None:
     )
     memory = FlowMemory(history=History((attempt,), NOW, None), seconds_to_recover=None)
     kept = case("orders", State.EXHAUSTED, path="appflow_runs", minutes=9, detail=memory.as_json())
-    story = of_flow("orders", kept)
-    assert whats(story)[1:] == [
+    told = flows.story("orders", kept)
+    assert whats(told)[1:] == [
         "its runs began to fail",
         f"attempt 1 ({Means.TWIN.value}) at run run-1",
         "attempt 1 ended: Error, the connector timed out",
         "exhausted: the consumer timed out",
     ]
-    assert story.error == "the connector timed out"
+    assert told.error == "the connector timed out"
 
 
 def test_the_time_to_recover_is_told() -> None:
     """Where the path knows it."""
     memory = replace(FlowMemory(), seconds_to_recover=90.0)
-    story = of_flow("orders", case("orders", State.RECOVERED, path="appflow_runs", detail=memory.as_json()))
-    assert whats(story)[-1].endswith("90 s from failure to recovery")
+    told = flows.story("orders", case("orders", State.RECOVERED, path="appflow_runs", detail=memory.as_json()))
+    assert whats(told)[-1].endswith("90 s from failure to recovery")
 
 
 def test_texts_cannot_break_out_of_the_page() -> None:
     """What AWS or a service wrote is neither markup nor a template."""
     nasty = case("a`b", State.PARKED, reason="<script>|{{ x }}[l](http://e)", source="<b>")
-    page = story_page([of_message("a`b", [nasty], [])], ["<i>"])
+    page = story_page([messages.story("a`b", [nasty], [])], ["<i>"])
     assert "<script>" not in page
     assert "<b>" not in page
     assert "{{" not in page
@@ -166,7 +169,7 @@ def test_texts_cannot_break_out_of_the_page() -> None:
 def test_the_list_is_counted_by_group_with_the_next_step() -> None:
     """A person sees what to do first, then the single cases with their age."""
     stories = [
-        of_message(f"m{n}", [case(f"m{n}", State.PARKED, detail={"step": "rotate the key", "error": "401"})], [])
+        messages.story(f"m{n}", [case(f"m{n}", State.PARKED, detail={"step": "rotate the key", "error": "401"})], [])
         for n in range(3)
     ]
     page = list_page(stories, ["something"], NOW)

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recovery.metrics.admission import FORGET, MOST, admit, fold, reserved, taken
-from recovery.metrics.series import OTHER, PATHS, Datum
+from recovery.metrics.series import OTHER, Datum, names
+from recovery.paths import PATHS
 
 TODAY = date(2026, 3, 4)
 
@@ -82,7 +83,7 @@ def test_there_are_never_more_series_than_allowed(runs: list[list[tuple[str, str
         data = [
             Datum(name, path, 1.0, dimension=dimension, key=key)
             for path, dimension, key in run
-            for name in PATHS[path].names(dimension)
+            for name in names(PATHS[path].counts, dimension)
         ]
         listed = admit(listed, data, TODAY + timedelta(days=number))
         assert reserved() + taken(listed) <= MOST

@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from recovery.metrics.series import PATHS, plain_value, series
+from recovery.metrics.series import path_names, plain_value, series
+from recovery.paths import PATHS
 from recovery.report import Number, RecoveryReport
 from tests.unit.metrics.samples import entry, report
 
@@ -132,10 +133,10 @@ def test_outbox_rows_that_failed_are_split_by_kind_without_being_counted_twice()
 
 def test_every_metric_by_path_is_in_the_vocabulary() -> None:
     """What is reserved for a path is what it publishes, so that the limit of series is the real one."""
-    for path, words in PATHS.items():
-        told = tuple(Number(name=name, value=1, source="s") for name in words.told)
+    for path, about in PATHS.items():
+        told = tuple(Number(name=name, value=1, source="s") for name in about.counts.own)
         data = series(report(path=path, recovered=1, seconds_to_recover=1.0, numbers=told), swept=True)
-        assert {datum.name for datum in data if not datum.dimension} == set(words.path_names())
+        assert {datum.name for datum in data if not datum.dimension} == set(path_names(about.counts))
 
 
 def test_a_number_that_is_none_is_left_out() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from recovery.metrics.series import BY_SOURCE, PATHS
+from recovery.metrics.series import BY_SOURCE, names
 from recovery.outbox_records.policy import OutboxRequest
 from recovery.outbox_records.shape import check
+from recovery.paths import OUTBOX_RECORDS
 from simulated_aws import estate
 from tests.unit.outbox_records.rows import ORDERED
 
@@ -70,7 +71,7 @@ def test_the_alarms_watch_metrics_that_are_published() -> None:
     alarms = [each["Properties"] for each in RESOURCES.values() if each["Type"] == "AWS::CloudWatch::Alarm"]
     assert len(alarms) == 3
     for alarm in alarms:
-        assert alarm["MetricName"] in PATHS["outbox_records"].names(BY_SOURCE)
+        assert alarm["MetricName"] in names(OUTBOX_RECORDS.counts, BY_SOURCE)
         assert alarm["Dimensions"] == [
             {"Name": "Path", "Value": "outbox_records"},
             {"Name": BY_SOURCE, "Value": {"Ref": "Table"}},

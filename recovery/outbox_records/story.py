@@ -9,15 +9,15 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from recovery.errors import Refused
-from recovery.histories.story import Moment, Story
 from recovery.outbox_records.gateway import OutboxTable
 from recovery.outbox_records.models import Item, Row, Status, lines, read_row, written_at
 from recovery.outbox_records.policy import OutboxRequest, RowNames
+from recovery.paths import Path
+from recovery.story import Moment, Story
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-PATH = "outbox_records"
 _MEANING = {
     Status.PENDING: "waits to be published",
     Status.IN_FLIGHT: "a run is publishing it, or its lease is about to end",
@@ -115,7 +115,7 @@ def story(row: Row, table: str, names: RowNames) -> Story:
     waits = status is Status.EXHAUSTED
     return Story(
         key=row.row_id,
-        path=PATH,
+        path=Path.OUTBOX_RECORDS,
         source=table,
         state=status.value if row.known else "unknown",
         meaning=_MEANING[status] if row.known else "its status is none that Reprise knows, so it is left alone",
