@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from recovery.errors import BadInput, OutcomeUnknown, RepriseError, Transient
-from recovery.outbox_records import deliver, gate, run, settle
+from recovery.outbox_records import deliver
 from recovery.outbox_records.models import Fault, NotSent
 from simulated_aws.server import SimulatedAws
 from tests.outbox_world import NO_PAUSE, OutboxWorld, play
@@ -293,7 +293,7 @@ def test_order_holds_when_a_claim_call_fails(world: OutboxWorld) -> None:
             world.ordered_row(f"{group}-{n}", group, n)
     work = world.work(limit=35)
     claims_fail(work, "a-0")
-    report = play_on(work)
+    report = play(work)
     assert report.failed
     for group, texts in by_group(world).items():
         assert texts[0] == f"{group}-0", "a row went out before the first of its group"
@@ -302,32 +302,13 @@ def test_order_holds_when_a_claim_call_fails(world: OutboxWorld) -> None:
     assert by_group(world) == {group: [f"{group}-{n}" for n in range(7)] for group in groups}
 
 
-def play_on(work: Any) -> Any:
-    """The steps of a run, each failing as it does in a flow: its rows say so, and the run goes on."""
-    run.begin(work)
-    while work.room and not work.time_is_up and gate.may_send(work):
-        found = deliver.find_due(work)
-        if not found.count:
-            break
-        for step in (deliver.claim, deliver.send, gate.after_round, deliver.mark, settle.exhaust):
-            try:
-                step(work, found)
-            except RepriseError as error:
-                found.give_up(error)
-                work.complain(str(error))
-        deliver.note(work, found)
-    report = run.finish(work, "test")
-    work.close()
-    return report
-
-
 def test_claims_whose_answers_are_lost_use_up_no_attempts(world: OutboxWorld) -> None:
     """Each claim was carried out and nobody knows: it is taken back, run after run, and the row goes out in the end."""
     world.ordered_row("a-0", "a", 0)
     for _ in range(4):
         work = world.work()
         claims_fail(work, "a-0", OutcomeUnknown, carried_out=True)
-        play_on(work)
+        play(work)
         row = world.row("a-0")
         assert (row["status"], row["outbox_attempts"]) == ("Pending", "0")
         assert "outbox_claim" not in row
@@ -357,9 +338,7 @@ def test_rows_behind_a_held_head_cost_little(world: OutboxWorld) -> None:
         world.ordered_row(f"a-{n:03}", "a", n, shard=n % 8)
     world.run()
     work = world.work()
-    play(work)
-    report = run.finish(work, "test")
-    work.close()
+    report = play(work)
     assert work.rows_read <= 30 + 2 * 8
     assert report.by_action == {"wait": 1}
     [group] = report.groups
