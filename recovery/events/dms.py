@@ -2,14 +2,16 @@
 
 Three kinds of shapes, from recorded events and the user guide:
 
-- SNS notifications of an event subscription, as the message itself, in SNS's envelope, or as the `Records` of a Lambda
-  event. `Event ID` is an address with a blank at its end; `SourceId` is the task's name, not its ARN, and older ones
-  have no such key: there it stands at the end of `Identifier Link`.
-- EventBridge `DMS Replication Task State Change`. The failed event has no `eventId`: only `eventType` marks it.
+- SNS notifications of an event subscription, as the message itself, in SNS's envelope, or in the `Records` of a Lambda
+  event (in an `Sns` envelope whose `Message` may be text or an object, in the `body` of an SQS record, or bare, as
+  tutorials print them). `Event ID` is an address with a blank at its end; `SourceId` is the task's name, not its ARN,
+  and older ones have no such key: there it stands at the end of `Identifier Link`.
+- EventBridge `DMS Replication Task State Change`. The recorded failed event has no `eventId` and only `eventType`
+  tells; rules of others match on `eventId` alone. Either is enough, and so is the documented text.
 - EventBridge `DMS Replication State Change`, of serverless replications. An event of a serverless replication's inner
-  task (`serv-res-id-...`) adds nothing to the replication's own events.
+  task (`serv-res-id-...`) says nothing that the replication does not say itself, unless it is a failure.
 
-Events are hints (DMS delivers them best-effort): they name a place to inspect, and nothing is decided from them.
+Events are hints (DMS delivers them best-effort): they say where to look, and nothing is decided from them.
 """
 
 from __future__ import annotations
@@ -31,7 +33,21 @@ _EVENT_ID = re.compile(r"DMS-EVENT-\d{4}")
 _IN_LINK = re.compile(r"SourceId:\s*(\S+)")
 _LINK_NAME = re.compile(r"#(?:tasks:ids=|taskDetails/)([A-Za-z0-9_-]+)")
 _FAILED_IDS = frozenset({"DMS-EVENT-0078"})
-_FAILED_TYPES = frozenset({"REPLICATION_TASK_FAILED", "REPLICATION_FAILED"})
+# A move that failed leaves a task that does not run; a copy, an assessment or a target that failed does not.
+_FAILED_TYPES = frozenset(
+    {
+        "REPLICATION_TASK_FAILED",
+        "REPLICATION_FAILED",
+        "REPLICATION_TASK_MOVE_FAILED",
+        "REPLICATION_TASK_FAILED_MOVE",
+        "REPLICATION_TASK_FAILED_TO_MOVE",
+    }
+)
+_FAILED_TEXT = re.compile(
+    r"\breplication (?:task )?(?:'[^']{0,255}' |\"[^\"]{0,255}\" )?has failed\b|\btask(?:'s)? (?:[\w'-]{1,64} )?move"
+    r"(?: of [^.]{0,80})? (?:has )?failed\b|\bfailed to move\b",
+    re.IGNORECASE,
+)
 _STOPPED_IDS = frozenset({"DMS-EVENT-0079"})
 _STOPPED_TYPES = frozenset({"REPLICATION_TASK_STOPPED", "REPLICATION_STOPPED"})
 _INNER_TASK = ":task:serv-res-id-"
@@ -46,11 +62,12 @@ class DmsEvent:
         source: "sns" or "eventbridge".
         name: the task's name; "" where the event names only an ARN.
         arn: ARN of the task or replication config; "" where the event names only a name.
-        serverless: True for an event of a serverless replication.
+        serverless: it is of a serverless replication.
         type: EventBridge's `eventType`, or the id of the user guide ("DMS-EVENT-0078").
+        event_id: the id of the user guide, "" where the event names none.
         category: as the event spells it, "" for SNS.
         message: its text. It may quote a failure: normalise it before it goes out.
-        time: of the event, aware, or None.
+        time: when it happened, aware, or None.
         account, region: "" where the shape has none.
         instance: it is of a replication instance, not of a task.
     """
@@ -67,62 +84,87 @@ class DmsEvent:
     account: str = ""
     region: str = ""
     instance: bool = False
+    event_id: str = ""
 
     @property
     def is_failure(self) -> bool:
-        """True when it reports that a replication failed."""
+        """True when it says that a replication failed."""
         if self.instance:
             return False
-        return self.type in _FAILED_TYPES | _FAILED_IDS or self.category.lower() == "failure"
+        if self.event_id in _FAILED_IDS or self.type in _FAILED_TYPES or self.category.lower() == "failure":
+            return True
+        # Some name nothing but their text.
+        return not (self.type or self.event_id) and _FAILED_TEXT.search(self.message) is not None
 
     @property
     def is_stop(self) -> bool:
-        """True when it reports that a replication stopped; in error or on purpose, only DMS knows."""
-        return not self.instance and self.type in _STOPPED_TYPES | _STOPPED_IDS
+        """True when it says that a replication stopped; in error or on purpose, only DMS knows."""
+        if self.instance or self.is_failure:
+            return False
+        return self.type in _STOPPED_TYPES or self.event_id in _STOPPED_IDS
 
     @property
     def resource(self) -> str:
-        """Key that finds the replication: its ARN, else its name."""
+        """What finds the replication: its ARN, else its name."""
         return self.arn or self.name
 
 
 def read(body: Mapping[str, Any]) -> tuple[DmsEvent, ...]:
-    """Read the DMS events of a body; empty when it is of something else.
+    """What a body says of DMS; empty when it is of something else.
 
     Args:
         body: an EventBridge event, an SNS envelope, a DMS notification, or a Lambda event with SNS records.
 
     Raises:
-        BadInput: it is of DMS, but names no resource, or its message cannot be read.
+        BadInput: it is of DMS, but does not say what it is about, or its message cannot be read.
     """
     records = body.get("Records")
     if isinstance(records, list):
-        inside = [record["Sns"] for record in records if isinstance(record, Mapping) and _is_object(record.get("Sns"))]
-        return tuple(found for envelope in inside for found in read(envelope))
+        return tuple(found for record in records if isinstance(record, Mapping) for found in _record(record))
     if body.get("source") == SOURCE:
         found = _eventbridge(body)
         return (found,) if found else ()
     if "Message" in body and ("TopicArn" in body or "MessageId" in body):
         return _envelope(body)
-    if "Event Message" in body and "Event Source" in body:
+    if _is_notification(body):
         return (_notification(body, ""),)
     return ()
 
 
-def _is_object(value: object) -> bool:
-    return isinstance(value, Mapping)
+def _record(record: Mapping[str, Any]) -> tuple[DmsEvent, ...]:
+    """One of a Lambda event's records: of SNS, of SQS, or the notification itself."""
+    envelope = record.get("Sns")
+    if isinstance(envelope, Mapping):
+        return read(envelope)
+    if isinstance(record.get("body"), str):
+        try:
+            inside = json.loads(record["body"])
+        except ValueError:
+            return ()
+        return read(inside) if isinstance(inside, Mapping) else ()
+    return read(record)
+
+
+def _is_notification(body: Mapping[str, Any]) -> bool:
+    if "Event Message" not in body:
+        return False
+    source = _text(body, "Event Source")
+    # RDS speaks in the same form, but for `Source ID`.
+    return source.startswith("replication-") or (not source and ("SourceId" in body or "dms" in str(body).lower()))
 
 
 def _envelope(body: Mapping[str, Any]) -> tuple[DmsEvent, ...]:
-    try:
-        message = json.loads(_text(body, "Message"))
-    except ValueError:
-        if _text(body, "Subject") == "DMS Notification Message":
-            raise BadInput("Message: expected JSON in a notification of DMS") from None
-        return ()
+    message = body.get("Message")
+    if not isinstance(message, Mapping):
+        try:
+            message = json.loads(_text(body, "Message"))
+        except ValueError:
+            if _text(body, "Subject") == "DMS Notification Message":
+                raise BadInput("Message: expected JSON in a notification of DMS") from None
+            return ()
     if not isinstance(message, Mapping):
         return ()
-    if "Event Message" in message and "Event Source" in message:
+    if _is_notification(message):
         return (_notification(message, _text(body, "MessageId")),)
     return read(message) if message.get("source") == SOURCE else ()
 
@@ -141,6 +183,7 @@ def _notification(message: Mapping[str, Any], id: str) -> DmsEvent:
         name=name,
         arn="",
         type=found.group(0) if found else "",
+        event_id=found.group(0) if found else "",
         message=_text(message, "Event Message"),
         time=_time(_text(message, "Event Time").replace(" ", "T") + "Z"),
         region=region.group(1) if region else "",
@@ -159,22 +202,23 @@ def _eventbridge(event: Mapping[str, Any]) -> DmsEvent | None:
     arn = resources[0] if isinstance(resources, list) and resources and isinstance(resources[0], str) else ""
     if not arn:
         raise BadInput(f"resources: expected the ARN of a replication in an event of type {detail_type}")
-    if _INNER_TASK in arn:
-        return None
     named = _LINK_NAME.search(_text(detail, "resourceLink"))
-    return DmsEvent(
+    number = _EVENT_ID.search(_text(detail, "eventId"))
+    found = DmsEvent(
         id=_text(event, "id"),
         source="eventbridge",
         name=named.group(1) if named else "",
         arn=arn,
-        type=_text(detail, "eventType"),
+        type=_text(detail, "eventType") or (number.group(0) if number else ""),
+        event_id=number.group(0) if number else "",
         message=_text(detail, "detailMessage"),
-        serverless=detail_type == SERVERLESS,
+        serverless=detail_type == SERVERLESS or _INNER_TASK in arn,
         category=_text(detail, "category"),
         time=_time(_text(event, "time")),
         account=_text(event, "account"),
         region=_text(event, "region"),
     )
+    return None if _INNER_TASK in arn and not found.is_failure else found
 
 
 def _text(raw: Mapping[str, Any], name: str) -> str:

@@ -92,7 +92,7 @@ def translate(body: str, message_id: str, now: datetime) -> list[Hint]:
 def _translated(document: Mapping[str, Any], message_id: str, now: datetime) -> list[Hint]:
     records = document.get("Records")
     if isinstance(records, list):
-        inside = [record["Sns"] for record in records if isinstance(record, Mapping) and "Sns" in record]
+        inside = [record.get("Sns", record) for record in records if isinstance(record, Mapping)]
         return [
             hint
             for index, envelope in enumerate(inside)

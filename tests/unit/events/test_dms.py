@@ -235,3 +235,86 @@ def test_no_body_breaks_the_reader(body: dict[str, Any], data: st.DataObject) ->
     else:
         told = "".join(event.resource for event in events) + ":"
     assert ":" in told
+
+
+BARE = {
+    "Event Message": "Replication task has failed. Reason: Last Error  ODBC general error.",
+    "Identifier Link": "https://console.aws.amazon.com/dms/v2/home?region=eu-west-1#taskDetails/orders",
+    "SourceId": "orders",
+}
+
+
+def eventbridge(arn: str = TASK_ARN, kind: str = "DMS Replication Task State Change", **detail: str) -> dict[str, Any]:
+    return {**FAILED_EVENT, "detail-type": kind, "resources": [arn], "detail": {"type": "REPLICATION_TASK", **detail}}
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [
+        {"eventId": "DMS-EVENT-0078", "category": "StateChange"},
+        {"eventId": "DMS-EVENT-0078", "eventType": "REPLICATION_TASK_STATE_CHANGE", "category": "StateChange"},
+        {"eventType": "REPLICATION_TASK_MOVE_FAILED", "category": "StateChange"},
+        {"category": "failure"},
+        {"category": "StateChange", "detailMessage": "Replication task has failed."},
+    ],
+)
+def test_a_failure_is_told_by_id_type_category_or_text(detail: dict[str, str]) -> None:
+    """Whichever of them an event has, a failure is a failure; it is no stop beside that."""
+    event = only(eventbridge(**detail))
+    assert event.is_failure
+    assert not event.is_stop
+    assert event.type or event.message or event.category == "failure"
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [
+        {"eventId": "DMS-EVENT-0069", "eventType": "REPLICATION_TASK_STARTED", "category": "StateChange"},
+        {"eventId": "DMS-EVENT-0080", "category": "ConfigurationChange"},
+        {"eventType": "REPLICATION_TASK_COPY_FAILED", "category": "StateChange"},
+        {
+            "eventId": "DMS-EVENT-0069",
+            "category": "StateChange",
+            "detailMessage": "Replication task started, after it has failed",
+        },
+    ],
+)
+def test_what_is_no_failure_is_none(detail: dict[str, str]) -> None:
+    """A start, a change and a copy that failed are no failures of the task."""
+    assert not only(eventbridge(**detail)).is_failure
+
+
+def test_a_stop_is_told_by_its_id_alone() -> None:
+    """An event without a type, but with the id of a stop, is one."""
+    assert only(eventbridge(eventId="DMS-EVENT-0079", category="StateChange")).is_stop
+
+
+def test_the_inner_task_of_a_serverless_replication_speaks_only_of_failures() -> None:
+    """Its starts and stops say nothing of their own; a failure may be all that is told."""
+    inner = "arn:aws:dms:us-east-1:123456789012:task:serv-res-id-1712345678901-abc"
+    assert read(eventbridge(inner, eventType="REPLICATION_TASK_STOPPED", category="StateChange")) == ()
+    event = only(eventbridge(inner, eventType="REPLICATION_TASK_FAILED", category="Failure"))
+    assert (event.serverless, event.is_failure) == (True, True)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"Records": [BARE]},
+        {"Records": [{"EventSource": "aws:sns", "Sns": {**in_sns(""), "Message": BARE}}]},
+        {"Records": [{"eventSource": "aws:sqs", "body": json.dumps(in_sns(BARE))}]},
+        {"Records": [{"Sns": {"Message": json.dumps(BARE), "MessageId": "1"}}]},
+        BARE,
+    ],
+)
+def test_records_as_tutorials_print_them(body: dict[str, Any]) -> None:
+    """The notification may lie bare in the list, as an object, in an SQS body, or without source and id."""
+    event = only(body)
+    assert (event.name, event.region, event.is_failure) == ("orders", "eu-west-1", True)
+
+
+def test_notifications_of_others_are_not_dms() -> None:
+    """RDS speaks in the same form."""
+    rds = {"Event Source": "db-instance", "Source ID": "db-1", "Event Message": "DB instance has failed over"}
+    assert read({"Records": [rds]}) == ()
+    assert read(in_sns(rds)) == ()
