@@ -11,7 +11,7 @@ Three kinds of shapes, from recorded events and the user guide:
 - EventBridge `DMS Replication State Change`, of serverless replications. An event of a serverless replication's inner
   task (`serv-res-id-...`) says nothing that the replication does not say itself, unless it is a failure.
 
-Events are hints (DMS delivers them best-effort): they say where to look, and nothing is decided from them.
+Events are hints (DMS delivers them best-effort): they name a place to inspect, and nothing is decided from them.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ class DmsEvent:
         source: "sns" or "eventbridge".
         name: the task's name; "" where the event names only an ARN.
         arn: ARN of the task or replication config; "" where the event names only a name.
-        serverless: it is of a serverless replication.
+        serverless: True for an event of a serverless replication.
         type: EventBridge's `eventType`, or the id of the user guide ("DMS-EVENT-0078").
         event_id: the id of the user guide, "" where the event names none.
         category: as the event spells it, "" for SNS.
         message: its text. It may quote a failure: normalise it before it goes out.
-        time: when it happened, aware, or None.
+        time: of the event, aware, or None.
         account, region: "" where the shape has none.
         instance: it is of a replication instance, not of a task.
     """
@@ -88,7 +88,7 @@ class DmsEvent:
 
     @property
     def is_failure(self) -> bool:
-        """True when it says that a replication failed."""
+        """True when it reports that a replication failed."""
         if self.instance:
             return False
         if self.event_id in _FAILED_IDS or self.type in _FAILED_TYPES or self.category.lower() == "failure":
@@ -98,7 +98,7 @@ class DmsEvent:
 
     @property
     def is_stop(self) -> bool:
-        """True when it says that a replication stopped; in error or on purpose, only DMS knows."""
+        """True when it reports that a replication stopped; in error or on purpose, only DMS knows."""
         if self.instance or self.is_failure:
             return False
         return self.type in _STOPPED_TYPES or self.event_id in _STOPPED_IDS
