@@ -256,10 +256,10 @@ class ServerClock:
         if not header:
             return
         try:
-            told = parsedate_to_datetime(header)
+            sent = parsedate_to_datetime(header)
         except ValueError:
             return
-        if told.tzinfo is None:
+        if sent.tzinfo is None:
             return
-        if abs(told - self.now()) > self._AGREES:
-            self._offset = told.astimezone(UTC) - datetime.fromtimestamp(self._local(), UTC)
+        if abs(sent - self.now()) > self._AGREES:
+            self._offset = sent.astimezone(UTC) - datetime.fromtimestamp(self._local(), UTC)

@@ -3,7 +3,7 @@
 RepriseError
  +- Transient      try again later; nothing is known to be wrong with the request
  |   +- OutcomeUnknown   the request may have been carried out: verify before repeating a side effect
- +- Refused        AWS said no, and the same request will be refused again until a person changes something
+ +- Refused        AWS refused it, and the same request will be refused again until a person changes something
  +- Conflict       somebody else got there first, or the state moved on: read again and decide again
  +- BadInput       a person's mistake in a request, a setting or a file: names the field and what was expected
  +- Incomplete     the run did what it could and published its report, but some work did not go through

@@ -73,19 +73,19 @@ class Logs:
 
     Args:
         client: a boto3 CloudWatch Logs client.
-        elapsed: a clock in seconds that only moves forward, for the bound in time.
-        pause: waits for seconds, between two polls of a running query.
+        monotonic: a clock in seconds that only moves forward, for the bound in time.
+        sleep: waits for seconds, between two polls of a running query.
     """
 
     def __init__(
         self,
         client: CloudWatchLogsClient,
-        elapsed: Callable[[], float] = time.monotonic,
-        pause: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._client = client
-        self._elapsed = elapsed
-        self._pause = pause
+        self._monotonic = monotonic
+        self._sleep = sleep
 
     def evidence(self, group: str, message_ids: Sequence[str], since: datetime, until: datetime) -> Found:
         """Search the log for these messages. Never raises: `problem` names the part that could not be read.
@@ -96,39 +96,39 @@ class Logs:
             since, until: the time in which they were being worked on.
         """
         start, end = _milliseconds(since) - CLOCKS_MILLISECONDS, _milliseconds(until) + CLOCKS_MILLISECONDS
-        look = _LookUp(self._client, self._elapsed, self._pause, group, max(0, start), end)
+        search = _Search(self._client, self._monotonic, self._sleep, group, max(0, start), end)
         problem = ""
         try:
-            look.naming(message_ids)
-            look.around()
+            search.naming(message_ids)
+            search.around()
         except Refused as error:
             return Found({}, _refused(group, error))
         except Transient as error:
             problem = f"log group {group}: could not be read now ({error.code or 'no answer'})"
-        found = evidence_from_logs(look.events, message_ids)
-        problem = problem or look.cut
-        return Found(found, problem, frozenset() if problem else look.unnamed(message_ids))
+        found = evidence_from_logs(search.events, message_ids)
+        problem = problem or search.cut
+        return Found(found, problem, frozenset() if problem else search.unnamed(message_ids))
 
 
-class _LookUp:
+class _Search:
     """One search: the lines read so far, and the bound that it met."""
 
     def __init__(
         self,
         client: CloudWatchLogsClient,
-        elapsed: Callable[[], float],
-        pause: Callable[[float], None],
+        monotonic: Callable[[], float],
+        sleep: Callable[[float], None],
         group: str,
         start: int,
         end: int,
     ) -> None:
         self._client = client
-        self._elapsed = elapsed
-        self._pause = pause
+        self._monotonic = monotonic
+        self._sleep = sleep
         self._group = group
         self._start = start
         self._end = end
-        self._began = elapsed()
+        self._began = monotonic()
         self._events: dict[tuple[str, int, str], Event] = {}
         self.cut = ""
 
@@ -226,10 +226,10 @@ class _LookUp:
                 with calling("logs:StopQuery"):
                     self._client.stop_query(queryId=query)
                 return [_event(cast("Any", row)) for row in answer.get("results", [])]
-            self._pause(POLL_SECONDS)
+            self._sleep(POLL_SECONDS)
 
     def _is_over(self) -> bool:
-        if self._elapsed() - self._began > SECONDS:
+        if self._monotonic() - self._began > SECONDS:
             self.cut = f"log group {self._group}: reading it took longer than {SECONDS:.0f} s"
             return True
         return False

@@ -37,9 +37,9 @@ def advice(text: str) -> str:
     """Format a next step: in bold, with the commands in it as spans of code, to be copied as they are."""
     parts, rest = [], _flat(text)
     while command := _COMMAND.search(rest):
-        before, told, rest = rest[: command.start()], command[0].rstrip(), rest[command.end() :].lstrip()
+        before, typed, rest = rest[: command.start()], command[0].rstrip(), rest[command.end() :].lstrip()
         goes_on = rest.startswith(";")
-        parts += [_bold(before), _span(told) + ";" * goes_on]
+        parts += [_bold(before), _span(typed) + ";" * goes_on]
         rest = rest[goes_on:]
     return " ".join(filter(None, [*parts, _bold(rest)]))
 

@@ -15,13 +15,13 @@ class Notice(BaseModel):
 
     estate: str | None = Field(None, description="Name of a Recovery Estate block; empty: the one named default.")
     subject: str = Field("", max_length=500, description="One line; SNS shows its first 99 characters.")
-    text: str = Field("", max_length=20_000, description="What happened, and what to do.")
-    source: str = Field("prefect", max_length=200, description="What it is about: one notice for each in a window.")
-    group: str = Field("notice", max_length=200, description="What kind of notice it is; part of the same key.")
+    text: str = Field("", max_length=20_000, description="The event, and the action to take.")
+    source: str = Field("prefect", max_length=200, description="Its subject: one notice for each in a window.")
+    group: str = Field("notice", max_length=200, description="The kind of notice; part of the same key.")
     window_minutes: int = Field(
-        60, ge=0, le=10_080, description="Minutes within which the same notice is not told again."
+        60, ge=0, le=10_080, description="Minutes within which the same notice is not published again."
     )
-    dry_run: bool = Field(True, description="Only say what would be told.")
+    dry_run: bool = Field(True, description="Only report what would be published.")
 
 
 class TidyRequest(BaseModel):
@@ -29,14 +29,14 @@ class TidyRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    work_pool: str = Field("reprise", description="Runs of this work pool are looked at, and no others.")
+    work_pool: str = Field("reprise", description="Only runs of this work pool are inspected.")
     silent_minutes: int = Field(
         10,
         ge=10,
         le=1_440,
         description="Minutes without a sign of life after which a run is marked as crashed. A run gives one every 3.",
     )
-    dry_run: bool = Field(True, description="Only say which runs would be marked.")
+    dry_run: bool = Field(True, description="Only report which runs would be marked.")
 
 
 class Stage(StrEnum):

@@ -115,7 +115,7 @@ class RecoveryReport(BaseModel):
     started: datetime
     seconds: float
     dry_run: bool
-    found: int = Field(description="Items looked at.")
+    found: int = Field(description="Items inspected.")
     by_kind: Mapping[str, int]
     by_action: Mapping[str, int] = Field(description="Settled items by action (in a dry run: what would be done).")
     unsettled: int = Field(description="Items whose action did not go through; they stay where they were.")
@@ -123,7 +123,9 @@ class RecoveryReport(BaseModel):
     seconds_to_recover: float | None = Field(None, description="Mean time from first sight to recovered, in seconds.")
     missed_events: int = Field(0, description="Items that only the sweep found.")
     groups: tuple[GroupRow, ...] = ()
-    problems: tuple[str, ...] = Field((), description="What could not be done at all, each a line a person can act on.")
+    problems: tuple[str, ...] = Field(
+        (), description="Work that could not be done, each a line that a person can act on."
+    )
     warnings: tuple[str, ...] = ()
     requests: Mapping[str, int] = Field(default_factory=dict, description="AWS requests by service.")
     full_list: str = Field("", description="s3:// address of the full list.")
@@ -239,7 +241,7 @@ def markdown(report: RecoveryReport, title: str) -> str:
     if report.problems:
         lines += ["## Could not be done", "", *(f"- {cell(problem)}" for problem in report.problems[:LISTED]), ""]
     if report.warnings:
-        lines += ["## Mind", "", *(f"- {cell(warning)}" for warning in report.warnings[:LISTED]), ""]
+        lines += ["## Warnings", "", *(f"- {cell(warning)}" for warning in report.warnings[:LISTED]), ""]
     if report.groups:
         lines += ["## Groups of alike failures", ""]
         for row in sorted(report.groups, key=_urgency)[:LISTED]:
@@ -258,7 +260,7 @@ def _urgency(row: GroupRow) -> tuple[bool, bool]:
 def _group(row: GroupRow, of: str) -> list[str]:
     # Lines, not a table: both of Prefect's user interfaces wrap lines, and neither wraps cells.
     action = cell(row.action) if row.settled else f"{cell(row.action)}, did not go through"
-    lines = [f"### {row.count} {cell(row.kind or 'not judged')} of {cell(of)}: {action}", ""]
+    lines = [f"### {row.count} {cell(row.kind or 'not diagnosed')} of {cell(of)}: {action}", ""]
     lines.append(f"- why: {cell(row.reason)}")
     if row.error:
         lines.append(f"- error: {code(row.error)}")
@@ -274,7 +276,7 @@ def headline(report: RecoveryReport) -> str:
     """One sentence: what was found and what was done."""
     if report.dry_run:
         done = ", ".join(f"{count} to {action}" for action, count in sorted(report.by_action.items()))
-        return f"Dry run: {report.found} looked at, nothing changed. It would be: {done or 'nothing to do'}."
+        return f"Dry run: {report.found} inspected, nothing changed. It would be: {done or 'nothing to do'}."
     done = ", ".join(f"{count} {action}" for action, count in sorted(report.by_action.items()))
     text = f"{report.found} found: {done or 'nothing settled'}"
     if report.unsettled:

@@ -32,7 +32,7 @@ class Setting:
 SETTINGS = (
     Setting("REPRISE_LEDGER_TABLE", "name of the DynamoDB ledger table"),
     Setting("REPRISE_ARCHIVE_BUCKET", "name of the S3 archive bucket"),
-    Setting("REPRISE_ALERT_TOPIC_ARN", "ARN of the SNS topic that tells people"),
+    Setting("REPRISE_ALERT_TOPIC_ARN", "ARN of the SNS topic that notifies people"),
     Setting(
         "REPRISE_METRICS_NAMESPACE",
         "CloudWatch namespace of the metrics; empty: none are published",
@@ -46,7 +46,7 @@ SETTINGS = (
     Setting("REPRISE_ALLOWED_HOSTS", "names under which people and workers reach the server, for `reprise server`", ""),
     Setting("REPRISE_EVENTS_QUEUE_URL", "URL of the events queue, for the relay (only it needs one)"),
     Setting("REPRISE_EVENTS_PARKED_QUEUE_URL", "URL of its dead-letter queue, for the relay (only it needs one)"),
-    Setting("REPRISE_NOTIFY_SLACK_URL", "Slack webhook that is told about failed runs, for `deployments.apply`", ""),
+    Setting("REPRISE_NOTIFY_SLACK_URL", "Slack webhook that is notified of failed runs, for `reprise apply`", ""),
     Setting("REPRISE_NOTIFY_PAGERDUTY_KEY", "PagerDuty integration key (32 characters), as above", ""),
     Setting("REPRISE_NOTIFY_WEBHOOK_URL", "address that gets a JSON object with `subject` and `text`, as above", ""),
 )

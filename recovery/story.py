@@ -15,7 +15,7 @@ from recovery.cases import WAITS_FOR_A_PERSON, Case, State
 from recovery.fields import EPOCH
 
 IN_WORDS: Mapping[State, str] = {
-    State.SENT: "brought back; whether it stays away is seen after the settle time",
+    State.SENT: "brought back; it counts as recovered when it stays away for the settle time",
     State.BACK: "came back, and was not acted upon yet",
     State.BACKOFF: "waits for its next attempt",
     State.PARKED: "in the archive, until a person has fixed the cause",
@@ -23,7 +23,7 @@ IN_WORDS: Mapping[State, str] = {
     State.EXHAUSTED: "given up: its attempts are used up",
     State.WAITING: "in the archive, until its own target is asked again",
     State.STALE: "in the archive: it was too old, or about to expire",
-    State.ESCALATED: "escalated: a person was told",
+    State.ESCALATED: "escalated: a person was notified",
     State.REPLAYING: "being sent back from the archive",
     State.REPLAYED: "sent back from the archive",
     State.SUPERSEDED: "went on under another id, or by itself",
@@ -45,10 +45,10 @@ class Story(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    key: str = Field(description="What it was asked for by.")
+    key: str = Field(description="The key under which it was asked for.")
     path: str
     source: str
-    state: str = Field(description="Where it stands, as the ledger or the row says.")
+    state: str = Field(description="Its state in the ledger or on the row.")
     meaning: str = Field(description="That state in words.")
     waits_for_a_person: bool
     kind: str = ""
@@ -61,8 +61,8 @@ class Story(BaseModel):
     due: datetime | None = None
     ids: tuple[str, ...] = Field((), description="All ids under which it is known, the oldest first.")
     moments: tuple[Moment, ...] = ()
-    archive: tuple[str, ...] = Field((), description="Where copies of it lie, as s3:// address and line.")
-    log: str = Field("", description="Where its log lines are.")
+    archive: tuple[str, ...] = Field((), description="Addresses of its copies: s3:// address and line.")
+    log: str = Field("", description="Address of its log lines.")
 
 
 def story_of(key: str, case: Case, moments: Iterable[Moment], **more: Any) -> Story:
@@ -87,16 +87,16 @@ def story_of(key: str, case: Case, moments: Iterable[Moment], **more: Any) -> St
 
 
 def end_of(case: Case, seconds: float | None) -> Moment:
-    """Return where a case stands, and the time to recover where it has recovered."""
-    stands = f"{case.state.value}: {case.reason}"
+    """Return the state of a case, with the time to recovery once it recovered."""
+    state = f"{case.state.value}: {case.reason}"
     return Moment(
         at=case.changed,
-        what=stands if seconds is None else f"{stands}; {seconds:.0f} s from failure to recovery",
+        what=state if seconds is None else f"{state}; {seconds:.0f} s from failure to recovery",
     )
 
 
 def of_line(path: str, line: Mapping[str, Any], address: str) -> Story:
-    """The story of an item of which only one line in the full list of a run tells."""
+    """The story of an item known only from one line in the full list of a run."""
     action, settled = str(line.get("action", "")), bool(line.get("settled", True))
     became = f" as {line['became']}" if line.get("became") else ""
     return Story(
@@ -104,7 +104,7 @@ def of_line(path: str, line: Mapping[str, Any], address: str) -> Story:
         path=path,
         source=str(line.get("source", "")),
         state=action,
-        meaning=f"{action}{became}, as the list of a run says; the ledger knows nothing more of it"
+        meaning=f"{action}{became}, by the list of a run; the ledger has nothing more of it"
         + ("" if settled else "; it did not go through"),
         waits_for_a_person=False,
         kind=str(line.get("kind", "")),
@@ -122,6 +122,6 @@ def of_line(path: str, line: Mapping[str, Any], address: str) -> Story:
 
 def _in_order(moments: Iterable[Moment]) -> Iterator[Moment]:
     """By time; what has none at the end."""
-    told = list(dict.fromkeys(moments))
-    yield from sorted((one for one in told if one.at), key=lambda one: one.at or EPOCH)
-    yield from (one for one in told if not one.at)
+    distinct = list(dict.fromkeys(moments))
+    yield from sorted((one for one in distinct if one.at), key=lambda one: one.at or EPOCH)
+    yield from (one for one in distinct if not one.at)

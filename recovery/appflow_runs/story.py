@@ -22,7 +22,7 @@ def story(key: str, case: Case) -> Story:
     history = memory.history
     moments = [Moment(at=case.first_seen, what="first seen")]
     if history.began is not None:
-        event = "its runs began to fail" + (", and no event had told of it" if memory.missed else "")
+        event = "its runs began to fail" + (", and no event had reported it" if memory.missed else "")
         moments.append(Moment(at=history.began, what=event))
     error = ""
     for attempt in history.attempts:
@@ -33,7 +33,7 @@ def story(key: str, case: Case) -> Story:
             ended = f"attempt {attempt.number} ended: {attempt.outcome}" + (f", {error}" if error else "")
             moments.append(Moment(at=attempt.ended, what=ended))
     if memory.told:
-        moments.append(Moment(at=None, what="people were told"))
+        moments.append(Moment(at=None, what="people were notified"))
     if history.recovered is not None:
         moments.append(Moment(at=history.recovered, what="a run succeeded again"))
     moments.append(end_of(case, memory.seconds_to_recover))

@@ -56,5 +56,5 @@ def _step(case: Case) -> str:
     if case.state is State.BACKOFF:
         due = f", due {case.due:%Y-%m-%d %H:%M:%S} UTC" if case.due else ""
         return f"{IN_WORDS[case.state]}{due}: {case.reason}"
-    told = " (a person was told)" if case.detail.get("alert") else ""
-    return f"{case.state.value}{attempt}{told}: {case.reason}"
+    notified = " (a person was notified)" if case.detail.get("alert") else ""
+    return f"{case.state.value}{attempt}{notified}: {case.reason}"

@@ -33,7 +33,7 @@ class DayGroup(BaseModel):
     next_step: str = ""
     sample: str = ""
     names: tuple[str, ...] = Field((), description="Some of the items, where they bear names that people gave them.")
-    actions: dict[str, int] = Field(default_factory=dict, description="How often each action was taken.")
+    actions: dict[str, int] = Field(default_factory=dict, description="Number of items by action.")
 
     @property
     def count(self) -> int:

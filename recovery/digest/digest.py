@@ -147,7 +147,7 @@ def _waiting(stories: Sequence[Story]) -> Iterable[Waiting]:
     for story in stories:
         alike.setdefault((story.path, story.source, story.kind, story.group), []).append(story)
     for (path, source, kind, group), ones in sorted(alike.items(), key=lambda pair: (-len(pair[1]), pair[0])):
-        told = next((one for one in ones if one.next_step), ones[0])
+        example = next((one for one in ones if one.next_step), ones[0])
         times = [moment.at for one in ones for moment in one.moments[:1] if moment.at]
         yield Waiting(
             path=path,
@@ -156,8 +156,8 @@ def _waiting(stories: Sequence[Story]) -> Iterable[Waiting]:
             group=group,
             count=len(ones),
             since=f"{min(times):%Y-%m-%d %H:%M}" if times else "",
-            why=told.error or told.reason,
-            next_step=told.next_step,
-            sample=told.key,
+            why=example.error or example.reason,
+            next_step=example.next_step,
+            sample=example.key,
             names=tuple(one.key for one in ones[:SAMPLES]) if info(path).named else (),
         )

@@ -16,23 +16,23 @@ from recovery.report import chart
 
 SHOWN = 20
 """Groups that a page shows."""
-TOLD = 8
+LISTED = 8
 """Groups that the text names."""
 
 
-def headline(told: Digest) -> str:
+def headline(digest: Digest) -> str:
     """One sentence."""
-    return f"{told.day}: {told.failed} failed, {told.came_back} came back, {told.waits} wait for a person"
+    return f"{digest.day}: {digest.failed} failed, {digest.came_back} came back, {digest.waits} wait for a person"
 
 
-def page(told: Digest, warnings: Sequence[str] = ()) -> str:
+def page(digest: Digest, warnings: Sequence[str] = ()) -> str:
     """The digest as markdown, headed by its pictures."""
-    lines = [f"# The day {told.day}", "", f"{headline(told)}.", ""]
-    lines += [f"![Failed and came back, by day]({columns(told.by_day)})", ""]
+    lines = [f"# The day {digest.day}", "", f"{headline(digest)}.", ""]
+    lines += [f"![Failed and came back, by day]({columns(digest.by_day)})", ""]
     lines += ["## Against the week before", ""]
-    lines += [f"- {trend.name}: **{trend.today:,.0f}{trend.unit}**, {trend.words()}" for trend in told.trends]
+    lines += [f"- {trend.name}: **{trend.today:,.0f}{trend.unit}**, {trend.words()}" for trend in digest.trends]
     lines.append("")
-    groups = told.groups()
+    groups = digest.groups()
     if groups:
         bars: Counter[str] = Counter()
         for _, group in groups:
@@ -50,34 +50,34 @@ def page(told: Digest, warnings: Sequence[str] = ()) -> str:
             lines.append("")
         if len(groups) > SHOWN:
             lines += [f"{len(groups) - SHOWN} more groups failed.", ""]
-    if told.paths:
+    if digest.paths:
         lines += ["## By path", ""]
-        lines += [f"- {line}" for line in _by_path(told)]
+        lines += [f"- {line}" for line in _by_path(digest)]
         lines.append("")
-    lines += _waiting_lines(told)
+    lines += _waiting_lines(digest)
     if warnings:
-        lines += ["## Mind", "", *(f"- {cell(warning)}" for warning in warnings), ""]
+        lines += ["## Warnings", "", *(f"- {cell(warning)}" for warning in warnings), ""]
     return "\n".join(lines)
 
 
-def text(told: Digest) -> str:
+def text(digest: Digest) -> str:
     """The digest as plain text."""
-    lines = [f"{headline(told)}.", ""]
-    lines += [f"{trend.name}: {trend.today:,.0f}{trend.unit}, {trend.words()}" for trend in told.trends]
-    groups = told.groups()
+    lines = [f"{headline(digest)}.", ""]
+    lines += [f"{trend.name}: {trend.today:,.0f}{trend.unit}, {trend.words()}" for trend in digest.trends]
+    groups = digest.groups()
     if groups:
-        lines += ["", "What failed:"]
-        for day, group in groups[:TOLD]:
+        lines += ["", "Failures:"]
+        for day, group in groups[:LISTED]:
             lines.append(
                 f"- {group.count} {_kind(group)} of {_of(group)} ({_path(day.path)}): {_actions(group.actions)}"
             )
-        lines += [f"- and {len(groups) - TOLD} more groups"] if len(groups) > TOLD else []
-    if told.waiting:
-        lines += ["", "What waits for a person:"]
-        for one in told.waiting[:TOLD]:
+        lines += [f"- and {len(groups) - LISTED} more groups"] if len(groups) > LISTED else []
+    if digest.waiting:
+        lines += ["", "Waiting for a person:"]
+        for one in digest.waiting[:LISTED]:
             since = f" since {one.since} UTC" if one.since else ""
-            lines.append(f"- {one.count} {_kind(one)} of {_of(one)}{since}: {one.next_step or 'look at it'}")
-        lines += [f"- and {len(told.waiting) - TOLD} more groups"] if len(told.waiting) > TOLD else []
+            lines.append(f"- {one.count} {_kind(one)} of {_of(one)}{since}: {one.next_step or 'inspect it'}")
+        lines += [f"- and {len(digest.waiting) - LISTED} more groups"] if len(digest.waiting) > LISTED else []
     lines += ["", "All of it: artifact daily-digest in Prefect. One item: run cases/describe."]
     return "\n".join(lines)
 
@@ -111,20 +111,20 @@ def columns(by_day: Sequence[tuple[date, int, int]]) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode("".join(parts).encode()).decode()
 
 
-def _waiting_lines(told: Digest) -> list[str]:
-    if not told.waiting:
+def _waiting_lines(digest: Digest) -> list[str]:
+    if not digest.waiting:
         return ["## Nothing waits for a person", ""]
-    lines = ["## What waits for a person now", ""]
-    for one in told.waiting[:SHOWN]:
+    lines = ["## Waiting for a person now", ""]
+    for one in digest.waiting[:SHOWN]:
         lines += [f"### {one.count} {cell(_kind(one))} of {cell(_of(one))} ({_path(one.path)})", ""]
         lines += [f"- since: {one.since} UTC"] if one.since else []
         lines += [f"- why: {cell(one.why)}"] if one.why else []
         lines += _which(one)
         lines += _step(one)
         lines.append("")
-    if len(told.waiting) > SHOWN:
-        lines += [f"{len(told.waiting) - SHOWN} more groups wait: run cases/list.", ""]
-    if told.waiting_is_cut:
+    if len(digest.waiting) > SHOWN:
+        lines += [f"{len(digest.waiting) - SHOWN} more groups wait: run cases/list.", ""]
+    if digest.waiting_is_cut:
         lines += ["More waits than was counted here: run cases/list for a path of its own.", ""]
     return lines
 
@@ -134,7 +134,7 @@ def _path(path: str) -> str:
 
 
 def _kind(group: DayGroup | Waiting) -> str:
-    return group.kind or ("not triaged" if group.source else "of all kinds")
+    return group.kind or ("not diagnosed" if group.source else "of all kinds")
 
 
 def _of(group: DayGroup | Waiting) -> str:
@@ -143,8 +143,8 @@ def _of(group: DayGroup | Waiting) -> str:
 
 def _which(group: DayGroup | Waiting) -> list[str]:
     example = f"for example {code(group.sample)}" if group.sample else ""
-    told = ", ".join(filter(None, [f"group: {code(group.group)}" if group.group else "", example]))
-    return [f"- {told}"] if told else []
+    line = ", ".join(filter(None, [f"group: {code(group.group)}" if group.group else "", example]))
+    return [f"- {line}"] if line else []
 
 
 def _step(group: DayGroup | Waiting) -> list[str]:
@@ -152,9 +152,9 @@ def _step(group: DayGroup | Waiting) -> list[str]:
     return [f"- next step{whose}: {advice(group.next_step)}"] if group.next_step else []
 
 
-def _by_path(told: Digest) -> list[str]:
+def _by_path(digest: Digest) -> list[str]:
     lines = []
-    for day in told.paths:
+    for day in digest.paths:
         line = f"{_path(day.path)}: {day.failed} failed ({_actions(day.actions) or 'nothing done'})"
         if day.recovered:
             line += f"; {day.recovered} recovered after {day.recovery_seconds / day.recovered:,.0f} s on average"

@@ -15,12 +15,12 @@ class DigestRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    day: date | None = Field(None, title="Day", description="The day (UTC) that is told; empty: yesterday.")
-    dry_run: bool = Field(True, title="Dry run", description="Only make the artifact; the alert topic is not told.")
+    day: date | None = Field(None, title="Day", description="The day (UTC) to report; empty: yesterday.")
+    dry_run: bool = Field(True, title="Dry run", description="Make the artifact only; the alert topic gets nothing.")
     quiet_days: bool = Field(
         False,
-        title="Tell quiet days",
-        description="Tell the topic of days, too, on which nothing failed and nothing waits.",
+        title="Report quiet days",
+        description="Publish days, too, on which nothing failed and nothing waits.",
     )
     outbox_tables: tuple[TableName, ...] = Field(
         (), max_length=20, title="Outbox tables", description="Tables whose exhausted rows are counted as waiting."

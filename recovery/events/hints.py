@@ -107,15 +107,15 @@ def _translated(document: Mapping[str, Any], message_id: str, now: datetime) -> 
 
 
 def hint(event: str, name: str, key: str, now: datetime, **payload: str | int) -> Hint:
-    """A hint of the relay's own making (a doorbell); `key` makes its id."""
+    """A hint of the relay's own making; `key` makes its id."""
     kind = {DEAD_LETTERS: "queue", OUTBOX_INSERTED: "outbox", OUTBOX_DUE: "outbox"}[event]
     return Hint(uuid5(_IDS, f"{event}:{name}:{key}"), event, _resource(kind, name), now, payload)
 
 
 def _hints(document: Mapping[str, Any], message_id: str, now: datetime) -> list[Hint]:
-    told = dms.read(document)
-    if told:
-        return [_of_dms(event, message_id, index, now) for index, event in enumerate(told) if _matters(event)]
+    events = dms.read(document)
+    if events:
+        return [_of_dms(event, message_id, index, now) for index, event in enumerate(events) if _matters(event)]
     flow = appflow.read(document)
     if flow is not None:
         return [_of_appflow(flow, message_id, now)] if flow.is_failure and not flow.is_twin else []
@@ -169,13 +169,13 @@ def _of_alarm(event: alarms.AlarmEvent, message_id: str, now: datetime) -> list[
     """The alarm itself; and one of a queue's depth also reports, as the poller does, that messages lie in it."""
     identity = _id(event.id, f"{event.arn or event.name}:{event.time.isoformat()}" if event.time else message_id)
     occurred = _utc(event.time, now)
-    told = {"alarm": event.name, "state": event.state, "before": event.before}
+    payload = {"alarm": event.name, "state": event.state, "before": event.before}
     queue = event.dimensions.get("QueueName", "")
-    hints = [Hint(identity, ALARM_CHANGED, _resource("alarm", event.name), occurred, {**told, "queue": queue})]
+    hints = [Hint(identity, ALARM_CHANGED, _resource("alarm", event.name), occurred, {**payload, "queue": queue})]
     if event.full_queue:
-        payload = {"queue": event.full_queue, "alarm": event.name}
         key = uuid5(_IDS, f"{identity}:queue")
-        hints.append(Hint(key, DEAD_LETTERS, _resource("queue", event.full_queue), occurred, payload))
+        depth = {"queue": event.full_queue, "alarm": event.name}
+        hints.append(Hint(key, DEAD_LETTERS, _resource("queue", event.full_queue), occurred, depth))
     return hints
 
 

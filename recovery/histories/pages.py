@@ -14,27 +14,27 @@ MOST_ROWS = 500
 """Rows of a table; an artifact lives in Prefect's database."""
 
 
-def headline(told: Story) -> str:
+def headline(story: Story) -> str:
     """One sentence: where it stands."""
-    place = "" if info(told.path).named else f", {told.source}"
-    return f"{told.key}: {told.meaning} ({told.path.replace('_', ' ')}{place})"
+    place = "" if info(story.path).named else f", {story.source}"
+    return f"{story.key}: {story.meaning} ({story.path.replace('_', ' ')}{place})"
 
 
 def story_page(stories: Sequence[Story], warnings: Sequence[str] = ()) -> str:
     """The histories as one page of markdown."""
     lines: list[str] = []
-    for told in stories:
-        lines += [f"# What happened to {code(told.key)}", "", f"**{cell(told.meaning)}**", "", *_facts(told), ""]
+    for story in stories:
+        lines += [f"# History of {code(story.key)}", "", f"**{cell(story.meaning)}**", "", *_facts(story), ""]
         lines += ["## History", ""]
-        lines += [f"- {_when(one.at)} {cell(one.what)}" for one in told.moments] or ["- nothing was kept"]
+        lines += [f"- {_when(one.at)} {cell(one.what)}" for one in story.moments] or ["- nothing was kept"]
         lines.append("")
-        if told.archive or told.log:
+        if story.archive or story.log:
             lines += ["## Where more is", ""]
-            lines += [f"- copy in the archive: {code(address)}" for address in told.archive]
-            lines += [f"- [log lines of the consumer]({told.log})"] if told.log else []
+            lines += [f"- copy in the archive: {code(address)}" for address in story.archive]
+            lines += [f"- [log lines of the consumer]({story.log})"] if story.log else []
             lines.append("")
     if warnings:
-        lines += ["## Mind", "", *(f"- {cell(warning)}" for warning in warnings), ""]
+        lines += ["## Warnings", "", *(f"- {cell(warning)}" for warning in warnings), ""]
     return "\n".join(lines)
 
 
@@ -47,12 +47,12 @@ def list_page(stories: Sequence[Story], warnings: Sequence[str], now: datetime) 
         "",
     ]
     groups: dict[tuple[str, str, str, str], list[Story]] = {}
-    for told in stories:
-        groups.setdefault((told.path, told.source, told.kind, told.group), []).append(told)
+    for story in stories:
+        groups.setdefault((story.path, story.source, story.kind, story.group), []).append(story)
     for (path, source, kind, group), alike in sorted(groups.items(), key=lambda pair: -len(pair[1]))[:50]:
         first = next((one for one in alike if one.next_step), alike[0])
         of = subject([one.key for one in alike], len(alike)) if info(path).named else source
-        lines += [f"### {len(alike)} {cell(kind or 'not triaged')} of {cell(of)} ({path.replace('_', ' ')})", ""]
+        lines += [f"### {len(alike)} {cell(kind or 'not diagnosed')} of {cell(of)} ({path.replace('_', ' ')})", ""]
         lines += [f"- why: {cell(first.reason or first.meaning)}"]
         lines += [f"- error: {code(first.error)}"] if first.error else []
         lines += [
@@ -63,7 +63,7 @@ def list_page(stories: Sequence[Story], warnings: Sequence[str], now: datetime) 
     if len(groups) > 50:
         lines += [f"{len(groups) - 50} more groups are in the table.", ""]
     if warnings:
-        lines += ["## Mind", "", *(f"- {cell(warning)}" for warning in warnings), ""]
+        lines += ["## Warnings", "", *(f"- {cell(warning)}" for warning in warnings), ""]
     return "\n".join(lines)
 
 
@@ -72,24 +72,24 @@ def list_rows(stories: Sequence[Story], now: datetime) -> list[dict[str, Any]]:
     return [
         {
             # The columns that a person needs first are on the left: the table is wider than the page.
-            "what": told.key,
-            "kind": told.kind,
-            "age": age(told, now),
-            "next step": told.next_step,
-            "why": told.reason,
-            "state": told.state,
-            "path": told.path,
-            "source": told.source,
-            "group": told.group,
-            "attempts": told.attempts,
+            "what": story.key,
+            "kind": story.kind,
+            "age": age(story, now),
+            "next step": story.next_step,
+            "why": story.reason,
+            "state": story.state,
+            "path": story.path,
+            "source": story.source,
+            "group": story.group,
+            "attempts": story.attempts,
         }
-        for told in stories[:MOST_ROWS]
+        for story in stories[:MOST_ROWS]
     ]
 
 
-def age(told: Story, now: datetime) -> str:
+def age(story: Story, now: datetime) -> str:
     """Time since the first moment of it that was kept, in words."""
-    first = next((one.at for one in told.moments if one.at), None)
+    first = next((one.at for one in story.moments if one.at), None)
     if first is None:
         return "-"
     minutes = max(0, int((now - first).total_seconds() // 60))
@@ -98,24 +98,24 @@ def age(told: Story, now: datetime) -> str:
     return f"{minutes // 60} h" if minutes < 2_880 else f"{minutes // 1_440} d"
 
 
-def _facts(told: Story) -> list[str]:
-    facts = [f"- path: {told.path.replace('_', ' ')}, source: {cell(told.source)}, state: {cell(told.state)}"]
-    if told.kind:
-        facts.append(f"- diagnosis: {cell(told.kind)}" + (f" by the rule {code(told.rule)}" if told.rule else ""))
-    if told.error:
-        facts.append(f"- error: {code(told.error)}")
-    if told.reason:
-        facts.append(f"- decided: {cell(told.reason)}")
-    if told.attempts:
-        facts.append(f"- attempts: {told.attempts}")
-    if told.due:
-        facts.append(f"- next attempt: {_when(told.due)}")
-    if told.group:
-        facts.append(f"- group: {code(told.group)}")
-    if len(told.ids) > 1:
-        facts.append(f"- known as: {', '.join(code(one) for one in told.ids)}")
-    if told.next_step:
-        facts.append(f"- next step: {advice(told.next_step)}")
+def _facts(story: Story) -> list[str]:
+    facts = [f"- path: {story.path.replace('_', ' ')}, source: {cell(story.source)}, state: {cell(story.state)}"]
+    if story.kind:
+        facts.append(f"- diagnosis: {cell(story.kind)}" + (f" by the rule {code(story.rule)}" if story.rule else ""))
+    if story.error:
+        facts.append(f"- error: {code(story.error)}")
+    if story.reason:
+        facts.append(f"- decided: {cell(story.reason)}")
+    if story.attempts:
+        facts.append(f"- attempts: {story.attempts}")
+    if story.due:
+        facts.append(f"- next attempt: {_when(story.due)}")
+    if story.group:
+        facts.append(f"- group: {code(story.group)}")
+    if len(story.ids) > 1:
+        facts.append(f"- known as: {', '.join(code(one) for one in story.ids)}")
+    if story.next_step:
+        facts.append(f"- next step: {advice(story.next_step)}")
     return facts
 
 

@@ -10,7 +10,7 @@ from recovery.paths import Path
 
 TableName = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"[A-Za-z0-9_.-]{3,255}$")]
 _ESTATE = "Name of a saved Recovery Estate block; empty: the block named default, else the environment."
-_TABLES = "Outbox tables to look into: what became of a row stands on the row itself, not in the ledger."
+_TABLES = "Outbox tables to search: a row's history is on the row itself, not in the ledger."
 
 
 class CaseRequest(BaseModel):
@@ -21,18 +21,18 @@ class CaseRequest(BaseModel):
     key: str = Field(
         "",
         max_length=2_048,
-        title="What",
+        title="Key",
         description="A message id (any that it ever had), the key of an outbox row (a JSON array of both values"
         " where it has two), the name or ARN of a DMS task or serverless replication, or the name of an AppFlow flow.",
     )
-    path: Path | None = Field(None, title="Path", description="Where it failed; empty: look everywhere.")
+    path: Path | None = Field(None, title="Path", description="The path on which it failed; empty: search all.")
     outbox_tables: tuple[TableName, ...] = Field((), max_length=20, title="Outbox tables", description=_TABLES)
     days: int = Field(
         3,
         ge=0,
         le=60,
         title="Days",
-        description="When the ledger knows nothing: days whose lists of runs are searched, today included.",
+        description="Days whose lists of runs are searched if the ledger knows nothing, today included.",
     )
     estate: str | None = Field(None, title="Estate", description=_ESTATE)
 

@@ -22,7 +22,7 @@ from recovery.replication_tasks import story as replications
 from recovery.story import Story, of_line
 
 MOST_IDS = 100
-"""Ids of one message that are followed: more than any budget of attempts and replays allows."""
+"""Ids of one message that are followed: more than any bound of attempts and replays allows."""
 MOST_COPIES = 10
 """Copies in the archive that are opened."""
 MOST_LISTS = 100
@@ -82,7 +82,7 @@ class Histories:
         if not key:
             raise BadInput("key: name a message id, the key of an outbox row, a DMS task or an AppFlow flow")
         if request.path is Path.OUTBOX_RECORDS and not request.outbox_tables:
-            raise BadInput("outbox_tables: name the table of the row; what became of a row stands on the row itself")
+            raise BadInput("outbox_tables: name the table of the row; a row's history is on the row itself")
         found: list[Story] = []
         for path in [request.path] if request.path else list(Path):
             found += self._on(path, key, request.outbox_tables)
@@ -108,7 +108,7 @@ class Histories:
             self.warnings.append(f"there may be more: the list ends after {request.limit} cases (limit)")
         longest_ago = datetime.max.replace(tzinfo=self.now().tzinfo)
         found.sort(key=lambda one: (one[1].path, one[1].group, one[0] or longest_ago, one[1].key))
-        return [told for _, told in found]
+        return [story for _, story in found]
 
     # -- one item ------------------------------------------------------------------------------------------------
 
@@ -117,7 +117,7 @@ class Histories:
             cases = self._messages(key)
             return [messages.story(key, cases, self._copies(cases))] if cases else []
         if path is Path.OUTBOX_RECORDS:
-            return [told for table in tables if (told := self.rows(table).find(key)) is not None]
+            return [story for table in tables if (story := self.rows(table).find(key)) is not None]
         cases = self._replications(key) if path is Path.REPLICATION_TASKS else list(self._read(path, [key]).values())
         return [LEDGERED[path].story(key, case) for case in cases]
 

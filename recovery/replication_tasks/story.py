@@ -26,13 +26,13 @@ def story(key: str, case: Case) -> Story:
     memory = Memory.from_json(case.detail)
     moments = [Moment(at=memory.failed, what="it failed")] if memory.failed else []
     if memory.incident:
-        event = "no event had told of it" if memory.missed else "Reprise noticed"
+        event = "no event had reported it" if memory.missed else "Reprise noticed"
         moments.append(Moment(at=memory.incident, what=event))
     moments += [
         Moment(at=restart.at, what=f"{restart.verb.value}: {restart.outcome or 'not triaged yet'}")
         for restart in memory.restarts
     ]
     if memory.told:
-        moments.append(Moment(at=None, what="people were told"))
+        moments.append(Moment(at=None, what="people were notified"))
     moments.append(end_of(case, memory.seconds_to_recover))
     return story_of(key, case, moments, ids=tuple(dict.fromkeys([name_of(case), case.key])))

@@ -86,12 +86,12 @@ def test_a_run_that_tells_ends_well(ui: Ui, page: Page, deployment: str) -> None
 def test_the_digest_can_be_read(ui: Ui, page: Page) -> None:
     """The week as a picture, what failed by kind as another, what waits, by its names, and the command that helps."""
     artifact = ui.artifact(ui.runs["digest/by-hand"], "daily-digest")
-    text = looked_at(ui, page, artifact, "Against the week before", "What waits for a person now", pictures=2)
+    text = looked_at(ui, page, artifact, "Against the week before", "Waiting for a person now", pictures=2)
     assert "20 failed, 0 came back, 16 wait for a person." in text
     assert "against the week before (36.0 a day)" in text
     assert "DEPENDENCY_FAILURE of ledger-load, catalog-load and orders-cdc (replication tasks)" in text
     assert "next step for ledger-load: if the target may be emptied, run: aws dms" in text
-    assert "2 not triaged of back-office-dlq (dead letters)" in text
+    assert "2 not diagnosed of back-office-dlq (dead letters)" in text
     told = code(page)
     assert "aws appflow start-flow --flow-name invoices-to-crm" in told
     assert [line for line in told if line.startswith("aws dms start-") and line.endswith(" reload-target")]
@@ -100,7 +100,7 @@ def test_the_digest_can_be_read(ui: Ui, page: Page) -> None:
 def test_what_happened_to_a_message_can_be_read(ui: Ui, page: Page) -> None:
     """Where it stands, why, what to do, its history by time, and where its copy lies."""
     artifact = ui.artifact(ui.runs["cases/describe"], "case")
-    text = looked_at(ui, page, artifact, f"What happened to {ui.message}", "History", "Where more is")
+    text = looked_at(ui, page, artifact, f"History of {ui.message}", "History", "Where more is")
     for said in ("path: dead letters, source: back-office-dlq, ", "diagnosis: ", "next step: ", "first found in"):
         assert said in text, said
     assert any(line.startswith("s3://reprise-archive-") for line in code(page))

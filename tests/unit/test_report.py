@@ -131,7 +131,7 @@ def test_a_headline_tells_what_was_done() -> None:
     """What was found, done, stuck and recovered; a dry run says that nothing was changed."""
     found = report(entry("a"), entry("b", settled=False), recovered=2)
     assert headline(found) == "2 found: 1 heal, 1 did not go through; 2 of earlier runs proved recovered."
-    assert headline(report(entry(), dry_run=True)) == "Dry run: 1 looked at, nothing changed. It would be: 1 to heal."
+    assert headline(report(entry(), dry_run=True)) == "Dry run: 1 inspected, nothing changed. It would be: 1 to heal."
     assert headline(report()) == "0 found: nothing settled."
 
 

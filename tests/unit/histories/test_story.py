@@ -113,15 +113,15 @@ def test_a_replication_is_told_with_each_restart_and_what_became_of_it() -> None
     told = replications.story("orders", kept)
     assert whats(told) == [
         "it failed",
-        "no event had told of it",
+        "no event had reported it",
         "resume-processing: flapped",
         "resume-processing: not triaged yet",
         "escalated: the consumer timed out",
-        "people were told",
+        "people were notified",
     ]
     assert told.ids == ("orders", "arn:aws:dms:x")
     assert told.next_step == "resume the task"
-    assert headline(told) == "orders: escalated: a person was told (replication tasks)"
+    assert headline(told) == "orders: escalated: a person was notified (replication tasks)"
     assert "### 1 TIMEOUT of orders (replication tasks)" in list_page([told], (), NOW)
 
 
