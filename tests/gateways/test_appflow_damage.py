@@ -74,7 +74,7 @@ def test_a_damaged_case_is_one_entry_with_what_to_do(world: World, how: str) -> 
 
 
 def test_the_twin_of_a_flow_whose_case_is_damaged_is_left_alone(world: World) -> None:
-    """What its run did is in no ledger yet, so it is not removed, whether its flow is named or not."""
+    """Its run is in no ledger yet, so it is not removed, whether its flow is named or not."""
     world.flow("orders", Outcome.failure(DOWN), schedule=DAILY)
     world.flow("stock")
     world.advance(minutes=10)

@@ -197,7 +197,7 @@ def test_only_twins_are_removed(world: World, gateway: AppFlowGateway) -> None:
     ],
 )
 def test_errors(world: World, gateway: AppFlowGateway, code: str, error: type[Exception]) -> None:
-    """What AppFlow answers becomes what the caller does next, and names the operation."""
+    """AppFlow's answer becomes an error named by the caller's next act, and names the operation."""
     world.flow("orders", start=False)
     world.appflow.refuse("StartFlow", code)
     with pytest.raises(error, match="appflow:StartFlow") as told:

@@ -34,7 +34,7 @@ def world() -> Iterator[World]:
 
 
 def usual_retrier(world: World, event: dict[str, Any]) -> None:
-    """What retriers of this kind do with each failure event: start the flow, and never mind what has happened since."""
+    """A common retrier's answer to each failure event: start the flow, whatever has happened since."""
     if event["detail-type"] == "AppFlow End Flow Run Report" and event["detail"]["status"] != "Execution Successful":
         with suppress(ClientError):  # logged and forgotten
             world.client.start_flow(flowName=event["detail"]["flow-name"])
@@ -315,14 +315,14 @@ def test_missed_events(world: World) -> None:
 
 
 def test_an_old_failure_is_no_missed_event(world: World) -> None:
-    """What failed long before the flow was first looked at was announced to nobody."""
+    """A failure long before the flow's first inspection was announced to nobody."""
     world.flow("orders", Outcome.failure(DOWN))
     world.advance(hours=30)
     assert world.recover(trigger="sweep").missed_events == 0
 
 
 def test_a_run_of_an_event_looks_again(world: World) -> None:
-    """What fails while an event's run is at work starts no run of its own, so the run looks once more."""
+    """A failure while an event's run is at work starts no run of its own, so the run inspects once more."""
     world.flow("orders", Outcome.failure(DOWN))
     world.flow("others", Outcome(seconds=20), Outcome.failure(EXPIRED, seconds=0.5))
     world.advance(minutes=1)
@@ -334,7 +334,7 @@ def test_a_run_of_an_event_looks_again(world: World) -> None:
 
 
 def test_nothing_can_be_asked(world: World) -> None:
-    """When AppFlow does not answer at all the run fails as a whole, to be tried again."""
+    """Without any answer of AppFlow the run fails as a whole, to be tried again."""
     world.appflow.refuse("ListFlows", "ThrottlingException")
     work = world.work(AppFlowRequest(flows=("*",)))
     with pytest.raises(Transient):

@@ -1,4 +1,4 @@
-"""What AppFlow refuses, or says in unknown words: told once, not repeated, stopping nobody, leaking nothing."""
+"""Refusals and unknown words of AppFlow: reported once, not repeated, stopping nobody, leaking nothing."""
 
 from __future__ import annotations
 
@@ -251,7 +251,7 @@ def everything_told(world: World) -> str:
 
 
 def test_no_words_of_a_failure_leak(world: World) -> None:
-    """What a connector writes into an error, for a flow and for its twin, leaves the process without its values."""
+    """A connector's error, of a flow and of its twin, leaves the process without its values."""
     world.appflow.script(flow="*", then=Outcome.failure(LEAKY))
     world.flow("orders")
     world.flow("daily", schedule=DAILY)
@@ -268,7 +268,7 @@ def test_no_words_of_a_failure_leak(world: World) -> None:
 
 @pytest.mark.parametrize("method", ["start_flow", "describe_flow_execution_records"])
 def test_no_words_of_a_refusal_leak(world: World, method: str) -> None:
-    """What AppFlow says when it refuses leaves the process without its values, from a start and from a read."""
+    """AppFlow's refusal, of a start and of a read, leaves the process without its values."""
     world.flow("orders", Outcome.failure(DOWN))
     world.advance(minutes=10)
     denied = Denied(method, words=LEAKY)

@@ -1,4 +1,4 @@
-"""What must hold on the strict AppFlow whatever happens: kills at any call, runs side by side, people in between."""
+"""Laws that hold on the strict AppFlow whatever happens: kills at any call, runs side by side, people in between."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ class Turns:
         self._running = {0, 1}
 
     def through(self, worker: int) -> Callable[[Any], Through]:
-        """What stands between this worker and its clients."""
+        """Layer between this worker and its clients."""
 
         def around(_: str, call: Callable[[], Any]) -> Any:
             self._pass_on(worker)

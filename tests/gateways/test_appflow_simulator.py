@@ -353,7 +353,7 @@ def test_a_definition_comes_back_as_it_was_given(account: Account) -> None:
     ],
 )
 def test_invalid_definitions(account: Account, wrong: dict[str, Any]) -> None:
-    """What breaks the service model, or what AppFlow says beyond it, is refused."""
+    """A request that breaks the service model, or AppFlow's rules beyond it, is refused."""
     with refused("ValidationException"):
         account.create(**({"name": wrong["flowName"]} if "flowName" in wrong else wrong))
 
@@ -447,7 +447,7 @@ def test_events_come_by_themselves(account: Account) -> None:
 
 
 def test_all_kinds_of_events_are_known() -> None:
-    """What the simulator may send is what the path reads."""
+    """The path reads all that the simulator may send."""
     from simulated_aws.appflow import events
 
     assert {events.START, events.END, events.EVENT_REPORT} == {START, END, EVENT_REPORT}

@@ -60,7 +60,7 @@ def _case(row: Situation) -> Case:
 
 
 def first_look(world: World, row: Situation) -> Item:
-    """What the first run finds, and does."""
+    """Findings and actions of the first run."""
     work = world.work(AppFlowRequest(flows=(NAME,), policy=row.policy, dry_run=False))
     items, twins = find_flows(work)
     batch = Batch(items)

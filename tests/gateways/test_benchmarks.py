@@ -1,4 +1,4 @@
-"""What `make bench` measures with does what it says: its figures speak of messages that were really brought back."""
+"""The tools of `make bench` are true: its figures are of messages that were really brought back."""
 
 from __future__ import annotations
 

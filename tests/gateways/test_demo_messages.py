@@ -1,4 +1,4 @@
-"""What the demo expects of its messages, and whether its check would notice anything else."""
+"""The demo's expectations of its messages, and its check, which notices every departure."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ EXPECTED = {
 
 
 class Aws:
-    """What `MessagesInAws` would read, in a world where all is as it should be; tests change it."""
+    """`MessagesInAws` of a world in which all is as it should be; tests change it."""
 
     def __init__(self) -> None:
         self.sources: list[InQueue] = []

@@ -116,7 +116,7 @@ def end(work: Work, batch: Batch) -> RecoveryReport:
 
 
 def test_a_run_that_listed_before_the_claim_leaves_it_alone(world: Recovering) -> None:
-    """What DMS told before a restart says nothing about it: the claim stays, and the restart is proved later."""
+    """An event from before a restart proves nothing about it: the claim stays, and the restart is proved later."""
     arn = failed(world)
     late = meddled(world, listed=world.recover)
     assert late.is_quiet
@@ -234,7 +234,7 @@ def test_a_crash_does_not_use_up_the_only_try(world: Recovering) -> None:
 
 
 def test_crashes_for_ever_end_all_the_same(world: Recovering) -> None:
-    """When every run dies between claim and call, the claims end with the budget, and a person reads what is true."""
+    """If every run dies between claim and call, the claims end at `max_attempts`, and a person reads the truth."""
     arn = failed(world, OUT_OF_MEMORY)
     for _ in range(20):
         world.advance(600)

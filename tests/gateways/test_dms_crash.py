@@ -75,7 +75,7 @@ def kill_at(world: Recovering, number: int, *, after: bool) -> Callable[[], int]
 
 
 def all_is_well(world: Recovering, *, alerts: int) -> None:
-    """What must be true in the end, asked of DMS, ledger and topic."""
+    """Check the laws of the end, asked of DMS, ledger and topic."""
     orders, billing = (world.dms.replication(name) for name in ("orders", "billing"))
     assert orders.status == "running"
     assert orders.starts == ["start-replication", "resume-processing"]

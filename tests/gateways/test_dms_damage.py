@@ -1,4 +1,4 @@
-"""What is damaged, refused or gone for one replication stops nothing of the others, and says what to do."""
+"""Damage, refusal or loss of one replication stops none of the others, and is reported with the next step."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_a_damaged_case_is_one_entry_with_what_to_do(world: Recovering, how: str
 
 
 def test_a_damaged_case_outside_the_scope_is_nobodys_business(world: Recovering) -> None:
-    """What is not named is not judged, damaged or not."""
+    """A replication that is not named is not inspected, damaged or not."""
     arns = {name: failed(world, name) for name in ("a", "b")}
     world.recover()
     damage(world, arns["b"], "cut off")
@@ -177,7 +177,7 @@ def test_what_was_deprovisioned_is_not_asked_for_statistics(world: Recovering) -
 
 
 def test_a_tag_of_nobody_is_given_to_nobody(world: Recovering) -> None:
-    """Where DMS does not say whose tag it is, each is asked alone: a guess would touch what was not named."""
+    """If DMS leaves a tag's owner out, each is asked alone: a guess would touch replications that were not named."""
     arns = [world.task(name, "cdc") for name in ("a", "b")]
     world.client.add_tags_to_resource(ResourceArn=arns[1], Tags=[{"Key": "reprise", "Value": "recover"}])
 
@@ -220,7 +220,7 @@ def test_what_dms_says_is_told_without_values(world: Recovering) -> None:
 
 
 def test_a_throttled_call_is_not_a_try(world: Recovering) -> None:
-    """What was throttled was not carried out: it is taken back, and the next run has its one try still."""
+    """A throttled restart was not carried out: it is taken back, and the next run has its one try still."""
     failed(world, "orders", OUT_OF_MEMORY)
 
     class Throttled(ReplicationGateway):
@@ -258,7 +258,7 @@ def test_what_was_given_up_without_a_date_stays_given_up(world: Recovering) -> N
 
 
 def test_without_any_date_the_words_tell_a_new_failure(world: Recovering) -> None:
-    """Where DMS tells no moment at all, the same text is the same failure, and another text is a new one."""
+    """If DMS gives no time at all, the same text is the same failure, and another text is a new one."""
     failed(world, "orders", OUT_OF_MEMORY, times=None)
     gateway = Twisted(world, stopped=None, started=None, accepted=None)
     for _ in range(60):

@@ -1,4 +1,4 @@
-"""What DMS tells reaches the events queue: by its event subscription, and by EventBridge."""
+"""Notices of DMS reach the events queue: by its event subscription, and by EventBridge."""
 
 from __future__ import annotations
 

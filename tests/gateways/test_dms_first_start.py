@@ -49,7 +49,7 @@ def test_a_serverless_replication_begins_where_its_first_start_said(world: Recov
 
 
 def test_a_time_is_a_position_too() -> None:
-    """What a serverless replication was started with as a time is named again in the form that a position takes."""
+    """A serverless replication's start time is named again in the form that a position takes."""
     raw: dict[str, Any] = {
         "ReplicationConfigArn": "arn",
         "ReplicationConfigIdentifier": "lake",

@@ -129,7 +129,7 @@ def test_tags_of_many(world: Recovering) -> None:
     ["", "{}", "not json", '{"FullLoadSettings": null}', '{"FullLoadSettings": {"TargetTablePrepMode": "NEW"}}'],
 )
 def test_unreadable_settings_ask_for_permission(world: Recovering, settings: str) -> None:
-    """Where the settings do not tell how a target is prepared, it is taken to be emptied, as is DMS's default."""
+    """If the settings do not name the target's preparation, it counts as emptied, which is DMS's default."""
     arn = world.task("load", "full-load", ReplicationTaskSettings=settings)
     assert world.facts(arn).empties_target
 
@@ -213,7 +213,7 @@ def test_somebody_restarts_it_first(world: Recovering) -> None:
 
 
 def test_it_moved_on_before_the_claim(world: Recovering) -> None:
-    """What was restarted between the list and the second look is left, and no restart is written down."""
+    """A replication restarted between list and second read is left, and no restart is recorded."""
     arn = failed(world)
 
     def someone_else() -> None:
@@ -241,7 +241,7 @@ def test_somebody_changes_it(world: Recovering) -> None:
 
 
 def test_refused_by_its_connection(world: Recovering) -> None:
-    """Where DMS wants a successful connection test first, a person is told so, and nothing is tried again."""
+    """If DMS wants a successful connection test first, a person is notified, and nothing is tried again."""
     arn = failed(world)
     world.dms.break_endpoint("source", "Lost connection.")
     world.client.test_connection(ReplicationInstanceArn=world.instance, EndpointArn=world.source)
@@ -290,7 +290,7 @@ def test_start_type_that_dms_does_not_take(world: Recovering) -> None:
 
 
 def test_answer_that_was_not_read(world: Recovering) -> None:
-    """When the answer to a restart is lost, it counts as made; the next run proves it and makes no other."""
+    """A restart whose answer is lost counts as made; the next run proves it and makes no other."""
     arn = failed(world)
     accept = world.client.meta.events
 
@@ -354,7 +354,7 @@ def test_missing_permission_is_told_for_each(world: Recovering) -> None:
 
 
 def test_statistics_that_may_not_be_read(world: Recovering) -> None:
-    """Where one replication's statistics cannot be had, it is left alone with the reason, and the others go on."""
+    """A replication whose statistics cannot be had is left alone with the reason, and the others go on."""
     lost = failed(world, "orders")
     failed(world, "billing")
 

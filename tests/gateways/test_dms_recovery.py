@@ -81,7 +81,7 @@ def test_event_that_never_came_is_counted(world: Recovering) -> None:
 
 
 def test_failure_that_an_event_told_of_is_not_missed(world: Recovering) -> None:
-    """What an event's run saw first is not counted again by the sweep that finds it still waiting."""
+    """A failure that an event's run found first is not counted again by the sweep that finds it still waiting."""
     run_until_failed(world, "orders", "cdc", failing(LOST, after=269))
     first = world.recover(trigger=Trigger.EVENT)
     assert (first.by_action, first.missed_events) == ({"wait": 1}, 0)
@@ -298,7 +298,7 @@ def test_what_worked_but_came_back_counts(world: Recovering) -> None:
 
 
 def test_given_up_until_a_person_says_otherwise(world: Recovering) -> None:
-    """What was given up is not begun again by the passing of time; a person who mended the cause begins it again."""
+    """A replication that was given up does not begin again as time passes, but when a person has fixed the cause."""
     future = failing(RECOVERABLE, "cdc", after=420, times=3)
     world.start(world.task("orders", "cdc", future))
     sweeps(world, 120, budget=2)
@@ -315,7 +315,7 @@ def test_given_up_until_a_person_says_otherwise(world: Recovering) -> None:
 
 
 def test_mended_but_not_for_good(world: Recovering) -> None:
-    """When what a person thought mended fails again, they are told again, and once when it has recovered."""
+    """If a fix that a person trusted fails, they are notified again, and once more when it has recovered."""
     arn = run_until_failed(world, "billing", "cdc", failing(WRONG_PASSWORD, times=2))
     world.recover()
     for _ in range(2):

@@ -160,7 +160,7 @@ ACCEPTED = [
 
 @pytest.mark.parametrize(("status", "ran", "migration", "kind"), ACCEPTED)
 def test_what_is_accepted(world: World, status: str, ran: bool, migration: str, kind: str) -> None:
-    """What the starting rules allow is accepted, and the task starts."""
+    """A start that the starting rules allow is accepted, and the task starts."""
     arn = world.task("it", migration)
     task = world.dms.replication("it")
     task.status = status
@@ -186,7 +186,7 @@ def test_start_again_from_a_position(world: World) -> None:
 
 
 def usual_restarter(world: World) -> list[str]:
-    """What restarters of this kind do for each failed task: start a full load, resume the rest, note the refusal."""
+    """A common restarter's answer to each failed task: start a full load, resume the rest, note the refusal."""
     notes = []
     for task in world.client.describe_replication_tasks()["ReplicationTasks"]:
         if task["Status"] != "failed":
@@ -292,7 +292,7 @@ def test_answers_are_checked_against_the_model() -> None:
 
 
 def test_requests_are_checked_against_the_model(world: World) -> None:
-    """What is not JSON, lacks a parameter or names another operation is refused."""
+    """A request that is not JSON, lacks a parameter or names another operation is refused."""
 
     def ask(target: str, body: bytes) -> str:
         request = SimulatedRequest("POST", "/", {}, {"x-amz-target": f"AmazonDMSv20160101.{target}"}, body)
@@ -308,7 +308,7 @@ def test_requests_are_checked_against_the_model(world: World) -> None:
 
 
 def test_unknown_resources(world: World) -> None:
-    """What does not exist is a ResourceNotFoundFault, whoever asks."""
+    """A resource that does not exist is a ResourceNotFoundFault, whoever asks."""
     arn = "arn:aws:dms:us-east-1:000000000000:task:NONE"
     client = world.client
     assert code_of(client.describe_table_statistics, ReplicationTaskArn=arn) == "ResourceNotFoundFault"
@@ -423,7 +423,7 @@ def test_faults_happen_as_often_as_they_are_told(world: World) -> None:
 
 
 def test_fault_at_the_first_start_leaves_no_past(world: World) -> None:
-    """What fails while it starts has not run: the same first start is taken again."""
+    """A task that fails while it starts has not run: the same first start is taken again."""
     arn = world.task("orders", "cdc", Future(faults=(Fault(LOST, "starting", 5),)))
     world.start(arn)
     world.advance(30)

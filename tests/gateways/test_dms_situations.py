@@ -41,7 +41,7 @@ def test_gateway_reads_what_the_situation_says(key: str) -> None:
     told = situation.facts
     assert replace(facts, arn=told.arn, instance=told.instance) == replace(
         told,
-        # What an instance is called and when a replication began is the simulator's business.
+        # The simulator chooses an instance's name and a replication's beginning.
         started=facts.started,
         tables=told.tables or (),
     )
@@ -91,7 +91,7 @@ def test_verdict_leads_to_its_end_state(key: str) -> None:
             assert states == {"Table completed"}
         case other:
             pytest.fail(f"{other!r} is not an end state")
-    # What was emptied was allowed to be emptied, and by a verdict that says so.
+    # Every target that was emptied was allowed to be, by a verdict with that effect.
     if thing.emptied > before:
         assert decision.verb in {Verb.START, Verb.RELOAD}  # type: ignore[union-attr]
         assert situation.policy.allow_reload

@@ -71,7 +71,7 @@ def test_a_task_that_loses_tables_for_ever_needs_a_person(world: Recovering) -> 
 
 
 def test_a_reloaded_table_that_is_gone_from_the_statistics_is_not_complete(world: Recovering) -> None:
-    """What cannot be seen is not proved: it is watched, and then a person is told."""
+    """A restart that cannot be checked is not proved: it is watched, and then a person is notified."""
     arn = with_broken_tables(world, 2)
     world.recover(allow_reload=("wide",))
     thing = world.dms.replication(arn)

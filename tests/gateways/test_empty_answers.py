@@ -123,7 +123,7 @@ def test_what_is_not_told_is_not_known(ask: Callable[[], object], lacks: str) ->
 
 
 def test_fewer_answers_than_statements() -> None:
-    """Which statement an answer belongs to is told by its place alone, so none of them is believed."""
+    """An answer belongs to its statement by its place alone, so none of them is believed."""
     outbox = OutboxTable(told(Responses=[{}]), OutboxRequest(table="outbox"), pause=lambda _: None)
     with pytest.raises(OutcomeUnknown, match="1 answers to 2 statements"):
         outbox.change([Change(KEY, {"status": {"S": "Pending"}}, (), {})] * 2)

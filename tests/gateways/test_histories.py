@@ -1,4 +1,4 @@
-"""What happened to X, asked of a real ledger, archive and outbox table."""
+"""Histories of items, read from a real ledger, archive and outbox table."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def test_a_list_that_ends_early_says_so(world: DeadLettersWorld) -> None:
 
 
 def test_a_report_says_which_messages_are_used_up_and_what_became_of_the_others(world: DeadLettersWorld) -> None:
-    """What metrics, digest and histories rest on: `exhausted` of a group, and `became` in the full list."""
+    """Metrics, digest and histories rest on two fields: `exhausted` of a group, and `became` in the full list."""
     pair = world.pair()
     [message] = world.die(pair, [TIMEOUT])
     once = POLICY.model_copy(update={"max_attempts": 1})
@@ -193,7 +193,7 @@ def test_a_report_says_which_messages_are_used_up_and_what_became_of_the_others(
 
 
 def test_a_list_with_lines_that_cannot_be_read_says_so(world: DeadLettersWorld) -> None:
-    """What is asked for may stand in one of them: nobody is told that nothing is known, without a word."""
+    """The item may stand in one of them, so "nothing is known" never comes without a warning."""
     pair = world.pair()
     ids = world.die(pair, [TIMEOUT, TIMEOUT])
     report = world.recover(pair.dead)

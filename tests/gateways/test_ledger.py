@@ -50,7 +50,7 @@ def fault(aws: SimulatedAws, kind: str, operation: str, **rule: Any) -> None:
 
 
 def test_cases_are_written_25_and_read_100_at_a_time(aws: SimulatedAws, ledger: Ledger) -> None:
-    """What is written is what is read, whatever the number; an unknown key has no case, and keys are asked once."""
+    """Cases are read as written, whatever their number; an unknown key has no case, and keys are asked once."""
     cases = [case(f"m-{n}", State.PARKED if n % 2 else State.SENT, reason="naïve 🙂") for n in range(230)]
     ledger.write_cases(cases)
     keys = [found.key for found in cases]
@@ -193,7 +193,7 @@ def test_a_damaged_case_hides_no_other(aws: SimulatedAws, ledger: Ledger, change
 
 
 def test_a_case_under_the_key_of_another_is_damaged(ledger: Ledger) -> None:
-    """What speaks of another item may not decide about this one."""
+    """A case of another item may not decide about this one."""
     ledger.write_items([put({**case_item(case("m-1")), "data": case_item(case("m-2"))["data"]})])
     damaged: list[DamagedCase] = []
     assert ledger.read_cases("dead_letters", ["m-1", "m-2"], damaged=damaged) == {}

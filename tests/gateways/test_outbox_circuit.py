@@ -1,4 +1,4 @@
-"""What is wrong with the topic is not the row's fault: the circuit opens, one alert is sent, a probe closes it."""
+"""Trouble of the topic is not the row's fault: the circuit opens, one alert is sent, a probe closes it."""
 
 from __future__ import annotations
 
@@ -320,7 +320,7 @@ def test_a_circuit_without_due_rows_gives_its_probe_back(world: OutboxWorld) -> 
 
 
 def test_a_topic_that_disappears_halfway_stops_the_rest(world: OutboxWorld) -> None:
-    """What was published is finished; the rest shows the topic's error without an attempt; nothing is sent twice."""
+    """Published rows are finished; the rest show the topic's error without an attempt; nothing is sent twice."""
     world.subscribe()
     world.pending_many(300)
     world.aws.fault("error", service="sns", operation="PublishBatch", code="NotFound", status=404, times=None, after=5)

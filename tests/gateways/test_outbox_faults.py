@@ -1,4 +1,4 @@
-"""What goes wrong between us and AWS: partial failures, lost answers, throttles, and death at every call."""
+"""Faults between us and AWS: partial failures, lost answers, throttles, and death at every call."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def world(aws: SimulatedAws) -> OutboxWorld:
 
 
 def by_group(world: OutboxWorld) -> dict[str, list[str]]:
-    """What arrived, by group, in the order of the queue."""
+    """Return the messages that arrived, by group, in the order of the queue."""
     found: dict[str, list[str]] = {}
     for text in world.delivered_texts():
         found.setdefault(text.partition("-")[0], []).append(text)

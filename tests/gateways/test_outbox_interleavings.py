@@ -122,11 +122,11 @@ class Stage:
         """Run two workers by the schedule (0 or 1 at each step), then each to its end.
 
         Args:
-            schedule: who makes the next request.
+            schedule: the worker that makes the next request.
             between: called before each step with its number.
 
         Returns:
-            Every batch that was published: by whom, and the messages.
+            Every batch that was published: its worker, and the messages.
         """
         self._empty_and_fill()
         sent: Batches = []

@@ -69,8 +69,8 @@ def test_reading_the_same_records_again_changes_nothing(world: OutboxWorld) -> N
 
 @pytest.mark.parametrize(("code", "refused"), [("ThrottlingError", None), ("ValidationError", {"ValidationError": 1})])
 def test_a_statement_that_fails_within_its_batch(world: OutboxWorld, code: str, refused: Any) -> None:
-    """DynamoDB tells most throttling row by row: that is an error, so that the reader keeps what it has in hand. What
-    it refuses for what the row is stands in nobody's way, and is told."""
+    """DynamoDB reports most throttling row by row: that is an error, so that the reader keeps the rows in hand. A row
+    that it refuses for its content stands in nobody's way, and is reported."""
     client, positions = reader(world)
     world.put({"id": "a", "message": "hello"})
     world.put({"id": "b", "message": "hello"})

@@ -253,7 +253,7 @@ def test_a_stop_gives_back_what_was_not_accepted(aws: SimulatedAws) -> None:
 
 
 def test_a_stop_ends_bursts(aws: SimulatedAws) -> None:
-    """What waited for the end of its burst is rung and let go of before the relay ends."""
+    """A trigger that waited for the end of its burst is sent and let go of before the relay ends."""
     world = World(aws)
     world.send(3)
     world.rounds(1)

@@ -116,7 +116,7 @@ def test_a_table_without_a_stream_is_said(aws: SimulatedAws) -> None:
 
 
 def inserted(bell: OutboxDoorbell, now: datetime) -> list[int]:
-    """How many rows the doorbell rings for, at each ring of new rows."""
+    """Numbers of rows in each event of new rows."""
     return [int(ring.payload["rows"]) for ring in bell.listen(now) if ring.event == OUTBOX_INSERTED]
 
 
@@ -153,7 +153,7 @@ def test_a_relay_that_stops_gives_the_stream_to_the_next_at_once(aws: SimulatedA
 
 
 def test_rows_that_could_not_be_put_in_line_are_tried_again(aws: SimulatedAws) -> None:
-    """What was read stays in hand, also for the relay that takes over: the place moves on with the rows."""
+    """Rows that were read stay in hand, also for the relay that takes over: the place moves on with the rows."""
     aws.create_estate()
     outbox = OutboxWorld(aws)
     first, second, third = (outbox_bell(aws, outbox, owner) for owner in ("a", "b", "c"))

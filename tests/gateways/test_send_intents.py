@@ -67,7 +67,7 @@ def test_an_open_intent_leaves_its_sends_unconfirmed(intents: SendIntents) -> No
 
 
 def test_a_copy_was_sent_when_its_intent_was_open(intents: SendIntents) -> None:
-    """Where all messages say the same, those sent at another time have lost no attempt."""
+    """Among messages of equal text, those sent at another time have lost no attempt."""
     intents.open([ONE], NOW)
     copy = Unconfirmed(1, 1, sent=False, same_message=False)
 
@@ -199,7 +199,7 @@ def test_an_intent_that_cannot_be_understood_is_set_aside(
 def test_a_settled_intent_that_cannot_be_understood_is_set_aside(
     intents: SendIntents, ledger: Ledger, data: dict[str, Any] | None
 ) -> None:
-    """What has recovered is not guessed, and the others are counted."""
+    """The number of those that recovered is not guessed, and the others are counted."""
     sk = f"{NOW.isoformat()}#f-1"
     item = dict(record_item(Record("settle#orders-dlq", sk, data or {}, 0), NOW + SETTLE))
     if data is None:

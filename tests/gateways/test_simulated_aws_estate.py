@@ -172,7 +172,7 @@ def same(want: Any, have: Any) -> bool:
 
 
 def compare(aws: SimulatedAws, template: Any, stack: str) -> list[str]:
-    """What differs between a template and what exists, and how many properties were looked at."""
+    """Return the differences between a template and the estate, and the number of properties compared."""
     described = aws.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
     loaded = estate.load(template)
     resolved = estate.Resolved(aws.client, loaded, described)

@@ -224,7 +224,7 @@ def answers(endpoint: str) -> bool:
 
 
 def test_it_ends_with_its_parent() -> None:
-    """When the process that started it is killed, it ends too, and its port is free again."""
+    """It ends with the process that started it, even a killed one, and its port is free again."""
     program = (
         "import sys\nfrom simulated_aws.server import SimulatedAws\n"
         "with SimulatedAws.start() as aws:\n    print(aws.endpoint, flush=True)\n    sys.stdin.read()\n"

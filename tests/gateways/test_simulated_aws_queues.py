@@ -1,4 +1,4 @@
-"""What the project relies on in the simulated SQS: an emulator that behaves otherwise than AWS fails here."""
+"""Behaviour of the simulated SQS on which the project relies: an emulator that departs from AWS fails here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the project relies on in the other simulated services, and in the hooks into the emulator."""
+"""Behaviour of the other simulated services, and of the hooks into the emulator, on which the project relies."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def test_a_bad_day_and_its_afternoon(shop: Shop) -> None:
     sent = shop.produce(60)
     shop.wait_until_consumed(seconds=60)
 
-    # What should have become dead letters did, by the queue's own redrive policy, and nothing else did.
+    # Exactly the expected messages became dead letters, by the queue's own redrive policy.
     fates = {message: fate(text, BAD_DAY) for message, text in sent.items()}
     assert set(fates.values()) == {
         "",
@@ -186,7 +186,7 @@ def test_the_other_queues_fail_into_theirs(aws: SimulatedAws, tmp_path: Path) ->
 
 
 def test_the_consumer_logs_by_the_clock_of_aws(shop: Shop) -> None:
-    """When the simulated clock is ahead, log lines are too: otherwise nobody would find them around a message."""
+    """Log lines follow a simulated clock that is ahead: otherwise nobody would find them around a message."""
     shop.aws.clock.advance(86_400)
     shop.send(["{"])
     shop.wait_until_consumed(seconds=20)

@@ -289,7 +289,7 @@ def test_an_expired_receipt_of_a_fifo_queue_is_refused(aws: SimulatedAws, sqs: S
 
 
 def test_removing_is_answered_entry_by_entry(aws: SimulatedAws, sqs: Sqs) -> None:
-    """What SQS could not remove is told; the rest is gone, and removing it again is no error."""
+    """A message that SQS could not remove is reported; the rest is gone, and removing it again is no error."""
     queue = filled(aws, sqs, 3)
     messages = sqs.receive(queue, 10, MINUTE, 0, NOW)
     fault(aws, "partial", "DeleteMessageBatch", code="InternalError", status=500, entries=[1])

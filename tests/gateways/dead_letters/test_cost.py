@@ -1,4 +1,4 @@
-"""What a thousand healed messages cost: requests and write units are what AWS bills, so they have a budget."""
+"""Cost of a thousand healed messages: AWS bills requests and write units, so both are bounded."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Killer:
     """Kills a run at its nth request.
 
     Args:
-        nth: which request, counted from 1.
+        nth: number of the request, from 1.
         answered: kill after the request was carried out, instead of before it is sent.
     """
 
@@ -89,7 +89,7 @@ def messages(world: DeadLettersWorld, *, fifo: bool) -> Pair:
 
 
 def is_open(killer: Killer, opens: str, closes: str, writes: int = 1) -> bool:
-    """Whether the killed run had carried `opens` out, and not yet written that down by so many requests `closes`."""
+    """True when the killed run had carried `opens` out, and not yet recorded it by so many requests `closes`."""
     done = killer.operations if killer.answered else killer.operations[:-1]
     return opens in done and done[done.index(opens) :].count(closes) < writes
 

@@ -55,7 +55,7 @@ def damage(world: DeadLettersWorld, key: str, how: str = "cut off") -> dict[str,
 
 
 def come_back(world: DeadLettersWorld, pair: Pair) -> list[str]:
-    """What was healed fails again; returns the ids of the messages."""
+    """Let the healed messages fail again; returns their ids."""
     world.aws.clock.advance(100)
     world.fail(pair.source)
     return world.ids(pair.dead)
@@ -138,7 +138,7 @@ def test_a_replay_goes_on_past_a_damaged_case(world: DeadLettersWorld, how: str)
 
 
 def test_counting_goes_on_past_a_damaged_case(world: DeadLettersWorld) -> None:
-    """Whether its message recovered is not known, which is said once; the others count."""
+    """Its message's recovery is unknown, which is reported once; the others count."""
     pair = world.pair()
     world.die(pair, [TIMEOUT] * 3)
     world.recover(pair.dead)
@@ -249,7 +249,7 @@ def test_a_damaged_intent_stops_its_own_queue_only(world: DeadLettersWorld) -> N
 
 
 def test_a_damaged_intent_lets_no_message_expire(world: DeadLettersWorld) -> None:
-    """What the queue would drop before the next runs goes into the archive, whatever is known of it."""
+    """A message that the queue would drop before the next runs goes into the archive, whatever is known of it."""
     pair = world.pair()
     world.die(pair, [TIMEOUT])
     write_record(world, f"intent#{pair.dead}", "sent#f-1", {})

@@ -1,4 +1,4 @@
-"""Where the path learns why a message failed: from what carries it, from the consumer's log, or not yet."""
+"""Sources of a message's failure: its own carrier, the consumer's log, or none yet."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GROUP = "/shop/consumer"
 
 
 def log(world: DeadLettersWorld, *messages: str, group: str = GROUP) -> None:
-    """What a consumer wrote, a line each."""
+    """Write lines as a consumer does."""
     logs = world.aws.client("logs")
     logs.create_log_group(logGroupName=group)
     logs.create_log_stream(logGroupName=group, logStreamName="s")
@@ -116,7 +116,7 @@ NOTIFICATION = {"Type": "Notification", "MessageId": "n", "TopicArn": "arn:aws:s
 
 
 def record(response: dict[str, str]) -> dict[str, Any]:
-    """What a Lambda function's failure destination gets."""
+    """The record that a Lambda function's failure destination gets."""
     function = "arn:aws:lambda:eu-west-1:123456789012:function:f"
     return {
         "version": "1.0",

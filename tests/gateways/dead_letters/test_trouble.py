@@ -1,4 +1,4 @@
-"""When AWS does a part of what it was asked, refuses, or answers too late: messages stay, and the next run goes on."""
+"""AWS does a part of a request, refuses it, or answers too late: messages stay, and the next run goes on."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def triaged(world: DeadLettersWorld, work: Work, pair: Pair, policy: DeadLetterP
 @pytest.mark.parametrize("status", [403, 500], ids=["throttled", "inner error"])
 @pytest.mark.parametrize("executed", [False, True], ids=["not stored", "stored"])
 def test_a_part_of_a_send_fails(world: DeadLettersWorld, status: int, executed: bool) -> None:
-    """What was not sent stays and is sent by the next run; a copy more only where SQS did what it said it did not."""
+    """Messages that were not sent stay, and the next run sends them; one copy more where SQS sent what it refused."""
     pair = world.pair()
     world.die(pair, [TIMEOUT] * 5)
     code = "RequestThrottled" if status == 403 else "InternalError"
@@ -289,7 +289,7 @@ def test_a_throttled_alert_can_be_repeated(world: DeadLettersWorld) -> None:
 
 
 def test_a_part_of_a_delete_fails(world: DeadLettersWorld) -> None:
-    """What is sent and recorded and still there is only removed by the next run: no second send."""
+    """A message that is sent, recorded and still there is only removed by the next run: no second send."""
     pair = world.pair()
     world.die(pair, [TIMEOUT] * 3)
     fault(world, "sqs", "DeleteMessageBatch", "partial", entries=[0, 2], code="InternalError", status=500)
@@ -427,7 +427,7 @@ def test_a_business_id_that_is_sent_again_has_not_recovered(world: DeadLettersWo
 
 
 def test_the_first_queue_is_another_one_each_time(world: DeadLettersWorld) -> None:
-    """Where the limit is less than a round, chance decides who comes first."""
+    """Under a limit below a round, chance decides who comes first."""
     pairs = [world.pair() for _ in range(4)]
     request = world.request(*(pair.dead for pair in pairs))
     first = set()
