@@ -35,11 +35,13 @@ class Entry:
     Attributes:
         key: message id, row key, task or flow name.
         source: the place where it was found (queue, table ...).
-        kind, rule, group: the diagnosis ("" where the item was not diagnosed).
+        kind, diagnosis, group: the failure's kind, the rule that diagnosed it, its fingerprint ("" where the item was
+            not diagnosed).
+        rule: the rule of the verdict; it stands on the path's page.
         action: the action taken ("heal", "alert", "archive", "leave", ...).
         reason: the verdict's sentence.
         error: the normalised error text.
-        attempt, budget: attempt n of m (0 of 0 where it does not apply).
+        attempt, max_attempts: attempt n of m (0 of 0 where it does not apply).
         settled: False when the action did not go through and the item stays where it was.
         next_step: the action for a person, or "".
         exhausted: its attempts are used up.
@@ -51,11 +53,12 @@ class Entry:
     action: str
     reason: str
     kind: str = ""
+    diagnosis: str = ""
     rule: str = ""
     group: str = ""
     error: str = ""
     attempt: int = 0
-    budget: int = 0
+    max_attempts: int = 0
     settled: bool = True
     next_step: str = ""
     exhausted: bool = False
@@ -79,6 +82,7 @@ class GroupRow(BaseModel):
     count: int
     reason: str
     error: str = ""
+    diagnosis: str = ""
     rule: str = ""
     samples: tuple[str, ...] = ()
     next_step: str = ""
@@ -196,6 +200,7 @@ class Tally:
                 count=1,
                 reason=reason,
                 error=entry.error,
+                diagnosis=entry.diagnosis,
                 rule=entry.rule,
                 samples=(entry.key,),
                 next_step=entry.next_step,
@@ -222,6 +227,7 @@ def table(report: RecoveryReport) -> list[dict[str, Any]]:
             "why": cut(row.reason),
             "error": cut(row.error),
             "rule": row.rule,
+            "diagnosis": row.diagnosis,
         }
         for row in sorted(report.groups, key=_urgency)[:LISTED]
     ]

@@ -108,7 +108,7 @@ def of_line(path: str, line: Mapping[str, Any], address: str) -> Story:
         + ("" if settled else "; it did not go through"),
         waits_for_a_person=False,
         kind=str(line.get("kind", "")),
-        rule=str(line.get("rule", "")),
+        rule=str(line.get("diagnosis") or line.get("rule", "")),
         group=str(line.get("group", "")),
         attempts=int(line.get("attempt", 0)),
         reason=str(line.get("reason", "")),

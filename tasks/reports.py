@@ -47,13 +47,14 @@ def log_groups(report: RecoveryReport) -> None:
     for row in report.groups:
         logger.log(
             level,
-            "path=%s source=%s action=%s settled=%s count=%d kind=%s rule=%s group=%s samples=%s",
+            "path=%s source=%s action=%s settled=%s count=%d kind=%s diagnosis=%s rule=%s group=%s samples=%s",
             report.path,
             row.source,
             row.action,
             row.settled,
             row.count,
             row.kind or "-",
+            row.diagnosis or "-",
             row.rule or "-",
             row.group or "-",
             ",".join(row.samples),
@@ -61,7 +62,7 @@ def log_groups(report: RecoveryReport) -> None:
     for line in report.problems:
         logger.error("path=%s problem: %s", report.path, line)
     for line in report.warnings:
-        logger.warning("path=%s mind: %s", report.path, line)
+        logger.warning("path=%s warning: %s", report.path, line)
 
 
 def name_run(subject: str, report: RecoveryReport) -> None:

@@ -181,13 +181,14 @@ def entry(item: Item) -> Entry:
         action=action,
         reason=reason,
         kind=diagnosis.kind.value if diagnosis else "",
+        diagnosis=diagnosis.rule if diagnosis else "",
         rule=verdict.rule,
         group=item.group,
         error=facts.error if facts else "",
         attempt=verdict.attempt
         if isinstance(verdict, Rerun | RunTwin | Reactivate)
         else len(item.memory.history.attempts),
-        budget=item.policy.attempts,
+        max_attempts=item.policy.attempts,
         settled=item.failure is None,
         next_step=verdict.next_step if isinstance(verdict, Escalate) else "",
         exhausted=isinstance(verdict, Escalate) and verdict.rule in _EXHAUSTED,

@@ -172,6 +172,7 @@ def entries(selection: Selection, dry_run: bool) -> Iterator[Entry]:
             action="replay",
             reason=done if one.failure is None else f"not replayed: {one.failure}",
             kind=one.case.kind,
+            diagnosis=one.case.rule,
             rule=one.case.rule,
             group=one.case.group,
             error=str(one.case.detail.get("error", "")),

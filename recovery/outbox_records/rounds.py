@@ -154,7 +154,7 @@ def entry(
         group=verdict.group,
         error=verdict.error,
         attempt=attempt,
-        budget=work.policy.budget,
+        max_attempts=work.policy.budget,
         settled=settled,
         next_step=verdict.next_step,
     )

@@ -233,7 +233,7 @@ def test_an_entry_says_attempt_n_of_m() -> None:
     """For what is sent or waits; a failure is told in its reason, and the message counts as unsettled."""
     item, batch = one(HEAL)
     entry = records.entry(item, batch)
-    assert (entry.action, entry.attempt, entry.budget, entry.settled) == ("heal", 2, 4, True)
+    assert (entry.action, entry.attempt, entry.max_attempts, entry.settled) == ("heal", 2, 4, True)
     item.failure = Refused("sqs:SendMessage: AccessDenied: no")
     entry = records.entry(item, batch)
     assert not entry.settled
