@@ -9,6 +9,8 @@ PIP = $(BIN)/python -m pip -qq --disable-pip-version-check --no-input
 # Passed through: make demo DEMO_ARGS=--once, make test TEST_ARGS='-k ledger', make lock LOCK_ARGS=--upgrade
 DEMO_ARGS ?=
 TEST_ARGS ?=
+# Test processes side by side; each has servers and folders of its own. 0: one after another, in this process.
+TEST_WORKERS ?= auto
 BENCH_ARGS ?=
 PROVE_ARGS ?=
 RUBBISH_ARGS ?=
@@ -21,10 +23,10 @@ export DO_NOT_TRACK = 1
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint check aws apply worker bench prove soak lock clean
+.PHONY: help install demo test test-fast lint check aws apply worker bench prove soak lock clean
 
 help: ## What can be made
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 install: $(INSTALLED) ## The virtual environment, as the lock says
 
@@ -41,7 +43,10 @@ demo: $(INSTALLED) ## Failing orders, healed before your eyes (unattended: DEMO_
 	$(BIN)/reprise demo $(DEMO_ARGS)
 
 test: $(INSTALLED) ## All tests; they need no network and no AWS account
-	$(BIN)/python -m pytest $(TEST_ARGS)
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile $(TEST_ARGS)
+
+test-fast: $(INSTALLED) ## The tests that start no server
+	$(BIN)/python -m pytest tests/unit $(TEST_ARGS)
 
 lint: $(INSTALLED) ## Everything that is checked without running the code
 	$(BIN)/ruff check .

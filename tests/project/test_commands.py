@@ -28,14 +28,14 @@ RUN_BY_HAND = {"clean", "lock", "help", "bench", "prove", "soak"}
 def targets() -> dict[str, str]:
     """The Makefile's targets, with what they need and do."""
     found = re.finditer(
-        r"^(?P<name>[a-z]+):(?P<needs>[^#\n=]*)(?:#.*)?\n(?P<recipe>(?:\t.*\n)*)", MAKEFILE, re.MULTILINE
+        r"^(?P<name>[a-z-]+):(?P<needs>[^#\n=]*)(?:#.*)?\n(?P<recipe>(?:\t.*\n)*)", MAKEFILE, re.MULTILINE
     )
     return {entry["name"]: entry["needs"] + "\n" + entry["recipe"] for entry in found}
 
 
 def run_by_ci() -> set[str]:
     """The targets that `.ci/run` makes, and those that consist of nothing else."""
-    made = set(re.findall(r"\bmake ([a-z]+)", CI))
+    made = set(re.findall(r"\bmake ([a-z-]+)", CI))
     return made | {name for name, rule in targets().items() if rule.strip() and set(rule.split()) <= made}
 
 
@@ -82,7 +82,7 @@ def test_the_readme_offers_what_works() -> None:
 
 def test_ci_runs_the_readmes_test_command_the_checks_and_the_demo() -> None:
     """`.ci/run` builds an environment of its own from the lock, and does not run the tests twice."""
-    assert re.findall(r"\bmake ([a-z]+)", CI) == ["install", "test", "lint", "demo"]
+    assert re.findall(r"\bmake ([a-z-]+)", CI) == ["install", "test", "lint", "demo"]
     assert "DEMO_ARGS=--once" in CI
     assert 'rm -rf "$VENV"' in CI
     assert os.access(PROJECT / ".ci/run", os.X_OK)
