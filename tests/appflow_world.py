@@ -130,7 +130,7 @@ class World:
         return self.ledger.read_cases(PATH, [flow]).get(flow)
 
     def memory(self, flow: str) -> Memory:
-        """What the ledger remembers of a flow."""
+        """Return the ledger's memory of a flow."""
         case = self.case(flow)
         return Memory.from_json(case.detail if case else {})
 
@@ -227,7 +227,7 @@ class World:
         """The tools of one run.
 
         Args:
-            request: what the run is asked to do.
+            request: of the run.
             through: puts something between the path and each client.
         """
         requests = Requests()

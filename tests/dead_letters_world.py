@@ -1,6 +1,6 @@
-"""Dead-letter queues in a simulated AWS: filled as AWS fills them, worked on by the path, and looked at from outside.
+"""Dead-letter queues in a simulated AWS: filled as AWS fills them, worked on by the path, and inspected from outside.
 
-What a test asserts is what lies in queues, table, bucket and topic, never which function was called.
+Tests assert on queues, table, bucket and topic, never on the functions that were called.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class DeadLettersWorld:
         """Messages that failed with these errors, one each, and died; returns their ids.
 
         Args:
-            pair: where.
+            pair: the queue and its dead-letter queue.
             errors: the consumer's words; "" for none.
             message: further arguments of SendMessage; "{n}" in a body or group is the message's number.
         """
@@ -171,7 +171,7 @@ class DeadLettersWorld:
         return [str(message["id"]) for message in self.aws.messages(queue)]
 
     def visible(self, queue: str) -> int:
-        """How many messages of a queue can be received now."""
+        """Count the messages of a queue that can be received now."""
         return sum(message["visible_in"] <= 0 for message in self.aws.messages(queue))
 
     def archived(self, queue: str) -> list[dict[str, Any]]:
@@ -198,7 +198,7 @@ class DeadLettersWorld:
         return {case.key: case for case in read if case.source == queue}
 
     def states(self, queue: str) -> Counter[str]:
-        """How many cases of a queue are in which state."""
+        """Count the cases of a queue by state."""
         return Counter(case.state.value for case in self.cases(queue).values())
 
     def open_intents(self, queue: str) -> int:
@@ -355,7 +355,7 @@ def plain_story() -> Iterator[None]:
 
 
 def drive(work: Work, request: DeadLetterRequest) -> RecoveryReport:
-    """What the flow does, on tools that are open already."""
+    """Play the flow's story on tools that are open already."""
     with plain_story():
         queues = run.find_queues(work, request)
         story.drain(work, [_Plain.Turn(work, queue, request.policy_for(queue.name)) for queue in queues])

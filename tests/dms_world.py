@@ -141,9 +141,9 @@ class World:
         return with_everything(facts, self.gateway)
 
     def install(self, facts: Facts) -> str:
-        """Put a replication into the simulator that is in exactly the state that these facts tell; returns its ARN.
+        """Put a replication into the simulator that is in exactly the state of these facts; returns its ARN.
 
-        What no fact tells (future, what happens next) is the simulator's default.
+        The simulator's defaults fill in the rest (such as its future).
         """
         settings = "" if facts.preparation is Preparation.DROP_AND_CREATE else _prepares(facts.preparation)
         if facts.serverless:
@@ -215,11 +215,11 @@ class Recovering(World):
             work.close()
 
     def case(self, arn: str) -> Case:
-        """What the ledger knows of a replication."""
+        """Return the ledger's case of a replication."""
         return self.ledger.read_cases(PATH, [arn])[arn]
 
     def memory(self, arn: str) -> Memory:
-        """What it remembers of it."""
+        """Return the path's memory of it."""
         return Memory.from_json(self.case(arn).detail)
 
     def alerts(self) -> list[dict[str, str]]:

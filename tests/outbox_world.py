@@ -110,7 +110,7 @@ class OutboxWorld:
     # -- what arrived --------------------------------------------------------------------------------------------
 
     def delivered(self) -> list[dict[str, Any]]:
-        """What the subscriber received, in the order of its queue: SNS's envelopes."""
+        """Return the envelopes of SNS that the subscriber received, in the order of its queue."""
         queue = "subscriber.fifo" if self.ordered else "subscriber"
         return [json.loads(message["body"]) for message in self.aws.messages(queue)]
 

@@ -1,6 +1,6 @@
 """python -m tests.browser.carry_out RUN ...: flow runs that wait on a server, carried out here one after another.
 
-What a worker does for each in an interpreter of its own; four of them at once are most of what these tests would cost.
+A worker starts an interpreter for each run; four of them at once would be most of the cost of these tests.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ class Page:
         return text
 
     def text(self) -> str:
-        """What the page shows as text, and the values of its form fields."""
+        """Return the page's text, and the values of its form fields."""
         return str(
             self.evaluate(
                 "[document.body ? document.body.innerText : '', "

@@ -36,12 +36,12 @@ QUEUE = "back-office-dlq"
 
 @dataclass(frozen=True)
 class Ui:
-    """Where the pages are, and what can be seen there.
+    """Pages of the UI, and the runs that they show.
 
     Attributes:
         server: the Prefect server.
-        runs: one ended run of each path and of what tells people, by its deployment.
-        message: id of a message that a run has looked after.
+        runs: one ended run of each path and of each flow that notifies people, by its deployment.
+        message: id of a message that a run has worked on.
     """
 
     server: PrefectServer

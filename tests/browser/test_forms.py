@@ -1,4 +1,4 @@
-"""What the forms of the by-hand deployments put into their fields is what the flows take when nothing is said."""
+"""The forms of the by-hand deployments fill their fields with the flows' own defaults."""
 
 from __future__ import annotations
 

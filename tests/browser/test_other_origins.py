@@ -186,7 +186,7 @@ def test_our_own_pages_do_all_that(target: Target, page: Page, host: str) -> Non
 def test_a_request_that_needs_no_permission_starts_a_run_when_nobody_stands_at_the_door(
     target: Target, page: Page
 ) -> None:
-    """What CORS lets through: from our own page it works, so the server would have carried it out for others too."""
+    """CORS lets it through: from our own page it works, so the server would have carried it out for others too."""
     flow = target.ask("GET", "flows/name/anything")
     mine = target.ask("POST", "deployments/", {"name": "simple", "flow_id": flow["id"]})
     page.open(f"{target.server.ui_url}/v2/dashboard", "Work Pools")

@@ -1,4 +1,4 @@
-"""What an operator sees: the pages of runs, reports, forms, events and automations, opened in a browser."""
+"""The operator's pages of runs, reports, forms, events and automations, opened in a browser."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ CUT_OFF = """(() => {
     }
     return bad;
 })()"""
-"""What does not fit, and the labels of pictures that stick out or are written over."""
+"""Texts that do not fit, and the labels of pictures that stick out or are written over."""
 
 
 def looked_at(ui: Ui, page: Page, artifact: str, *shows: str, pictures: int = 0) -> str:
@@ -70,7 +70,7 @@ def looked_at(ui: Ui, page: Page, artifact: str, *shows: str, pictures: int = 0)
 
 
 def code(page: Page) -> list[str]:
-    """What stands as code, to be copied. The page draws itself anew now and then, and is empty for a moment."""
+    """Return the commands on the page. The page draws itself anew now and then, and is empty for a moment."""
     shown = "[...document.querySelectorAll('code')].map(e => e.innerText)"
     return list(wait_for("code on the page", lambda: page.evaluate(shown), seconds=30))
 
@@ -98,7 +98,7 @@ def test_the_digest_can_be_read(ui: Ui, page: Page) -> None:
 
 
 def test_what_happened_to_a_message_can_be_read(ui: Ui, page: Page) -> None:
-    """Where it stands, why, what to do, its history by time, and where its copy lies."""
+    """Its state, reason, next step, history by time, and the address of its copy."""
     artifact = ui.artifact(ui.runs["cases/describe"], "case")
     text = looked_at(ui, page, artifact, f"History of {ui.message}", "History", "Where more is")
     for said in ("path: dead letters, source: back-office-dlq, ", "diagnosis: ", "next step: ", "first found in"):

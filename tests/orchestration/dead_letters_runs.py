@@ -92,7 +92,7 @@ def states(task_run: TaskRun) -> list[str]:
 
 
 def artifacts(state: State[Any]) -> list[Artifact]:
-    """What a run showed to people."""
+    """Return the artifacts of a run."""
     assert state.state_details.flow_run_id is not None
     only = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[state.state_details.flow_run_id]))
 

@@ -50,7 +50,7 @@ class Stage:
 
     @property
     def log(self) -> str:
-        """What the relay said."""
+        """Return the relay's output."""
         return (self.folder / "relay.log").read_text(encoding="utf-8")
 
     @property

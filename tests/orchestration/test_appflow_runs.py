@@ -156,7 +156,7 @@ def test_nothing_named_nothing_touched(aws: SimulatedAws) -> None:
 
 
 def test_a_dry_run_changes_nothing(aws: SimulatedAws) -> None:
-    """What would be done is said; no attempt is made, none is written down, nobody is told."""
+    """The run reports what would be done; no attempt is made, none is recorded, nobody is notified."""
     make(aws, "orders", failure("503 Service Unavailable"))
     make(aws, "expired", failure("invalid_grant: expired token"))
     aws.clock.advance(300)

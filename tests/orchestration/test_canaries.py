@@ -53,7 +53,7 @@ BODY = "canary-in-the-body"
 ATTRIBUTE = "canary-in-an-attribute"
 SECRETS = ("canarysecret8812xyz", "canary.two@example.org", "eyJhbGciOiJub25lIn0.canarytwocanarytwo.x")
 PRODUCT = str(719171 * 719393)
-"""What a template would make of its text: it stands nowhere, unless somebody evaluated it."""
+"""Result of evaluating the template: it stands nowhere, unless somebody did."""
 EVIL = (
     "{{ 719171*719393 }} {{{719171*719393}}} {% for x in range(9) %}{{ 719171*719393 }}{% endfor %}"
     ' {"__prefect_kind": "jinja", "template": "{{ 719171*719393 }}"} <script>boo()</script> [go](javascript:boo())'
@@ -116,7 +116,7 @@ def test_nothing_planted_gets_out_or_is_carried_out(
 
 
 def _leaks(places: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """What was found where, with what stands around it."""
+    """Return each find with its place and the text around it."""
     return [
         (planted, place, found[max(0, found.index(planted) - 100) : found.index(planted) + 50])
         for planted in (BODY, ATTRIBUTE, *SECRETS, PRODUCT)
@@ -166,7 +166,7 @@ def _flows(world: DeadLettersWorld) -> None:
 
 
 def _events(world: DeadLettersWorld) -> list[Any]:
-    """What the relay makes of events that hold everything; parameters of the runs that the shipped triggers start."""
+    """Return the relay's events of bodies that hold everything, and the parameters of the runs that triggers start."""
     sqs = world.aws.client("sqs")
     url, parked = (world.aws.environment[f"REPRISE_EVENTS_{name}QUEUE_URL"] for name in ("", "PARKED_"))
     sqs.send_message(QueueUrl=url, MessageBody=f"no JSON: {LEAKY} {BODY}")

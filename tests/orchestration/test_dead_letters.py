@@ -42,7 +42,7 @@ def waits(seconds: float) -> DeadLetterPolicy:
 
 
 def test_every_kind_goes_where_it_belongs(world: DeadLettersWorld) -> None:
-    """What passes by itself goes back; what a person must fix is parked and told; the rest is kept."""
+    """A passing failure goes back; one that a person must fix is parked and reported; the rest is kept."""
     pair = world.pair()
     errors = [TIMEOUT, UNAVAILABLE, THROTTLED, AUTH, BUG, INVALID, PAYLOAD, STRANGE, ""]
     ids = world.die(pair, errors)

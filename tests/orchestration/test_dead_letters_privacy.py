@@ -80,7 +80,7 @@ def test_nothing_of_a_message_reaches_prefect(
 
 
 def test_an_error_that_aws_reports_with_the_message_stays_out(world: DeadLettersWorld) -> None:
-    """Where SQS refuses a message, its words go into the report, the message does not."""
+    """SQS's words about a refused message go into the report, the message does not."""
     pair = world.pair()
     world.die(pair, [AUTH], MessageBody=BODY)
     world.aws.fault("error", service="s3", operation="PutObject", code="AccessDenied", status=403, times=None)

@@ -201,7 +201,7 @@ def test_fifo_is_replayed_in_order_and_not_swallowed(world: DeadLettersWorld) ->
 
 
 def test_a_review_archive_can_be_replayed(world: DeadLettersWorld) -> None:
-    """What was archived for review goes back the same way, when its cause was fixed."""
+    """A message archived for review goes back the same way, once its cause was fixed."""
     pair = world.pair()
     world.die(pair, [INVALID])
     world.recover(pair.dead)

@@ -1,4 +1,4 @@
-"""What a person sees when something is missing, refused or only half done: one clear line, and the rest goes on."""
+"""Something missing, refused or half done is one clear line for a person, and the rest goes on."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class Moto:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a worker needs to find it all."""
+        """Variables by which a worker finds it all."""
         return {
             **SIMULATED_CREDENTIALS,
             "AWS_ENDPOINT_URL": self.endpoint,
@@ -108,7 +108,7 @@ class Moto:
         return [json.loads(line) for body in bodies for line in gzip.decompress(body).splitlines()]
 
     def states(self) -> Counter[str]:
-        """How many cases are in which state."""
+        """Count the cases by state."""
         items = self.dynamodb.scan(TableName="ledger")["Items"]
         return Counter(item["state"]["S"] for item in items if "state" in item)
 

@@ -39,7 +39,7 @@ def test_a_notice_reaches_the_alert_topic_once_a_window(world: DeadLettersWorld)
 
 
 def test_people_are_told_while_the_ledger_is_away(world: DeadLettersWorld) -> None:
-    """What failed may be the ledger itself: then the notice goes out without its memory."""
+    """A notice goes out without its memory when the ledger itself has failed."""
     world.aws.fault("error", service="dynamodb", times=None, code="AccessDeniedException", status=400)
     try:
         assert tell(notice()) == "told, without asking the ledger"

@@ -175,7 +175,7 @@ def test_marks_are_repeated_by_prefect(world: OutboxWorld) -> None:
 
 @pytest.mark.usefixtures("at_once")
 def test_a_table_that_cannot_be_read_any_more_ends_the_run_with_its_report(world: OutboxWorld) -> None:
-    """What was delivered before stays reported; the problem is in the report, and the run is failed."""
+    """Rows delivered before stay reported; the problem is in the report, and the run is failed."""
     world.pending_many(10)
     world.aws.fault(
         "error", service="dynamodb", operation="Query", code="ThrottlingException", status=400, after=8, times=None

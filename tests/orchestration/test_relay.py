@@ -113,7 +113,7 @@ def failing_flow(aws: Any, name: str) -> None:
 def test_a_server_understands_the_api_destination(
     played: Stage, rule: str, deployment: str, event: dict[str, Any], told: dict[str, str]
 ) -> None:
-    """What the template makes of an event starts the deployment, and its repetition starts nothing more."""
+    """The template's message of an event starts the deployment, and its repetition starts nothing more."""
     [target] = estate.load(estate.TEMPLATES / "events.yaml")["Resources"][rule]["Properties"]["Targets"]
     body = transformed(target["InputTransformer"], event)
     path = f"/deployments/{played.deployments[deployment]}/create_flow_run"
@@ -125,7 +125,7 @@ def test_a_server_understands_the_api_destination(
 
 
 def transformed(transformer: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
-    """What EventBridge sends: values as JSON in the place of their names."""
+    """Transform an event as EventBridge does: values as JSON in the place of their names."""
     text = transformer["InputTemplate"]
     for name, path in transformer["InputPathsMap"].items():
         value: Any = event

@@ -71,7 +71,7 @@ def make(aws: SimulatedAws, name: str, migration: str, text: str, stage: str = "
 
 
 def state_of(aws: SimulatedAws, name: str) -> dict[str, Any]:
-    """What the other side of the migration sees."""
+    """Return the states that DMS itself knows."""
     [state] = [each for each in aws.control("GET", "dms/state")["replications"] if each["name"] == name]
     return dict(state)
 
@@ -155,7 +155,7 @@ def test_reload_only_where_it_is_allowed(aws: SimulatedAws) -> None:
 
 
 def test_dry_run_changes_nothing(aws: SimulatedAws) -> None:
-    """What would be done is said; nothing is started, written down or told."""
+    """The run reports what would be done; nothing is started, recorded or sent."""
     make(aws, "orders", "cdc", RECOVERABLE)
     make(aws, "billing", "cdc", WRONG_PASSWORD)
     aws.clear_requests()
@@ -193,7 +193,7 @@ def test_missing_permission_fails_the_run(aws: SimulatedAws) -> None:
 
 
 def test_throttled_list_is_asked_again(aws: SimulatedAws) -> None:
-    """What throttles the list beyond the SDK's own repetitions passes, and the run completes."""
+    """A throttle of the list that outlasts the SDK's repetitions passes, and the run completes."""
     make(aws, "orders", "cdc", RECOVERABLE)
     aws.fault("error", service="dms", operation="DescribeReplicationTasks", code="ThrottlingException", times=5)
     assert recover("*").by_action == {"resume": 1}

@@ -1,4 +1,4 @@
-"""What an operator sees: numbers in CloudWatch, the day's digest, and the history of one item; by real runs."""
+"""The operator's view: numbers in CloudWatch, the day's digest, and the history of one item; by real runs."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def latest_artifact(key: str) -> Any:
 
 
 def sweeps(world: DeadLettersWorld) -> float:
-    """How many sweeps CloudWatch has counted."""
+    """Return the number of sweeps in CloudWatch."""
     now = world.aws.clock.now()
     answer: Any = world.aws.client("cloudwatch").get_metric_statistics(
         Namespace="Reprise",

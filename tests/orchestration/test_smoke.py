@@ -28,7 +28,7 @@ def queues(world: DeadLettersWorld) -> list[str]:
 
 
 def archived(world: DeadLettersWorld) -> int:
-    """How many of its messages lie in the archive."""
+    """Count its messages in the archive."""
     prefix = f"archive/path=dead_letters/source={smoke.MARK}"
     found = world.aws.client("s3").list_objects_v2(Bucket=world.bucket, Prefix=prefix).get("Contents", [])
     return sum(len(world.connection().archive.read_bundle(each["Key"])) for each in found)

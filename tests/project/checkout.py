@@ -1,4 +1,4 @@
-"""What the tests of this folder look at: the checkout's own files, and nothing that a program made."""
+"""The checkout's own files, without any that a program made, for the tests of this folder."""
 
 from __future__ import annotations
 

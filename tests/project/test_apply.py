@@ -89,7 +89,7 @@ def environment(server: PrefectServer, webhook: Told) -> Iterator[dict[str, str]
 
 @pytest.fixture(scope="module")
 def applied(environment: Mapping[str, str]) -> Outcome:
-    """What the first apply found on an empty server."""
+    """Return the outcome of the first apply on an empty server."""
     return apply(environment, check=False)
 
 
@@ -273,7 +273,7 @@ def test_silence_is_noticed(client: SyncPrefectClient) -> None:
 def test_an_estate_that_does_not_answer_is_a_problem_and_no_traceback(
     environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What is missing in AWS is named, each thing in one line; the server is not to blame."""
+    """Things missing in AWS are named, each in one line; the server is not blamed."""
     monkeypatch.setenv("REPRISE_LEDGER_TABLE", "no-such-table")
     assert command.main() == 1
     said = capsys.readouterr()

@@ -1,4 +1,4 @@
-"""What the README and the Makefile offer is there, and is run by continuous integration or by a test."""
+"""The commands of README and Makefile exist, and continuous integration or a test runs each."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def commands(language: str) -> list[str]:
 
 
 def started_by_tests(module: str) -> bool:
-    """Whether a test names the module as something to run."""
+    """True when a test names the module as something to run."""
     words = {
         node.value
         for file in modules("tests")
@@ -57,7 +57,7 @@ def started_by_tests(module: str) -> bool:
 
 
 def proven(line: str) -> bool:
-    """Whether continuous integration or a test runs this line of a shell."""
+    """True when continuous integration or a test runs this line of a shell."""
     words = [word for word in shlex.split(line, comments=True) if not re.fullmatch(r"[A-Z_]+=.*", word)]
     if not words or words[0] in SHELL:
         return True
@@ -117,7 +117,7 @@ def test_the_environment_follows_the_lock() -> None:
 
 
 def test_an_old_python_is_refused_with_a_sentence(tmp_path: Path) -> None:
-    """Where `python3` is too old, make says which one is needed and how to name it."""
+    """For a `python3` that is too old, make names the version that it needs and how to choose it."""
     old = tmp_path / "python3.9"
     old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.1 && exit 0\nexit 1\n', encoding="utf-8")
     old.chmod(0o755)

@@ -85,7 +85,7 @@ def test_the_image_runs_as_nobody_in_particular() -> None:
 
 
 def test_the_image_holds_what_it_needs_and_no_more() -> None:
-    """What is copied is the code and its settings: no tests, no history, no database of a person's."""
+    """Only the code and its settings are copied: no tests, no history, no database of a person's."""
     patterns = text(Path("deployments/Dockerfile.dockerignore")).splitlines()
     wanted = {line[1:] for line in patterns if line.startswith("!")}
     assert all((PROJECT / name).exists() for name in wanted)

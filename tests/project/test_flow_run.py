@@ -1,4 +1,4 @@
-"""What a worker starts for a flow run is Prefect's engine, loaded without the collector and run with it."""
+"""A worker's process for a flow run is Prefect's engine, loaded without the collector and run with it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deployments.prefect_settings import PROJECT
 
 
 def test_the_engine_runs_with_the_collector_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is loaded by then is left alone; what the run makes is collected as always."""
+    """Objects loaded by then are left alone; the run's own are collected as always."""
     seen: list[tuple[str, bool, bool]] = []
 
     def engine(name: str, **_: object) -> None:

@@ -63,7 +63,7 @@ def test_every_path_is_in_the_contract_on_paths() -> None:
 
 @pytest.mark.parametrize("layer", LAYERS_OF_A_PATH)
 def test_the_same_nouns_stand_in_every_layer(layer: str) -> None:
-    """What has a flow has tasks, rules and a page, under one name: `ls` of a layer shows the paths.
+    """A path with a flow has tasks, rules and a page, under one name: `ls` of a layer shows the paths.
 
     A path whose flow is not written yet is work under way; from its flow on it must be complete.
     """

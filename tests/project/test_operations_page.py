@@ -107,7 +107,7 @@ def test_the_command_is_installed() -> None:
 def test_the_variables_of_a_stack_are_those_of_the_simulated_one(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What a shell evaluates sets what `deployments.apply` reads; a stack that is not there is one line."""
+    """The lines for a shell set the variables that `reprise apply` reads; a missing stack is one line."""
     with SimulatedAws.start() as aws:
         aws.create_estate()
         for name, value in aws.environ({}).items():

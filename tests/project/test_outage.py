@@ -143,12 +143,12 @@ def deployed(client: SyncPrefectClient, name: str, strategy: ConcurrencyLimitStr
 
 
 def states(client: SyncPrefectClient, runs: list[FlowRun]) -> Counter[str]:
-    """How many of the runs are in which state, by its name."""
+    """Count the runs by the name of their state."""
     return Counter(str(client.read_flow_run(run.id).state_name) for run in runs)
 
 
 def lives(folder: Path) -> list[tuple[float, float]]:
-    """When each process of the folder's deployment began and ended, in order."""
+    """Return begin and end of each process of the folder's deployment, in order."""
     found = []
     for began in folder.glob("*.began"):
         ended = began.with_suffix(".ended")
@@ -159,8 +159,8 @@ def lives(folder: Path) -> list[tuple[float, float]]:
 def test_late_runs_do_not_stampede_and_a_persons_runs_are_not_cancelled(
     client: SyncPrefectClient, world: World, tmp_path: Path
 ) -> None:
-    """Of the sweeps that are late, one runs and the others are cancelled without a process. What a person started
-    runs, one after another; a Retry, too, waits for its turn."""
+    """Of the sweeps that are late, one runs and the others are cancelled without a process. A person's runs
+    all run, one after another; a Retry, too, waits for its turn."""
     sweeps, by_hand = tmp_path / "sweeps", tmp_path / "by-hand"
     sweep = deployed(client, "sweep", ConcurrencyLimitStrategy.CANCEL_NEW, sweeps)
     hand = deployed(client, "by-hand", ConcurrencyLimitStrategy.ENQUEUE, by_hand)
@@ -279,7 +279,7 @@ def event_of(occurred: datetime) -> dict[str, Any]:
 
 
 def slots(client: SyncPrefectClient, deployment: UUID) -> int:
-    """How many runs the server takes to be holding the deployment's slot."""
+    """Count the runs that hold the deployment's slot, by the server."""
     limit = client.read_deployment(deployment).global_concurrency_limit
     assert limit is not None
     return limit.active_slots

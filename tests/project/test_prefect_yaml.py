@@ -39,7 +39,7 @@ def flow_of(deployment: dict[str, Any]) -> Flow[Any, Any]:
 
 
 def full_name(deployment: dict[str, Any]) -> str:
-    """How Prefect and a person name it, as "dead-letters/sweep"."""
+    """Its full name, as "dead-letters/sweep"."""
     return f"{flow_of(deployment).name}/{deployment['name']}"
 
 
@@ -57,7 +57,7 @@ def triggers_of(deployment: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def has_template(value: Any) -> bool:
-    """Whether the value is filled in only when an event comes."""
+    """True for a value that is filled in only when an event comes."""
     return "{{" in str(value) or "__prefect_kind" in str(value)
 
 
@@ -113,7 +113,7 @@ def test_runs_of_a_path_do_not_pile_up(deployment: dict[str, Any]) -> None:
 
 @every_deployment
 def test_parameters_fit_the_flow(deployment: dict[str, Any]) -> None:
-    """What stands in the file, alone or with a schedule's own values, is what the flow takes."""
+    """The flow takes the file's values, alone or with a schedule's own."""
     flow = flow_of(deployment)
     base = deployment.get("parameters") or {}
     sets = [base, *({**base, **(schedule.get("parameters") or {})} for schedule in deployment.get("schedules") or [])]

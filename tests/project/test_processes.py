@@ -1,4 +1,4 @@
-"""What the project starts, it ends: children end with their parent, and ports that are taken are stepped around."""
+"""The project ends the processes that it starts: children end with their parent. A taken port is stepped around."""
 
 from __future__ import annotations
 

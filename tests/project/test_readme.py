@@ -1,4 +1,4 @@
-"""What the README says is so."""
+"""The README is true."""
 
 from __future__ import annotations
 

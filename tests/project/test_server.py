@@ -57,7 +57,7 @@ def test_garbage_is_collected() -> None:
 
 @pytest.mark.usefixtures("apart")
 def test_a_collection_that_waits_for_a_connection_does_not_stop_who_holds_the_lock(tmp_path: Path) -> None:
-    """What stopped the server: an old cursor is collected while its connection waits for a lock that we hold."""
+    """It once stopped the server: an old cursor is collected while its connection waits for a lock that we hold."""
     holder, waiter = (
         sqlite3.connect(tmp_path / "db", timeout=60, isolation_level=None, check_same_thread=False) for _ in range(2)
     )

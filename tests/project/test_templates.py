@@ -152,7 +152,7 @@ def test_the_worker_has_no_wildcard_action() -> None:
 def test_the_policies_are_what_the_gateways_use() -> None:
     """Every action that a gateway declares is granted, and nothing is granted that none declares.
 
-    What only the relay follows is in the relay's policy (below), and not in the worker's.
+    Actions of the relay alone are in the relay's policy (below), and not in the worker's.
     """
     granted = {
         action
@@ -195,14 +195,14 @@ def test_the_relay_s_policy_is_what_it_uses() -> None:
 
 
 def test_nothing_undeliverable_is_lost() -> None:
-    """What EventBridge cannot deliver to the events queue, or to a server, is parked."""
+    """An event that EventBridge cannot deliver to the events queue, or to a server, is parked."""
     for rule in properties(EVENTS, "AWS::Events::Rule").values():
         for target in rule["Targets"]:
             assert target["DeadLetterConfig"] == {"Arn": {"Ref": "ParkedQueueArn"}}
 
 
 def test_no_text_of_a_failure_leaves_aws_directly() -> None:
-    """What starts a run without the relay names what failed; nobody would mask a text on its way."""
+    """A rule that starts a run without the relay passes only names: nobody would mask a text on its way."""
     for rule in properties(EVENTS, "AWS::Events::Rule").values():
         transformed = rule["Targets"][0].get("InputTransformer", {"InputPathsMap": {}, "InputTemplate": "{}"})
         assert not [path for path in transformed["InputPathsMap"].values() if "essage" in path or "error" in path]

@@ -81,7 +81,7 @@ def test_statistics_that_are_not_understood_are_that_replication_s_trouble() -> 
 
 
 def test_instances_and_tags_without_their_fields_are_passed_over() -> None:
-    """What has no ARN is no instance of ours, and what has no key is no tag that a pattern means."""
+    """An entry without an ARN is no instance of ours, and one without a key is no tag that a pattern fits."""
     odd = {
         "describe_replication_instances": {"ReplicationInstances": [{}]},
         "list_tags_for_resource": {"TagList": [{"ResourceArn": TASK["ReplicationTaskArn"]}]},

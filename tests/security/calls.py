@@ -1,4 +1,4 @@
-"""What an AWS API call needs of IAM: the actions, each with its resource and the keys of its context.
+"""Needs of an AWS API call in IAM: the actions, each with its resource and the keys of its context.
 
 Sources: the tables of actions, resources and condition keys in the AWS service authorization reference. An operation
 that is not in the table is refused, so that a new call cannot pass unchecked.
@@ -186,7 +186,7 @@ NEEDS: Mapping[tuple[str, str], Callable[[Params], Needs]] = {
         for name in ("DescribeFlow", "DescribeFlowExecutionRecords", "StartFlow", "DeleteFlow")
     },
 }
-"""What each call needs, by service (boto3's name) and operation."""
+"""Needs of each call, by service (boto3's name) and operation."""
 
 _READS = re.compile(r"(dynamodb|s3|sqs):.*(Get|Query|Scan|Receive|Records|Select)")
 _WRITES = re.compile(r"(sqs|sns):.*(Send|Publish)|s3:Put|dynamodb:.*(Write|Put|Delete|Update)")
@@ -212,9 +212,9 @@ class Calls:
     """All calls of the clients that it watches.
 
     Attributes:
-        made: how often each was made, by service and operation.
-        needs: what they needed, once each, with one of the calls.
-        unknown: operations whose needs nobody wrote down.
+        made: number of each, by service and operation.
+        needs: their needs, once each, with one of the calls.
+        unknown: operations whose needs are not in the table.
     """
 
     encrypted: Mapping[str, str]

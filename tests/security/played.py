@@ -1,4 +1,4 @@
-"""What the worker and the relay do in AWS, played once each as plain functions, with every call looked at."""
+"""Everything that worker and relay do in AWS, played once each as plain functions, with every call checked."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Player:
     """Plays scenes.
 
     Attributes:
-        aws: where.
+        aws: the simulated one.
         calls: all calls that were made.
     """
 
@@ -203,7 +203,7 @@ def _replications(player: Player) -> None:
         scene = Replications(player.aws, serverless=serverless)
         player.play(scene)
         _by_tag(player)
-    # What the scene has for tasks only: tables of a serverless replication that must be loaded again.
+    # The scene has this for tasks only: tables of a serverless replication that must be loaded again.
     scene.stage()
     scene.make("tables", "full-load-and-cdc", failing("a row", "full-load", table="public.items"))
     player.aws.clock.advance(900)

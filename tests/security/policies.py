@@ -37,7 +37,7 @@ ENCRYPTED: Mapping[str, str] = {
     f"arn:aws:sns:{REGION}:{ACCOUNT}:orders": OUTBOX_KEY,
     f"arn:aws:sns:{REGION}:{ACCOUNT}:orders.fifo": OUTBOX_KEY,
 }
-"""What the templates encrypt with a key of the account's own, by ARN. Whoever uses it needs rights on the key."""
+"""Resources that the templates encrypt with a key of the account's own, by ARN. Each user needs rights on the key."""
 
 _NAMES: Mapping[str, Any] = {
     "AWS::AccountId": ACCOUNT,
@@ -50,7 +50,7 @@ _NAMES: Mapping[str, Any] = {
     "AlertTopic": ALERTS,
     "Key.Arn": KEY,
 }
-"""What the stacks' references stand for."""
+"""Values of the stacks' references."""
 
 WORKER = {
     "DestinationQueues": "orders*",
@@ -100,7 +100,7 @@ class Statement:
 
     Attributes:
         sid: its name.
-        allows: whether it allows; it denies otherwise.
+        allows: True when it allows; it denies otherwise.
         actions, resources: patterns with `*` and `?`.
         conditions: key and wanted values, by operator.
     """
@@ -112,7 +112,7 @@ class Statement:
     conditions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def covers(self, need: Need) -> bool:
-        """Whether it speaks of this action on this resource, and its conditions hold."""
+        """True when it names this action on this resource, and its conditions hold."""
         return (
             any(matches(each.lower(), need.action.lower()) for each in self.actions)
             and any(matches(each, need.resource) for each in self.resources)
@@ -125,7 +125,7 @@ class Statement:
 
 
 def matches(pattern: str, text: str) -> bool:
-    """Whether an IAM pattern fits: `*` is any number of characters, `?` is one; nothing else is special."""
+    """True when an IAM pattern fits: `*` is any number of characters, `?` is one; nothing else is special."""
     return _expression(pattern).fullmatch(text) is not None
 
 
@@ -174,17 +174,17 @@ def _statement(entry: Mapping[str, Any]) -> Statement:
 
 
 def worker() -> list[Statement]:
-    """What the worker's role may do in an estate with all four paths."""
+    """Return the statements of the worker's role in an estate with all four paths."""
     return policy("estate.yaml", WORKER) + policy("appflow.yaml", {"FlowKeyArns": FLOW_KEY})
 
 
 def relay() -> list[Statement]:
-    """What the relay's role may do."""
+    """Return the statements of the relay's role."""
     return policy("events.yaml", RELAY)
 
 
 def idle(statements: Sequence[Statement], needs: Iterable[Need]) -> set[tuple[str, str]]:
-    """What is allowed and was never needed: name of the statement, and action."""
+    """Return rights that were never needed: name of the statement, and action."""
     granted = {(each.sid, action) for each in statements for action in each.actions}
     used = {(each.sid, need.action) for need in set(needs) for each in statements if each.covers(need)}
     return granted - used

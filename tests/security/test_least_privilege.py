@@ -31,7 +31,7 @@ def by_relay(simulated_aws: SimulatedAws) -> Calls:
 
 
 def outside(statements: list[Statement], calls: Calls) -> list[str]:
-    """What was called and is not allowed."""
+    """Return the calls that are not allowed."""
     refused = [
         f"{call}: {need.action} on {need.resource} {need.context or ''}"
         for need, call in calls.needs.items()

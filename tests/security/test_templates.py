@@ -1,4 +1,4 @@
-"""What strangers write into events and texts is no template, however it is nested."""
+"""Strangers' texts in events are no templates, however they are nested."""
 
 from __future__ import annotations
 

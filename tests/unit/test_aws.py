@@ -120,7 +120,7 @@ def test_sends_that_must_not_be_repeated_are_not() -> None:
 
 
 class Events:
-    """What a client offers to those who watch it."""
+    """A client's registry of handlers."""
 
     def __init__(self) -> None:
         self.handlers: dict[str, list[Any]] = {}

@@ -1,4 +1,4 @@
-"""When a run is given up for dead: after a silence, whatever its state, and never while it speaks."""
+"""A run is given up for dead after a silence, whatever its state, and never while it gives signs of life."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fast an API is called: a bucket of tokens, shared by threads."""
+"""The rate of an API's calls: a bucket of tokens, shared by threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run found and did, as people see it."""
+"""A run's findings and actions, in their form for people."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_when_a_report_is_worth_showing_and_when_a_run_failed(
 
 
 def test_a_headline_tells_what_was_done() -> None:
-    """What was found, done, stuck and recovered; a dry run says that nothing was changed."""
+    """Counts of items found, done, stuck and recovered; a dry run adds that nothing was changed."""
     found = report(entry("a"), entry("b", settled=False), recovered=2)
     assert headline(found) == "2 found: 1 heal, 1 did not go through; 2 of earlier runs proved recovered."
     assert headline(report(entry(), dry_run=True)) == "Dry run: 1 inspected, nothing changed. It would be: 1 to heal."
@@ -208,7 +208,7 @@ def test_no_text_at_all_breaks_the_page(reason: str, error: str, step: str) -> N
 
 
 def test_what_needs_a_person_stands_first() -> None:
-    """What did not go through, then what has a next step, then the rest, the largest of each first."""
+    """Items that did not go through, then those with a next step, then the rest, the largest of each first."""
     entries = [entry(f"a-{n}") for n in range(9)]
     entries += [entry(f"b-{n}", action="alert", group="h", next_step="mend it") for n in range(2)]
     entries += [entry("c", group="i", settled=False)]
@@ -268,7 +268,7 @@ def test_the_chart_is_a_picture_whatever_its_labels() -> None:
 
 
 def test_the_bars_keep_their_room_beside_long_labels() -> None:
-    """What does not fit is cut with a sign; what fits is there to its last letter."""
+    """A text that does not fit is cut with a sign; one that fits is there to its last character."""
     fits, too_long = "VALIDATION_ERROR, back-office-dlq", "DEPENDENCY_FAILURE, " + "x" * 80
     svg = ElementTree.fromstring(base64.b64decode(chart([(fits, 2), (too_long, 2)]).partition(",")[2]))
     labels = [text.text or "" for text in svg.iter("{http://www.w3.org/2000/svg}text")][::2]

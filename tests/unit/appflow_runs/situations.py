@@ -129,10 +129,10 @@ class Situation:
     """One row.
 
     Attributes:
-        about: what it shows.
+        about: its point.
         sentence: id of the sentence that decides.
         action: the verdict's action.
-        end: what was done to AppFlow after a day of sweeps in which the connector works: "untouched",
+        end: the changes in AppFlow after a day of sweeps in which the connector works: "untouched",
             "ran again" (once), "twin ran" (once, and it was removed), "switched on".
         until: for waits, minutes from now (None: not checked here).
         refused_ago: so many minutes ago AppFlow refused the attempt at the newest run; None: it did not.

@@ -1,4 +1,4 @@
-"""Why AppFlow runs failed: connectors' texts, and quotas that no waiting brings back."""
+"""Causes of failed AppFlow runs: connectors' texts, and quotas that no waiting brings back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.unit.appflow_runs.situations import DAILY, DOWN, EXPIRED, TEXTS, Situ
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_the_texts_of_the_situations(text: str) -> None:
-    """What the situations take for transient is what the diagnosis takes for transient."""
+    """The situations and the diagnosis take the same kinds for transient."""
     diagnosis, error = diagnose_run(failed(30, text), DEFAULT_RULES)
     passes = TEXTS[text] in (Kind.THROTTLED, Kind.DEPENDENCY_FAILURE, Kind.TIMEOUT)
     assert diagnosis.transient is passes

@@ -1,4 +1,4 @@
-"""What is remembered of a flow: incidents, budgets that survive a comeback, windows of data, and the JSON form."""
+"""Memory of a flow: incidents, attempts that survive a comeback, windows of data, and the JSON form."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ _attempts = st.builds(
     )
 )
 def test_memory_survives_the_ledger(memory: Memory) -> None:
-    """What is written is what is read, through JSON."""
+    """A memory comes back through JSON as it was."""
     assert Memory.from_json(json.loads(json.dumps(memory.as_json()))) == memory
 
 
@@ -265,7 +265,7 @@ def test_a_failed_window_is_a_gap_until_it_is_covered() -> None:
 
 
 def test_a_window_that_was_jumped_over_stays_a_gap() -> None:
-    """When the next success begins after the failed window, nothing else would ever tell that data is missing."""
+    """If the next success begins after the failed window, nothing else would ever show that data is missing."""
     coverage = Coverage().with_runs([pulled(0, 1), pulled(1, 2, "Error"), pulled(2, 3)])
     assert coverage.gaps() == (Window(at(1), at(2)),)
 

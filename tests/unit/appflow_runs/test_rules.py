@@ -131,7 +131,7 @@ def test_what_a_twin_wrote_is_not_inserted_again(records: int, rule: str) -> Non
 
 
 def test_a_twin_of_which_nothing_is_told_may_have_written() -> None:
-    """Where AppFlow tells no number of records for a twin that failed, none is run again into a destination that
+    """If AppFlow gives no number of records for a twin that failed, none is run again into a destination that
     inserts."""
     made = attempt(1, F.id, 28, means=Means.TWIN, run="twin-run", outcome="Error", ended_ago=27)
     row = Situation("", "W6", "", "", (F,), schedule=DAILY, destination=INSERTING)

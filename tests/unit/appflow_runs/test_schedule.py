@@ -1,4 +1,4 @@
-"""When a schedule fires next, as the path reads it and as the simulator, written apart from it, fires."""
+"""A schedule's next time, by the path and by the simulator, which was written apart from it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_next_run(expression: str, starts: str | None, now: str, expected: str) 
     "expression", ["", "rate(0minutes)", "rate(x)", "cron(* * *)", "cron(0 6 L * ? *)", "cron(99 6 * * ? *)", "daily"]
 )
 def test_not_understood(expression: str) -> None:
-    """What cannot be read is said to be so; nothing is guessed."""
+    """A schedule that cannot be read is reported; nothing is guessed."""
     assert not understood(expression)
     assert next_run(Schedule(expression), NOON) is None
 

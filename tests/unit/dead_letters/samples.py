@@ -57,7 +57,7 @@ def diagnosis(kind: Kind = Kind.TIMEOUT, rule: str = "http.504", action: str = "
 
 
 def case(state: State = State.SENT, **changes: Any) -> Case:
-    """What the ledger knows of a message that was sent back once."""
+    """Return the ledger's case of a message that was sent back once."""
     given: dict[str, Any] = {
         "path": "dead_letters",
         "key": "m-1",

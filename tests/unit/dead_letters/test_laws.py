@@ -1,4 +1,4 @@
-"""What holds for every decision, whatever the facts.
+"""Laws of every decision, whatever the facts.
 
 Generating facts costs far more than deciding on them, so each law is tried on the same decisions.
 """

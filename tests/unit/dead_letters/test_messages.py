@@ -1,4 +1,4 @@
-"""What is computed from a message alone: its identity, its size, and the entry that sends it back unchanged."""
+"""Values computed from a message alone: its identity, its size, and the entry that sends it back unchanged."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def test_the_first_policy_that_matches_a_queue_counts() -> None:
 
 
 def test_a_request_survives_the_form() -> None:
-    """What the UI stores as JSON is the same request again."""
+    """A request comes back as it was from the JSON that the UI stores."""
     policy = DeadLetterPolicy(actions={Kind.TIMEOUT: Action.ALERT}, group_actions={"g": Action.LEAVE})
     request = DeadLetterRequest(queues=("a", "b-*"), policy=policy, queue_policies={"a": policy})
     assert DeadLetterRequest.model_validate_json(request.model_dump_json()) == request

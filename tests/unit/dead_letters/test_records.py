@@ -1,4 +1,4 @@
-"""What is written down about messages: cases, archive records, alerts and report entries."""
+"""Records of messages: cases, archive records, alerts and report entries."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_a_message_without_a_diagnosis_is_recorded_as_such() -> None:
 
 
 def test_a_record_leads_to_the_consumers_log() -> None:
-    """When the policy names the log group, the record has the link to the lines about this message."""
+    """If the policy names the log group, the record has the link to the lines about this message."""
     item, batch = one(KEPT)
     assert "log" not in records.archive_record(item, batch, NOW)
     batch.policy = DeadLetterPolicy(log_group="/aws/lambda/orders")

@@ -1,4 +1,4 @@
-"""What a day was like, against the week before it."""
+"""A day, against the week before it."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ def test_swapped_arns_change_nothing() -> None:
     ],
 )
 def test_other_events(event: dict[str, Any]) -> None:
-    """What is no run report and no deactivation of AppFlow is not read."""
+    """An event other than AppFlow's run reports and deactivations is not read."""
     assert read(event) is None
 
 

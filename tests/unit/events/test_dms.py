@@ -128,7 +128,7 @@ def test_older_notification_without_source_id() -> None:
 
 
 def test_name_from_the_link_alone() -> None:
-    """Where neither key nor line has the name, the link's own address has it."""
+    """If neither key nor line has the name, the link's own address has it."""
     bare = {**OLDER_NOTIFICATION, "Identifier Link": STOPPED_NOTIFICATION["Identifier Link"]}
     assert only(in_sns(bare)).name == "hello-world"
 
@@ -193,7 +193,7 @@ def test_instance_is_no_task() -> None:
     ],
 )
 def test_other_bodies(body: dict[str, Any]) -> None:
-    """What is not of a replication is left to others."""
+    """An event that is not of a replication is left to others."""
     assert read(body) == ()
 
 

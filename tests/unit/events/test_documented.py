@@ -1,4 +1,4 @@
-"""What people write triggers against is documented under the names that are really told."""
+"""The names of events, against which people write triggers, are documented as they are sent."""
 
 from __future__ import annotations
 

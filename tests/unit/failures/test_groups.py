@@ -139,7 +139,7 @@ def test_secrets_and_persons_are_masked(secret: tuple[str, str]) -> None:
     ["token verification failed", "password authentication failed", "the secret does not exist", "order 4711 failed"],
 )
 def test_words_about_secrets_stay(text: str) -> None:
-    """What a person needs to read is not hidden."""
+    """Text that a person needs is not hidden."""
     assert mask(text) == text
 
 

@@ -1,4 +1,4 @@
-"""What holds for every text, body and attribute."""
+"""Laws of every text, body and attribute."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ events = st.lists(
 @settings(max_examples=200, deadline=None)
 @given(found=events)
 def test_any_log_can_be_read(found: list[dict[str, object]]) -> None:
-    """What is not about the messages tells nothing of them."""
+    """Lines that are not about the messages are no evidence of them."""
     told = evidence_from_logs(found, ["m-1", "m-2", ""])
     assert set(told) <= {"m-1", "m-2"}
     assert all(evidence.error for evidence in told.values())

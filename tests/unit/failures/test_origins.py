@@ -1,4 +1,4 @@
-"""Where a dead letter comes from, told from what AWS leaves on it; shapes as the developer guides have them."""
+"""Origin of a dead letter, from the marks that AWS leaves on it; shapes as the developer guides have them."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def test_a_phrase_finds_what_its_words_say(phrase: str, text: str, found: bool) 
 
 @pytest.mark.parametrize(("phrase", "text", "found"), FINDS)
 def test_the_key_of_a_phrase_never_hides_a_match(phrase: str, text: str, found: bool) -> None:
-    """What the word index lets through is a superset of what matches."""
+    """The word index lets every match through, and some more."""
     lower = " ".join(text.split()).lower()
     words = frozenset("".join(sign if sign.isalnum() else " " for sign in lower).split())
     parsed = Phrase(phrase)

@@ -156,7 +156,7 @@ def test_two_rules_with_one_id_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_file_is_refused(tmp_path: Path, text: str, said: str) -> None:
-    """What is wrong is said, with the file's name."""
+    """Each mistake is reported with the file's name."""
     file = tmp_path / "rules.yaml"
     file.write_text(text, encoding="utf-8")
     with pytest.raises(BadInput, match=said):

@@ -39,7 +39,7 @@ def matched(rule: Rule, text: str) -> bool:
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=list(RULES))
 def test_a_rule_matches_its_example_and_not_its_counter_example(rule: Rule) -> None:
-    """What stands in the file as an example is an example."""
+    """The file's examples fit their rules."""
     assert matched(rule, rule.example)
     assert not matched(rule, rule.counter)
 
@@ -141,7 +141,7 @@ def test_every_phrase_survives_its_worst_case() -> None:
 
 
 def test_the_index_knows_every_phrase_and_name() -> None:
-    """What a rule says is found through the index: no word is keyed away."""
+    """The index finds every rule's texts: no word is keyed away."""
     index = Index(DEFAULT_RULES.rules)
     for rule in RULES.values():
         for name in rule.names:

@@ -150,14 +150,14 @@ def test_a_flow_is_told_with_each_attempt_and_its_outcome() -> None:
 
 
 def test_the_time_to_recover_is_told() -> None:
-    """Where the path knows it."""
+    """A path that knows it shows it."""
     memory = replace(FlowMemory(), seconds_to_recover=90.0)
     told = flows.story("orders", case("orders", State.RECOVERED, path="appflow_runs", detail=memory.as_json()))
     assert whats(told)[-1].endswith("90 s from failure to recovery")
 
 
 def test_texts_cannot_break_out_of_the_page() -> None:
-    """What AWS or a service wrote is neither markup nor a template."""
+    """Text of AWS or a service is neither markup nor a template."""
     nasty = case("a`b", State.PARKED, reason="<script>|{{ x }}[l](http://e)", source="<b>")
     page = story_page([messages.story("a`b", [nasty], [])], ["<i>"])
     assert "<script>" not in page

@@ -1,4 +1,4 @@
-"""Which numbers a report becomes."""
+"""Numbers made from a report."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_outbox_rows_that_failed_are_split_by_kind_without_being_counted_twice()
 
 
 def test_every_metric_by_path_is_in_the_vocabulary() -> None:
-    """What is reserved for a path is what it publishes, so that the limit of series is the real one."""
+    """Room is reserved for exactly the series that a path publishes, so that the limit is the real one."""
     for path, about in PATHS.items():
         told = tuple(Number(name=name, value=1, source="s") for name in about.counts.own)
         data = series(report(path=path, recovered=1, seconds_to_recover=1.0, numbers=told), swept=True)

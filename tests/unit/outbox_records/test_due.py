@@ -60,7 +60,7 @@ def test_partitions_take_turns() -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 5])
 def test_keys_that_were_put_back_come_first(count: int) -> None:
-    """What a round could not use is not lost."""
+    """Rows that a round could not use are not lost."""
     table = Table({"a": 10})
     keys = DueKeys(table, ["a"], NOW, 10)  # type: ignore[arg-type]
     first = keys.take(5, one_by_one)

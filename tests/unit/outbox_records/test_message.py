@@ -34,7 +34,7 @@ VALUES: Any = st.recursive(
 
 @given(VALUES)
 def test_nested_values_survive_as_json(value: Any) -> None:
-    """What a JSON reader gets back is the row's value."""
+    """A JSON reader gets the row's value back."""
     assert json.loads(to_json(typed(value))) == value
 
 

@@ -1,4 +1,4 @@
-"""What is done with a row, as a table of situations, and the laws that hold for all of them."""
+"""Verdicts on a row, as a table of situations, and the laws that hold for all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a table is as the request says."""
+"""Check of a table against the request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person wrote down about DMS, situation by situation: the facts, the verdict, its sentence, the end state.
+"""Situations of DMS, written down by a person: the facts, the verdict, its sentence, the end state.
 
 `section` is the place in the collection of AWS facts that the rules were drawn from: 3.4 serverless, 3.5 status and
 stop reasons, 3.6 starting rules, 3.7 DMS's own retries, 3.8 restart policy. The end state is what
@@ -9,7 +9,7 @@ out there:
 - "replicating"   it runs, and changes arrive
 - "loaded"        its full load has ended, and every table is complete
 - "in-part"     it runs, changes arrive in all tables that are not set aside, and nothing was emptied
-- "resumed"     it was resumed, and nothing was emptied; what it moves is judged later
+- "resumed"     it was resumed, and nothing was emptied; what it moves is checked later
 - "quiet"         it runs; nothing moved, because the source has nothing to send
 - "mended"        it runs, and no table is in error
 - anything else: the verdict that follows once the wait is over

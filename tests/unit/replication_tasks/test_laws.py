@@ -1,4 +1,4 @@
-"""What holds for every replication, whatever the facts, the history and the policy."""
+"""Laws of every replication, whatever the facts, the history and the policy."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def test_never_a_start_of_what_did_not_fail(found: Facts, history: History, poli
 @laws
 @given(facts(), histories, policies)
 def test_the_start_type_is_one_that_dms_takes(found: Facts, history: History, policy: ReplicationPolicy) -> None:
-    """What never ran is started, what ran is not; change capture alone is never reloaded, nor resumed from nowhere."""
+    """Only one that never ran is started; change capture alone is never reloaded, nor resumed from nowhere."""
     decision = decide(found, history, policy, NOW)
     ran = found.has_run or history.start_was_refused
     if isinstance(decision, Start):
@@ -247,7 +247,7 @@ def test_every_restart_can_be_judged(found: Facts, verb: Verb, at: object, polic
 def test_nothing_older_than_a_restart_judges_it(
     found: Facts, verb: Verb, at: datetime, asked: datetime, policy: ReplicationPolicy
 ) -> None:
-    """What DMS told before a restart was claimed leaves it to whoever claimed it, whatever it says."""
+    """A failure from before a restart's claim leaves the restart to its claimant, whatever it says."""
     proof = verify(found, Restart(at, verb), policy, NOW, asked)
     if asked < at:
         assert proof.outcome is Outcome.WATCHED
@@ -257,14 +257,14 @@ def test_nothing_older_than_a_restart_judges_it(
 
 @given(restarts, st.none() | moments, st.floats(0, 1), st.text())
 def test_memory_survives_the_ledger(made: tuple[Restart, ...], incident: object, draw: float, told: str) -> None:
-    """What is written down is read back as it was."""
+    """A memory is read back as it was written."""
     memory = Memory(restarts=made, incident=incident, draw=draw, told=told, checkpoint="c")  # type: ignore[arg-type]
     assert Memory.from_json(memory.as_json()) == memory
 
 
 @given(restarts, moments)
 def test_memory_forgets_nothing_that_counts(made: tuple[Restart, ...], incident: object) -> None:
-    """What falls out of the memory is older than the window and belongs to no open incident."""
+    """An entry that falls out of the memory is older than the window and belongs to no open incident."""
     memory = Memory(restarts=made, incident=incident)  # type: ignore[arg-type]
     window = timedelta(hours=6)
     kept = memory.forgetting(NOW, window)
