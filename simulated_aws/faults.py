@@ -115,6 +115,10 @@ class Faults:
             await asyncio.sleep(0.005)
 
 
+_REST_JSON = frozenset({"lambda"})
+"""Services whose requests without a body do not tell that their answers are JSON."""
+
+
 def error_answer(rule: Fault, service: str, headers: Mapping[str, str]) -> SimulatedResponse:
     """The rule's error in the protocol of the request."""
     code, message = escape(rule.code), escape(rule.message)
@@ -123,7 +127,8 @@ def error_answer(rule: Fault, service: str, headers: Mapping[str, str]) -> Simul
         cbor = {"Content-Type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}
         return SimulatedResponse(rule.status, {**cbor, "x-amzn-query-error": f"{rule.code};Sender"}, body)
     # The content type of an S3 object is its own, not the protocol's.
-    if service != "s3" and ("x-amz-target" in headers or "json" in headers.get("content-type", "")):
+    written = "x-amz-target" in headers or "json" in headers.get("content-type", "") or service in _REST_JSON
+    if service != "s3" and written:
         answer = SimulatedResponse.error(rule.code, rule.message, status=rule.status)
         if service == "sqs":
             answer.headers["x-amzn-query-error"] = f"{rule.code};{'Sender' if rule.status < 500 else 'Receiver'}"

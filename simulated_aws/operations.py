@@ -24,6 +24,13 @@ _S3_SUBRESOURCES: Final[Mapping[str, str]] = {
     "ownershipControls": "BucketOwnershipControls",
 }
 _S3_VERBS: Final[Mapping[str, str]] = {"GET": "Get", "PUT": "Put", "DELETE": "Delete"}
+# Lambda is REST with JSON: the most telling part of the path comes first.
+_LAMBDA: Final[Mapping[str, Mapping[str, str]]] = {
+    "event-source-mappings": {"GET": "ListEventSourceMappings", "POST": "CreateEventSourceMapping"},
+    "configuration": {"GET": "GetFunctionConfiguration", "PUT": "UpdateFunctionConfiguration"},
+    "concurrency": {"GET": "GetFunctionConcurrency", "PUT": "PutFunctionConcurrency"},
+    "functions": {"GET": "GetFunction", "POST": "CreateFunction"},
+}
 _S3_BUCKET: Final[Mapping[str, str]] = {
     "PUT": "CreateBucket",
     "GET": "ListObjects",
@@ -57,9 +64,19 @@ def operation_of(method: str, path: str, query: str, headers: Mapping[str, str],
         return service, _s3(method, path, query, headers)
     if action := _ACTION.search(body[:200]) or _ACTION.search(query.encode()):
         return service, action[1].decode()
+    if service == "lambda":
+        return service, _lambda(method, path)
     if service == "appflow":  # REST with JSON: the path is the operation's name, "/start-flow"
         return service, path.strip("/").title().replace("-", "")
     return service, f"{method} {path}"
+
+
+def _lambda(method: str, path: str) -> str:
+    parts = path.strip("/").split("/")[1:]
+    for resource, operation in _LAMBDA.items():
+        if resource in parts:
+            return operation.get(method, f"{method} {path}")
+    return f"{method} {path}"
 
 
 def _s3(method: str, path: str, query: str, headers: Mapping[str, str]) -> str:

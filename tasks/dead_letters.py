@@ -16,6 +16,7 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
 from blocks.connection import Connection
 from blocks.estate import connect
+from recovery.consumers import Consumers
 from recovery.dead_letters import outlook, replay, run, sending, settle, triage
 from recovery.dead_letters.batch import Batch
 from recovery.dead_letters.gateway import Sqs, name_of, queue_problem
@@ -23,7 +24,7 @@ from recovery.dead_letters.messages import Queue
 from recovery.dead_letters.policy import DeadLetterPolicy, DeadLetterRequest, ReplayRequest
 from recovery.dead_letters.work import Work
 from recovery.errors import RepriseError
-from recovery.logs import Logs
+from recovery.logs import LogBudget, Logs
 from recovery.report import RecoveryReport
 from tasks.metrics import metrics_of
 from tasks.policies import ONCE, REPEATABLE, SEND
@@ -38,6 +39,10 @@ def work_of(connection: Connection, request: DeadLetterRequest | ReplayRequest) 
         archive=connection.archive,
         alerts=connection.alerts,
         logs=Logs(connection.client("logs")),
+        consumers=Consumers(connection.client("lambda"), connection.client("cloudwatch")),
+        log_budget=LogBudget(request.log_requests, request.log_seconds)
+        if isinstance(request, DeadLetterRequest)
+        else None,
         now=connection.clock.now,
         requests=connection.requests.by_service,
         owner=connection.owner,

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import io
 import itertools
 import json
 import threading
+import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -160,6 +162,32 @@ class DeadLettersWorld:
         self.fail(pair.source)
         return ids
 
+    def consume(self, pair: Pair, *, group: str = "/teams/orders", name: str = "orders", **more: Any) -> str:
+        """A Lambda function that consumes a queue and never runs; returns its log group, which tests write.
+
+        Args:
+            pair: the queue.
+            group: its log group.
+            name: its name.
+            more: further arguments of CreateFunction.
+        """
+        code = io.BytesIO()
+        with zipfile.ZipFile(code, "w") as zipped:
+            zipped.writestr("index.py", "def handler(event, context): ...")
+        client = self.aws.client("lambda")
+        client.create_function(
+            FunctionName=name,
+            Runtime="python3.12",
+            Role="arn:aws:iam::000000000000:role/orders",
+            Handler="index.handler",
+            Code={"ZipFile": code.getvalue()},
+            LoggingConfig={"LogGroup": group, "LogFormat": "Text"},
+            **{"Timeout": 3, **more},
+        )
+        client.create_event_source_mapping(EventSourceArn=self.arn(pair.source), FunctionName=name, Enabled=False)
+        self.aws.client("logs").create_log_group(logGroupName=group)
+        return group
+
     # -- looking at it ---------------------------------------------------------------------------------------------
 
     def bodies(self, queue: str) -> list[str]:
@@ -293,6 +321,8 @@ _TOOLS = (
     "archive",
     "alerts",
     "logs",
+    "consumers",
+    "log_budget",
     "now",
     "requests",
     "owner",

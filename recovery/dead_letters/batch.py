@@ -24,8 +24,11 @@ class MessageWork:
         key: key of its case.
         content: its content hash.
         evidence, diagnosis, group, error: why it failed; `error` is the normalised text.
+        log_group: the log group that speaks of it, or "".
+        by_time: its evidence was found by the time of its receives, since no line names it.
         pending: why evidence could not be had yet, or "".
         searched: where there was none, or "".
+        unread: why no log could be asked, or "".
         history: its case before this run.
         damaged: that case, if it cannot be read.
         unconfirmed: what an interrupted run left open.
@@ -39,6 +42,7 @@ class MessageWork:
     """
 
     __slots__ = (
+        "by_time",
         "content",
         "damaged",
         "destination",
@@ -49,6 +53,7 @@ class MessageWork:
         "group",
         "history",
         "key",
+        "log_group",
         "maybe_sent",
         "message",
         "new_id",
@@ -57,6 +62,7 @@ class MessageWork:
         "removed",
         "searched",
         "unconfirmed",
+        "unread",
         "verdict",
     )
 
@@ -66,10 +72,13 @@ class MessageWork:
         self.content = ""
         self.evidence: Evidence = Evidence()
         self.diagnosis: Diagnosis | None = None
+        self.by_time = False
+        self.log_group = ""
         self.group = ""
         self.error = ""
         self.pending = ""
         self.searched = ""
+        self.unread = ""
         self.history: Case | None = None
         self.damaged: DamagedCase | None = None
         self.unconfirmed: Unconfirmed | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from recovery.aws import calling, is_throttle, redact, require_field
 from recovery.dead_letters.messages import BATCH, Message, Queue
+from recovery.dead_letters.search_times import Source
 from recovery.errors import BadInput, OutcomeUnknown, Refused, RepriseError, Transient
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 ACTIONS = {
     "find": ("sqs:ListQueues", "sqs:GetQueueUrl", "sqs:ListDeadLetterSourceQueues"),
     "describe": ("sqs:GetQueueAttributes", "sqs:ListDeadLetterSourceQueues"),
+    "source": ("sqs:GetQueueAttributes",),
     "visible": ("sqs:GetQueueAttributes",),
     "receive": ("sqs:ReceiveMessage", "kms:Decrypt"),
     "send": ("sqs:SendMessage", "kms:GenerateDataKey"),
@@ -118,6 +121,23 @@ class Sqs:
             in_flight=int(found.get("ApproximateNumberOfMessagesNotVisible", "0")),
             visible=int(found.get("ApproximateNumberOfMessages", "0")),
         )
+
+    def source(self, url: str) -> Source:
+        """The times of a source queue: how long a message is hidden, and how often it is received.
+
+        Raises:
+            Refused: it does not exist, or may not be read.
+        """
+        with calling("sqs:GetQueueAttributes"):
+            answer = self._client.get_queue_attributes(
+                QueueUrl=url, AttributeNames=["VisibilityTimeout", "RedrivePolicy"]
+            )
+        found = require_field(answer, "Attributes", "sqs:GetQueueAttributes")
+        try:
+            policy = json.loads(found.get("RedrivePolicy", "{}"))
+            return Source(int(found.get("VisibilityTimeout", "30")), max(1, int(policy.get("maxReceiveCount", 1))))
+        except (ValueError, TypeError, AttributeError):
+            return Source(int(found.get("VisibilityTimeout", "30")))
 
     def visible(self, queue: Queue) -> int:
         """Messages to be had now, about."""

@@ -59,13 +59,32 @@ class DeadLetterPolicy(BaseModel):
         None,
         max_length=512,
         title="Log group of the consumer",
-        description="CloudWatch log group of the consumer. A plain redrive carries no error: this is where it is read.",
+        description="CloudWatch log group of the consumer. A plain redrive carries no error: this is where it is read."
+        " Empty: the Lambda function that consumes the source queue is looked up.",
+    )
+    find_consumer: bool = Field(
+        True,
+        title="Find the consumer",
+        description="Without a log group, ask Lambda which function consumes the source queue, and read its log.",
+    )
+    match_by_time: bool = Field(
+        True,
+        title="Match by time",
+        description="A message that no line names may take the failure of the invocations that ran when it was"
+        " received, if all of them failed alike. Its diagnosis says so.",
     )
     error_attributes: tuple[str, ...] = Field(
         (),
         max_length=10,
         title="Attributes with the error",
         description="Names of message attributes in which the consumer wrote its error.",
+    )
+    error_body_paths: tuple[str, ...] = Field(
+        (),
+        max_length=10,
+        title="Error in the body",
+        description="Dotted paths into a JSON body at which the consumer wrote its error, class before text"
+        " (Headers.NServiceBus.ExceptionInfo.Message).",
     )
     destination: QueueName | None = Field(
         None,
@@ -202,6 +221,20 @@ class DeadLetterRequest(BaseModel):
         le=39_600,
         title="Time limit (seconds)",
         description="The run takes up nothing new after this time (seconds).",
+    )
+    log_requests: int = Field(
+        300,
+        ge=0,
+        le=10_000,
+        title="Most requests to logs",
+        description="Most requests to CloudWatch Logs that this run makes.",
+    )
+    log_seconds: int = Field(
+        172_800,
+        ge=0,
+        le=31_536_000,
+        title="Most log time (seconds)",
+        description="Most time of logs that this run scans (seconds): the sum of the windows that it asks for.",
     )
     policy: DeadLetterPolicy = Field(
         default_factory=lambda: DeadLetterPolicy(), title="Policy", description="How messages are treated."

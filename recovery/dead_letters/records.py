@@ -126,8 +126,8 @@ def archive_record(item: MessageWork, batch: Batch, now: datetime) -> dict[str, 
     }
     if item.damaged is not None:  # the case of this copy may take its place
         record["damaged_case"] = json.dumps(dict(item.damaged.kept), default=str)
-    if batch.policy.log_group:
-        record["log"] = log_link(batch.queue.arn, batch.policy.log_group, item.message.message_id)
+    if group := item.log_group or batch.policy.log_group:
+        record["log"] = log_link(batch.queue.arn, group, item.message.message_id)
     if payload_of(item) is not None:
         record["payload_copy"] = payload_copy_key(item)
     return record
@@ -251,8 +251,12 @@ def _attempts(item: MessageWork) -> int:
 
 
 def _history(item: MessageWork, key: str) -> dict[str, Any]:
-    """Earlier ids of the same message, so that its story can be told from any of them; bounded."""
+    """Earlier ids of the same message, so that its story can be told from any of them, bounded; and a mark on evidence
+    that was matched by time."""
     history = item.history
     before = [*history.detail.get("earlier", []), history.key] if history is not None else []
     earlier = [known for known in dict.fromkeys([*before, item.message.message_id]) if known != key]
-    return {"earlier": earlier[-20:]} if earlier else {}
+    kept: dict[str, Any] = {"earlier": earlier[-20:]} if earlier else {}
+    if item.by_time:
+        kept["evidence"] = "time"
+    return kept

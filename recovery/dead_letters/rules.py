@@ -61,6 +61,7 @@ class Known:
         follows: an earlier message of its FIFO group is sent now, after its own wait.
         evidence_pending: the log group could not be read, or has nothing yet: a later run may know more.
         searched: where evidence was looked for, and there is none, or "".
+        unread: why no log could be asked for it, or "".
         damaged: where its case stands that cannot be read, or "".
         unreadable: where a send intent of its queue stands that cannot be read, or "".
     """
@@ -76,6 +77,7 @@ class Known:
     follows: bool = False
     evidence_pending: str = ""
     searched: str = ""
+    unread: str = ""
     damaged: str = ""
     unreadable: str = ""
 
@@ -153,16 +155,29 @@ def _remembered(waits: Case | None) -> Diagnosis | None:
 def _without_evidence(known: Known, policy: DeadLetterPolicy) -> Verdict:
     if known.evidence_pending:
         return Leave(known.evidence_pending, "nothing to do unless it stays so: then check the policy's log_group")
-    where = f" ({known.searched})" if known.searched else ""
-    named = (
-        "let the consumer log the message id with its error" if where else "name the consumer's log_group in the policy"
-    )
-    step = f"{named}, or let the consumer write its error into a message attribute and name it in error_attributes"
+    why = known.searched or known.unread
+    where = f" ({why})" if why else ""
+    step = _evidence_step(known)
     if policy.without_evidence is WithoutEvidence.ARCHIVE:
         return ArchiveVerdict(
             State.ARCHIVED, f"nothing says why it failed{where}, and the policy archives such messages", step
         )
     return Leave(f"nothing says why it failed{where}, so it is not triaged", step)
+
+
+def _evidence_step(known: Known) -> str:
+    """The way to supply evidence for messages of this origin."""
+    if known.message.origin not in (Origin.SQS_REDRIVE, Origin.UNKNOWN):
+        return (
+            "see in the log of its target why it failed; with without_evidence archive such messages are kept, and go"
+            " back by a replay with a destination"
+        )
+    first = (
+        "let the consumer log the message id with its error"
+        if known.searched
+        else "name the consumer's log_group in the policy"
+    )
+    return f"{first}, or let the consumer write its error into a message attribute and name it in error_attributes"
 
 
 def _act(

@@ -42,6 +42,7 @@ ROUND_BYTES = 64 * 1024 * 1024
 """Bytes of messages that a round takes up, so that memory is bounded for messages of any size."""
 POLL_SECONDS = 1
 """Long polling asks all of SQS's servers; a short poll may come back empty from a queue that is not."""
+BY_TIME = " (matched by time: no log line names the message, and all that ran when it was received ended so)"
 EMPTY_POLLS = 5
 """Empty polls in a row after which a drain ends even though SQS still counts messages."""
 
@@ -149,6 +150,7 @@ def diagnose_messages(work: Work, batch: Batch) -> None:
             item.message.system,
             origin=item.message.origin,
             error_attributes=policy.error_attributes,
+            error_body_paths=policy.error_body_paths,
         )
     ask_logs(work, batch)
     known: dict[tuple[object, ...], Diagnosis] = {}
@@ -159,6 +161,8 @@ def diagnose_messages(work: Work, batch: Batch) -> None:
             item.diagnosis = known.get(said) or diagnose(item.evidence, rules)
             if not _is_weak(item.diagnosis):
                 known[said] = item.diagnosis  # messages that fail together often say the very same
+            if item.by_time:
+                item.diagnosis = replace(item.diagnosis, reason=f"{item.diagnosis.reason}{BY_TIME}")
         if policy.body_schema is not None and not item.pending and _is_silent(item.diagnosis):
             item.diagnosis = violates_schema(item.message.body, policy.body_schema) or item.diagnosis
         if item.diagnosis is not None:
@@ -200,6 +204,7 @@ def decide_messages(work: Work, batch: Batch) -> None:
             follows=batch.queue.fifo and (batch.queue.name, item.message.group_id) in work.going,
             evidence_pending=item.pending,
             searched=item.searched,
+            unread=item.unread,
             damaged=item.damaged.place(work.ledger.table) if item.damaged else "",
             unreadable=batch.unreadable,
         )

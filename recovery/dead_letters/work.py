@@ -22,12 +22,16 @@ from recovery.dead_letters.gateway import is_missing, queue_problem
 from recovery.dead_letters.messages import Queue
 from recovery.dead_letters.send_intents import SendIntents
 from recovery.errors import Refused, RepriseError
+from recovery.logs import LogBudget
 from recovery.report import Entry, Number, RecoveryReport, Tally
 
 if TYPE_CHECKING:
     from recovery.alerts import Alerts
     from recovery.archive import Archive
+    from recovery.consumers import Consumers
+    from recovery.dead_letters.consumer_logs import Place
     from recovery.dead_letters.gateway import Sqs
+    from recovery.dead_letters.searched import SearchMemory
     from recovery.ledger import Ledger
     from recovery.logs import Logs
     from recovery.metrics.publication import Metrics
@@ -63,6 +67,8 @@ class Work:
         monotonic: Callable[[], float] = time.monotonic,
         threads: int = THREADS,
         metrics: Metrics | None = None,
+        consumers: Consumers | None = None,
+        log_budget: LogBudget | None = None,
     ) -> None:
         self.sqs = sqs
         self.ledger = ledger
@@ -70,6 +76,10 @@ class Work:
         self.archive = archive
         self.alerts = alerts
         self.logs = logs
+        self.consumers = consumers
+        self.log_budget = log_budget or LogBudget()
+        self.places: dict[tuple[str, str], Place] = {}  # by dead-letter queue and ARN of the source
+        self.searches: dict[str, SearchMemory | None] = {}  # by dead-letter queue
         self.now = now
         self.requests = requests
         self.owner = owner
@@ -194,6 +204,7 @@ class Work:
             groups=self.tally.groups(),
             problems=tuple(self.problems),
             warnings=tuple(self.warnings),
+            facts=tuple(fact for fact in (self.log_budget.fact(),) if fact),
             requests=self.requests(),
             full_list=full_list,
             numbers=tuple(

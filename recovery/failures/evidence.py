@@ -27,6 +27,7 @@ def evidence_for(
     system_attributes: Mapping[str, str],
     error_attributes: Iterable[str] = (),
     *,
+    error_body_paths: Iterable[str] = (),
     origin: Origin | None = None,
 ) -> Evidence:
     """Gather what a dead letter itself says of its failure.
@@ -36,6 +37,7 @@ def evidence_for(
         message_attributes: in boto3's shape.
         system_attributes: `Attributes` of the message.
         error_attributes: names of attributes in which the user's consumers write an error, the most telling first.
+        error_body_paths: dotted paths into a JSON body at which the user's consumers write an error.
         origin: when the caller has recognised it already.
 
     Returns:
@@ -44,7 +46,7 @@ def evidence_for(
     """
     named = list(error_attributes)
     origin = origin if origin is not None else recognise(body, message_attributes, system_attributes, named)
-    said = _named(body, message_attributes, named)
+    said = _named(body, message_attributes, named) or _in_body(body, error_body_paths)
     if said is not None:
         return said
     if origin in (Origin.EVENTBRIDGE, Origin.SCHEDULER):
@@ -76,6 +78,41 @@ def _named(body: str, message_attributes: MessageAttributes, names: list[str]) -
         return None
     # All of them in the user's order: a class in one attribute and a message in the next belong together.
     return Evidence(error="\n".join(found.values()), body=body, attributes=found, source="message attributes")
+
+
+def _in_body(body: str, paths: Iterable[str]) -> Evidence | None:
+    wanted = list(paths)
+    document = envelope(body) if wanted else None
+    if document is None:
+        return None
+    found = {path: text for path in wanted if (text := _text_at(document, path))}
+    if not found:
+        return None
+    return Evidence(error="\n".join(found.values()), body=body, attributes=found, source="message body")
+
+
+def _text_at(value: Any, path: str) -> str:
+    """The text at a dotted path; names may hold dots themselves, and JSON may stand in a string."""
+    if isinstance(value, str) and path and value[:1] in ("{", "["):
+        value = envelope(value)
+    if isinstance(value, list):
+        value = value[-1] if value else None  # the last of several is the last failure
+    if not path:
+        return _plain_text(value)
+    if not isinstance(value, dict):
+        return ""
+    parts = path.split(".")
+    for count in range(len(parts), 0, -1):
+        name = ".".join(parts[:count])
+        if name in value and (text := _text_at(value[name], ".".join(parts[count:]))):
+            return text
+    return ""
+
+
+def _plain_text(value: Any) -> str:
+    if isinstance(value, dict):
+        return _as_json(value)[:_MAX_VALUE]
+    return "" if value is None or isinstance(value, bool) else str(value).strip()[:_MAX_VALUE]
 
 
 def _lambda_async(body: str, message_attributes: MessageAttributes) -> Evidence:

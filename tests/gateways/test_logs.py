@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,27 +11,17 @@ import pytest
 from botocore.config import Config
 from botocore.stub import ANY, Stubber
 
-from recovery.failures import Kind, diagnose
-from recovery.logs import (
-    AFTER_MILLISECONDS,
-    CLOCKS_MILLISECONDS,
-    FILTER_LENGTH,
-    PAGES,
-    QUERY_LENGTH,
-    QUERY_ROWS,
-    SECONDS,
-    Logs,
-    patterns,
-    queries,
-)
+from recovery.failures import Kind, LoggedMessage, diagnose
+from recovery.logs import Found, LogBudget, Logs, Sought
+from recovery.logs import search as searching
+from recovery.logs.search import AFTER_MILLISECONDS, FILTERED, PAGES, SECONDS
+from recovery.logs.windows import grouped, merged
+from recovery.logs.wire import FILTER_LENGTH, QUERY_LENGTH, QUERY_ROWS, patterns, queries
 
 GROUP = "/aws/lambda/orders"
-SINCE = datetime(2024, 1, 1, 10, 0, tzinfo=UTC)
-UNTIL = datetime(2024, 1, 1, 11, 0, tzinfo=UTC)
 START = 1_704_103_200_000
 END = START + 3_600_000
-EARLY, LATE = START - CLOCKS_MILLISECONDS, END + CLOCKS_MILLISECONDS
-"""The clock of whoever wrote a line is not the clock of AWS."""
+EARLY, LATE = START, END
 R1 = "11111111-1111-4111-8111-111111111111"
 
 
@@ -79,10 +68,29 @@ def refuse_to_wait(_: float) -> None:
     raise AssertionError("nothing has to wait here")
 
 
+def sought(*messages: str) -> list[Sought]:
+    return [Sought(LoggedMessage(message), (START, END)) for message in messages]
+
+
 def look(
-    client: Any, messages: list[str], *, elapsed: Callable[[], float] | None = None, pause: Any = refuse_to_wait
-) -> Any:
-    return Logs(client, elapsed or Ticks(0.0), pause).evidence(GROUP, messages, SINCE, UNTIL)
+    client: Any,
+    messages: list[str],
+    *,
+    elapsed: Callable[[], float] | None = None,
+    pause: Any = refuse_to_wait,
+    budget: LogBudget | None = None,
+) -> Found:
+    return Logs(client, elapsed or Ticks(0.0), pause).read(GROUP, sought(*messages), budget or LogBudget())
+
+
+def kind_of(found: Found, message: str) -> Kind:
+    evidence = found.findings[message].evidence
+    assert evidence is not None
+    return diagnose(evidence).kind
+
+
+def explained(found: Found) -> set[str]:
+    return {message for message, finding in found.findings.items() if finding.evidence is not None}
 
 
 def test_lines_that_name_a_message_and_its_stream_around_them(client: Any, stub: Stubber) -> None:
@@ -112,7 +120,7 @@ def test_lines_that_name_a_message_and_its_stream_around_them(client: Any, stub:
     )
     found = look(client, [message])
     assert found.problem == ""
-    assert diagnose(found.evidence[message]).kind is Kind.DEPENDENCY_FAILURE
+    assert kind_of(found, message) is Kind.DEPENDENCY_FAILURE
 
 
 def test_all_pages_are_read_even_empty_ones(client: Any, stub: Stubber) -> None:
@@ -125,16 +133,29 @@ def test_all_pages_are_read_even_empty_ones(client: Any, stub: Stubber) -> None:
         asked(filterPattern=ANY, nextToken="t"),
     )
     stub.add_response("filter_log_events", {"events": []}, asked(logStreamNames=["s"]))
-    assert diagnose(look(client, [message]).evidence[message]).kind is Kind.TIMEOUT
+    assert kind_of(look(client, [message]), message) is Kind.TIMEOUT
+
+
+def test_a_window_with_too_many_pages_is_asked_for_with_a_query(client: Any, stub: Stubber) -> None:
+    """FilterLogEvents may go on for ever with empty pages; a query reads the same window to its end."""
+    [message] = ids(1)
+    for _ in range(PAGES):
+        stub.add_response("filter_log_events", {"events": [], "nextToken": "t"})
+    stub.add_response("start_query", {"queryId": "q"})
+    stub.add_response("get_query_results", {"status": "Complete", "results": []}, {"queryId": "q"})
+    found = look(client, [message])
+    assert not found.problem
+    assert found.searched == {message}
 
 
 def test_pages_are_bounded_and_said_so(client: Any, stub: Stubber) -> None:
-    """A log that never ends does not hold up the run."""
+    """Without the right to query, a log that never ends does not hold up the run, and counts as not searched."""
     for _ in range(PAGES):
         stub.add_response("filter_log_events", {"events": [], "nextToken": "t"})
+    stub.add_client_error("start_query", service_error_code="AccessDeniedException")
     found = look(client, ids(1))
     assert "more lines than are read" in found.problem
-    assert not found.unnamed, "the rest of the log may name it"
+    assert not found.searched, "the rest of the log may name it"
 
 
 def test_time_is_bounded_and_said_so(client: Any, stub: Stubber) -> None:
@@ -150,8 +171,10 @@ def test_messages_that_no_line_names_are_said_so(client: Any, stub: Stubber) -> 
     stub.add_response("filter_log_events", {"events": [event(f"ERROR {first} failed: Read timed out", 5)]})
     stub.add_response("filter_log_events", {"events": []})
     found = look(client, [first, second])
-    assert set(found.evidence) == {first}
-    assert (found.unnamed, found.problem) == ({second}, "")
+    assert explained(found) == {first}
+    assert not found.problem
+    assert found.searched == {first, second}
+    assert not found.findings[second].named
 
 
 @pytest.mark.parametrize(
@@ -169,7 +192,8 @@ def test_a_log_group_that_cannot_be_read_is_said_so(
     """Missing, forbidden or down: the run goes on, and the report tells what to repair."""
     stub.add_client_error("filter_log_events", service_error_code=code, http_status_code=status)
     found = look(client, ids(1))
-    assert not found.evidence
+    assert not found.findings
+    assert not found.searched
     assert said in found.problem
 
 
@@ -183,7 +207,7 @@ def test_more_ids_than_filters_hold_are_asked_for_with_a_query(client: Any, stub
             "logGroupName": GROUP,
             "startTime": EARLY // 1000,
             "endTime": LATE // 1000,
-            "queryString": queries(messages)[0],
+            "queryString": queries(messages)[0][0],
             "limit": QUERY_ROWS,
         },
     )
@@ -198,7 +222,7 @@ def test_more_ids_than_filters_hold_are_asked_for_with_a_query(client: Any, stub
     stub.add_response("filter_log_events", {"events": []}, asked(logStreamNames=["s"]))
     waited: list[float] = []
     found = look(client, messages, pause=waited.append)
-    assert diagnose(found.evidence[messages[7]]).kind is Kind.THROTTLED
+    assert kind_of(found, messages[7]) is Kind.THROTTLED
     assert len(waited) == 1
 
 
@@ -207,9 +231,12 @@ def test_filters_take_the_place_of_a_query_that_may_not_run(client: Any, stub: S
     """Without the permission, or beside too many other queries."""
     messages = ids(200)
     stub.add_client_error("start_query", service_error_code=code)
-    for pattern in patterns(messages):
-        stub.add_response("filter_log_events", {"events": []}, asked(filterPattern=pattern))
-    assert look(client, messages).unnamed == set(messages)
+    for start in range(0, len(messages), FILTERED):
+        for pattern, _ in patterns(messages[start : start + FILTERED]):
+            stub.add_response("filter_log_events", {"events": []}, asked(filterPattern=pattern))
+    found = look(client, messages)
+    assert not found.problem
+    assert found.searched == set(messages)
 
 
 def test_a_query_that_takes_too_long_is_stopped(client: Any, stub: Stubber) -> None:
@@ -229,18 +256,137 @@ def test_many_streams_are_read_a_hundred_at_a_time(client: Any, stub: Stubber) -
     for count in (100, 50):
         names = [f"s{n:03d}" for n in (range(100) if count == 100 else range(100, 150))]
         stub.add_response("filter_log_events", {"events": []}, asked(logStreamNames=names))
-    assert set(look(client, messages).evidence) == set(messages)
+    assert explained(look(client, messages)) == set(messages)
 
 
 def test_patterns_and_queries_keep_to_their_lengths() -> None:
     """And lose no id; an id stands in them once."""
     messages = ids(1_000)
     for made, length in ((patterns(messages + messages), FILTER_LENGTH), (queries(messages + messages), QUERY_LENGTH)):
-        assert all(len(text) <= length for text in made)
-        assert all(sum(message in text for text in made) == 1 for message in messages)
+        assert all(len(text) <= length for text, _ in made)
+        assert all(sum(message in text for text, _ in made) == 1 for message in messages)
+        assert [message for _, names in made for message in names] == messages
 
 
 def test_a_term_that_is_no_id_cannot_change_a_query() -> None:
     """Quotation marks and slashes would end the text that they stand in."""
     assert queries(["a/ | limit 1", "b"]) == queries(["b"])
-    assert patterns(['a" ?"b']) == ['?"a ?b"']
+    assert patterns(['a" ?"b']) == [('?"a ?b"', ['a" ?"b'])]
+
+
+def answer(stub: Stubber, *texts: str) -> None:
+    """A query that is complete at once."""
+    stub.add_response("start_query", {"queryId": "q"})
+    rows = [
+        [
+            {"field": "@timestamp", "value": f"2024-01-01 10:00:00.{n:03d}"},
+            {"field": "@message", "value": text},
+            {"field": "@logStream", "value": "s"},
+        ]
+        for n, text in enumerate(texts)
+    ]
+    stub.add_response("get_query_results", {"status": "Complete", "results": rows}, {"queryId": "q"})
+
+
+def test_an_answer_at_its_limit_of_rows_is_asked_for_in_halves(
+    client: Any, stub: Stubber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One chatty message fills the answer: the others are found all the same."""
+    monkeypatch.setattr(searching, "QUERY_ROWS", 3)
+    monkeypatch.setattr(searching, "FILTERED", 1)
+    chatty, quiet = ids(2)
+    answer(stub, *[f"INFO {chatty} still working"] * 3)
+    answer(stub, f"INFO {chatty} begun", f"ERROR {chatty} failed: HTTP 503")
+    answer(stub, f"ERROR {quiet} failed: Read timed out")
+    stub.add_response("filter_log_events", {"events": []}, asked(logStreamNames=["s"]))
+    found = look(client, [chatty, quiet])
+    assert not found.problem
+    assert found.searched == {chatty, quiet}
+    assert kind_of(found, quiet) is Kind.TIMEOUT
+
+
+def test_one_message_with_more_lines_than_rows_is_asked_for_by_time(
+    client: Any, stub: Stubber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its window is halved until its lines fit."""
+    monkeypatch.setattr(searching, "QUERY_ROWS", 2)
+    monkeypatch.setattr(searching, "FILTERED", 0)
+    [message] = ids(1)
+    answer(stub, *[f"INFO {message} still working"] * 2)
+    answer(stub, f"INFO {message} begun")
+    answer(stub, f"ERROR {message} failed: Read timed out")
+    stub.add_response("filter_log_events", {"events": []}, asked(logStreamNames=["s"]))
+    found = look(client, [message])
+    assert not found.problem
+    assert found.searched == {message}
+
+
+def test_a_failure_counts_only_when_its_stream_was_read_to_its_end(client: Any, stub: Stubber) -> None:
+    """What follows in the stream may say that the trouble was overcome."""
+    [message] = ids(1)
+    stub.add_response("filter_log_events", {"events": [event(f"ERROR {message} failed: Read timed out", 5)]})
+    for _ in range(PAGES):
+        stub.add_response("filter_log_events", {"events": [], "nextToken": "t"})
+    found = look(client, [message])
+    assert not found.findings
+    assert not found.searched
+
+
+@pytest.mark.parametrize("budget", [LogBudget(0, 10_000), LogBudget(100, 3_599)])
+def test_a_budget_that_is_used_up_reads_nothing_and_says_so(client: Any, budget: LogBudget) -> None:
+    """In requests or in scanned time; the messages are for a later run."""
+    found = look(client, ids(3), budget=budget)
+    assert "budget for reading logs is used up" in found.problem
+    assert not found.searched
+    assert "next runs read on" in budget.fact()
+
+
+def test_a_budget_counts_requests_and_the_time_of_windows(client: Any, stub: Stubber) -> None:
+    """Pages are requests; a window counts once for each time that it is scanned."""
+    budget = LogBudget()
+    stub.add_response("filter_log_events", {"events": [], "nextToken": "t"})
+    stub.add_response("filter_log_events", {"events": []})
+    look(client, ids(1), budget=budget)
+    assert (budget.requests, budget.seconds) == (2, 3600)
+    assert budget.fact() == "Logs read: 2 requests, 60 min of logs scanned"
+
+
+def test_invocations_at_the_receives_of_a_message_tell_its_failure(client: Any, stub: Stubber) -> None:
+    """No line names it: all lines at its receives are read, each window once for all messages."""
+    first, second = ids(2)
+    around = ((START - 3_000, START + 13_000),)
+    wanted = [Sought(LoggedMessage(name, receives=(START,)), (START, END), around) for name in (first, second)]
+    stub.add_response("filter_log_events", {"events": []}, asked(filterPattern=ANY))
+    lines = [f"START RequestId: {R1}", "[ERROR] ConnectionError: Connection refused", f"END RequestId: {R1}"]
+    stub.add_response(
+        "filter_log_events",
+        {"events": [event(line, 100 + n) for n, line in enumerate(lines)]},
+        {"logGroupName": GROUP, "startTime": around[0][0], "endTime": around[0][1]},
+    )
+    found = Logs(client, Ticks(0.0), refuse_to_wait).read(GROUP, wanted, LogBudget())
+    assert found.timed == {first, second}
+    assert [kind_of(found, name) for name in (first, second)] == [Kind.DEPENDENCY_FAILURE] * 2
+
+
+def test_receives_that_were_not_read_to_their_end_tell_nothing(client: Any, stub: Stubber) -> None:
+    """An invocation that was not read may have failed for another reason."""
+    [message] = ids(1)
+    wanted = [Sought(LoggedMessage(message, receives=(START,)), None, ((START - 3_000, START + 13_000),))]
+    lines = [f"START RequestId: {R1}", "[ERROR] ConnectionError: Connection refused", f"END RequestId: {R1}"]
+    stub.add_response("filter_log_events", {"events": [event(line, 9) for line in lines], "nextToken": "t"})
+    for _ in range(PAGES - 1):
+        stub.add_response("filter_log_events", {"events": [], "nextToken": "t"})
+    found = Logs(client, Ticks(0.0), refuse_to_wait).read(GROUP, wanted, LogBudget())
+    assert not found.timed
+    assert not found.findings
+
+
+def test_windows_are_shared_where_they_lie_together() -> None:
+    """Messages of one time are one request; those of another day are another, and nothing between is read."""
+    names = ids(5)
+    windows = [(0, 10), (5, 20), (400_000, 400_010), (0, 15), (350_000, 350_001)]
+    some = [Sought(LoggedMessage(name), window) for name, window in zip(names, windows, strict=True)]
+    made = [(window, len(group)) for window, group in grouped(some, 100)]
+    assert made == [((0, 20), 3), ((350_000, 400_010), 2)]
+    assert [len(group) for _, group in grouped(some[:2] * 3, 4)] == [4, 2]
+    assert merged([(5, 9), (0, 5), (20, 30), (6, 8)]) == [(0, 9), (20, 30)]

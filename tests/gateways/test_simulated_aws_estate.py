@@ -203,6 +203,7 @@ EVERYTHING = {
     "RecoverReplications": "restart-and-reload",
     "FlowNames": "crm-*",
     "FlowTwins": "yes",
+    "FindConsumers": "yes",
 }
 
 

@@ -124,6 +124,7 @@ POLICIES = properties(ESTATE, "AWS::IAM::ManagedPolicy")
 NOT_BY_RESOURCE = {
     "appflow:ListFlows",
     "cloudwatch:DescribeAlarms",
+    "cloudwatch:GetMetricData",
     "cloudwatch:PutMetricData",
     "dms:DescribeReplicationConfigs",
     "dms:DescribeReplicationInstances",
@@ -132,6 +133,7 @@ NOT_BY_RESOURCE = {
     "dms:DescribeReplications",
     "dms:DescribeTableStatistics",
     "dms:ListTagsForResource",
+    "lambda:ListEventSourceMappings",
     "logs:GetQueryResults",
     "logs:StopQuery",
     "sqs:ListQueues",

@@ -109,6 +109,11 @@ def _given(name: str) -> Callable[[Params], str]:
     return lambda params: str(params[name])
 
 
+def _function(params: Params) -> str:
+    name = str(params["FunctionName"])
+    return name if name.startswith("arn:") else f"arn:aws:lambda:{_HERE}:function:{name}"
+
+
 def _flow(params: Params) -> str:
     return f"arn:aws:appflow:{_HERE}:flow/{params['flowName']}"
 
@@ -174,6 +179,12 @@ NEEDS: Mapping[tuple[str, str], Callable[[Params], Needs]] = {
     ("logs", "StopQuery"): _on(_anything, "logs:StopQuery"),
     ("cloudwatch", "PutMetricData"): _metric_data,
     ("cloudwatch", "DescribeAlarms"): _on(_anything, "cloudwatch:DescribeAlarms"),
+    ("cloudwatch", "GetMetricData"): _on(_anything, "cloudwatch:GetMetricData"),
+    ("lambda", "ListEventSourceMappings"): _on(_anything, "lambda:ListEventSourceMappings"),
+    **{
+        ("lambda", name): _on(_function, f"lambda:{name}")
+        for name in ("GetFunctionConfiguration", "GetFunctionConcurrency")
+    },
     **{("dms", name): _on(_anything, f"dms:{name}") for name in _DMS_LOOKS},
     ("dms", "StartReplicationTask"): _on(_given("ReplicationTaskArn"), "dms:StartReplicationTask"),
     ("dms", "ReloadTables"): _on(_given("ReplicationTaskArn"), "dms:ReloadTables"),

@@ -24,8 +24,10 @@ from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.digest.book import DayBook
 from recovery.digest.request import DigestRequest
 from recovery.errors import BadInput
+from recovery.failures import LoggedMessage
 from recovery.histories.requests import CaseRequest, ListRequest
-from recovery.logs import FILTERS, Logs
+from recovery.logs import LogBudget, Logs, Sought
+from recovery.logs.search import FILTERED
 from recovery.metrics.gateway import MetricsGateway
 from recovery.outbox_records.policy import Mode
 from recovery.outbox_records.story import Rows
@@ -127,6 +129,7 @@ def _messages(player: Player) -> None:
     world.recover("orders-dlq*", policy=waiting(3600), connection=player.connection)
     world.replay(queues=[pair.dead], connection=player.connection)
     _explained_by_a_log(player, world)
+    _found_by_its_queue(player, world)
     _kept_in_s3(player, world)
     _smoke(player, world)
 
@@ -137,18 +140,29 @@ def _explained_by_a_log(player: Player, world: DeadLettersWorld) -> None:
     logs.create_log_group(logGroupName=GROUP)
     logs.create_log_stream(logGroupName=GROUP, logStreamName="s")
     now = world.aws.clock.now()
-    for filters in (FILTERS, 0):
+    for filtered in (FILTERED, 0):
         pair = world.pair()
         [message] = world.die(pair, [""])
         line = {"timestamp": int(now.timestamp() * 1000), "message": f"ERROR message_id={message} {INVALID}"}
         logs.put_log_events(logGroupName=GROUP, logStreamName="s", logEvents=[line])
-        with mock.patch("recovery.logs.FILTERS", filters):
+        with mock.patch("recovery.logs.search.FILTERED", filtered):
             world.recover(pair.dead, policy=DeadLetterPolicy(log_group=GROUP), connection=player.connection)
     client = player.connection.client("logs")
     client.meta.events.register("after-call.cloudwatch-logs.GetQueryResults", _goes_on)
     seconds = itertools.count(0, 10)
-    with mock.patch("recovery.logs.FILTERS", 0):
-        Logs(client, lambda: next(seconds), lambda _: None).evidence(GROUP, [str(UUID(int=1))], now, now)
+    end = int(now.timestamp() * 1000)
+    sought = [Sought(LoggedMessage(str(UUID(int=1))), (end - 1000, end))]
+    with mock.patch("recovery.logs.search.FILTERED", 0):
+        Logs(client, lambda: next(seconds), lambda _: None).read(GROUP, sought, LogBudget())
+
+
+def _found_by_its_queue(player: Player, world: DeadLettersWorld) -> None:
+    """Nobody names the log group: Lambda is asked who consumes the queue, and whether it ran."""
+    pair = world.pair()
+    world.consume(pair, group="/consumers/found")
+    world.die(pair, [""])
+    world.aws.clock.advance(1200)
+    world.recover(pair.dead, policy=DeadLetterPolicy(), connection=player.connection)
 
 
 def _goes_on(parsed: dict[str, Any], **_: Any) -> None:

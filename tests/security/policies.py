@@ -62,6 +62,7 @@ WORKER = {
     "RecoverReplications": "restart-and-reload",
     "FlowNames": "orders",
     "FlowTwins": "yes",
+    "FindConsumers": "yes",
 }
 """Parameters of estate.yaml, as narrow as the tests' estate allows."""
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 import pytest
 
 from recovery.dead_letters import consumer_logs, run, sending, triage
 from recovery.dead_letters.policy import DeadLetterPolicy
-from recovery.logs import QUERIES, SECONDS, queries
+from recovery.logs.search import SECONDS
 from tests.dead_letters_world import POLICY, TIMEOUT, DeadLettersWorld
 
 
@@ -58,13 +57,13 @@ def test_a_long_round_asks_the_log_in_parts(world: DeadLettersWorld, monkeypatch
     asked: list[int] = []
     with world.at_work(world.request(pair.dead, policy=policy)) as work:
         [queue] = run.find_queues(work, world.request(pair.dead, policy=policy))
-        evidence = work.logs.evidence
+        read = work.logs.read
 
-        def counted(group: str, message_ids: Any, *given: Any) -> Any:
-            asked.append(len(message_ids))
-            return evidence(group, message_ids, *given)
+        def counted(group: str, sought: Any, *given: Any) -> Any:
+            asked.append(len(sought))
+            return read(group, sought, *given)
 
-        monkeypatch.setattr(work.logs, "evidence", counted)
+        monkeypatch.setattr(work.logs, "read", counted)
         batch = triage.receive(work, queue, policy)
         triage.look_up(work, batch)
         triage.diagnose_messages(work, batch)
@@ -87,9 +86,3 @@ def test_a_slow_log_is_not_asked_for_ever(world: DeadLettersWorld, monkeypatch: 
         monkeypatch.setattr(work, "_monotonic", lambda: next(seconds))
         triage.diagnose_messages(work, batch)
     assert ["too slow" in item.pending for item in batch.items] == [False, False, False, False, True]
-
-
-def test_one_look_up_leaves_queries_to_spare() -> None:
-    """Queries of a busy account take seconds each: as many as are allowed would not fit into the time of a look-up."""
-    ids = [str(UUID(int=number)) for number in range(consumer_logs.ASKED_AT_ONCE)]
-    assert len(list(queries(ids))) <= QUERIES / 2

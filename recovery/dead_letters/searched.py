@@ -1,0 +1,97 @@
+"""The ledger's memory of logs that were searched: nothing is asked twice of the same log for the same message.
+
+One record holds many messages of a queue: thousands without a log line cost a few requests each run, not one each.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from recovery.ledger import Ledger, put
+from recovery.records import DamagedRecord, Record, record_item
+
+BUCKETS = 64
+MOST = 4_000
+"""Messages in one record, which DynamoDB keeps below 400 KB; what is forgotten is searched again."""
+KEEP = timedelta(days=16)
+"""SQS keeps no message longer than 14 days."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How far the log was searched for one message.
+
+    Attributes:
+        until: lines up to this time were read (milliseconds since 1970); 0 for none.
+        timed: all lines at the times of its receives were read.
+    """
+
+    until: int = 0
+    timed: bool = False
+
+
+class SearchMemory:
+    """Searches for the messages of one queue; read once a run, by one query.
+
+    Args:
+        ledger: the ledger.
+        queue: name of the dead-letter queue.
+
+    Raises:
+        Transient, Refused: the ledger could not be read.
+    """
+
+    def __init__(self, ledger: Ledger, queue: str) -> None:
+        self._ledger = ledger
+        self._pk = f"searched#dead_letters#{queue}"
+        damaged: list[DamagedRecord] = []  # what cannot be read is searched again, and written anew
+        self._buckets: dict[str, dict[str, list[int]]] = {}
+        self._changed: set[str] = set()
+        for record in ledger.query(self._pk, damaged=damaged):
+            ids = record.data.get("ids")
+            if isinstance(ids, dict):
+                self._buckets[record.sk] = {key: value for key, value in ids.items() if _is_sound(value)}
+
+    def of(self, group: str, message_id: str) -> Search:
+        """The search of a log group for a message."""
+        found = self._buckets.get(_bucket(message_id), {}).get(message_id)
+        return Search(found[0], bool(found[1])) if found and found[2] == _short(group) else Search()
+
+    def note(self, group: str, message_id: str, search: Search) -> None:
+        """Remember a search, until `save`."""
+        bucket = _bucket(message_id)
+        ids = self._buckets.setdefault(bucket, {})
+        ids.pop(message_id, None)
+        ids[message_id] = [search.until, int(search.timed), _short(group)]
+        self._changed.add(bucket)
+
+    def save(self, now: datetime) -> None:
+        """Write what changed.
+
+        Raises:
+            Transient, Refused: it was not written; the next run then searches again.
+        """
+        oldest = (now - KEEP).timestamp() * 1000
+        writes = []
+        for bucket in sorted(self._changed):
+            kept = {key: value for key, value in self._buckets[bucket].items() if value[0] >= oldest}
+            self._buckets[bucket] = dict(list(kept.items())[-MOST:])
+            record = Record(self._pk, bucket, {"ids": self._buckets[bucket]}, 0)
+            writes.append(put(record_item(record, now + KEEP)))
+        if writes:
+            self._ledger.write_items(writes)
+        self._changed.clear()
+
+
+def _bucket(message_id: str) -> str:
+    return f"{_short(message_id) % BUCKETS:02}"
+
+
+def _short(text: str) -> int:
+    return zlib.crc32(text.encode("utf-8", "surrogatepass"))
+
+
+def _is_sound(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(isinstance(part, int) for part in value)
