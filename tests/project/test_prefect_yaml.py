@@ -16,7 +16,7 @@ from prefect.utilities.schema_tools import validate
 from pydantic import BaseModel
 
 from relay.prefect_events import RING
-from tests.project.checkout import PROJECT
+from tests.project.checkout import PROJECT, paths
 
 DOCUMENT: dict[str, Any] = yaml.safe_load((PROJECT / "prefect.yaml").read_text(encoding="utf-8"))
 DEPLOYMENTS: list[dict[str, Any]] = DOCUMENT["deployments"]
@@ -67,6 +67,11 @@ def test_the_file_is_read_as_it_is_written() -> None:
     assert unknown_keys(DOCUMENT, PrefectYamlModel) <= {"definitions"}
     assert DOCUMENT["prefect-version"] == importlib.metadata.version("prefect")
     assert DEPLOYMENTS
+
+
+def test_every_path_has_a_deployment() -> None:
+    """Each path can be started from the UI."""
+    assert {deployment["entrypoint"].split(".")[1] for deployment in DEPLOYMENTS} >= set(paths())
 
 
 def test_names_are_unique() -> None:
