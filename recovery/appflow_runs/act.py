@@ -17,7 +17,7 @@ from recovery.appflow_runs.memory import Memory
 from recovery.appflow_runs.models import Attempt, History, Means
 from recovery.appflow_runs.policy import matches
 from recovery.appflow_runs.records import save
-from recovery.appflow_runs.rules import APPEARS_WITHIN, LOOK_AGAIN
+from recovery.appflow_runs.rules import APPEARS_WITHIN, LOOK_AGAIN, out_of_time
 from recovery.appflow_runs.verdicts import Escalate, Leave, Reactivate, Rerun, RunTwin, Wait
 from recovery.appflow_runs.work import Batch, Item, Work
 from recovery.cases import State
@@ -35,6 +35,9 @@ def act(work: Work, batch: Batch) -> None:
     """Make the attempts that were decided; one that does not go through leaves its reason in `failure`."""
     for item in batch.items:
         if work.dry_run or item.done or item.failure or not isinstance(item.verdict, Rerun | RunTwin | Reactivate):
+            continue
+        if work.time_is_up:
+            item.verdict = out_of_time(work.now())
             continue
         try:
             _carry_out(work, item, item.verdict)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from recovery.appflow_runs.models import Attempt, Flow, FlowStatus, Means, Refusal, Trigger
+from recovery.appflow_runs.texts import BY_RULE
 from recovery.appflow_runs.verdicts import twin_name
-from recovery.failures.models import Kind
+from recovery.failures.models import Diagnosis, Kind
 
 _CAUSES = {
     Kind.AUTH_FAILURE: "renew the credentials or permissions of its connector profile",
@@ -14,9 +15,23 @@ _CAUSES = {
 }
 
 
-def mend(kind: Kind, flow: Flow) -> str:
+def fix(diagnosis: Diagnosis, flow: Flow) -> str:
     """After a cause that does not pass by itself."""
-    return f"{_CAUSES.get(kind, 'mend the cause')}; then {how_to_run(flow)}"
+    known = BY_RULE.get(diagnosis.rule)
+    return f"{known.step if known else _CAUSES.get(diagnosis.kind, 'fix the cause')}; then {how_to_run(flow)}"
+
+
+def far_schedule(flow: Flow) -> str:
+    """While a failed flow waits long for its next schedule."""
+    return (
+        "if that is too late, run its transfer by an on-demand copy of the flow, or change its schedule: "
+        f"aws appflow describe-flow --flow-name {flow.name}"
+    )
+
+
+def unread_schedule(flow: Flow) -> str:
+    """After a schedule of which nobody can tell the next run."""
+    return f"see when it runs next: aws appflow describe-flow --flow-name {flow.name}"
 
 
 def find_run(attempt: Attempt, flow: Flow) -> str:

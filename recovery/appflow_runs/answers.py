@@ -19,6 +19,7 @@ class Summary:
 
     Attributes:
         last_status, last_at: of the newest run; "" and None when there is none. They lag a little behind.
+        created: when the flow was made; None where AppFlow does not say.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Summary:
     tags: Mapping[str, str] = field(default_factory=dict)
     last_status: str = ""
     last_at: datetime | None = None
+    created: datetime | None = None
 
     @property
     def stamp(self) -> str:
@@ -88,6 +90,7 @@ def read_summary(raw: Mapping[str, Any]) -> Summary:
         tags=raw.get("tags", {}),
         last_status=last.get("mostRecentExecutionStatus", ""),
         last_at=_utc(last.get("mostRecentExecutionTime")),
+        created=_utc(raw.get("createdAt")),
     )
 
 

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from datetime import datetime
 
 from recovery.appflow_runs.models import FlowFacts, History, Means, Refusal, Run, RunStatus
+from recovery.appflow_runs.texts import TEXTS, Nature, Text
 from recovery.errors import RepriseError
 from recovery.failures import Diagnosis, Evidence, Kind, RuleSet, diagnose, fingerprint, normalise
 from recovery.failures.masks import mask
 
-# A quota of AppFlow or of the source (runs a month, records a run, storage) stays used up until a person raises it or
-# frees it; one that is counted by the minute is a throttle like any other.
-_QUOTA = re.compile(r"\bquota|service\s?quota|quotaexceeded", re.IGNORECASE)
-_BY_TIME = re.compile(
-    r"\bper[ _-]?(?:\d+[ _-]?)?(?:second|minute|hour|user)|\brate\b|\b429\b|too many requests", re.IGNORECASE
-)
+_OPEN_KINDS = frozenset({Kind.THROTTLED, Kind.UNKNOWN, Kind.VALIDATION_ERROR})
+"""Kinds that the words about quotas of any connector may overrule: an expired token stays one."""
 
 
 def diagnose_run(run: Run, rules: RuleSet) -> tuple[Diagnosis, str]:
-    """Why a run failed, and its normalised error text."""
+    """The cause of a failed run, and its normalised error text."""
     found = diagnose(Evidence(error=run.message, source="appflow"), rules)
-    if found.kind is Kind.THROTTLED and _QUOTA.search(run.message) and not _BY_TIME.search(run.message):
-        reason = "A quota is used up, and waiting does not bring it back."
-        found = replace(found, kind=Kind.VALIDATION_ERROR, transient=False, rule="appflow.quota", reason=reason)
+    is_own = any(rule.id == found.rule for rule in rules.own)  # a user's own rule wins
+    text = None if is_own else _known_text(run.message, found.kind)
+    if text is not None:
+        rule = f"appflow.{text.id}"
+        found = replace(found, kind=text.kind, transient=text.nature is not Nature.LASTS, rule=rule, reason=text.cause)
     return found, normalise(run.message)
+
+
+def _known_text(message: str, kind: Kind) -> Text | None:
+    for text in TEXTS:
+        is_open = text.connector not in ("any", "AppFlow") or kind in _OPEN_KINDS
+        if is_open and text.pattern.search(message):
+            return text
+    return None
 
 
 def refusal_of(error: RepriseError, failed_run: str, at: datetime) -> Refusal:

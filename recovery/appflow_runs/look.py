@@ -14,6 +14,7 @@ from recovery.appflow_runs.memory import Memory, up_to_date
 from recovery.appflow_runs.models import (
     TWIN_PREFIX,
     FlowFacts,
+    FlowStatus,
     History,
     Run,
     RunStatus,
@@ -54,7 +55,8 @@ def find_flows(work: Work) -> tuple[list[Item], list[Summary]]:
     listed, unread = work.appflow.list_flows()
     twins = [summary for summary in listed if summary.name.startswith(TWIN_PREFIX)]
     users = [summary for summary in listed if not summary.name.startswith(TWIN_PREFIX)]
-    meant = [summary for summary in users if matches(summary.name, summary.tags, request.flows)]
+    in_scope = [summary for summary in users if matches(summary.name, summary.tags, request.flows)]
+    in_scope.sort(key=_need)
     there = {summary.name for summary in users}
     for line in unread:
         there.add(line.name)
@@ -63,12 +65,18 @@ def find_flows(work: Work) -> tuple[list[Item], list[Summary]]:
     for pattern in request.flows:
         if is_name(pattern) and pattern not in there:
             work.complain(f"flow {pattern}: there is no flow of this name in this account and region")
-    ours = {summary.name for summary in meant}
+    ours = {summary.name for summary in in_scope}
     work.outside = sorted(s.name for s in users if s.last_status == RunStatus.ERROR and s.name not in ours)
-    if len(meant) > request.limit:
-        beyond = len(meant) - request.limit
+    if len(in_scope) > request.limit:
+        beyond = len(in_scope) - request.limit
         work.warn(f"{beyond} flows beyond the limit of {request.limit} were not looked at (limit)")
-    return [Item(summary, request.policy_for(summary.name)) for summary in meant[: request.limit]], twins
+    return [Item(summary, request.policy_for(summary.name)) for summary in in_scope[: request.limit]], twins
+
+
+def _need(summary: Summary) -> tuple[bool, bool, str]:
+    """Failed flows first, then those that AppFlow or a person switched off: what lies beyond the limit is well."""
+    is_off = summary.status is not FlowStatus.ACTIVE
+    return summary.last_status != RunStatus.ERROR, not is_off, summary.name
 
 
 def recall(work: Work, batch: Batch) -> None:
@@ -85,6 +93,8 @@ def recall(work: Work, batch: Batch) -> None:
                 set_aside(work, item, damaged[item.name])
             continue
         item.case, item.memory = found.get(item.name, (None, Memory()))
+        if item.summary.created and item.memory.read_at and item.summary.created > item.memory.read_at:
+            item.memory = Memory()  # another flow under the name of one that was deleted
 
 
 def look(work: Work, batch: Batch) -> None:

@@ -48,6 +48,12 @@ class AppFlowPolicy(BaseModel):
     near_schedule_seconds: int = Field(
         3600, ge=0, le=604_800, description="A schedule due within this time, in seconds, is waited for."
     )
+    far_schedule_seconds: int = Field(
+        86_400,
+        ge=3_600,
+        le=31_536_000,
+        description="A person is told once of a failed flow that waits longer than this for its schedule, in seconds.",
+    )
     allow_twin: bool = Field(
         False,
         description="Run a full-pull scheduled flow once through a temporary on-demand twin when its schedule is far.",
@@ -82,6 +88,11 @@ class AppFlowPolicy(BaseModel):
     rules_file: str | None = Field(
         None, max_length=1024, description="A file of your own diagnosis rules, tried before the built-in ones."
     )
+
+    @property
+    def far(self) -> timedelta:
+        """`far_schedule_seconds` as a duration."""
+        return timedelta(seconds=self.far_schedule_seconds)
 
     @property
     def near(self) -> timedelta:

@@ -13,7 +13,7 @@ from recovery.appflow_runs.look import LAG
 from recovery.appflow_runs.memory import Memory
 from recovery.appflow_runs.models import PATH, Refusal
 from recovery.appflow_runs.remembered import DAMAGED
-from recovery.appflow_runs.verdicts import Escalate, Leave, Reactivate, Rerun, RunTwin, Wait
+from recovery.appflow_runs.verdicts import Escalate, Leave, Reactivate, Rerun, RunTwin, Verdict, Wait
 from recovery.appflow_runs.work import Batch, Item, Work
 from recovery.cases import Case, State
 from recovery.errors import BadInput, Conflict, Refused, RepriseError
@@ -61,7 +61,7 @@ def save(work: Work, item: Item, memory: Memory, state: State | None) -> None:
         due=verdict.until if isinstance(verdict, Wait) else None,
         reason=verdict.reason,
         # The step is for people: flows.cases tells it.
-        detail=memory.as_json() | ({"step": verdict.next_step} if isinstance(verdict, Escalate) else {}),
+        detail=memory.as_json() | ({"step": _step(verdict)} if _step(verdict) else {}),
     )
     work.ledger.change_case(case, expected=old)
     item.case, item.memory = case, memory
@@ -190,7 +190,7 @@ def entry(item: Item) -> Entry:
         else len(item.memory.history.attempts),
         max_attempts=item.policy.attempts,
         settled=item.failure is None,
-        next_step=verdict.next_step if isinstance(verdict, Escalate) else "",
+        next_step=_step(verdict),
         exhausted=isinstance(verdict, Escalate) and verdict.rule in _EXHAUSTED,
     )
 
@@ -212,6 +212,8 @@ def _tell(work: Work, item: Item) -> None:
             due.append((_refusal_alert(refusal, [item.name], unblock(item.facts.flow)), REFUSAL_WINDOW))
         else:
             due.append((_escalation(item, item.verdict), ONCE))
+    if isinstance(item.verdict, Wait) and item.verdict.next_step:
+        due.append((_long_wait(item, item.verdict), ONCE))
     if item.deactivation is not None and item.deactivation.warn:
         due.append((_deactivation(item), ONCE))
     for alert, window in due:
@@ -247,6 +249,21 @@ def _escalation(item: Item, verdict: Escalate) -> Alert:
     subject = f"Reprise: AppFlow flow {flow.name} needs a person ({kind or 'not judged'})"
     group = f"{_stuck(item)}:R1" if verdict.rule == "R1" else f"{_incident(item)}:{verdict.rule}:{kind}"
     return Alert(PATH, flow.name, group, subject, "\n".join(lines))
+
+
+def _long_wait(item: Item, verdict: Wait) -> Alert:
+    assert item.facts is not None
+    flow = item.facts.flow
+    lines = [
+        f"AppFlow flow {flow.name} failed, and its next scheduled run is far away: {_when(verdict.until)}.",
+        "",
+        f"Why it waits: {verdict.reason}.",
+        f"Last error: {item.facts.error or '(none)'}",
+        "",
+        f"What to do: nothing, or {verdict.next_step}.",
+    ]
+    subject = f"Reprise: AppFlow flow {flow.name} waits until {verdict.until:%Y-%m-%d}"
+    return Alert(PATH, flow.name, f"{_incident(item)}:far", subject, "\n".join(lines))
 
 
 def _deactivation(item: Item) -> Alert:
@@ -297,6 +314,11 @@ def _forecast(item: Item) -> str:
         f"it failed {times}, and AppFlow switches the schedule off after"
         f" {ahead.runs_left} more{when} (threshold {ahead.threshold})"
     )
+
+
+def _step(verdict: Verdict) -> str:
+    """What a person can do about it; "" where nobody need do anything."""
+    return verdict.next_step if isinstance(verdict, Escalate | Wait) else ""
 
 
 def _incident(item: Item) -> str:

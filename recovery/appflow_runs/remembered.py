@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from recovery.appflow_runs.memory import Memory
 from recovery.appflow_runs.models import PATH
-from recovery.appflow_runs.verdicts import Escalate
+from recovery.appflow_runs.rules import damaged
 from recovery.appflow_runs.work import Item, Work
 from recovery.cases import Case, DamagedCase
 from recovery.errors import BadInput
@@ -36,9 +36,4 @@ def remembered(work: Work, names: Sequence[str]) -> tuple[Remembered, dict[str, 
 def set_aside(work: Work, item: Item, case: DamagedCase) -> None:
     """Leave a flow alone whose case is damaged: nothing is started, and nothing is ever written over the case."""
     item.failure = BadInput(f"flow {item.name}: the ledger's case of it is damaged ({case.damage})", code=DAMAGED)
-    item.verdict = Escalate(
-        DAMAGED,
-        "what was done about it before is not known, so nothing is done",
-        f"look at it in AppFlow, then delete {case.place(work.ledger.table)}: the next run begins anew with it, and its"
-        " attempts count anew",
-    )
+    item.verdict = damaged(item.name, case.place(work.ledger.table))

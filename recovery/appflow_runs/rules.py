@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from recovery.appflow_runs.advice import find_run, how_to_run, mend, refused, unblock
+from recovery.appflow_runs.advice import (
+    far_schedule,
+    find_run,
+    fix,
+    how_to_run,
+    refused,
+    unblock,
+    unread_schedule,
+)
 from recovery.appflow_runs.models import (
     LONGEST_RUN,
     Attempt,
@@ -22,6 +30,7 @@ from recovery.appflow_runs.models import (
 )
 from recovery.appflow_runs.policy import AppFlowPolicy
 from recovery.appflow_runs.schedule import next_run, understood
+from recovery.appflow_runs.texts import BY_RULE, Nature
 from recovery.appflow_runs.verdicts import (
     Escalate,
     Leave,
@@ -42,6 +51,8 @@ APPEARS_WITHIN = timedelta(hours=1)
 """Execution records lag behind StartFlow, usually by seconds; a started run that is missing for longer is a riddle."""
 REFUSAL_STANDS = timedelta(hours=1)
 """For so long a call that AppFlow refused is not tried again."""
+DAILY = timedelta(hours=5)
+"""Between attempts at a quota that is counted by the day, so that the attempts outlast it."""
 EVENT_REPORT = timedelta(minutes=5)
 """An event-triggered flow reports every five minutes (user guide, flow notifications)."""
 
@@ -172,8 +183,8 @@ def _cause(newest: Run, facts: FlowFacts, history: History, policy: AppFlowPolic
     kind = facts.diagnosis.kind if facts.diagnosis else Kind.UNKNOWN
     reason = facts.diagnosis.reason if facts.diagnosis else "the run's error does not tell why"
     off = " and AppFlow switched the flow off" if facts.switched_off else ""
-    if not partial and kind is not Kind.UNKNOWN and not (facts.diagnosis and facts.diagnosis.transient):
-        return Escalate("C1", f"this does not pass by itself: {reason}{off}", mend(kind, flow))
+    if not partial and facts.diagnosis and kind is not Kind.UNKNOWN and not facts.diagnosis.transient:
+        return Escalate("C1", f"this does not pass by itself: {reason}{off}", fix(facts.diagnosis, flow))
     by_us = flow.trigger is Trigger.ON_DEMAND or facts.switched_off
     old = _too_old("C2", newest, facts, history, policy, now) if by_us else None
     if old is not None:
@@ -210,7 +221,7 @@ def _switched_off_by_appflow(
     last = history.last
     if last and last.failed_run == newest.id and last.run and now - last.claimed < LOOK_AGAIN:
         return Wait("A2", "it was activated a moment ago", last.claimed + LOOK_AGAIN)
-    number, due = _next_attempt(newest, history, flow, policy)
+    number, due = _next_attempt(newest, facts, history, policy)
     if now < due:
         return Wait("A3", f"attempt {number} of {policy.attempts} to activate it again is due later", due)
     return Reactivate(
@@ -238,7 +249,7 @@ def _on_demand(newest: Run, facts: FlowFacts, history: History, policy: AppFlowP
             "the failed run had written records, and its destination inserts: running it again would double them",
             f"remove what was written or accept duplicates (allow_duplicates); {how_to_run(flow)}",
         )
-    number, due = _next_attempt(newest, history, flow, policy)
+    number, due = _next_attempt(newest, facts, history, policy)
     if now < due:
         return Wait("O2", f"attempt {number} of {policy.attempts} is due later", due)
     cause = facts.diagnosis.reason if facts.diagnosis else "the cause is not known"
@@ -260,11 +271,13 @@ def _event(now: datetime) -> Verdict:
 
 
 def _scheduled(newest: Run, facts: FlowFacts, policy: AppFlowPolicy, now: datetime) -> Verdict | None:
-    """Waits for a schedule that is near; None where it is far, or over."""
+    """Wait for a schedule that is near; None where it is far, or over."""
     schedule = facts.flow.schedule
     if schedule is None or not understood(schedule.expression):
-        return Wait(
-            "W1", "StartFlow would not run it, and its schedule cannot be read: looking again later", now + LOOK_AGAIN
+        return Escalate(
+            "W1",
+            "StartFlow would not run it, and its schedule cannot be read, so nobody knows when it runs next",
+            unread_schedule(facts.flow),
         )
     following = next_run(schedule, now, newest.started)
     if following is not None and following - now <= policy.near:
@@ -294,11 +307,13 @@ def _through_a_twin(newest: Run, facts: FlowFacts, history: History, policy: App
         rule, text = why_not
         if following is None:
             return Escalate("W7", f"no further schedule is known, and there is no twin: {text}", how_to_run(flow))
-        return Wait(rule, f"it waits for its next schedule: {text}", following)
+        far = following - now > policy.far
+        step = far_schedule(flow) if far else ""
+        return Wait(rule, f"it waits for its next schedule: {text}", following, step)
     old = _too_old("C2", newest, facts, history, policy, now)
     if old is not None:
         return old
-    number, due = _next_attempt(newest, history, flow, policy)
+    number, due = _next_attempt(newest, facts, history, policy)
     if now < due:
         return Wait("W8", f"attempt {number} of {policy.attempts} through a temporary twin is due later", due)
     return RunTwin(
@@ -332,8 +347,9 @@ def _open_attempt(newest: Run, history: History) -> Attempt | None:
     return last
 
 
-def _next_attempt(newest: Run, history: History, flow: Flow, policy: AppFlowPolicy) -> tuple[int, datetime]:
+def _next_attempt(newest: Run, facts: FlowFacts, history: History, policy: AppFlowPolicy) -> tuple[int, datetime]:
     """Number and due time of the attempt to make now. One that was begun is made again under its number, at once."""
+    flow = facts.flow
     begun = _open_attempt(newest, history)
     if begun is not None:
         return begun.number, begun.claimed
@@ -341,4 +357,29 @@ def _next_attempt(newest: Run, history: History, flow: Flow, policy: AppFlowPoli
     failed = newest.updated
     if history.last and history.last.failed_run == newest.id:
         failed = max(failed, history.last.ended or history.last.claimed)
-    return number, failed + policy.backoff.delay(number, draw(flow.arn, newest.id, number))
+    wait = policy.backoff.delay(number, draw(flow.arn, newest.id, number))
+    text = BY_RULE.get(facts.diagnosis.rule) if facts.diagnosis else None
+    if text is not None and text.nature is Nature.DAILY:
+        wait = max(wait, DAILY)
+    return number, failed + wait
+
+
+# -- where nothing could be decided ------------------------------------------------------------------------------
+
+
+def damaged(name: str, place: str) -> Escalate:
+    """The verdict on a flow of which nobody knows what was done before."""
+    return Escalate(
+        "L1",
+        "what was done about it before is not known, so nothing is done",
+        f"look at flow {name} in AppFlow, then delete {place}: the next run begins anew with it, and its attempts count"
+        " anew",
+    )
+
+
+NOT_READ = Leave("L2", "it was not read")
+
+
+def out_of_time(now: datetime) -> Wait:
+    """The verdict on an attempt whose turn came after the time of the run."""
+    return Wait("L3", "the run's time was up before its turn (time_limit_seconds); the next run makes the attempt", now)

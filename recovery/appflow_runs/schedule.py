@@ -1,16 +1,19 @@
 """When a scheduled flow runs next. Pure.
 
 AppFlow takes `rate(5minutes)` (minutes to months; the tools of AWS also write it with a space) and, although its
-console does not show it, the six-field `cron(...)` of EventBridge. Times are UTC: the flow's `timezone` is a label
+console does not show it, the six-field `cron(...)` of EventBridge, with L, W and #. Cron libraries read five fields and
+count the week from 0, so it is read here. Times are UTC: the flow's `timezone` is a label
 only (service model, ScheduledTriggerProperties).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from calendar import monthrange
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from recovery.appflow_runs.models import Schedule
 
@@ -28,7 +31,7 @@ _CRON_DAYS_AHEAD = 4 * 366 + 1  # a leap day is found, and the search ends
 
 
 def understood(expression: str) -> bool:
-    """Whether the times of this expression can be told."""
+    """True when the times of this expression can be told."""
     rate = _RATE.match(expression)
     if rate:
         return int(rate[1]) > 0
@@ -102,27 +105,94 @@ def _add_months(moment: datetime, months: int) -> datetime:
     return first + timedelta(days=min(moment.day, (following - first).days) - 1)
 
 
-_Fields = tuple[set[int], set[int], set[int] | None, set[int], set[int] | None, set[int] | None]
+class _Fields(NamedTuple):
+    """A six-field expression, read."""
+
+    minutes: set[int]
+    hours: set[int]
+    is_day: Callable[[datetime], bool]
+    months: set[int]
+    years: set[int] | None
 
 
 def _fields(expression: str) -> _Fields | None:
-    """Minutes, hours, days of the month, months, days of the week (Sunday is 1) and years; None where all count."""
+    """Minutes, hours, days, months and years (None where all count); None for an expression that cannot be read."""
     cron = _CRON.match(expression)
-    parts = cron[1].split() if cron else []
+    parts = cron[1].upper().split() if cron else []
     if len(parts) != 6:
         return None
     minute, hour, day, month, weekday, year = parts
     try:
-        return (
+        days = None if day in "*?" else [_day(part) for part in day.split(",")]
+        weekdays = None if weekday in "*?" else [_weekday(part) for part in weekday.split(",")]
+        return _Fields(
             _values(minute, 0, 59, {}),
             _values(hour, 0, 23, {}),
-            None if day in "*?" else _values(day, 1, 31, {}),
+            lambda moment: all(any(fits(moment) for fits in each) for each in (days, weekdays) if each is not None),
             _values(month, 1, 12, _MONTHS),
-            None if weekday in "*?" else _values(weekday, 1, 7, _DAYS),
             None if year == "*" else _values(year, 1970, 2199, {}),
         )
     except ValueError:
-        return None  # L, W and # are not read
+        return None
+
+
+_Fits = Callable[[datetime], bool]
+
+
+def _day(part: str) -> _Fits:
+    """Days of the month: numbers, L (the last), L-3 (so many before it), 15W and LW (the weekday nearest to them)."""
+    last = re.fullmatch(r"L(?:-(\d{1,2}))?", part)
+    if last:
+        back = int(last[1] or 0)
+        if back > 30:
+            raise ValueError(part)
+        return lambda moment: moment.day == _last_day(moment) - back
+    nearest = re.fullmatch(r"(L|\d{1,2})W", part)
+    if nearest:
+        if nearest[1] != "L" and not 1 <= int(nearest[1]) <= 31:
+            raise ValueError(part)
+        return lambda moment: moment.day == _nearest_weekday(moment, nearest[1])
+    days = _values(part, 1, 31, {})
+    return lambda moment: moment.day in days
+
+
+def _weekday(part: str) -> _Fits:
+    """Days of the week, Sunday is 1: numbers, names, 6L (the last Friday), L (Saturday), 3#2 (the second Tuesday)."""
+    if part == "L":
+        part = "7"
+    last = re.fullmatch(r"(\w+)L", part)
+    nth = re.fullmatch(r"(\w+)#([1-5])", part)
+    if last or nth:
+        [day] = _values((last or nth)[1], 1, 7, _DAYS)  # type: ignore[index]
+        number = int(nth[2]) if nth else 0
+        return lambda moment: (
+            _of_week(moment) == day
+            and ((moment.day - 1) // 7 + 1 == number if number else moment.day + 7 > _last_day(moment))
+        )
+    days = _values(part, 1, 7, _DAYS)
+    return lambda moment: _of_week(moment) in days
+
+
+def _of_week(moment: datetime) -> int:
+    return moment.isoweekday() % 7 + 1
+
+
+def _last_day(moment: datetime) -> int:
+    return monthrange(moment.year, moment.month)[1]
+
+
+def _nearest_weekday(moment: datetime, day: str) -> int:
+    """The working day that is nearest to a day, never in another month; 0 where there is no such day."""
+    last = _last_day(moment)
+    wanted = last if day == "L" else int(day)
+    if wanted > last:
+        return 0
+    weekday = moment.replace(day=wanted).isoweekday()
+    if weekday == 6:
+        return wanted - 1 if wanted > 1 else wanted + 2
+    if weekday == 7:
+        return wanted + 1 if wanted < last else wanted - 2
+    return wanted
 
 
 def _values(text: str, low: int, high: int, names: dict[str, int]) -> set[int]:
@@ -143,17 +213,12 @@ def _values(text: str, low: int, high: int, names: dict[str, int]) -> set[int]:
 
 def _next_cron(fields: _Fields, after: datetime) -> datetime | None:
     for midnight in _days(after.astimezone(UTC)):
-        minutes, hours, days, months, weekdays, years = fields
-        weekday = midnight.isoweekday() % 7 + 1
-        if (
-            midnight.month not in months
-            or (days is not None and midnight.day not in days)
-            or (weekdays is not None and weekday not in weekdays)
-            or (years is not None and midnight.year not in years)
-        ):
+        if midnight.month not in fields.months or not fields.is_day(midnight):
             continue
-        for hour in sorted(hours):
-            for minute in sorted(minutes):
+        if fields.years is not None and midnight.year not in fields.years:
+            continue
+        for hour in sorted(fields.hours):
+            for minute in sorted(fields.minutes):
                 found = midnight.replace(hour=hour, minute=minute)
                 if found > after:
                     return found

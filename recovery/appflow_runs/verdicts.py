@@ -34,10 +34,15 @@ class Leave(Verdict):
 
 @dataclass(frozen=True, slots=True)
 class Wait(Verdict):
-    """Nothing before `until`; then look again."""
+    """Nothing before `until`; then look again.
+
+    Attributes:
+        next_step: where the wait is so long that a person is told of it, once: what the person can do.
+    """
 
     action: ClassVar[str] = "wait"
     until: datetime
+    next_step: str = ""
 
 
 @dataclass(frozen=True, slots=True)

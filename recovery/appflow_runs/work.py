@@ -11,7 +11,8 @@ from recovery.appflow_runs.deactivation import Deactivation
 from recovery.appflow_runs.memory import Memory
 from recovery.appflow_runs.models import PATH, FlowFacts, Run
 from recovery.appflow_runs.policy import AppFlowPolicy, AppFlowRequest, Cause
-from recovery.appflow_runs.verdicts import Leave, Reactivate, Rerun, RunTwin, Verdict
+from recovery.appflow_runs.rules import NOT_READ
+from recovery.appflow_runs.verdicts import Reactivate, Rerun, RunTwin, Verdict
 from recovery.cases import Case
 from recovery.errors import RepriseError
 from recovery.report import LISTED
@@ -77,7 +78,7 @@ class Item:
         self.facts: FlowFacts | None = None
         self.group = ""
         self.twin_runs: tuple[Run, ...] | None = None
-        self.verdict: Verdict = Leave("", "not looked at")
+        self.verdict: Verdict = NOT_READ
         self.deactivation: Deactivation | None = None
         self.gaps: tuple[Window, ...] = ()
         self.recovered_seconds: float | None = None

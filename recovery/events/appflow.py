@@ -2,12 +2,15 @@
 
 Shapes, from recorded events and the user guide (flow notifications): keys of the detail are in kebab case, numbers are
 strings, times end in `Z[UTC]`, and `resources` hold a hash instead of an ARN, so that only the detail names the flow.
-The one status text known from real events is "Execution Successful": any other text in an end report is a failure.
+The one status text known from real events is "Execution Successful": any other text in an end report is a failure,
+except that somebody cancelled the run. The report that an event-triggered flow makes every five minutes counts events,
+and is a failure only where it says so.
 Events are hints: a run may end without one, and nothing is decided from them.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +26,10 @@ END = "AppFlow End Flow Run Report"
 EVENT_REPORT = "AppFlow Event Flow Report"
 DEACTIVATIONS = frozenset({"AppFlow Event Flow Deactivated", "AppFlow Scheduled Flow Deactivated"})
 _RUN_REPORTS = frozenset({START, END, EVENT_REPORT})
-_SUCCESS = "Execution Successful"
+_SUCCESS = "execution successful"
+_NO_FAILURE = re.compile(r"(?i)success|cancel|in ?progress|started|running|active\b")
+_CANCELLED = re.compile(r"(?i)cancel")
+_PARTIAL = re.compile(r"(?i)partial|fail|error|unsuccess|inactive|deactivat")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,8 @@ class AppFlowEvent:
         trigger: "ONDEMAND", "SCHEDULED" ...
         started, ended: of the run, aware, or None.
         records, failed_records: counts, None where the detail has none.
-        reason: the deactivation's reason, "" for other events. It may quote an error: normalise it before it goes out.
+        reason: the deactivation's reason or the error, "" where there is none. It may quote anything: normalise it
+            before it goes out.
     """
 
     id: str
@@ -77,7 +84,15 @@ class AppFlowEvent:
             return True
         if self.detail_type not in (END, EVENT_REPORT):
             return False
-        return self.status != _SUCCESS or bool(self.failed_records)
+        if self.failed_records:
+            return True
+        if self.status.strip().lower() == _SUCCESS:
+            return False
+        if _PARTIAL.search(self.status):
+            return True
+        if self.detail_type == EVENT_REPORT:
+            return bool(self.reason) or bool(self.status and not _NO_FAILURE.search(self.status))
+        return not _CANCELLED.search(self.status)
 
 
 def read(event: Mapping[str, Any]) -> AppFlowEvent | None:
@@ -92,8 +107,8 @@ def read(event: Mapping[str, Any]) -> AppFlowEvent | None:
     detail = event.get("detail")
     if not isinstance(detail, Mapping):
         raise BadInput(f"detail: expected an object in an event of type {detail_type}")
-    name = detail.get("flow-name")
-    if not isinstance(name, str) or not name:
+    name = _text(detail, "flow-name") or _text(detail, "flow-arn").rpartition(":flow/")[2]
+    if not name:
         raise BadInput(f"detail.flow-name: expected the name of a flow in an event of type {detail_type}")
     return AppFlowEvent(
         id=_text(event, "id"),
@@ -104,13 +119,13 @@ def read(event: Mapping[str, Any]) -> AppFlowEvent | None:
         region=_text(event, "region"),
         time=_time(event.get("time")),
         run=_text(detail, "execution-id"),
-        status=_text(detail, "status"),
+        status=_text(detail, "status") or _text(detail, "status-report"),
         trigger=_text(detail, "trigger-type"),
         started=_time(detail.get("start-time")),
         ended=_time(detail.get("end-time")),
         records=_number(detail.get("num-of-records-processed")),
         failed_records=_number(detail.get("num-of-record-failures")),
-        reason=_text(detail, "deactivation-reason"),
+        reason=_text(detail, "deactivation-reason") or _text(detail, "error"),
     )
 
 

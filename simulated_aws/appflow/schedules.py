@@ -5,6 +5,7 @@ Written apart from the recovery path's own reading of schedules, so that one che
 
 from __future__ import annotations
 
+import calendar
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -35,8 +36,6 @@ def is_valid(expression: str) -> bool:
 
 def next_tick(properties: Mapping[str, Any], activated: datetime, after: datetime) -> datetime | None:
     """The first nominal time after `after` at which the schedule fires; None when it has ended.
-
-    A cron expression with L, W or # is taken and never fires here.
 
     Args:
         properties: the trigger's `Scheduled` member, as it was sent (times in seconds since 1970).
@@ -74,14 +73,15 @@ def _rate_tick(rate: re.Match[str], start: datetime, after: datetime) -> datetim
 
 def _cron_tick(fields: list[str], starts: datetime | None, after: datetime) -> datetime | None:
     """Tries every minute of the coming year, hours and days that cannot match left out."""
-    if re.search(r"[LW#](?![A-Z])", " ".join(fields).upper().replace("JUL", "")):
-        return None
     moment = max(after, starts - timedelta(minutes=1)) if starts else after
     moment = moment.astimezone(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
     last = moment + timedelta(days=366)
     while moment <= last:
         parts = (moment.minute, moment.hour, moment.day, moment.month, moment.isoweekday() % 7 + 1, moment.year)
-        if not all(_matches(fields[n], parts[n], n) for n in (2, 3, 4, 5)):
+        days = (2, 4)
+        if not all(_is_listed(fields[n], moment, parts[n], n) for n in days) or not all(
+            _matches(fields[n], parts[n], n) for n in (3, 5)
+        ):
             moment = moment.replace(hour=0, minute=0) + timedelta(days=1)
         elif not _matches(fields[1], parts[1], 1):
             moment = moment.replace(minute=0) + timedelta(hours=1)
@@ -90,6 +90,34 @@ def _cron_tick(fields: list[str], starts: datetime | None, after: datetime) -> d
         else:
             return moment
     return None
+
+
+def _is_listed(text: str, moment: datetime, value: int, position: int) -> bool:
+    """Days, and what only they have: L, W and #, looked up on the page of the month."""
+    for part in text.upper().split(","):
+        if not re.search(r"\d[LW#]|^L|[A-Z]{3}[L#]", part):
+            if _matches(part, value, position):
+                return True
+            continue
+        weeks = calendar.Calendar(firstweekday=calendar.SUNDAY).monthdayscalendar(moment.year, moment.month)
+        last = max(weeks[-1])
+        if position == 4:
+            name, _, nth = part.partition("#")
+            wanted = "7" if name == "L" else name.removesuffix("L") if not nth else name
+            column = _NAMES[4].get(wanted) or int(wanted)
+            listed = [week[column - 1] for week in weeks if week[column - 1]]
+            day = (listed[int(nth) - 1] if len(listed) >= int(nth) else 0) if nth else listed[-1]
+            if name == "L":
+                return value == 7
+        elif part.endswith("W"):
+            target = last if part == "LW" else int(part[:-1])
+            work = [each for week in weeks for each in week[1:6] if each]
+            day = min(work, key=lambda each: (abs(each - target), each)) if target <= last else 0
+        else:
+            day = last - int(part[2:] or 0)
+        if moment.day == day:
+            return True
+    return False
 
 
 def _matches(text: str, value: int, position: int) -> bool:

@@ -692,12 +692,11 @@ SITUATIONS: tuple[Situation, ...] = (
     S(
         "a schedule that cannot be read",
         "W1",
-        "wait",
+        "escalate",
         "untouched",
         (F,),
-        schedule=Schedule("cron(0 6 L * ? *)", incremental=False),
+        schedule=Schedule("cron(0 6 ? * 9#2 *)", incremental=False),
         policy=TWINS,
-        until=10,
     ),
     S("the schedule is near", "W2", "wait", "untouched", (F,), schedule=HOURLY, policy=TWINS, until=30),
     S(

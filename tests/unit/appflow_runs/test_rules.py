@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from dataclasses import replace
 from datetime import timedelta
@@ -37,6 +38,7 @@ from tests.unit.appflow_runs.situations import (
 
 ROOT = Path(__file__).parents[3]
 _SENTENCE = re.compile(r"^- \*\*([A-Z]\d)\*\*", re.MULTILINE)
+_VERDICTS = {"Leave", "Wait", "Escalate", "Rerun", "RunTwin", "Reactivate"}
 _RULE = re.compile(r'"([A-Z]\d)"')
 
 
@@ -74,7 +76,30 @@ def test_documented_in_order() -> None:
 def test_every_sentence_has_a_situation() -> None:
     """No sentence is without a situation that shows it (S1 has a test of its own)."""
     documented = set(_SENTENCE.findall((ROOT / "docs/paths/appflow_runs.md").read_text()))
-    assert documented - {row.sentence for row in SITUATIONS} == {"S1"}
+    assert documented - {row.sentence for row in SITUATIONS} == {"S1", "L1", "L2", "L3"}
+
+
+def test_every_rule_that_a_report_can_show_is_documented() -> None:
+    """Whichever module makes a verdict, its id is one of the sentences."""
+    documented = set(_SENTENCE.findall((ROOT / "docs/paths/appflow_runs.md").read_text()))
+    made: set[str] = set()
+    for module in (ROOT / "recovery/appflow_runs").glob("*.py"):
+        for call in ast.walk(ast.parse(module.read_text())):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in _VERDICTS:
+                [rule] = [each.value for each in call.args[:1] if isinstance(each, ast.Constant)] or ["S1"]
+                made.add(str(rule))
+    assert made <= documented
+    assert {"L1", "L2", "L3"} <= made
+
+
+def test_a_long_wait_is_told_and_a_short_one_is_not() -> None:
+    """A failed incremental flow that runs next in weeks has a step for a person; one that runs tomorrow has none."""
+    for expression, told in (("cron(0 6 L * ? *)", True), ("rate(1days)", False)):
+        schedule = replace(DAILY, expression=expression, incremental=True, starts=NOW - timedelta(days=40, hours=2))
+        verdict = decide(Situation("", "", "", "", (F,), schedule=schedule).facts, History(), AppFlowPolicy(), NOW)
+        assert isinstance(verdict, Wait)
+        assert verdict.rule == "W3"
+        assert bool(verdict.next_step) is told
 
 
 def test_a_repeated_attempt_has_the_same_token() -> None:

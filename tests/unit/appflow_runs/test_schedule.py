@@ -33,6 +33,19 @@ NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
         ("cron(0 9 ? JAN,JUL SUN *)", None, "2026-03-10T12:00", "2026-07-05T09:00"),
         ("cron(0 0 29 2 ? *)", None, "2026-03-10T12:00", "2028-02-29T00:00"),
         ("cron(30 6 * * ? 2027)", None, "2026-12-31T23:00", "2027-01-01T06:30"),
+        ("cron(0 6 L * ? *)", None, "2026-02-10T12:00", "2026-02-28T06:00"),
+        ("cron(0 6 L-2 * ? *)", None, "2026-02-10T12:00", "2026-02-26T06:00"),
+        ("cron(0 6 1W * ? *)", None, "2026-07-31T12:00", "2026-08-03T06:00"),
+        ("cron(0 6 15W * ? *)", None, "2026-08-01T12:00", "2026-08-14T06:00"),
+        ("cron(0 6 16W * ? *)", None, "2026-08-01T12:00", "2026-08-17T06:00"),
+        ("cron(0 6 31W * ? *)", None, "2026-04-30T12:00", "2026-05-29T06:00"),
+        ("cron(0 6 LW * ? *)", None, "2026-05-01T12:00", "2026-05-29T06:00"),
+        ("cron(0 6 ? * 6L *)", None, "2026-03-10T12:00", "2026-03-27T06:00"),
+        ("cron(0 6 ? * FRIL *)", None, "2026-03-27T12:00", "2026-04-24T06:00"),
+        ("cron(0 6 ? * L *)", None, "2026-03-10T12:00", "2026-03-14T06:00"),
+        ("cron(0 6 ? * 3#2 *)", None, "2026-03-10T12:00", "2026-04-14T06:00"),
+        ("cron(0 6 ? * MON#5 *)", None, "2026-04-01T12:00", "2026-06-29T06:00"),
+        ("cron(0 6 1,L * ? *)", None, "2026-03-10T12:00", "2026-03-31T06:00"),
     ],
 )
 def test_next_run(expression: str, starts: str | None, now: str, expected: str) -> None:
@@ -43,7 +56,20 @@ def test_next_run(expression: str, starts: str | None, now: str, expected: str) 
 
 
 @pytest.mark.parametrize(
-    "expression", ["", "rate(0minutes)", "rate(x)", "cron(* * *)", "cron(0 6 L * ? *)", "cron(99 6 * * ? *)", "daily"]
+    "expression",
+    [
+        "",
+        "rate(0minutes)",
+        "rate(x)",
+        "cron(* * *)",
+        "cron(99 6 * * ? *)",
+        "daily",
+        "cron(0 6 32W * ? *)",
+        "cron(0 6 L-40 * ? *)",
+        "cron(0 6 ? * 9#2 *)",
+        "cron(0 6 ? * MON#6 *)",
+        "cron(0 6 ? * 2-4L *)",
+    ],
 )
 def test_not_understood(expression: str) -> None:
     """A schedule that cannot be read is reported; nothing is guessed."""
@@ -102,7 +128,24 @@ _lists = st.lists(st.integers(0, 11), min_size=1, max_size=3, unique=True)
 @given(
     minutes=_lists,
     hours=st.one_of(st.just("*"), st.just("*/5"), st.just("8-17"), st.just("3/7")),
-    days=st.sampled_from(["* * ?", "1,15 * ?", "? * MON-FRI", "? JAN,JUN 1,7", "31 * ?", "10-12 3/2 ?"]),
+    days=st.sampled_from(
+        [
+            "* * ?",
+            "1,15 * ?",
+            "? * MON-FRI",
+            "? JAN,JUN 1,7",
+            "31 * ?",
+            "10-12 3/2 ?",
+            "L * ?",
+            "L-5 * ?",
+            "LW * ?",
+            "1W,15W * ?",
+            "? * 2L",
+            "? * L",
+            "? * TUE#3",
+            "? 3/2 SUN#1,FRIL",
+        ]
+    ),
     now=st.integers(0, 500_000),
 )
 def test_crons_fire_when_they_are_expected(minutes: list[int], hours: str, days: str, now: int) -> None:

@@ -73,10 +73,16 @@ def test_a_real_end_report() -> None:
     assert not event.is_failure
 
 
-@pytest.mark.parametrize("status", ["Execution Failed", "Execution Partially Successful", "", "execution successful"])
+@pytest.mark.parametrize("status", ["Execution Failed", "Execution Partially Successful", "", "Unsuccessful", "Done"])
 def test_whatever_is_no_success_is_a_failure(status: str) -> None:
-    """Only the one confirmed word means success; anything else makes somebody look."""
+    """Only the one confirmed text means success; anything else makes somebody look."""
     assert report(status=status).is_failure
+
+
+@pytest.mark.parametrize("status", ["Execution Successful", "execution successful", "Execution Canceled", "Cancelled"])
+def test_what_nobody_need_look_at(status: str) -> None:
+    """A success, however it is written, and a run that a person cancelled start nothing."""
+    assert not report(status=status).is_failure
 
 
 def test_failed_records_in_a_success() -> None:
@@ -98,9 +104,28 @@ def test_deactivations(detail_type: str) -> None:
     assert event.reason == "too many failures"
 
 
-def test_five_minute_reports() -> None:
-    """The report of an event-triggered flow is judged like an end report."""
-    assert report("AppFlow Event Flow Report", status="Execution Failed").is_failure
+@pytest.mark.parametrize(
+    ("detail", "fails"),
+    [
+        ({"status": None}, False),
+        ({"status": None, "num-of-record-failures": "0", "num-of-events": "12"}, False),
+        ({"status": "In Progress"}, False),
+        ({"status": "Active"}, False),
+        ({"status": "Execution Failed"}, True),
+        ({"status": None, "num-of-record-failures": "3"}, True),
+        ({"status": None, "error": "the channel is gone"}, True),
+        ({"status": "Inactive"}, True),
+    ],
+)
+def test_five_minute_reports(detail: dict[str, Any], fails: bool) -> None:
+    """An event-triggered flow counts its events every five minutes: a failure is one that the report speaks of."""
+    assert report("AppFlow Event Flow Report", **detail).is_failure is fails
+
+
+def test_a_flow_is_named_by_its_arn_where_it_must_be() -> None:
+    """An event without the name still names its flow."""
+    unnamed: dict[str, Any] = {"flow-name": None}
+    assert report(**unnamed).flow == "orders-to-s3"
 
 
 def test_twins_are_known() -> None:
@@ -131,7 +156,7 @@ def test_other_events(event: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("detail", [None, [], "x", {}, {"flow-name": ""}, {"flow-name": 7}])
 def test_without_a_flow(detail: Any) -> None:
-    """A report that names no flow is refused, with the field that is missing."""
+    """A report that names no flow, by name or ARN, is refused, with the field that is missing."""
     with pytest.raises(BadInput, match="detail"):
         read({**REPORT, "detail": detail})
 
@@ -149,7 +174,7 @@ def test_nothing_in_a_detail_makes_it_fail_otherwise(detail: dict[str, Any]) -> 
     except BadInput:
         return
     assert event is not None
-    assert event.flow == detail["flow-name"]
+    assert event.flow
 
 
 def test_a_number_beyond_all_counts_tells_nothing() -> None:
