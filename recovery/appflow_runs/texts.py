@@ -91,7 +91,7 @@ TEXTS: tuple[Text, ...] = (
     _row(
         "salesforce-daily",
         "Salesforce",
-        r"REQUEST_LIMIT_EXCEEDED|TotalRequests limit|ApiBatchItems limit|ApiQueryItems",
+        r"TotalRequests limit|ApiBatchItems limit|ApiQueryItems",
         _DAY,
         "The requests of the organisation for 24 hours are used up.",
         _LESS,

@@ -105,6 +105,8 @@ def _is_listed(text: str, moment: datetime, value: int, position: int) -> bool:
             name, _, nth = part.partition("#")
             wanted = "7" if name == "L" else name.removesuffix("L") if not nth else name
             column = _NAMES[4].get(wanted) or int(wanted)
+            if column > 7:
+                continue  # no such day: the schedule is taken, and never fires
             listed = [week[column - 1] for week in weeks if week[column - 1]]
             day = (listed[int(nth) - 1] if len(listed) >= int(nth) else 0) if nth else listed[-1]
             if name == "L":

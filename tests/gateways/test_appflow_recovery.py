@@ -407,3 +407,54 @@ def test_a_dry_run_writes_nothing(world: World) -> None:
     assert world.case("orders") is None
     assert world.alerts() == []
     assert "Contents" not in world.s3.list_objects_v2(Bucket="archive")
+
+
+# -- long waits, unread schedules, flows made anew ---------------------------------------------------------------------
+
+
+def test_a_wait_for_a_far_schedule_is_told_once(world: World) -> None:
+    """A monthly flow failed: a person hears of it at once, and not again while it waits; nothing is run."""
+    world.appflow.script(flow="monthly", then=Outcome.failure(DOWN))
+    world.flow("monthly", schedule={"scheduleExpression": "cron(0 6 L * ? *)", "dataPullMode": "Incremental"})
+    world.advance(days=31)
+    failures = len(world.appflow.flow("monthly").runs)
+    assert failures
+    world.sweeps(2)
+    [told] = world.alerts()
+    assert "monthly waits until" in told
+    case = world.case("monthly")
+    assert case is not None
+    assert case.state is State.BACKOFF
+    assert "schedule" in case.detail["step"]
+    assert len(world.appflow.flow("monthly").runs) == failures
+
+
+def test_a_schedule_that_cannot_be_read_is_told_at_once(world: World) -> None:
+    """Nobody knows when it runs next, so a person is asked, once."""
+    world.appflow.script(Outcome.failure(DOWN), flow="odd")
+    world.flow("odd", schedule=DAILY)
+    trigger = world.appflow.flow("odd").definition["triggerConfig"]
+    trigger["triggerProperties"]["Scheduled"]["scheduleExpression"] = "tea"
+    world.sweeps(2)
+    assert world.alerts() == ["Reprise: AppFlow flow odd needs a person (DEPENDENCY_FAILURE)"]
+
+
+def test_what_lies_beyond_the_limit_is_well(world: World) -> None:
+    """Failed flows are looked at first, whatever their names."""
+    for name in ("a-fine", "b-fine", "z-failed"):
+        world.flow(name, *([Outcome.failure(DOWN)] if name == "z-failed" else []))
+    items, _ = find_flows(world.work(AppFlowRequest(flows=("*",), limit=1)))
+    assert [item.name for item in items] == ["z-failed"]
+
+
+def test_a_flow_that_was_made_anew_inherits_nothing(world: World) -> None:
+    """Deleted and made again under its name, it has its attempts whole."""
+    world.appflow.script(flow="orders", then=Outcome.failure(DOWN))
+    world.flow("orders")
+    world.sweeps(3)
+    assert len(world.memory("orders").history.attempts) > 1
+    world.client.delete_flow(flowName="orders", forceDelete=True)
+    world.advance(minutes=1)
+    world.flow("orders")
+    world.recover()
+    assert len(world.memory("orders").history.attempts) <= 1
