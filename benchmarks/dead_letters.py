@@ -110,7 +110,7 @@ def _compared(
             requests = _by_service(aws.request_counts(), count)
             shares = "".join(f"{100 * spent[part] / seconds:.0f} % / " for part in ("AWS", "diagnosis") if spent)
             rest = f"{100 * (1 - sum(spent.values()) / seconds):.0f} %" if spent else ""
-            told = [
+            result = [
                 f"{1000 * used / count:.2f}",
                 requests,
                 f"{units.total * 1000 / count:,.0f}" if name.endswith("steps") else "",
@@ -118,10 +118,10 @@ def _compared(
             ]
             rate = count / seconds
             if name not in best or rate > best[name][0]:
-                best[name] = rate, told
+                best[name] = rate, result
     slow, bare = (best[name][0] for name, _, _ in ways[:2])
-    for name, (rate, told) in best.items():
-        table.add_row(name, f"{rate:,.0f}", f"{rate / slow:.1f}", f"{rate / bare:.2f}", *told)
+    for name, (rate, result) in best.items():
+        table.add_row(name, f"{rate:,.0f}", f"{rate / slow:.1f}", f"{rate / bare:.2f}", *result)
     return table
 
 
@@ -184,8 +184,8 @@ def _go(worker: subprocess.Popen[str]) -> None:
 
 def _read(output: IO[str] | None) -> dict[str, Any]:
     assert output is not None
-    told: dict[str, Any] = json.loads(output.readline())
-    return told
+    result: dict[str, Any] = json.loads(output.readline())
+    return result
 
 
 def memory_table() -> Table:
@@ -210,13 +210,13 @@ def memory(counts: tuple[int, ...] = (2_000, 100_000)) -> list[tuple[int, float]
             with _worker(aws) as worker:
                 _read(worker.stdout)
                 _go(worker)
-                told = _read(worker.stdout)
-            assert told["healed"] == count
-            found.append((count, float(told["peak_mib"])))
+                result = _read(worker.stdout)
+            assert result["healed"] == count
+            found.append((count, float(result["peak_mib"])))
     return found
 
 
-def work_when_told() -> None:
+def work_on_signal() -> None:
     """Get ready, wait for a line, drain the queue, and say how many messages and how much memory that took."""
     work = work_of(connect_from_environment(), REQUEST)
     print(json.dumps({"ready": True}), flush=True)
@@ -229,4 +229,4 @@ def work_when_told() -> None:
 
 
 if __name__ == "__main__":
-    work_when_told()
+    work_on_signal()

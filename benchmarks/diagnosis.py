@@ -74,15 +74,15 @@ def sized(text: str, line: str) -> str:
     return text.encode()[:SIZE].decode("utf-8", "ignore")
 
 
-def fastest(judge: Callable[[str], object], texts: list[str]) -> float:
+def fastest(diagnose: Callable[[str], object], texts: list[str]) -> float:
     """Texts a second in the fastest round; the first, which compiles phrases, does not count."""
     for text in texts:
-        judge(text)
+        diagnose(text)
     best = float("inf")
     for _ in range(ROUNDS):
         began = time.process_time()
         for text in texts:
-            judge(text)
+            diagnose(text)
         best = min(best, time.process_time() - began)
     return len(texts) / best
 
@@ -120,14 +120,14 @@ def substrings(text: str) -> str:
     return "UNKNOWN"
 
 
-def right(cases: list[dict[str, str]], judge: Callable[[str], str]) -> float:
+def right(cases: list[dict[str, str]], diagnose: Callable[[str], str]) -> float:
     """The share of texts whose kind an operator would accept."""
-    return sum(judge(case["error"]) in (case["kind"], *case["also"]) for case in cases) / len(cases)
+    return sum(diagnose(case["error"]) in (case["kind"], *case["also"]) for case in cases) / len(cases)
 
 
-def harmful(cases: list[dict[str, str]], judge: Callable[[str], str]) -> float:
+def harmful(cases: list[dict[str, str]], diagnose: Callable[[str], str]) -> float:
     """The share of texts that are called transient and are not."""
     return sum(
-        judge(case["error"]) in TRANSIENT_KINDS and not TRANSIENT_KINDS & {case["kind"], *case["also"]}
+        diagnose(case["error"]) in TRANSIENT_KINDS and not TRANSIENT_KINDS & {case["kind"], *case["also"]}
         for case in cases
     ) / len(cases)

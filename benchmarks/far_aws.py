@@ -267,18 +267,18 @@ class Connection(asyncio.Protocol):
     def _answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
         kind = "application/x-amz-json-1.0"
         if path.startswith("/_reprise/"):
-            said = json.dumps(self._aws.control(method, path.removeprefix("/_reprise/"), json.loads(body or b"{}")))
-            self._reply(kind, said.encode())
+            answer = json.dumps(self._aws.control(method, path.removeprefix("/_reprise/"), json.loads(body or b"{}")))
+            self._reply(kind, answer.encode())
             return
         target = headers.get("x-amz-target", "")
         if target:
             service, operation = target.split(".")
             self._aws.counts[f"{SERVICES.get(service, service)}:{operation}"] += 1
-            said = json.dumps(self._aws.answer(operation, json.loads(body)))
+            answer = json.dumps(self._aws.answer(operation, json.loads(body)))
         else:  # an object for S3, which is kept nowhere
             self._aws.counts["s3:PutObject"] += 1
-            kind, said = "application/xml", ""
-        asyncio.get_running_loop().call_later(self._latency, self._reply, kind, said.encode())
+            kind, answer = "application/xml", ""
+        asyncio.get_running_loop().call_later(self._latency, self._reply, kind, answer.encode())
 
     def _reply(self, kind: str, body: bytes) -> None:
         date = datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")

@@ -241,9 +241,9 @@ def memory(counts: tuple[int, ...] = (2_000, 100_000)) -> list[tuple[int, float,
             fill(aws, count)
             command = [sys.executable, "-m", "benchmarks.outbox_records"]
             done = subprocess.run(command, capture_output=True, text=True, check=True, env=aws.environ())
-            told = json.loads(done.stdout.splitlines()[-1])
-            assert told["sent"] == count
-            found.append((count, float(told["peak_mib"]), float(told["seconds"])))
+            result = json.loads(done.stdout.splitlines()[-1])
+            assert result["sent"] == count
+            found.append((count, float(result["peak_mib"]), float(result["seconds"])))
     return found
 
 
@@ -252,12 +252,12 @@ def deliver_and_measure() -> None:
     began = time.perf_counter()
     work = open_run(connect_from_environment(), REQUEST)
     play(recover_outbox_records, REQUEST, work)
-    told = {
+    result = {
         "peak_mib": peak_mib(),
         "seconds": time.perf_counter() - began,
         "sent": work.sent,
     }
-    print(json.dumps(told))
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

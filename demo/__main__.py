@@ -66,9 +66,9 @@ def play(made: World, view: View, played: Sequence[Scene]) -> None:
             wire(made, played)
             driven = [threads.submit(scene.drive, made) for scene in played]
             while not _over(driven):
-                tell_runs(made)
+                report_runs(made)
                 view.show(rows_of(made, played))
-            tell_runs(made)
+            report_runs(made)
         finally:
             # A scene that still plays when another one failed, or when a person is done, must not keep us here.
             made.stopping.set()
@@ -95,17 +95,17 @@ def wire(made: World, played: Sequence[Scene]) -> None:
     )
 
 
-def tell_runs(made: World) -> None:
-    """Look at the runs that events started, and tell of those that have ended since.
+def report_runs(made: World) -> None:
+    """Read the runs that events started, and report those that have ended since.
 
     Raises:
         DemoFailed: the relay is gone, so that no event would start anything.
     """
     require_relay(made)
-    told = {run.id for run in made.event_runs if run.has_ended}
+    reported = {run.id for run in made.event_runs if run.has_ended}
     made.event_runs = [run for run in made.runs.all() if run.by_event and run.state != "CANCELLED"]
     for run in made.event_runs:
-        if run.has_ended and run.id not in told:
+        if run.has_ended and run.id not in reported:
             made.say(f"event -> {run.deployment}: {run.name}{'' if run.completed else f' ({run.state.lower()})'}")
 
 

@@ -35,9 +35,9 @@ HOURLY: Final = {
 MOST_RUNS: Final = 15
 
 RECOVERED: Final = "recovered"
-TOLD: Final = "a person was told"
+NOTIFIED: Final = "a person was notified"
 WARNED: Final = "waits for its schedule"
-_STATES: Final = {RECOVERED: State.RECOVERED, TOLD: State.ESCALATED, WARNED: State.BACKOFF}
+_STATES: Final = {RECOVERED: State.RECOVERED, NOTIFIED: State.ESCALATED, WARNED: State.BACKOFF}
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Actor:
     Attributes:
         name: its name.
         outcomes: the course of its runs; further ones succeed.
-        end: its final state: RECOVERED, TOLD or WARNED.
+        end: its final state: RECOVERED, NOTIFIED or WARNED.
         runs: statuses of its runs in the end, the oldest first.
         alerts: beginning and end of the subjects of its alerts.
         schedule: of a scheduled flow.
@@ -76,11 +76,11 @@ ACTORS: Final = (
     Actor(
         "invoices-to-crm",
         (EXPIRED,),
-        TOLD,
+        NOTIFIED,
         ("Error",),
         alerts=("Reprise: AppFlow flow invoices-to-crm needs a person (AUTH_FAILURE)",),
     ),
-    Actor("unheard-to-crm", ({**DOWN, "announced": False},), RECOVERED, ("Error", "Successful"), silent=True),
+    Actor("unannounced-to-crm", ({**DOWN, "announced": False},), RECOVERED, ("Error", "Successful"), silent=True),
 )
 ANNOUNCED: Final = tuple(actor for actor in ACTORS if not actor.silent)
 SILENT: Final = tuple(actor for actor in ACTORS if actor.silent)
@@ -103,7 +103,7 @@ class AppFlowScene:
         world.say(f"{len(ANNOUNCED)} AppFlow flows are run; each will fail within seconds")
 
     def wiring(self, world: World) -> Wiring:
-        """All of them have failed, and AppFlow has told so."""
+        """All of them have failed, and AppFlow has announced it."""
         world.wait("flows to fail", lambda: all(self._runs(world, actor) for actor in ANNOUNCED), seconds=240)
         # A late event of another one would find the silent one, too, and here it is the sweep that shall find it.
         announced = {**_request("event"), "flows": [actor.name for actor in ANNOUNCED]}
@@ -115,7 +115,7 @@ class AppFlowScene:
         self._sweep_until_settled(world, ANNOUNCED, PATIENT)
         for actor in SILENT:
             world.aws.client("appflow").start_flow(flowName=actor.name)
-        world.say(f"{', '.join(actor.name for actor in SILENT)} is run; it will fail, and no event will tell")
+        world.say(f"{', '.join(actor.name for actor in SILENT)} is run; it will fail, and no event will announce it")
         world.wait("it to fail", lambda: all(self._runs(world, actor) for actor in SILENT), seconds=240)
         self._sweep_until_settled(world, ACTORS, 0)
 
@@ -137,17 +137,17 @@ class AppFlowScene:
     def _rows(self, world: World, actors: Sequence[Actor]) -> Sequence[Row]:
         cases = self._cases(world)
         counts = Counter(_place(self._runs(world, actor), cases.get(actor.name), actor) for actor in actors)
-        ended = (RECOVERED, TOLD, WARNED)
+        ended = (RECOVERED, NOTIFIED, WARNED)
         return [Row(place, count, place.startswith(ended)) for place, count in sorted(counts.items())]
 
     def check(self, world: World) -> list[str]:
         """Runs, cases and alerts of each flow; and that no flow but these four is there."""
         cases = self._cases(world)
-        told = [json.loads(message["body"])["Subject"] for message in world.aws.messages(PEOPLE)]
+        subjects = [json.loads(message["body"])["Subject"] for message in world.aws.messages(PEOPLE)]
         wrong = []
         for actor in ACTORS:
             wrong += _differences(actor, self._runs(world, actor), cases.get(actor.name))
-            alerts = sorted(subject for subject in told if actor.name in subject)
+            alerts = sorted(subject for subject in subjects if actor.name in subject)
             if alerts != sorted(actor.alerts):
                 wrong.append(f"{actor.name}: people heard {alerts}, expected {sorted(actor.alerts)}")
         there = {flow["flowName"] for flow in world.aws.client("appflow").list_flows(maxResults=100)["flows"]}
@@ -216,9 +216,9 @@ def _place(runs: Sequence[str], case: Case | None, actor: Actor) -> str:
     if case.state is State.RECOVERED:
         return f"{RECOVERED}: run again{', found without an event' if actor.silent else ''}"
     if case.state is State.ESCALATED:
-        return f"{TOLD}, and nothing was run"
+        return f"{NOTIFIED}, and nothing was run"
     if actor.end == WARNED and case.state is State.BACKOFF:
-        return f"{WARNED}; a person was told that AppFlow may switch it off"
+        return f"{WARNED}; a person was notified that AppFlow may switch it off"
     return "run again, and watched" if case.state is State.SENT else "waiting for its next attempt"
 
 

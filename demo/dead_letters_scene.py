@@ -43,10 +43,10 @@ ON_THEIR_WAY: Final = "on their way"
 UNSETTLED: Final = (WITH_CONSUMER, DEAD, WAITING, SENT_BACK, ON_THEIR_WAY)
 LEFT: Final = "left: nothing says why they failed"
 SHELVES: Final = {
-    "parked": "archived, and a person told what to fix",
-    "replayed": "archived, and a person told what to fix",
-    "exhausted": "archived, and a person told: attempts used up",
-    "waiting": "archived, and a person told: waits for its own target",
+    "parked": "archived, and a person notified what to fix",
+    "replayed": "archived, and a person notified what to fix",
+    "exhausted": "archived, and a person notified: attempts used up",
+    "waiting": "archived, and a person notified: waits for its own target",
     "archived": "archived: the same message cannot succeed",
 }
 
@@ -81,14 +81,14 @@ class DeadLettersScene:
             self._expected |= {text: expected.of_order(text, queue) for text in sent.values()}
         recorded = [message for message in messages(world.aws.clock.now()) if message.name in expected.RECORDED]
         ids = put(world.aws.client("sqs"), world.aws.queue_url(FROM_OTHERS), recorded)
-        self._messages.tell_apart_by_id(ids)
+        self._messages.distinguish_by_id(ids)
         self._expected |= {key: expected.of_recorded(message.name) for key, message in zip(ids, recorded, strict=True)}
         orders = sum(count for count, _ in ORDERS.values())
         world.say(f"{orders} orders, and a service that times out and answers 401, 429 and 503")
         world.say(f"{len(recorded)} messages more, as Lambda, EventBridge, Scheduler, SNS and S3 leave them")
 
     def wiring(self, world: World) -> Wiring:
-        """The consumer has given up and most of the service is back: from here on the queues' depth tells."""
+        """The consumer has given up and most of the service is back: from here on the queues' depth starts runs."""
         world.wait("the consumer to give up", lambda: not self._messages.with_consumer(), seconds=240)
         world.say(f"{len(self._messages.dead())} messages now lie in {len(DEAD_LETTER_QUEUES)} dead-letter queues")
         self._shop.change(**asdict(AFTERNOON))
@@ -97,7 +97,7 @@ class DeadLettersScene:
         return Wiring({ON_EVENT: request, SWEEP: request}, queues=DEAD_LETTER_QUEUES)
 
     def drive(self, world: World) -> None:
-        """The queues ring, and messages are healed until nothing comes back; then a person mends the key and
+        """The queues start runs, and messages are healed until nothing comes back; then a person renews the key and
         replays."""
         self._wait_until_settled(world)
         self._shop.change(**asdict(expected.EVENING))

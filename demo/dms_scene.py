@@ -34,7 +34,7 @@ REFUSED: Final = "Last Error  Access denied for user 'replicator'. Stop Reason F
 MOST_RUNS: Final = 12
 
 RECOVERED: Final = "recovered"
-TOLD: Final = "a person was told"
+NOTIFIED: Final = "a person was notified"
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Actor:
         migration: its migration type.
         faults: the failures of its script.
         starts: the start types that DMS must have accepted in the end.
-        end: its final state: RECOVERED or TOLD.
+        end: its final state: RECOVERED or NOTIFIED.
         status: its status in the end.
         emptied: number of times that its target may have been emptied.
         serverless: True for a serverless replication.
@@ -91,7 +91,7 @@ ACTORS: Final = (
         "full-load-and-cdc",
         ({"text": RECOVERABLE, "stage": "full-load", "after_seconds": 2},),
         (FIRST,),
-        TOLD,
+        NOTIFIED,
         "failed",
         emptied=1,
     ),
@@ -100,7 +100,7 @@ ACTORS: Final = (
         "cdc",
         ({"text": REFUSED, "stage": "cdc", "after_seconds": 2, "times": None},),
         (FIRST,),
-        TOLD,
+        NOTIFIED,
         "failed",
     ),
     Actor(
@@ -114,7 +114,7 @@ ACTORS: Final = (
         serverless=True,
     ),
     Actor(
-        "unheard-cdc",
+        "unannounced-cdc",
         "cdc",
         ({"text": RECOVERABLE, "stage": "cdc", "after_seconds": 2},),
         (FIRST, "resume-processing"),
@@ -172,7 +172,7 @@ class ReplicationsScene:
         world.say(f"{len(ANNOUNCED)} replications are started; each will fail within seconds")
 
     def wiring(self, world: World) -> Wiring:
-        """All of them have failed, and DMS has told so."""
+        """All of them have failed, and DMS has announced it."""
         world.wait("them to fail", lambda: len(self._in_status(world, "failed")) == len(ANNOUNCED), seconds=240)
         # A late event of another one would find the silent one, too, and here it is the sweep that shall find it.
         announced = {**_request("event"), "tasks": [actor.name for actor in ANNOUNCED]}
@@ -184,7 +184,7 @@ class ReplicationsScene:
         self._sweep_until_settled(world, ANNOUNCED, PATIENT)
         for actor in SILENT:
             self._start(world, actor)
-        world.say(f"{', '.join(actor.name for actor in SILENT)} is started; it will fail, and no event will tell")
+        world.say(f"{', '.join(actor.name for actor in SILENT)} is started; it will fail, and no event announces it")
         world.wait("it to fail", lambda: self._have_failed(world, SILENT), seconds=240)
         self._sweep_until_settled(world, ACTORS, 0)
 
@@ -207,7 +207,7 @@ class ReplicationsScene:
         found = self._found(world)
         cases = self._cases(world)
         counts = Counter(_place(found.get(actor.name), cases.get(actor.name), actor) for actor in actors)
-        return [Row(place, count, place.startswith((RECOVERED, TOLD))) for place, count in sorted(counts.items())]
+        return [Row(place, count, place.startswith((RECOVERED, NOTIFIED))) for place, count in sorted(counts.items())]
 
     def check(self, world: World) -> list[str]:
         """Statuses, accepted starts, emptied targets, moved changes, cases and alerts."""
@@ -217,10 +217,10 @@ class ReplicationsScene:
         for actor in ACTORS:
             state, case = found[actor.name], cases.get(actor.name)
             wrong += _differences(actor, state, case)
-        told = [json.loads(message["body"])["Subject"] for message in world.aws.messages(PEOPLE)]
+        subjects = [json.loads(message["body"])["Subject"] for message in world.aws.messages(PEOPLE)]
         for actor in ACTORS:
-            alerts = [subject for subject in told if subject.startswith(f"DMS {actor.name} ")]
-            if len(alerts) != (actor.end == TOLD):
+            alerts = [subject for subject in subjects if subject.startswith(f"DMS {actor.name} ")]
+            if len(alerts) != (actor.end == NOTIFIED):
                 wrong.append(f"{actor.name}: {len(alerts)} alerts were sent: {alerts}")
         return wrong
 
@@ -296,7 +296,7 @@ def _place(state: Mapping[str, Any] | None, case: Case | None, actor: Actor) -> 
         how = "reloaded" if "reload-target" in state["starts"] else "resumed"
         return f"{RECOVERED}: {how}{', found without an event' if actor.silent else ''}"
     if case.state is State.ESCALATED:
-        return f"{TOLD}, and nothing was touched"
+        return f"{NOTIFIED}, and nothing was touched"
     return "restarted, and watched" if case.state is State.SENT else "waiting for its restart"
 
 

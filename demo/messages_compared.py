@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Set
 from demo.messages_expected import CARRIED_OUT, LEFT, Destiny, order_id
 from demo.messages_in_aws import MessagesInAws
 
-TOLD = frozenset({"parked", "waiting", "exhausted", "replayed"})
-"""States of cases about which a person must have been told."""
+NOTIFIED = frozenset({"parked", "waiting", "exhausted", "replayed"})
+"""States of cases about which a person must have been notified."""
 
 Expected = Mapping[str, Destiny]
 """By the message's key (`MessagesInAws.key`)."""
@@ -80,10 +80,10 @@ def _alerts(expected: Expected, messages: MessagesInAws) -> Iterator[str]:
     for (queue, group), times in asked.items():
         if times > 1:
             yield f"{times} alerts about the group {group} of {queue}, and there should be one"
-    waiting = {(case.source, case.kind) for case in messages.cases().values() if case.state in TOLD}
-    told = {(mail.source, mail.kind) for mail in mails if not mail.is_recovery}
-    yield from (f"nobody was told of {kind} in {queue}" for queue, kind in sorted(waiting - told))
-    yield from (f"somebody was told of {kind} in {queue} without need" for queue, kind in sorted(told - waiting))
+    waiting = {(case.source, case.kind) for case in messages.cases().values() if case.state in NOTIFIED}
+    notified = {(mail.source, mail.kind) for mail in mails if not mail.is_recovery}
+    yield from (f"nobody was notified of {kind} in {queue}" for queue, kind in sorted(waiting - notified))
+    yield from (f"somebody was notified of {kind} in {queue} in vain" for queue, kind in sorted(notified - waiting))
     values = {value for key in expected for value in (key, order_id(key)) if value}
     for mail in mails:
         if any(value in mail.text for value in values if value.startswith(("order-", "{"))):

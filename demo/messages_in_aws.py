@@ -109,7 +109,7 @@ class MessagesInAws:
         arn = sqs.get_queue_attributes(QueueUrl=self._inbox, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         sns.subscribe(TopicArn=self._aws.environment["REPRISE_ALERT_TOPIC_ARN"], Protocol="sqs", Endpoint=arn)
 
-    def tell_apart_by_id(self, message_ids: Iterable[str]) -> None:
+    def distinguish_by_id(self, message_ids: Iterable[str]) -> None:
         """Messages that keep their message id, and may have the same body as others."""
         self._by_id.update(message_ids)
 

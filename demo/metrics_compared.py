@@ -166,5 +166,5 @@ def _finds(search: Search, metric: Metric) -> bool:
 
 def _line(metric: Metric) -> str:
     namespace, name, dimensions = metric
-    told = ", ".join(f"{key}={value}" for key, value in dimensions)
-    return f"the metric {namespace} {name} ({told}) has no data point"
+    named = ", ".join(f"{key}={value}" for key, value in dimensions)
+    return f"the metric {namespace} {name} ({named}) has no data point"

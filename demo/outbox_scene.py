@@ -27,7 +27,7 @@ DUE_SECONDS: Final = 20
 MOST_SWEEPS: Final = 4
 
 RECEIVED: Final = "published, and received by the subscriber"
-TOLD: Final = "Exhausted, and a person was told"
+NOTIFIED: Final = "Exhausted, and a person was notified"
 
 
 class OutboxScene:
@@ -63,7 +63,7 @@ class OutboxScene:
             line = {"outbox_line": {"S": f"Unfinished#{n % 8}"}, "outbox_next_attempt": {"N": "1"}}
             self._write(world, identity, message, {"status": {"S": "Pending"}, **line})
         world.say(f"{len(IN_LINE) + 1} rows are written into {TABLE}")
-        world.wait("people to be told that the topic is missing", lambda: self._heard(world, MISSING), seconds=240)
+        world.wait("people to be notified that the topic is missing", lambda: self._heard(world, MISSING), seconds=240)
         self._open_topic(world)
         run = world.run(FIND_LOST, self._request("find_lost"))
         world.say(f"{run.deployment}, early: {run.name}")
@@ -71,7 +71,7 @@ class OutboxScene:
             with contextlib.suppress(DemoFailed):
                 world.wait("the rows to be published", lambda: self._is_settled(world), seconds=DUE_SECONDS, every=1)
                 return
-            # The row that falls due rings, too. This is what the schedule does for a row that no bell rang for.
+            # The row that falls due starts a run, too. This is the schedule at work for a row without a trigger.
             run = world.run(RETRY, self._request("deliver"))
             world.say(f"{run.deployment}, early: {run.name}")
         raise DemoFailed(f"after {MOST_SWEEPS} sweeps there are still rows to be settled")
@@ -80,10 +80,10 @@ class OutboxScene:
         """Return each row's state now, by the table and the subscriber's queue."""
         received = self._received(world)
         counts = Counter(_place(row, received[row["id"]]) for row in self._rows(world).values())
-        return [Row(place, count, place in (RECEIVED, TOLD)) for place, count in sorted(counts.items())]
+        return [Row(place, count, place in (RECEIVED, NOTIFIED)) for place, count in sorted(counts.items())]
 
     def check(self, world: World) -> list[str]:
-        """Every row was received once or is Exhausted; attempts were not spent on the topic; people were told once."""
+        """Every row was received once or is Exhausted; the topic cost no attempts; people were notified once."""
         wrong = []
         rows, received = self._rows(world), self._received(world)
         for identity in (*IN_LINE, *BARE):
@@ -97,11 +97,11 @@ class OutboxScene:
         poison = rows[POISON]
         if (poison["status"], poison["outbox_error_kind"]) != ("Exhausted", "BAD_PAYLOAD"):
             wrong.append(f"{POISON}: it is {poison['status']} ({poison.get('outbox_error_kind')})")
-        told = self._told(world)
+        subjects = self._subjects(world)
         for words in (MISSING, f"the topic {TOPIC} takes messages again", TABLE):
-            count = sum(words in subject for subject in told)
+            count = sum(words in subject for subject in subjects)
             if count != 1:
-                wrong.append(f"{count} alerts say {words!r}: {told}")
+                wrong.append(f"{count} alerts say {words!r}: {subjects}")
         return wrong
 
     # -- inside --------------------------------------------------------------------------------------------------
@@ -128,7 +128,7 @@ class OutboxScene:
         return all(row.settled for row in self.settled(world))
 
     def _heard(self, world: World, words: str) -> bool:
-        return any(words in subject for subject in self._told(world))
+        return any(words in subject for subject in self._subjects(world))
 
     def _rows(self, world: World) -> dict[str, dict[str, Any]]:
         # The messages stay where they are: the poison row alone has 300 KB.
@@ -155,7 +155,7 @@ class OutboxScene:
         envelopes = [json.loads(message["body"]) for message in world.aws.messages(SUBSCRIBER)]
         return Counter(envelope["MessageAttributes"]["outbox_row_id"]["Value"] for envelope in envelopes)
 
-    def _told(self, world: World) -> list[str]:
+    def _subjects(self, world: World) -> list[str]:
         # Other scenes alert through the same topic: only what speaks of the outbox is of interest here.
         subjects = [json.loads(message["body"])["Subject"] for message in world.aws.messages(PEOPLE)]
         return [subject for subject in subjects if subject.startswith("Outbox")]
@@ -166,7 +166,7 @@ def _place(row: Mapping[str, Any], received: int) -> str:
         case "Successful":
             return RECEIVED if received else "published, and on its way to the subscriber"
         case "Exhausted":
-            return TOLD
+            return NOTIFIED
         case "Failure":
             return "waiting for its topic" if row.get("outbox_attempts", "0") == "0" else "waiting out its backoff"
         case None:

@@ -47,7 +47,7 @@ def world(say: Callable[[str], None], folder: Path = FOLDER) -> Iterator[World]:
     """Start what a world is made of; stop everything at the end.
 
     Args:
-        say: tells a person what happens, in one line.
+        say: reports to a person what happens, in one line.
         folder: the demo's own folder; emptied first. Another demo that still runs there keeps it, and this one takes
             the next: `demo-2` beside `demo`.
 
@@ -176,11 +176,11 @@ def _with_own_python(environment: Mapping[str, str]) -> dict[str, str]:
 def _fill(aws: SimulatedAws) -> None:
     outputs = aws.create_estate()
     aws.create_sample_workload(VisibilitySeconds=str(VISIBILITY_SECONDS))
-    let_services_tell(aws, outputs)
+    let_services_notify(aws, outputs)
     metrics_compared.create(aws)
 
 
-def let_services_tell(aws: SimulatedAws, outputs: Mapping[str, str]) -> None:
+def let_services_notify(aws: SimulatedAws, outputs: Mapping[str, str]) -> None:
     """DMS by SNS and EventBridge, AppFlow and alarms by EventBridge: all end in the events queue, by the templates.
 
     Args:
@@ -192,7 +192,7 @@ def let_services_tell(aws: SimulatedAws, outputs: Mapping[str, str]) -> None:
     estate.create(aws.client, estate.TEMPLATES / "appflow.yaml", "reprise-appflow", {"EventsQueueArn": queue})
     rules = {"EventsQueueArn": queue, "ParkedQueueArn": parked, "KeyArn": key}
     estate.create(aws.client, estate.TEMPLATES / "events.yaml", "reprise-events", rules)
-    told = estate.create(
+    outputs = estate.create(
         aws.client,
         estate.TEMPLATES / "dms.yaml",
         "reprise-dms",
@@ -201,7 +201,7 @@ def let_services_tell(aws: SimulatedAws, outputs: Mapping[str, str]) -> None:
     )
     aws.client("dms").create_event_subscription(
         SubscriptionName="reprise-tasks",
-        SnsTopicArn=told["TopicArn"],
+        SnsTopicArn=outputs["TopicArn"],
         SourceType="replication-task",
         EventCategories=["failure", "state change"],
     )

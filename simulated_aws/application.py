@@ -218,11 +218,11 @@ class Application:
             case "GET", "requests":
                 if query.get("counts"):
                     return {f"{service}:{operation}": count for (service, operation), count in self._counts.items()}
-                told = [asdict(request) for request in self._log]
+                logged = [asdict(request) for request in self._log]
                 if not query.get("times"):
-                    for one in told:
+                    for one in logged:
                         del one["at"]
-                return told
+                return logged
             case "DELETE", "requests":
                 self._log.clear()
                 self._counts.clear()

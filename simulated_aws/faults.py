@@ -116,7 +116,7 @@ class Faults:
 
 
 _REST_JSON = frozenset({"lambda"})
-"""Services whose requests without a body do not tell that their answers are JSON."""
+"""Services whose requests without a body do not show that their answers are JSON."""
 
 
 def error_answer(rule: Fault, service: str, headers: Mapping[str, str]) -> SimulatedResponse:

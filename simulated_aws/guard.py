@@ -46,7 +46,7 @@ def require_simulated_aws(environment: Mapping[str, str] | None = None) -> str:
     """The endpoint of the simulated AWS, once it is certain that no client of this environment reaches another one.
 
     Args:
-        environment: the variables to judge; the calling process's own when None.
+        environment: the variables to check; the calling process's own when None.
 
     Raises:
         BadInput: there is no endpoint, one of the endpoints is not on this machine, or they are switched off.

@@ -52,7 +52,7 @@ def operation_of(method: str, path: str, query: str, headers: Mapping[str, str],
         headers: by lower-case name.
 
     Returns:
-        ("", "") where the request is not signed; an operation that cannot be told is the method and path.
+        ("", "") where the request is not signed; an unknown operation is the method and path.
     """
     scope = _SCOPE.search(headers.get("authorization", ""))
     service = scope[1] if scope else ""

@@ -27,7 +27,7 @@ def send(sqs: Any, queue_url: str, texts: Iterable[str]) -> list[str]:
     """Send bodies, ten at a time, and return their message ids.
 
     Each carries what producers add: an attribute with the channel, a trace header, and on a FIFO queue a group (the
-    account, as far as the body tells) and a deduplication id.
+    account, as far as the body names them) and a deduplication id.
 
     Raises:
         RuntimeError: SQS did not take one of them.

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import yaml
 
-from demo.stage import _with_own_python, let_services_tell
+from demo.stage import _with_own_python, let_services_notify
 from deployments.apply import POOL
 from deployments.prefect_settings import PROJECT, client_environment, server_environment
 from deployments.processes import COMMAND, LOOPBACK, free_port, start_module, stop
@@ -45,7 +45,7 @@ class Stack:
         """Estate, sample workload, server and deployments; everything that was started ends with the block."""
         outputs = aws.create_estate()
         aws.create_sample_workload()
-        let_services_tell(aws, outputs)
+        let_services_notify(aws, outputs)
         made = cls(aws, folder)
         try:
             made.start_server()

@@ -18,8 +18,8 @@ class Outcome:
         records: records processed.
         failed_records: records that the destination refused; with an empty `error` the run still counts as a success.
         bytes_written: None: as many as the records ask for on success, none on failure.
-        tells_bytes: True when the record holds them.
-        tells_records: True when the record holds the number of records processed.
+        has_bytes: True when the record holds them.
+        has_records: True when the record holds the number of records processed.
         announced: True when EventBridge gets an event of its end (delivery is best effort).
         recorded: True when AppFlow keeps a record of it.
     """
@@ -29,8 +29,8 @@ class Outcome:
     records: int = 10
     failed_records: int = 0
     bytes_written: int | None = None
-    tells_bytes: bool = True
-    tells_records: bool = True
+    has_bytes: bool = True
+    has_records: bool = True
     announced: bool = True
     recorded: bool = True
 
@@ -41,7 +41,7 @@ class Outcome:
 
     @property
     def written(self) -> int:
-        """Bytes written: told, or 100 for each record of a success."""
+        """Bytes written: as given, or 100 for each record of a success."""
         if self.bytes_written is not None:
             return self.bytes_written
         return 0 if self.error else self.records * 100

@@ -48,8 +48,8 @@ class SimulatedRun:
                 if (outcome.error or outcome.failed_records) and not cancelled
                 else None,
                 "bytesProcessed": 0 if cancelled else outcome.records * 100,
-                "bytesWritten": (0 if cancelled else outcome.written) if outcome.tells_bytes else None,
-                "recordsProcessed": (0 if cancelled else outcome.records) if outcome.tells_records else None,
+                "bytesWritten": (0 if cancelled else outcome.written) if outcome.has_bytes else None,
+                "recordsProcessed": (0 if cancelled else outcome.records) if outcome.has_records else None,
             }
         return {
             "executionId": self.id,

@@ -15,7 +15,7 @@ PASSING_SECONDS = 3.0  # creating, modifying, moving, testing, deleting
 CONNECT_SECONDS = 5.0  # until a start gives up on an endpoint
 
 Emit = Callable[[str, Replicator, str, datetime], None]
-"""Tells the world of a change: its name ("started", "failed" ...), the replication, a text and when."""
+"""Announces a change: its name ("started", "failed" ...), the replication, a text and when."""
 
 
 @dataclass(frozen=True)

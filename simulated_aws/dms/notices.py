@@ -70,14 +70,14 @@ CATEGORIES = tuple(_SNS_CATEGORIES.values())
 
 
 class Herald:
-    """Tells of changes, unless the replication's script keeps it silent."""
+    """Announces changes, unless the replication's script keeps it silent."""
 
     def __init__(self, host: Host, account: Account) -> None:
         self._host = host
         self._account = account
 
     def emit(self, change: str, thing: Replicator, text: str, at: datetime) -> None:
-        """Tell of one change; `text` is the failure text or the start type."""
+        """Announce one change; `text` is the failure text or the start type."""
         if thing.serverless:
             self._serverless(change, thing)
             return

@@ -59,7 +59,7 @@ def stats(thing: Replicator) -> dict[str, Any]:
     states = [table.state for table in thing.tables]
     total = len(states)
     done = states.count("Table completed")
-    told: dict[str, Any] = {
+    described: dict[str, Any] = {
         # 100 % of nothing: a task that found no tables says so too.
         "FullLoadProgressPercent": round(100 * done / total) if total else 100,
         "ElapsedTimeMillis": 0,
@@ -69,7 +69,7 @@ def stats(thing: Replicator) -> dict[str, Any]:
         "TablesErrored": states.count("Table error"),
     }
     if thing.began and thing.accrued:
-        told["ElapsedTimeMillis"] = round((thing.accrued - thing.began).total_seconds() * 1000)
+        described["ElapsedTimeMillis"] = round((thing.accrued - thing.began).total_seconds() * 1000)
     moments = {
         "FreshStartDate": thing.fresh,
         "StartDate": thing.began,
@@ -77,7 +77,7 @@ def stats(thing: Replicator) -> dict[str, Any]:
         "FullLoadStartDate": thing.load_began,
         "FullLoadFinishDate": thing.load_ended,
     }
-    return told | {name: moment for name, moment in moments.items() if moment is not None}
+    return described | {name: moment for name, moment in moments.items() if moment is not None}
 
 
 def table_statistics(
@@ -106,7 +106,7 @@ def _passes(found: Mapping[str, str | Sequence[str]], given: Mapping[str, Any]) 
 
 def _table(row: TableRow) -> dict[str, Any]:
     changes = int(row.changes)
-    told: dict[str, Any] = {
+    described: dict[str, Any] = {
         "SchemaName": row.schema,
         "TableName": row.name,
         "Inserts": changes,
@@ -128,7 +128,7 @@ def _table(row: TableRow) -> dict[str, Any]:
         "ValidationState": "Not enabled",
     }
     if row.started:
-        told["FullLoadStartTime"] = row.started
+        described["FullLoadStartTime"] = row.started
     if row.ended:
-        told["FullLoadEndTime"] = row.ended
-    return told
+        described["FullLoadEndTime"] = row.ended
+    return described

@@ -78,7 +78,7 @@ class Replications:
     def describe(self, given: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         """DescribeReplications."""
         some, more = self._page("DescribeReplications", given)
-        return {"Replications": [self._told(config) for config in some], **more}
+        return {"Replications": [self._described(config) for config in some], **more}
 
     def start(self, given: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         """StartReplication."""
@@ -94,14 +94,14 @@ class Replications:
         config.stop_reason = ""
         enter(config, "initializing", now)
         self._emit("initializing", config, "", now)
-        return {"Replication": self._told(config)}
+        return {"Replication": self._described(config)}
 
     def stop(self, given: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         """StopReplication."""
         config = self._found(given)
         check("StopReplication", config)
         enter(config, "stopping", now)
-        return {"Replication": self._told(config)}
+        return {"Replication": self._described(config)}
 
     def statistics(self, given: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         """DescribeReplicationTableStatistics."""
@@ -150,8 +150,8 @@ class Replications:
         }
 
     @staticmethod
-    def _told(config: Replicator) -> dict[str, Any]:
-        told: dict[str, Any] = {
+    def _described(config: Replicator) -> dict[str, Any]:
+        described: dict[str, Any] = {
             "ReplicationConfigIdentifier": config.identifier,
             "ReplicationConfigArn": config.arn,
             "SourceEndpointArn": config.source,
@@ -175,4 +175,4 @@ class Replications:
         }
         if config.ended and config.status in {"failed", "stopped", "deprovisioned"}:
             optional["ReplicationDeprovisionTime"] = config.ended + KEPT_AFTER_STOP
-        return told | {name: value for name, value in optional.items() if value}
+        return described | {name: value for name, value in optional.items() if value}

@@ -1,4 +1,4 @@
-"""A strict AWS DMS: it accepts, refuses and tells what the real one does, by botocore's model and contract.yaml.
+"""A strict AWS DMS: it accepts, refuses and reports as the real one does, by botocore's model and contract.yaml.
 
 It stands in one account and region, has no threads and no clock of its own: replications are brought up to date when
 somebody asks. Tests and the demo write a replication's future with the methods below or with
@@ -65,7 +65,7 @@ class DmsSimulator:
             return refusal(error)
 
     def advance(self) -> datetime:
-        """Let everything happen that was due by now, and tell of it; returns the time."""
+        """Let everything happen that was due by now, and announce it; returns the time."""
         now = self._host.now()
         for thing in [*self._account.tasks.values(), *self._account.configs.values()]:
             advance(thing, self._account, now, self._herald.emit)
@@ -93,7 +93,7 @@ class DmsSimulator:
         endpoint = self._endpoint(name)
         endpoint.trouble, endpoint.trouble_level, endpoint.since = text, level, now
 
-    def mend_endpoint(self, name: str) -> None:
+    def fix_endpoint(self, name: str) -> None:
         """The endpoint is up again."""
         self.advance()
         endpoint = self._endpoint(name)
@@ -152,7 +152,7 @@ class DmsSimulator:
             case {"replication": name, "status": status}:
                 self.set_status(name, status)
             case {"endpoint": name, "trouble": ""}:
-                self.mend_endpoint(name)
+                self.fix_endpoint(name)
             case {"endpoint": name, "trouble": text, **rest}:
                 self.break_endpoint(name, text, level=str(rest.get("level", "RECOVERABLE")))
             case {"instance": name, "status": status}:

@@ -120,14 +120,14 @@ class Surroundings:
         return {"Connections": [self._connection(test, now) for test in some], **more}
 
     def _connection(self, test: Connection, now: datetime) -> dict[str, Any]:
-        told = {
+        described = {
             "ReplicationInstanceArn": test.instance,
             "EndpointArn": test.endpoint,
             "EndpointIdentifier": self._account.endpoints[test.endpoint].identifier,
             "ReplicationInstanceIdentifier": self._account.instances[test.instance].identifier,
             "Status": "testing" if now < test.until else "failed" if test.failure else "successful",
         }
-        return told | ({"LastFailureMessage": test.failure} if test.failure and now >= test.until else {})
+        return described | ({"LastFailureMessage": test.failure} if test.failure and now >= test.until else {})
 
     # -- tags ----------------------------------------------------------------------------------------------------
 
@@ -219,12 +219,12 @@ class Surroundings:
         return {"EventCategoryGroupList": [{"SourceType": "replication-task", "EventCategories": list(CATEGORIES)}]}
 
     def describe_events(self, given: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-        """DescribeEvents, of the last `Duration` minutes (60 unless told)."""
+        """DescribeEvents, of the last `Duration` minutes (60 by default)."""
         since = now - timedelta(minutes=given.get("Duration", 60))
         wanted = given.get("SourceIdentifier")
         things = [each for each in self._account.events if each.at >= since and wanted in (None, each.source)]
         some, more = page("DescribeEvents", given, things)
-        told = [
+        described = [
             {
                 "SourceIdentifier": each.source,
                 "SourceType": each.source_type,
@@ -234,7 +234,7 @@ class Surroundings:
             }
             for each in some
         ]
-        return {"Events": told, **more}
+        return {"Events": described, **more}
 
     def _subscribed(self, given: Mapping[str, Any]) -> Subscription:
         if given["SubscriptionName"] not in self._account.subscriptions:

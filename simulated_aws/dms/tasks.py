@@ -67,7 +67,7 @@ class Tasks:
         )
         self._account.tasks[task.arn] = task
         self._account.tags[task.arn] = {tag["Key"]: tag.get("Value", "") for tag in given.get("Tags", [])}
-        return {"ReplicationTask": self._told(task)}
+        return {"ReplicationTask": self._described(task)}
 
     def describe(self, given: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         """DescribeReplicationTasks."""
@@ -86,7 +86,7 @@ class Tasks:
         )
         some, more = page(operation, given, found)
         settings = not given.get("WithoutSettings", False)
-        return {"ReplicationTasks": [self._told(task, settings=settings) for task in some], **more}
+        return {"ReplicationTasks": [self._described(task, settings=settings) for task in some], **more}
 
     def start(self, given: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         """StartReplicationTask."""
@@ -101,14 +101,14 @@ class Tasks:
         if task.positions[-1]:
             task.cdc_start_position, task.position_lost = task.positions[-1], ""
         enter(task, "starting", now)
-        return {"ReplicationTask": self._told(task)}
+        return {"ReplicationTask": self._described(task)}
 
     def stop(self, given: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         """StopReplicationTask."""
         task = self._task(given)
         self._check("StopReplicationTask", task)
         enter(task, "stopping", now)
-        return {"ReplicationTask": self._told(task)}
+        return {"ReplicationTask": self._described(task)}
 
     def modify(self, given: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         """ModifyReplicationTask. A task that ran before is stopped afterwards, any other is ready."""
@@ -118,7 +118,7 @@ class Tasks:
         task.settings = given.get("ReplicationTaskSettings", task.settings)
         task.migration = given.get("MigrationType", task.migration)
         enter(task, "modifying", now, after="stopped" if task.ran else "ready")
-        return {"ReplicationTask": self._told(task)}
+        return {"ReplicationTask": self._described(task)}
 
     def move(self, given: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         """MoveReplicationTask."""
@@ -128,14 +128,14 @@ class Tasks:
             raise DmsError("ResourceNotFoundFault", "There is no such replication instance")
         task.instance = given["TargetReplicationInstanceArn"]
         enter(task, "moving", now, after="stopped" if task.ran else "ready")
-        return {"ReplicationTask": self._told(task)}
+        return {"ReplicationTask": self._described(task)}
 
     def delete(self, given: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         """DeleteReplicationTask."""
         task = self._task(given)
         self._check("DeleteReplicationTask", task)
         enter(task, "deleting", now)
-        return {"ReplicationTask": self._told(task)}
+        return {"ReplicationTask": self._described(task)}
 
     def statistics(self, given: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         """DescribeTableStatistics."""
@@ -177,8 +177,8 @@ class Tasks:
             return "failed"
         return "successful" if all(tests) else "untested"
 
-    def _told(self, task: Replicator, *, settings: bool = True) -> dict[str, Any]:
-        told: dict[str, Any] = {
+    def _described(self, task: Replicator, *, settings: bool = True) -> dict[str, Any]:
+        described: dict[str, Any] = {
             "ReplicationTaskIdentifier": task.identifier,
             "ReplicationTaskArn": task.arn,
             "SourceEndpointArn": task.source,
@@ -191,7 +191,7 @@ class Tasks:
             "ReplicationTaskStats": stats(task),
         }
         if settings:
-            told |= {"TableMappings": task.mappings, "ReplicationTaskSettings": task.settings or "{}"}
+            described |= {"TableMappings": task.mappings, "ReplicationTaskSettings": task.settings or "{}"}
         optional = {
             "LastFailureMessage": task.last_failure,
             "StopReason": task.stop_reason,
@@ -199,7 +199,7 @@ class Tasks:
             "CdcStartPosition": task.cdc_start_position,
             "CdcStopPosition": task.cdc_stop_position,
         }
-        return told | {name: value for name, value in optional.items() if value}
+        return described | {name: value for name, value in optional.items() if value}
 
 
 def check(operation: str, thing: Replicator, **situation: Any) -> None:

@@ -244,7 +244,7 @@ def put_service_event(source: str, detail_type: str, detail: Mapping[str, Any], 
 
 
 def record_depths() -> None:
-    """Publish the depth of every queue into AWS/SQS, as AWS does once a minute, and judge all alarms."""
+    """Publish the depth of every queue into AWS/SQS, as AWS does once a minute, and evaluate all alarms."""
     enter()
     _installed["alarms"].record_depths(depths_of(_service("sqs")))
 

@@ -1,8 +1,8 @@
 """CloudWatch alarms and the metrics of SQS as AWS has them.
 
-The emulator judges an alarm by every metric of that name, whatever its dimensions, over one merged window, and tells
-EventBridge nothing. Here an alarm looks at its own dimensions and at each of its periods, treats missing data as it
-says, and a change of state is an event on the default bus.
+The emulator evaluates an alarm by every metric of that name, whatever its dimensions, over one merged window, and sends
+EventBridge nothing. Here an alarm reads its own dimensions and each of its periods, treats missing data by its own
+setting, and a change of state is an event on the default bus.
 
 Sources: the CloudWatch user guide on alarm evaluation (M out of N, missing data) and on alarm events in EventBridge.
 """
@@ -52,7 +52,7 @@ class StrictAlarms:
             self._by_default(alarm)
             return
         values = self._last_periods(alarm)
-        state, reason = judge(alarm, values)
+        state, reason = evaluate(alarm, values)
         if state is None or state == alarm["StateValue"]:
             return
         before, alarm["StateValue"] = alarm["StateValue"], state
@@ -86,13 +86,13 @@ class StrictAlarms:
         return values
 
     def changed(self, alarm: Alarm, before: str, state: str, reason: str) -> None:
-        """Carry out the alarm's actions, and tell EventBridge."""
+        """Carry out the alarm's actions, and send EventBridge its event."""
         self._act(alarm, before, state, reason)
         arn = alarm.get("AlarmArn", "")
         self._put_event("aws.cloudwatch", "CloudWatch Alarm State Change", event_detail(alarm, before), [arn])
 
     def record_depths(self, queues: Mapping[str, Mapping[str, int]]) -> None:
-        """Publish a data point of each metric of each queue, and judge all alarms."""
+        """Publish a data point of each metric of each queue, and evaluate all alarms."""
         for queue, metrics in queues.items():
             for name, value in metrics.items():
                 unit = "Seconds" if name == "ApproximateAgeOfOldestMessage" else "Count"
@@ -100,7 +100,7 @@ class StrictAlarms:
         self._cloudwatch._evaluate_all_alarms()
 
 
-def judge(alarm: Mapping[str, Any], values: list[float | None]) -> tuple[str | None, str]:
+def evaluate(alarm: Mapping[str, Any], values: list[float | None]) -> tuple[str | None, str]:
     """The state that an alarm should have, and why; None where its rule for missing data keeps the present one."""
     compare, words = _COMPARISONS[alarm["ComparisonOperator"]]
     threshold = float(alarm.get("Threshold", 0))

@@ -217,7 +217,7 @@ class StrictQueues:
     # -- what the emulator lacks -----------------------------------------------------------------------------------
 
     def sources(self, data: Data, url: str) -> Any:
-        """ListDeadLetterSourceQueues, in pages. (The answer's first letter is small: so is AWS's.)"""
+        """ListDeadLetterSourceQueues, in pages. (The answer's name begins small: so does AWS's.)"""
         arn = self._sqs._get_q(data.get("QueueUrl", url))["attributes"]["QueueArn"]
         found = sorted(
             queue["url"]

@@ -132,9 +132,9 @@ WRONGS: dict[str, Callable[[Aws], object]] = {
     "the ledger does not point at its copy": lambda aws: _change_case(aws, "m-1", detail={}),
     "the ledger has 0 messages that were sent back": lambda aws: _change_case(aws, "m-2", state="back"),
     "the ledger has an open send intent": lambda aws: aws.intents.append("open#f"),
-    "nobody was told of AUTH_FAILURE in orders-dlq": lambda aws: aws.post.clear(),
+    "nobody was notified of AUTH_FAILURE in orders-dlq": lambda aws: aws.post.clear(),
     "2 alerts about the group g-1 of orders-dlq": lambda aws: aws.post.append(aws.post[0]),
-    "somebody was told of CODE_BUG in orders-dlq": lambda aws: aws.post.append(
+    "somebody was notified of CODE_BUG in orders-dlq": lambda aws: aws.post.append(
         AlertMail("Reprise: 1 dead letter(s) of orders-dlq wait for a person (CODE_BUG)", "Group: g-3")
     ),
     "holds a value of a message": lambda aws: aws.post.append(replace(aws.post[1], text="order-000002 is fine again")),

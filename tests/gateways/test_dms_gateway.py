@@ -245,7 +245,7 @@ def test_refused_by_its_connection(world: Recovering) -> None:
     arn = failed(world)
     world.dms.break_endpoint("source", "Lost connection.")
     world.client.test_connection(ReplicationInstanceArn=world.instance, EndpointArn=world.source)
-    world.dms.mend_endpoint("source")
+    world.dms.fix_endpoint("source")
     report = world.recover()
     assert report.by_action == {"escalate": 1}
     [alert] = world.alerts()

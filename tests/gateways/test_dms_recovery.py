@@ -265,7 +265,7 @@ def test_endpoint_that_returns(world: Recovering) -> None:
     sweeps(world, 20)
     tried = len(world.starts("orders")) - 1
     assert tried >= 1
-    world.dms.mend_endpoint("source")
+    world.dms.fix_endpoint("source")
     reports = sweeps(world, 60)
     assert sum(report.recovered for report in reports) == 1
     assert world.status("orders") == "running"

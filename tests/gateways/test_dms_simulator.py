@@ -75,7 +75,7 @@ def situation_of(line: Line, values: dict[str, Any]) -> World:
     if values.get("connection") == "failed":
         world.dms.break_endpoint("source", "Lost connection")
         world.client.test_connection(ReplicationInstanceArn=world.instance, EndpointArn=world.source)
-        world.dms.mend_endpoint("source")
+        world.dms.fix_endpoint("source")
     if "instance" in values:
         world.dms.set_instance_status("r1", values["instance"])
     assert arn
@@ -393,7 +393,7 @@ def test_dms_retries_before_it_fails(world: World) -> None:
     world.dms.break_endpoint("source", "Lost connection to server.")
     world.advance(40)
     assert world.status("orders") == "running"
-    world.dms.mend_endpoint("source")
+    world.dms.fix_endpoint("source")
     world.advance(40)
     assert world.status("orders") == "running"
     world.dms.break_endpoint("source", "Lost connection to server.")
@@ -405,7 +405,7 @@ def test_dms_retries_before_it_fails(world: World) -> None:
     world.start(arn, Verb.RESUME)
     world.advance(10)
     assert world.status("orders") == "failed", "its endpoint is still away"
-    world.dms.mend_endpoint("source")
+    world.dms.fix_endpoint("source")
     world.start(arn, Verb.RESUME)
     world.advance(60)
     assert world.status("orders") == "running"

@@ -65,7 +65,7 @@ def test_the_scene_ends_as_it_says(played: World) -> None:
     assert before == {"not in line yet": len(BARE)}
     drive(scene, played)
     after = {row.state: row.count for row in scene.settled(played)}
-    assert after == {outbox_scene.RECEIVED: len(IN_LINE) + len(BARE), outbox_scene.TOLD: 1}
+    assert after == {outbox_scene.RECEIVED: len(IN_LINE) + len(BARE), outbox_scene.NOTIFIED: 1}
     assert scene.check(played) == []
 
 
