@@ -17,7 +17,8 @@ _UNITS = (
     r"mins?\b|hours?|days?|[km]i?b\b|"
     r"chars|characters|lines?\b|entries|files?|objects?|events?|documents?|docs\b|times|attempts?|retries|"
     r"users?|orders?|"
-    r"columns?|pages?|units?|requests? (?:processed|sent)|%|of\b|/))"
+    r"columns?|pages?|units?|results?|values?|products?|keys?|nodes?|tasks?|jobs?|tests?|requests? (?:processed|sent)|"
+    r"(?:\w{2,20} ){1,2}(?:rows|records|items|messages|files|objects|events|orders|entries)\b|%|of\b|/))"
 )
 _HTTP_BEFORE = (
     r"(?:\bhttp(?:/\d(?:\.\d)?)?|https?[\s_-]?(?:status|error|code|response|exception|failure)(?:[\s_-]?code)?|"
@@ -50,7 +51,7 @@ _REASONS = (
 _HTTP_BARE = (
     r"(?:(?:fail(?:ed|ure)?|error|refused|rejected|denied|unavailable|exception|unauthorized|forbidden|"
     r"limit|gateway|bad|call|request)"
-    r"[^\d\n]{0,12}[(\[]|(?:get|post|put|patch|delete|head) \S{1,50}? (?:->|=>|→|-|:|returned|failed:?|"
+    r"(?:[^\d\n]{0,11}[^\w\n])?[(\[]|(?:get|post|put|patch|delete|head) \S{1,50}? (?:->|=>|→|-|:|returned|failed:?|"
     r"resulted in(?: an?)?)? ?[`'\"(]?|(?:->|=>|→) ?)"
 )
 
@@ -201,6 +202,17 @@ _BEFORE = re.compile(_HTTP_BEFORE + r"$")
 _AFTER = re.compile(r"(?![.,]\d|-\d)" + _UNITS)
 _AFTER_REASON = re.compile(r"[\"'`)\]]?\s?[:,\-–]?\s?[(\"'`{\[]?(?:" + _REASONS + ")")
 _BARE = re.compile(_HTTP_BARE + r"$")
+# At the end behind who answered, "payment gateway 503"; in brackets behind a colon in any language, "Fehler: (503)".
+_ANSWERED = re.compile(
+    r"(?:^|[\s\"'(\[{,;:./\-_])(?:gateway|service|upstream|downstream|provider|apis?|backend|server|endpoint|proxy|"
+    r"origin|carrier|bank|partner|webhook|vendor|remote|host|dienst|servidor|serveur|servizio|serviço|servicio)"
+    r"[\"')\]]{0,2}(?: (?:error|failed|failure|said|answer(?:ed)?|status|responded|returned|down|unavailable))?"
+    r"\s?[:\-–>=(\[]{0,2}\s?[\"']?$"
+)
+_ENDS = re.compile(
+    r"[\"'`)\]]{0,2}\s?(?:$|[.;,!)\]}|](?:\s|$)|\((?:[a-z]|$)|(?:from|for|on|at|while|when|during|after|by|in) )"
+)
+_BRACKETED = re.compile(r"[:：]\s?\($")
 
 
 def _http(text: str, statuses: list[str]) -> Iterator[Code]:
@@ -252,7 +264,13 @@ def _is_status(text: str, start: int, end: int) -> bool:
     if not _AFTER.match(text, end):
         return False
     before = text[max(0, start - 60) : start]
-    return bool(_BEFORE.search(before) or (failing and _BARE.search(before)))
+    if _BEFORE.search(before):
+        return True
+    if not failing:
+        return False
+    if _BARE.search(before) or (text[end : end + 1] == ")" and _BRACKETED.search(before)):
+        return True
+    return _ENDS.match(text, end) is not None and _ANSWERED.search(before) is not None
 
 
 def _databases(text: str, words: Set[str], numbers: list[str], wanted: Set[str]) -> Iterator[Code]:

@@ -28,7 +28,8 @@ class Match:
         rule: the rule.
         score: its strength and its place in the chain of causes: the highest decides, then the rules' order.
         text: the error that it matched in.
-        start, end: where in that error; 0, 0 for a field.
+        start, end: its place in that error; 0, 0 for a field.
+        by_phrase: true when words of a phrase matched, and no name or code.
     """
 
     rule: Rule
@@ -36,6 +37,7 @@ class Match:
     text: str
     start: int
     end: int
+    by_phrase: bool = False
 
     @property
     def quote(self) -> str:
@@ -53,6 +55,7 @@ def diagnose(evidence: Evidence, rules: RuleSet = DEFAULT_RULES) -> Diagnosis:
         best = max(_matches(reading, rules.index), key=_standing, default=None)
     if best is None:
         return _from_payload(evidence)
+    best = _refusal(best, reading, rules.index) or _statement(best, reading, rules.index) or best
     rule = best.rule
     return Diagnosis(
         kind=rule.kind,
@@ -70,7 +73,11 @@ def explain(evidence: Evidence, rules: RuleSet = DEFAULT_RULES) -> list[Match]:
     found: list[Match] = []
     if rules.own_index is not None:
         found.extend(sorted(_matches(reading, rules.own_index, all_of_them=True), key=lambda m: m.rule.order))
-    found.extend(sorted(_matches(reading, rules.index, all_of_them=True), key=_standing, reverse=True))
+    defaults = sorted(_matches(reading, rules.index, all_of_them=True), key=_standing, reverse=True)
+    if defaults and not found:
+        stronger = _refusal(defaults[0], reading, rules.index) or _statement(defaults[0], reading, rules.index)
+        found.extend([stronger] if stronger else [])
+    found.extend(defaults)
     strongest: dict[str, Match] = {}
     for match in found:
         strongest.setdefault(match.rule.id, match)
@@ -99,6 +106,74 @@ def _matches(reading: Reading, index: Index, *, all_of_them: bool = False) -> It
             yield match
             if not all_of_them:
                 break
+
+
+_APART = re.compile(r"[<>{}|;]|\. ")
+"""Between words that do not speak of each other: tags, braces, the end of a sentence."""
+_SOCKET = re.compile(
+    r"refused|reset|time[d ]?-?out|unreachable|resolv|hung up|\beof\b|broken pipe|no such host|expired"
+)
+_REFUSALS = frozenset(("400", "401", "403", "404", "405", "409", "410", "422"))
+
+
+def _refusal(best: Match, reading: Reading, index: Index) -> Match | None:
+    """A refusal in the position of a status in the same error: it outranks words about the network.
+
+    "Failed to fetch the token: 401 Unauthorized" is no broken connection: somebody answered.
+    """
+    if not best.by_phrase or best.rule.kind not in TRANSIENT_KINDS or best.rule.tier == "decisive":
+        return None
+    if _SOCKET.search(best.text[best.start : best.end].lower()):
+        return None
+    for segment in reading.segments:
+        if segment.text is not best.text or _REFUSALS.isdisjoint(segment.words):
+            continue
+        for code, start, end in codes_in(segment.lower, segment.words, index.codes.keys()):
+            rule = index.codes.get(code)
+            if rule is not None and code[5:] in _REFUSALS and rule.kind not in TRANSIENT_KINDS:
+                return Match(rule, best.score, segment.text, start, end)
+    return None
+
+
+_PRECISE = ("decisive", "specific")
+
+
+def _statement(best: Match, reading: Reading, index: Index) -> Match | None:
+    """A lasting cause that an error states, where the words of a passing one stand in a value or a path.
+
+    "Duplicate entry 'Too Many Requests' for key 'title'" is about the entry, whatever it says.
+    """
+    if best.rule.kind not in TRANSIENT_KINDS or not best.end or not _in_value(best):
+        return None
+    lasting = (
+        match
+        for match in _matches(reading, index, all_of_them=True)
+        if match.text is best.text
+        and match.end
+        and match.rule.kind not in TRANSIENT_KINDS
+        and match.rule.tier in _PRECISE
+        and not _in_value(match)
+    )
+    return max(lasting, key=_standing, default=None)
+
+
+# A word directly before a quotation mark says whose words they are: an entry's, a topic's; or the error's own.
+_OF_WHAT = re.compile(
+    r"(?i)(?<!\berror)(?<!\bwith)(?<!\breason)(?<!\bcause)(?<!\bmessage)(?<!\bwas)(?<!\bsaid)(?<!\bsays)(?<!\bby)"
+    r"(?<!\bexception)(?<!\breturned)(?<!\bstatus)(?<!\bcode)(?<!\bgot)(?<!\bfailed)(?<=[a-z]) $"
+)
+
+
+def _in_value(match: Match) -> bool:
+    """True for words in quotation marks, or in a path."""
+    text, start, end = match.text, match.start, match.end
+    word = text.rfind(" ", 0, start) + 1
+    if "/" in text[word:start] and "://" not in text[word:start]:
+        return True
+    opening = next((n for n in range(start - 1, max(-1, start - _REACH), -1) if text[n] in _QUOTES), -1)
+    if opening < 2 or not _OF_WHAT.search(text, max(0, opening - 20), opening):
+        return False
+    return any(text[n] in _QUOTES for n in range(end, min(len(text), end + _REACH)))
 
 
 def _attribute_codes(fields: Mapping[str, str]) -> Iterator[str]:
@@ -143,8 +218,10 @@ def _tried(looked: list[Looked], segment: Segment, reading: Reading) -> Iterator
         if isinstance(what, Phrase) and what.pattern.search(lower) is None:
             continue
         for start, end in _places(segment, what, word):
+            if rule.tier == "loose" and _APART.search(segment.text, start, end):
+                continue
             if not _is_value(rule, lower, start, end) and _holds(rule, reading, segment):
-                yield Match(rule, rule.strength + segment.bonus, segment.text, start, end)
+                yield Match(rule, rule.strength + segment.bonus, segment.text, start, end, isinstance(what, Phrase))
                 break
 
 
@@ -195,11 +272,17 @@ _SETTING = re.compile(
 )
 
 
+# `timeout_policy`, `timeout-aware`: a name of something else; `timeout_error` is one of what happened.
+_NAMED_SO = re.compile(
+    r"[_\-](?!err|exc|exp|fail|occ|reach|while|wait|after|abort|on_|of_|in_|for_|from_|to_|s_)[a-z]{3}"
+)
+
+
 def _is_value(rule: Rule, lower: str, start: int, end: int) -> bool:
     """Whether the words stand in quotation marks as somebody's value: `'timeout' is not a valid choice`."""
     if rule.kind is Kind.VALIDATION_ERROR or rule.kind is Kind.BAD_PAYLOAD:
         return False
-    if rule.kind is Kind.TIMEOUT and _SETTING.match(lower, end):
+    if rule.kind is Kind.TIMEOUT and (_SETTING.match(lower, end) or _NAMED_SO.match(lower, end)):
         return True
     near = lower[max(0, start - _REACH) : start]
     if not _QUOTE_SIGN.search(near):

@@ -79,7 +79,7 @@ A file that is wrong is refused with the rule's id and the field.
 
 ## How good it is
 
-The labelled development texts are one check. The other is {count} texts of our own (`tests/unit/failures/cases`), written in six sets one after another, each **before** its first run, from what is known of each ecosystem; texts that were wrong led to rules, so all pass now. (A seventh file, `later`, holds 9 texts written together with the rules they check; it has no first run.) The first runs are the honest figures:
+The labelled development texts are one check. The other is {count} texts of our own (`tests/unit/failures/cases`), written in eight sets one after another, each **before** its first run, from what is known of each ecosystem; texts that were wrong led to rules, so all pass now. (One more file, `later`, holds 9 texts written together with the rules they check; it has no first run.) The first runs are the honest figures:
 
 | set | texts | right on the first run | harmful |
 |---|---|---|---|
@@ -89,6 +89,8 @@ The labelled development texts are one check. The other is {count} texts of our 
 | fourth: what tempts a rule to call a lasting failure transient, and the rest | 164 | 89.6 % | 1.2 % |
 | fifth: the main ecosystems again, in the mix of the development texts | 201 | 94.5 % | 0.5 % |
 | sixth: cut off, nested and misleading texts, rarer libraries | 133 | 88.7 % | 0.8 % |
+| seventh: fifteen languages of people, payments, user errors in a 200, national services, rarer languages and warehouses | 372 | 79.8 % | 0.5 % |
+| eighth: the same again, in prose and harder: names and values that read as statements | 296 | 69.3 % | 1.4 % |
 
 *Harmful* is a lasting failure that is called transient. What was missed was nearly always called `UNKNOWN`. So expect a new, ordinary failure to be told in nine cases of ten, and write a rule for those that are not.
 
@@ -115,7 +117,7 @@ def render() -> str:
                 ]
             ),
             actions=", ".join(f"`{action}`" for action in ACTIONS),
-            count="1,584",
+            count="2,221",
             summary=_summary(rules),
         )
     ]

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from urllib.parse import unquote
 
 from recovery.failures.frames import strip_frames
 from recovery.failures.logs.texts import failure_in
@@ -116,6 +117,8 @@ def _read(error: str) -> tuple[str, tuple[Segment, ...], dict[str, str]]:
         text = unfold(text.lstrip(), fields) or text
     if "\\" in text:
         text = unescape(text)
+    if "%20" in text or "%C3%" in text:
+        text = unquote(text, errors="replace")
     return raw, tuple(segment for segment in _segments(text) if segment.text), fields
 
 

@@ -61,7 +61,7 @@ _BESIDE = frozenset(
 )
 _STACKS = frozenset("stacktrace stack trace stack_trace errorstack backtrace traceback".split())  # noqa: SIM905
 _DECODER = json.JSONDecoder(strict=False)
-_ESCAPES = re.compile(r'\\{1,8}([nrt"\'/])')
+_ESCAPES = re.compile(r'\\{1,8}(?:([nrt"\'/])|u([0-9a-fA-F]{4}))')
 _ESCAPED = {"n": "\n", "r": "\n", "t": "\t"}
 
 
@@ -87,7 +87,14 @@ def unescape(text: str) -> str:
 
     A Windows path with `\n` in it is changed too, which does no harm here.
     """
-    return _ESCAPES.sub(lambda found: _ESCAPED.get(found[1], found[1]), text)
+    return _ESCAPES.sub(_unescaped, text)
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    if found[2]:
+        code = int(found[2], 16)
+        return chr(code) if code >= 32 and not 0xD800 <= code < 0xE000 else " "
+    return _ESCAPED.get(found[1], found[1])
 
 
 def _json(text: str) -> tuple[Any, str]:
