@@ -66,7 +66,9 @@ def reach(api_url: str, environment: Mapping[str, str]) -> None:
         raise BadInput(f"what answers at {api_url} is no Prefect server: HTTP {answer.status_code} for /admin/version")
 
 
-def apply(environment: Mapping[str, str], *, check: bool, overwrite: bool = False, template: str = "") -> Outcome:
+def apply(
+    environment: Mapping[str, str], *, check: bool, overwrite: bool = False, template: str = "", estate: bool = False
+) -> Outcome:
     """Compare, and unless `check`, bring up to date.
 
     Args:
@@ -74,6 +76,7 @@ def apply(environment: Mapping[str, str], *, check: bool, overwrite: bool = Fals
         check: change nothing.
         overwrite: take the parameters of `prefect.yaml` even where a person has set others.
         template: file of the work pool's job template; the process template when empty.
+        estate: let the saved block point at another ledger, archive or alert topic.
 
     Raises:
         RepriseError: it could not be done.
@@ -81,7 +84,7 @@ def apply(environment: Mapping[str, str], *, check: bool, overwrite: bool = Fals
     # Only now: Prefect reads its settings when it is imported, and says a lot when it cannot.
     from prefect.client.orchestration import get_client
 
-    from deployments.apply import automations, channels, condition, pool, registered, saved_estate
+    from deployments.apply import automations, channels, condition, pool, registered, registration, saved_estate
 
     outcome = Outcome()
 
@@ -95,21 +98,25 @@ def apply(environment: Mapping[str, str], *, check: bool, overwrite: bool = Fals
         wanted_pool = pool.wanted(client, template)
         if note(pool.changes(client, wanted_pool)):
             pool.make(client, wanted_pool)
-        if note(saved_estate.changes(environment)):
+        moved = [] if estate else saved_estate.moved(environment)
+        outcome.problems += moved
+        if not moved and note(saved_estate.changes(environment)):
             saved_estate.make(environment)
         outcome.notes += saved_estate.notes(environment)
         if note(channels.changes(environment)):
             channels.make(environment)
-        if note(registered.changes(client, deployments, overwrite=overwrite)):
-            before = registered.kept(client, deployments, overwrite=overwrite)
-            registered.register()
-            registered.restore(client, deployments, before)
-        outcome.notes += registered.notes(client, deployments, pool.NAME)
-        tell = registered.there(client, "operations/tell")
+        now = registered.snapshot(client, deployments)
+        different = registered.changes(client, deployments, now, overwrite=overwrite)
+        if note(different):
+            registration.make(client, deployments, different, overwrite=overwrite)
+            now = registered.snapshot(client, deployments)
+        outcome.notes += registered.notes(client, deployments, now, pool.NAME)
+        tell = now.get("operations/tell")
         wanted = automations.wanted(flows, tell.id if tell else registered.NOBODY, channels.ids())
         if note(automations.changes(client, wanted)):
             automations.make(client, wanted)
-        outcome.problems += condition.occupied_slots(client, deployments)
+        outcome.problems += [*registered.surplus(client, deployments, now), *automations.surplus(client, wanted)]
+        outcome.problems += condition.occupied_slots(client, now)
         outcome.problems += condition.runs_without_a_process(client, pool.NAME)
     connection = saved_estate.connection(environment)
     if connection is not None:
@@ -117,13 +124,16 @@ def apply(environment: Mapping[str, str], *, check: bool, overwrite: bool = Fals
     return outcome
 
 
-def main(*, check: bool = False, overwrite_parameters: bool = False, job_template: str = "") -> int:
+def main(
+    *, check: bool = False, overwrite_parameters: bool = False, job_template: str = "", estate: bool = False
+) -> int:
     """Bring the Prefect server at PREFECT_API_URL up to date for Reprise, or show what differs.
 
     Args:
         check: change nothing; print the differences, and exit with 1 when there are any.
         overwrite_parameters: take the parameters of prefect.yaml even where a person has set others.
         job_template: file of the work pool's job template, one of deployments/work_pools/*.json.
+        estate: let the saved estate block point at another ledger, archive or alert topic.
 
     Returns:
         The exit status.
@@ -131,7 +141,7 @@ def main(*, check: bool = False, overwrite_parameters: bool = False, job_templat
     try:
         api_url = require_server()
         reach(api_url, os.environ)
-        outcome = apply(os.environ, check=check, overwrite=overwrite_parameters, template=job_template)
+        outcome = apply(os.environ, check=check, overwrite=overwrite_parameters, template=job_template, estate=estate)
     except RepriseError as error:
         print(error, file=sys.stderr)
         return 2

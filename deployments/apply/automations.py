@@ -7,17 +7,19 @@ itself speaks to: these reach people when no worker is left.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.events.schemas.automations import AutomationCore
+from prefect.events.schemas.automations import Automation, AutomationCore
 
 from deployments.apply.differences import Change, changed
 
 PREFIX = "Reprise: "
 """Begins the name of each, so that an alert is never about one of these: that would go on forever."""
 
+_PAGE = 200
 QUIET_SECONDS = 600
 """Within which a second failure of the same deployment starts no second run of `operations/tell`."""
 SWEEP_SECONDS = 1800
@@ -156,10 +158,10 @@ def wanted(flows: Iterable[str], tell: UUID | str, channels: Sequence[UUID]) -> 
 
 
 def changes(client: SyncPrefectClient, should: Iterable[AutomationCore]) -> list[Change]:
-    """Which of them are missing, or not as they should be. Whether one is switched on is for a person to say."""
+    """Automations that are missing, or not as they should be. Their switches are a person's."""
     found = []
     for automation in should:
-        there = client.read_automations_by_name(automation.name)
+        there = of_the_name(client, automation.name)
         found += changed("automation", automation.name, comparable(automation), comparable(there[0]) if there else None)
     return found
 
@@ -167,11 +169,63 @@ def changes(client: SyncPrefectClient, should: Iterable[AutomationCore]) -> list
 def make(client: SyncPrefectClient, should: Iterable[AutomationCore]) -> None:
     """Bring them up to date. One that a person has switched off stays switched off."""
     for automation in should:
-        there = client.read_automations_by_name(automation.name)
-        if not there:
-            client.create_automation(automation)
-        elif comparable(there[0]) != comparable(automation):
-            client.update_automation(there[0].id, automation.model_copy(update={"enabled": there[0].enabled}))
+        bring(client, automation, of_the_name(client, automation.name))
+
+
+def bring(client: SyncPrefectClient, automation: AutomationCore, there: Sequence[Automation]) -> None:
+    """Create one automation, or bring it up to date and leave its switch alone.
+
+    Args:
+        client: speaks to the server.
+        automation: as it should be.
+        there: those of its name on the server, the oldest first.
+    """
+    if there:
+        if comparable(there[0]) != comparable(automation):
+            # The owner of a trigger is written once, when it is made: an update that names it is refused.
+            fields = {**automation.model_dump(exclude={"owner_resource"}), "enabled": there[0].enabled}
+            client.update_automation(there[0].id, AutomationCore.model_validate(fields))
+        return
+    made = client.create_automation(automation)
+    # Another apply may have done the same meanwhile. Both see both now or later, and the older one stays.
+    same = [each for each in of_the_name(client, automation.name) if comparable(each) == comparable(automation)]
+    if same and same[0].id != made:
+        client.delete_automation(made)
+
+
+def surplus(client: SyncPrefectClient, should: Iterable[AutomationCore]) -> list[str]:
+    """Automations of ours that are there twice, or that this version does not know, with the command for each."""
+    names = {automation.name for automation in should}
+    found = []
+    for automation in _all(client):
+        if not automation.name.startswith(PREFIX):
+            continue
+        if automation.name in names:
+            names.remove(automation.name)
+        else:
+            found.append(
+                f"automation {automation.name!r}: one too many (there twice, or of an older version), so people are "
+                f"told twice. Remove it: prefect automation delete --id {automation.id}"
+            )
+    return found
+
+
+def of_the_name(client: SyncPrefectClient, name: str) -> list[Automation]:
+    """All automations of one name, the oldest first."""
+    return [each for each in _all(client, {"name": {"any_": [name]}}) if each.name == name]
+
+
+def _all(client: SyncPrefectClient, only: Mapping[str, Any] | None = None) -> list[Automation]:
+    """Automations of the server, page by page, the oldest first."""
+    raw: list[dict[str, Any]] = []
+    for start in count(0, _PAGE):
+        body = {"automations": only, "sort": "CREATED_DESC", "limit": _PAGE, "offset": start}
+        page = client.request("POST", "/automations/filter", json=body).json()
+        raw += page
+        if len(page) < _PAGE:
+            break
+    raw.sort(key=lambda each: (each["created"], each["id"]))
+    return [Automation.model_validate(each) for each in raw]
 
 
 def comparable(automation: AutomationCore) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from prefect.client.schemas.filters import DeploymentFilter, FlowRunFilter
 from prefect.client.schemas.objects import StateType
 
 from blocks.connection import Connection
-from deployments.apply.registered import Registered, there
+from deployments.apply.registered import Snapshot
 from recovery.aws import calling
 from recovery.errors import RepriseError
 from recovery.operations import TidyRequest
@@ -20,12 +20,11 @@ from tasks.operations import silent_runs
 _HOLDING = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 
 
-def occupied_slots(client: SyncPrefectClient, deployments: list[Registered]) -> list[str]:
+def occupied_slots(client: SyncPrefectClient, deployments: Snapshot) -> list[str]:
     """Deployments whose slot is taken although none of their runs is alive, with what to do about each."""
     found = []
-    for deployment in deployments:
-        current = there(client, deployment.name)
-        if current is None or current.global_concurrency_limit is None:
+    for name, current in deployments.items():
+        if current.global_concurrency_limit is None:
             continue
         # The limit that came with the deployment may be a moment old, so the slot is read before the runs.
         limit = client.read_global_concurrency_limit_by_name(current.global_concurrency_limit.name)
@@ -38,7 +37,7 @@ def occupied_slots(client: SyncPrefectClient, deployments: list[Registered]) -> 
         )
         if not alive:
             found.append(
-                f"deployment {deployment.name}: its slot is occupied and none of its runs is alive, so every "
+                f"deployment {name}: its slot is occupied and none of its runs is alive, so every "
                 "further run waits or is cancelled. With leases on disk or in Redis it comes free by itself within "
                 "5 minutes; if it does not, free it: "
                 f"prefect global-concurrency-limit update {limit.name} --active-slots 0"

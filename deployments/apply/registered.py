@@ -1,29 +1,29 @@
 """The deployments of `prefect.yaml`, compared with those on the server.
 
-What a person has set on the server stays: whether a deployment is paused, whether a schedule or a trigger is switched
-on, and parameters, which hold the scope of a path. The parameters that were last written from the file are remembered
-by their fingerprints in the variable `reprise_applied`, so that a change in the file is told from a change in the UI.
+A person's settings stay, and are not touched for a moment: pauses, switches of schedules and triggers, and parameters,
+which hold the scope of a path. The parameters that were last written from the file are remembered by their fingerprints
+in the variable `reprise_applied`, so that a change in the file is told from a change in the UI.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+from itertools import count
 from typing import Any
 from uuid import UUID
 
 import yaml
 from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.actions import DeploymentUpdate, VariableCreate, VariableUpdate
+from prefect.client.schemas.actions import VariableCreate, VariableUpdate
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.events import DeploymentEventTrigger
-from prefect.events.schemas.automations import Automation
+from prefect.events.schemas.automations import Automation, AutomationCore
 from prefect.exceptions import ObjectNotFound
 from prefect.flows import load_flow_from_entrypoint
 from prefect.utilities.callables import parameter_schema
@@ -31,11 +31,15 @@ from prefect.utilities.callables import parameter_schema
 from deployments.apply.automations import comparable
 from deployments.apply.differences import Change, Difference, compare
 from deployments.prefect_settings import PROJECT
-from recovery.errors import RepriseError
 
 REMEMBERED = "reprise_applied"
+_PAGE = 200
 NOBODY = UUID(int=0)
 """Stands for a deployment that does not exist yet."""
+
+
+Snapshot = Mapping[str, DeploymentResponse]
+"""Deployments of the server, by the names that a person types."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ class Registered:
         return dict(self.described.get("parameters") or {})
 
 
+@cache
 def of_the_file() -> list[Registered]:
     """All deployments of `prefect.yaml`, with the flows that they run."""
     document = yaml.safe_load((PROJECT / "prefect.yaml").read_text(encoding="utf-8"))
@@ -79,45 +84,63 @@ def there(client: SyncPrefectClient, name: str) -> DeploymentResponse | None:
         return None
 
 
-def changes(client: SyncPrefectClient, deployments: list[Registered], *, overwrite: bool = False) -> list[Change]:
+def snapshot(client: SyncPrefectClient, deployments: list[Registered]) -> Snapshot:
+    """The deployments of the file that the server has now."""
+    found = {each.name: there(client, each.name) for each in deployments}
+    return {name: current for name, current in found.items() if current is not None}
+
+
+def changes(
+    client: SyncPrefectClient, deployments: list[Registered], now: Snapshot, *, overwrite: bool = False
+) -> list[Change]:
     """Which deployments are missing, or not as the file says.
 
     Args:
         client: speaks to the server.
         deployments: those of the file.
+        now: those of the server.
         overwrite: whether parameters that a person has set count as a difference.
     """
     known = remembered(client)
     found = []
     for deployment in deployments:
-        current = there(client, deployment.name)
+        current = now.get(deployment.name)
         if current is None:
             found.append(Change("deployment", deployment.name))
             continue
         differences = [
-            *compare(_wanted(deployment), _current(current)),
+            *compare(_wanted(deployment), _current(deployment, current)),
             *_schema(deployment, current),
             *_triggers(client, deployment, current.id),
         ]
-        if overwrite or not _set_by_a_person(deployment, current, known):
+        if overwrite or not set_by_a_person(deployment, current, known):
             differences += compare({"parameters": deployment.parameters}, {"parameters": current.parameters})
         if differences:
             found.append(Change("deployment", deployment.name, tuple(differences)))
+    forgotten = {name for name, mark in marks(deployments, now).items() if known.get(name) != mark}
+    if forgotten:
+        found.append(Change("variable", REMEMBERED, (Difference("knows not", sorted(forgotten), None),)))
     return found
 
 
-def notes(client: SyncPrefectClient, deployments: list[Registered], pool: str) -> list[str]:
+def notes(client: SyncPrefectClient, deployments: list[Registered], now: Snapshot, pool: str) -> list[str]:
     """What a person should know and nobody changes: parameters of their own, and deployments of older versions."""
     known = remembered(client)
     found, ours = [], set()
     for deployment in deployments:
-        current = there(client, deployment.name)
+        current = now.get(deployment.name)
         if current is None:
             continue
         ours.add(current.id)
-        if _set_by_a_person(deployment, current, known):
+        if set_by_a_person(deployment, current, known):
             found.append(f"deployment {deployment.name}: its parameters were set on the server, and stay")
-    for other in client.read_deployments():
+        slugs = {each["slug"] for each in deployment.described.get("schedules") or []}
+        found += [
+            f"deployment {deployment.name}: its schedule {each.slug or each.id} is not in prefect.yaml, and stays"
+            for each in current.schedules
+            if each.slug not in slugs
+        ]
+    for other in _all(client):
         if other.work_pool_name == pool and other.id not in ours:
             name = f"{client.read_flow(other.flow_id).name}/{other.name}"
             found.append(
@@ -127,72 +150,33 @@ def notes(client: SyncPrefectClient, deployments: list[Registered], pool: str) -
     return found
 
 
-def register() -> None:
-    """Let Prefect write all deployments of `prefect.yaml` anew, whatever they are like.
-
-    Raises:
-        RepriseError: it failed; the message ends with Prefect's own words.
-    """
-    done = subprocess.run(
-        [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
-        cwd=PROJECT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise RepriseError(f"prefect deploy ended with {done.returncode}:\n{done.stdout}")
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What a person has set on one deployment, to be set again after Prefect's own registration."""
-
-    parameters: dict[str, Any] | None
-    paused: bool
-    switched_off: frozenset[str]
-    triggers_off: frozenset[str]
-
-
-def kept(client: SyncPrefectClient, deployments: list[Registered], *, overwrite: bool = False) -> dict[str, Kept]:
-    """What must survive the registration, by the deployment's name."""
-    known = remembered(client)
-    found = {}
+def surplus(client: SyncPrefectClient, deployments: list[Registered], now: Snapshot) -> list[str]:
+    """Triggers that start a deployment of ours a second time: the same name twice, or a name of an older version's."""
+    found = []
     for deployment in deployments:
-        current = there(client, deployment.name)
+        current = now.get(deployment.name)
         if current is None:
             continue
-        own = not overwrite and _set_by_a_person(deployment, current, known)
-        found[deployment.name] = Kept(
-            parameters=dict(current.parameters) if own else None,
-            paused=current.paused,
-            switched_off=frozenset(s.slug for s in current.schedules if s.slug and not s.active),
-            triggers_off=frozenset(a.name for a in _owned(client, deployment.flow, current.id) if not a.enabled),
-        )
+        names = {str(each["name"]) for each in deployment.described.get("triggers") or []}
+        for automation in owned(client, deployment.flow, current.id):
+            if automation.name in names:
+                names.remove(automation.name)
+            else:
+                found.append(
+                    f"trigger {automation.name} of {deployment.name}: one too many, so runs start twice. Remove it: "
+                    f"prefect automation delete --id {automation.id}"
+                )
     return found
 
 
-def restore(client: SyncPrefectClient, deployments: list[Registered], before: Mapping[str, Kept]) -> None:
-    """Set again what a person had set, and remember what the file said."""
-    for name, keep in before.items():
-        current = there(client, name)
-        assert current is not None  # it has just been registered
-        if keep.parameters is not None:
-            client.update_deployment(current.id, DeploymentUpdate(parameters=keep.parameters))
-        if keep.paused:
-            client.pause_deployment(current.id)
-        for schedule in current.schedules:
-            if schedule.slug in keep.switched_off and schedule.active:
-                client.update_deployment_schedule(current.id, schedule.id, active=False)
-        for automation in _owned(client, name.split("/")[0], current.id):
-            if automation.name in keep.triggers_off:
-                client.pause_automation(automation.id)
-    own = {name for name, keep in before.items() if keep.parameters is not None}
-    known = remembered(client)
-    known |= {each.name: fingerprint(each.parameters) for each in deployments if each.name not in own}
-    _remember(client, known)
+def marks(deployments: list[Registered], now: Snapshot) -> dict[str, str]:
+    """Fingerprints of the file's parameters, by the name of each deployment that has just these."""
+    found = {}
+    for deployment in deployments:
+        current = now.get(deployment.name)
+        if current is not None and current.parameters == deployment.parameters:
+            found[deployment.name] = fingerprint(deployment.parameters)
+    return found
 
 
 def remembered(client: SyncPrefectClient) -> dict[str, str]:
@@ -206,14 +190,16 @@ def fingerprint(parameters: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _remember(client: SyncPrefectClient, known: dict[str, str]) -> None:
+def remember(client: SyncPrefectClient, known: Mapping[str, str]) -> None:
+    """Write down what `remembered` reads."""
     if client.read_variable_by_name(REMEMBERED):
-        client.update_variable(VariableUpdate(name=REMEMBERED, value=known))
+        client.update_variable(VariableUpdate(name=REMEMBERED, value=dict(known)))
     else:
-        client.create_variable(VariableCreate(name=REMEMBERED, value=known))
+        client.create_variable(VariableCreate(name=REMEMBERED, value=dict(known)))
 
 
-def _set_by_a_person(deployment: Registered, current: DeploymentResponse, known: Mapping[str, str]) -> bool:
+def set_by_a_person(deployment: Registered, current: DeploymentResponse, known: Mapping[str, str]) -> bool:
+    """True for parameters that nobody but a person can have written."""
     if current.parameters == deployment.parameters:
         return False
     # Without a memory nobody knows who set them. A scope that is lost stops a path without a word, so they stay.
@@ -237,10 +223,13 @@ def _wanted(deployment: Registered) -> dict[str, Any]:
     }
 
 
-def _current(current: DeploymentResponse) -> dict[str, Any]:
+def _current(deployment: Registered, current: DeploymentResponse) -> dict[str, Any]:
     limit, options = current.global_concurrency_limit, current.concurrency_options
+    ours = {each["slug"] for each in deployment.described.get("schedules") or []}
     schedules = {}
     for each in current.schedules:
+        if each.slug not in ours:
+            continue  # a person's own
         interval = getattr(each.schedule, "interval", None)
         anchor = getattr(each.schedule, "anchor_date", None)
         schedules[each.slug or str(each.id)] = {
@@ -267,21 +256,41 @@ def _schema(deployment: Registered, current: DeploymentResponse) -> Iterator[Dif
 
 
 def _triggers(client: SyncPrefectClient, deployment: Registered, owner: UUID) -> tuple[Difference, ...]:
-    wanted = {}
+    wanted = {each.name: comparable(each) for each in triggers(deployment, owner)}
+    # Of several with one name the first is compared, and the others are named as surplus.
+    current = {each.name: comparable(each) for each in reversed(owned(client, deployment.flow, owner))}
+    return compare({"triggers": wanted}, {"triggers": {name: current[name] for name in wanted if name in current}})
+
+
+def triggers(deployment: Registered, owner: UUID) -> list[AutomationCore]:
+    """The file's triggers, as the automations that they are on the server.
+
+    Args:
+        deployment: of the file.
+        owner: its id on the server.
+    """
+    made = []
     for described in deployment.described.get("triggers") or []:
         trigger = DeploymentEventTrigger.model_validate(described)
         trigger.set_deployment_id(owner)
-        automation = trigger.as_automation()
-        wanted[automation.name] = comparable(automation)
-    current = {automation.name: comparable(automation) for automation in _owned(client, deployment.flow, owner)}
-    return compare({"triggers": wanted}, {"triggers": current})
+        made.append(trigger.as_automation())
+    return made
 
 
-def _owned(client: SyncPrefectClient, flow: str, deployment: UUID) -> list[Automation]:
+def owned(client: SyncPrefectClient, flow: str, deployment: UUID) -> list[Automation]:
     """The triggers of a deployment. The server does not say who owns an automation, so their names do: the triggers of
-    `prefect.yaml` are named after their flow. What a person has made to run the deployment besides is not ours."""
+    `prefect.yaml` are named after their flow. A person's own automation that runs it besides is not ours."""
     related = client.read_resource_related_automations(f"prefect.deployment.{deployment}")
     return [each for each in related if each.name.startswith(f"{flow}-")]
+
+
+def _all(client: SyncPrefectClient) -> Iterator[DeploymentResponse]:
+    """Every deployment of the server, page by page."""
+    for start in count(0, _PAGE):
+        page = client.read_deployments(limit=_PAGE, offset=start)
+        yield from page
+        if len(page) < _PAGE:
+            return
 
 
 def _instant(text: str) -> str:

@@ -72,6 +72,23 @@ def changes(environment: Mapping[str, str]) -> list[Change]:
     return changed("estate block", ESTATE, _content(wanted), _content(there) if there else None)
 
 
+def moved(environment: Mapping[str, str]) -> list[str]:
+    """Problems of a shell that names another ledger, archive or alert topic than the saved block has.
+
+    All workers would use them from then on: attempts and send intents would be forgotten, and what is on its way sent
+    again.
+    """
+    wanted, there = named(environment), saved()
+    if wanted is None or there is None:
+        return []
+    return [
+        f"estate block {ESTATE!r}: its {name.replace('_', ' ')} is {getattr(there, name)!r}, and this shell names "
+        f"{getattr(wanted, name)!r}. Nothing of the block is changed. If it shall move: reprise apply --estate"
+        for name in ("ledger_table", "archive_bucket", "alert_topic_arn")
+        if getattr(there, name) != getattr(wanted, name)
+    ]
+
+
 def make(environment: Mapping[str, str]) -> None:
     """Save what the variables name; credentials that a person has put into the block stay."""
     RecoveryEstate.register_type_and_schema()  # and, with it, the credentials that it nests

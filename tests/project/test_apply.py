@@ -19,7 +19,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Failed, Pending, Running
 
 from deployments.apply import __main__ as command
-from deployments.apply import automations, pool, registered
+from deployments.apply import automations, pool, registered, saved_estate
 from deployments.apply.__main__ import Outcome, apply
 from deployments.apply.differences import Change, Difference, compare
 from deployments.prefect_server import PrefectServer, prefect_server
@@ -275,13 +275,30 @@ def test_an_estate_that_does_not_answer_is_a_problem_and_no_traceback(
 ) -> None:
     """Things missing in AWS are named, each in one line; the server is not blamed."""
     monkeypatch.setenv("REPRISE_LEDGER_TABLE", "no-such-table")
-    assert command.main() == 1
+    assert command.main(estate=True) == 1
     said = capsys.readouterr()
     assert "ledger_table: 'reprise-ledger' -> 'no-such-table'" in said.out
     (problem,) = said.err.splitlines()
     assert problem.startswith("problem: estate: ledger table no-such-table: ")
     monkeypatch.setenv("REPRISE_LEDGER_TABLE", environment["REPRISE_LEDGER_TABLE"])
-    assert command.main() == 0
+    assert command.main(estate=True) == 0
+
+
+@pytest.mark.usefixtures("applied")
+def test_a_shell_of_another_estate_repoints_no_worker(
+    environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Attempts and send intents are in the ledger: another one is taken only by a person who says so."""
+    monkeypatch.setenv("REPRISE_LEDGER_TABLE", "test-ledger")
+    monkeypatch.setenv("REPRISE_METRICS_NAMESPACE", "Elsewhere")
+    for check in (True, False):
+        assert command.main(check=check) == 1
+        (problem,) = capsys.readouterr().err.splitlines()
+        assert "its ledger table is 'reprise-ledger', and this shell names 'test-ledger'" in problem
+        assert "reprise apply --estate" in problem
+    saved = saved_estate.saved()
+    assert saved is not None
+    assert (saved.ledger_table, saved.metrics_namespace) == (environment["REPRISE_LEDGER_TABLE"], "Reprise")
 
 
 @pytest.mark.parametrize(

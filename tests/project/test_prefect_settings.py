@@ -146,3 +146,11 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "prefect.toml").write_text("home =", encoding="utf-8")
     with pytest.raises(BadInput, match=r"prefect\.toml is not TOML"):
         project_settings(tmp_path / "prefect.toml")
+
+
+def test_a_run_that_waits_for_its_turn_is_taken_up_once_for_each_wait(outside: dict[str, str], tmp_path: Path) -> None:
+    """A worker that looked further ahead than a run waits would take it at every look, and write a state each time."""
+    settings = _effective(server_environment(tmp_path / "home", outside), tmp_path)
+    wait = settings["server"]["deployments"]["concurrency_slot_wait_seconds"]
+    worker = settings["worker"]
+    assert worker["prefetch_seconds"] + worker["query_seconds"] < wait / 2
