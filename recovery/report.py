@@ -137,6 +137,10 @@ class RecoveryReport(BaseModel):
     facts: tuple[str, ...] = Field((), description="Further lines about the run: rates, ages.")
     numbers: tuple[Number, ...] = Field((), description="Numbers for metrics that follow from nothing else here.")
 
+    def __str__(self) -> str:
+        """One sentence."""
+        return headline(self)
+
     @property
     def is_quiet(self) -> bool:
         """Nothing was found and nothing went wrong: no artifact is worth making."""

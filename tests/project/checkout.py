@@ -18,6 +18,7 @@ PACKAGES = (
     "demo",
     "proof",
     "benchmarks",
+    "examples",
 )
 LAYERS_OF_A_PATH = ("flows", "tasks", "recovery", "docs/paths")
 WITHOUT_A_PATH = {"cases", "digest", "operations"}
