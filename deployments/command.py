@@ -22,6 +22,7 @@ COMMANDS = {
     "login": ("deployments.login:main", "Print the lines that let a shell in to this checkout's server."),
     "worker": ("deployments.worker:main", "Start a worker for the Prefect server at PREFECT_API_URL."),
     "relay": ("relay.__main__:main", "Turn AWS's events into Prefect's, until SIGTERM or Ctrl-C."),
+    "discover": ("deployments.discover:main", "List dead-letter queues: sources, logs, alarms, faults, and a policy."),
     "smoke": ("deployments.smoke:main", "Send a few marked failures through the dead-letter path."),
     "variables": ("deployments.variables:main", "Print the REPRISE_* variables of an estate's stack for a shell."),
     "aws": ("simulated_aws.__main__:main", "Start the simulated AWS with its estate, until Ctrl-C."),

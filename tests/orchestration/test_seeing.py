@@ -16,10 +16,12 @@ from prefect.client.schemas.objects import State
 from flows.cases import describe_case, list_cases
 from flows.dead_letters import recover_dead_letters
 from flows.digest import tell_day
+from flows.discover import discover_queues
 from recovery.dead_letters.policy import DeadLetterRequest
 from recovery.digest.book import DayBook
 from recovery.digest.digest import Digest
 from recovery.digest.request import DigestRequest
+from recovery.discover.models import DiscoverRequest, Survey
 from recovery.errors import Refused
 from recovery.histories.requests import CaseRequest, ListRequest
 from tasks import metrics as metrics_tasks
@@ -163,3 +165,23 @@ def test_a_mistake_of_a_person_is_one_clear_line(world: DeadLettersWorld, reques
     assert state.is_failed()
     assert said in str(state.message)
     assert "\n" not in str(state.message)
+
+
+def test_a_survey_is_a_page_and_a_table(world: DeadLettersWorld) -> None:
+    """With a request to paste; the run's name tells the result."""
+    pair = world.pair()
+    group = world.consume(pair)
+    found = discover_queues(DiscoverRequest(queues=(pair.dead,)))
+    assert isinstance(found, Survey)
+    assert f'"log_group": "{group}"' in latest_artifact("discover")["data"]
+    [row] = json.loads(latest_artifact("discover-queues")["data"])
+    assert (row["queue"], row["sources"], row["alarm"]) == (pair.dead, pair.source, "none")
+
+
+def test_queues_that_cannot_be_listed_are_one_clear_line(world: DeadLettersWorld) -> None:
+    """No traceback, and no page."""
+    world.aws.fault("error", service="sqs", operation="ListQueues", code="AccessDenied", status=403)
+    state: State[Any] = discover_queues(DiscoverRequest(), return_state=True)
+    assert state.is_failed()
+    assert state.message is not None
+    assert "sqs:ListQueues" in state.message

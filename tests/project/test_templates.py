@@ -124,6 +124,7 @@ POLICIES = properties(ESTATE, "AWS::IAM::ManagedPolicy")
 NOT_BY_RESOURCE = {
     "appflow:ListFlows",
     "cloudwatch:DescribeAlarms",
+    "cloudwatch:DescribeAlarmsForMetric",
     "cloudwatch:GetMetricData",
     "cloudwatch:PutMetricData",
     "dms:DescribeReplicationConfigs",
@@ -134,6 +135,7 @@ NOT_BY_RESOURCE = {
     "dms:DescribeTableStatistics",
     "dms:ListTagsForResource",
     "lambda:ListEventSourceMappings",
+    "logs:DescribeLogGroups",
     "logs:GetQueryResults",
     "logs:StopQuery",
     "sqs:ListQueues",

@@ -179,6 +179,8 @@ NEEDS: Mapping[tuple[str, str], Callable[[Params], Needs]] = {
     ("logs", "StopQuery"): _on(_anything, "logs:StopQuery"),
     ("cloudwatch", "PutMetricData"): _metric_data,
     ("cloudwatch", "DescribeAlarms"): _on(_anything, "cloudwatch:DescribeAlarms"),
+    ("cloudwatch", "DescribeAlarmsForMetric"): _on(_anything, "cloudwatch:DescribeAlarmsForMetric"),
+    ("logs", "DescribeLogGroups"): _on(_anything, "logs:DescribeLogGroups"),
     ("cloudwatch", "GetMetricData"): _on(_anything, "cloudwatch:GetMetricData"),
     ("lambda", "ListEventSourceMappings"): _on(_anything, "lambda:ListEventSourceMappings"),
     **{

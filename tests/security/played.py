@@ -23,6 +23,7 @@ from recovery.dead_letters.gateway import Sqs
 from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.digest.book import DayBook
 from recovery.digest.request import DigestRequest
+from recovery.discover.models import DiscoverRequest
 from recovery.errors import BadInput
 from recovery.failures import LoggedMessage
 from recovery.histories.requests import CaseRequest, ListRequest
@@ -39,6 +40,7 @@ from relay.metrics import Reading, RelayMetrics
 from simulated_aws.server import SimulatedAws
 from tasks import digest
 from tasks.cases import histories_of
+from tasks.discover import look_at_queues, office_on
 from tasks.replication_tasks import work_of
 from tests.dead_letters_world import AUTH, ERROR, INVALID, TIMEOUT, DeadLettersWorld, text
 from tests.outbox_world import TABLE, play
@@ -269,6 +271,9 @@ def _what_people_see(player: Player) -> None:
     pair, connection = world.pair(), player.connection
     [message] = world.die(pair, [AUTH])
     ended = world.recover(pair.dead, connection=connection)
+    world.consume(pair)
+    queues = look_at_queues.fn(office_on(connection), DiscoverRequest())
+    assert pair.dead in [row.setup.queue.name for row in queues.rows]
     now = world.aws.clock.now()
     metrics = connection.metrics
     assert metrics is not None
