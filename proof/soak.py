@@ -142,7 +142,7 @@ class Stage:
         ]
         return (now - min(sent, default=now), now - min(waiting_rows, default=now))
 
-    def judge(self) -> Findings:
+    def check(self) -> Findings:
         """Everything is where it belongs."""
         found = Findings()
         world, pair = self.messages.world, self.messages.pair
@@ -163,10 +163,10 @@ class Stage:
             case = cases.get(states[name]["arn"])
             found.expect(case is not None and case.state is State.RECOVERED, f"replication {name}: {case}")
             found.expect(len(states[name]["starts"]) == 2, f"replication {name}: {states[name]['starts']}")
-        told = cases_of(self.aws, FLOWS)
+        cases = cases_of(self.aws, FLOWS)
         for name in self.names:
             if self.flows.statuses(name) != ("Error", "Successful"):
-                found.lost.append(f"flow {name}: {self.flows.statuses(name)}, {told.get(name)}")
+                found.lost.append(f"flow {name}: {self.flows.statuses(name)}, {cases.get(name)}")
         return found
 
 
@@ -174,7 +174,7 @@ def again_and_again(run: Callable[[Connection], Any], connection: Connection) ->
     """In a child: run after run, as a worker's, as long as its parent lives."""
     parent = os.getppid()
     while os.getppid() == parent:
-        with contextlib.suppress(RepriseError):  # told in a report; the next run goes on
+        with contextlib.suppress(RepriseError):  # in a report; the next run goes on
             run(replace(connection, owner=uuid4().hex))
         _NEVER.wait(0.5)
 
@@ -245,7 +245,7 @@ def conclude(
     stage: Stage, errors: list[str], memory: dict[str, list[float]], lag: list[float], kills: int, seconds: float
 ) -> int:
     """Print what was found; the exit code."""
-    found = stage.judge()
+    found = stage.check()
     found.wrong += errors
     say(f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, {seconds / 60:.1f} minutes, {kills} processes killed")
     things = len(stage.names)

@@ -98,13 +98,13 @@ def play(stack: Stack, failures: Failures, outages: Sequence[str], items: int) -
         OUTAGES[name](stack)
         if during:
             during.join()
-        _say(f"{name}: it is back, {failures.told()}")
+        _say(f"{name}: it is back, {failures.summary()}")
         failures.burst(items)
     try:
         _until("everything to be recovered", lambda: not failures.missing(), seconds=LONGEST, every=5)
     except TimeoutError as error:
         _say(str(error))
-    _say(failures.told())
+    _say(failures.summary())
     missing = failures.missing()
     for line in missing:
         _say(f"- {line}")

@@ -92,7 +92,7 @@ class Failures:
         }
 
     def outboxes(self) -> list[dict[str, Any]]:
-        """The outbox, as the relay and the deployments are told of it."""
+        """The outbox, as the relay and the deployments get it."""
         policy = {"backoff": BACKOFF, "probe_seconds": 0}
         return [{"table": TABLE, "topic_arn": self._topic, "policy": policy, "dry_run": False}]
 
@@ -118,7 +118,7 @@ class Failures:
             *(f"{flow} has no successful run" for flow in sorted(self._flows) if not self._has_succeeded(flow)),
         ]
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """Count the recovered items of each kind, and those that came twice."""
         missing = self.missing()
         kinds = (("message", self._messages), ("row", self._rows), ("task", self._tasks), ("flow", self._flows))

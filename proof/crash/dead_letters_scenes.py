@@ -93,7 +93,7 @@ class Messages:
         open_alert = is_open(kill, operations, "Publish", "PutItem")
         alerts = len(world.alerts(pair.dead))
         found.expect(1 <= alerts <= 1 + open_alert, f"{alerts} alerts for one group")
-        self._budget_holds(found)
+        self._attempts_hold(found)
         return found
 
     def after_trouble(self) -> Findings:
@@ -108,7 +108,7 @@ class Messages:
         found.doubled = Counter({body: count for body, count in back.items() if count > 1})
         found.excess = [f"{body}: {count} times" for body, count in back.items() if count > 3]
         found.expect(set(back) <= self.healing, f"healed although it should not: {set(back) - self.healing}")
-        found.expect(len(world.alerts(pair.dead)) >= 1, "nobody was told")
+        found.expect(len(world.alerts(pair.dead)) >= 1, "nobody was notified")
         return found
 
     def _ledger_agrees(self, found: Findings) -> None:
@@ -123,7 +123,7 @@ class Messages:
         there = set(world.ids(self.pair.source))
         found.expect(sent <= there, f"cases of sends that never arrived: {sent - there}")
 
-    def _budget_holds(self, found: Findings) -> None:
+    def _attempts_hold(self, found: Findings) -> None:
         """Whatever comes back has used one attempt: no crash resets the count of attempts."""
         world = self.world
         world.fail(self.pair.source)

@@ -1,4 +1,4 @@
-"""Flows of AppFlow: each failure gets one further run, by itself or by a twin, or a person was told."""
+"""Flows of AppFlow: each failure gets one further run, by itself or by a twin, or a person was notified."""
 
 from __future__ import annotations
 
@@ -82,8 +82,8 @@ class Flows:
 
     def statuses(self, flow: str = "orders") -> tuple[str, ...]:
         """The runs of a flow, oldest first."""
-        told = self.aws.client("appflow").describe_flow_execution_records(flowName=flow)["flowExecutions"]
-        return tuple(run["executionStatus"] for run in sorted(told, key=lambda run: run["startedAt"]))
+        records = self.aws.client("appflow").describe_flow_execution_records(flowName=flow)["flowExecutions"]
+        return tuple(run["executionStatus"] for run in sorted(records, key=lambda run: run["startedAt"]))
 
     def is_safe(self) -> Findings:
         return Findings(lost=[] if "orders" in self.flows() else ["orders"])
@@ -96,10 +96,10 @@ class Flows:
             found.excess.append(f"runs: {runs}")
         elif runs != self.runs:
             found.lost.append(f"orders: {runs}")
-        self.judge(found, kill, operations)
+        self.check(found, kill, operations)
         return found
 
-    def judge(self, found: Findings, kill: Kill | None, operations: Sequence[str]) -> None:
+    def check(self, found: Findings, kill: Kill | None, operations: Sequence[str]) -> None:
         """Beyond the flow's own runs."""
         case = cases_of(self.aws, PATH).get("orders")
         found.expect(case is not None and case.state is State.RECOVERED, f"the ledger says {case and case.state}")
@@ -108,14 +108,14 @@ class Flows:
         found.expect(not left, f"twins left behind: {left}")
 
     def after_trouble(self) -> Findings:
-        """One further run at most, and it worked; or a person was told."""
+        """One further run at most, and it worked; or a person was notified."""
         found, runs = Findings(), self.statuses()
         case = cases_of(self.aws, PATH).get("orders")
         state = case.state if case else None
         if len(runs) > len(self.runs):
             found.excess.append(f"runs: {runs}")
         if state is State.ESCALATED:
-            found.expect(bool(alerts(self.aws)), "given up, and nobody was told")
+            found.expect(bool(alerts(self.aws)), "given up, and nobody was notified")
         elif state is not State.RECOVERED:
             found.lost.append(f"orders: {runs}, the ledger says {state}")
         return found
@@ -131,11 +131,11 @@ class ForAPerson(Flows):
         super().__init__(aws, connection)
         self.name = "flows, for a person"
 
-    def judge(self, found: Findings, kill: Kill | None, operations: Sequence[str]) -> None:
+    def check(self, found: Findings, kill: Kill | None, operations: Sequence[str]) -> None:
         case = cases_of(self.aws, PATH).get("orders")
         found.expect(case is not None and case.state is State.ESCALATED, f"the ledger says {case and case.state}")
-        told, open_alert = len(alerts(self.aws)), is_open(kill, operations, "Publish", "PutItem")
-        found.expect(1 <= told <= 1 + open_alert, f"{told} alerts for one incident")
+        count, open_alert = len(alerts(self.aws)), is_open(kill, operations, "Publish", "PutItem")
+        found.expect(1 <= count <= 1 + open_alert, f"{count} alerts for one incident")
 
 
 class Twin(Flows):
@@ -161,13 +161,13 @@ class Twin(Flows):
             assert not ended.error, ended.error
             self.later()
 
-    def judge(self, found: Findings, kill: Kill | None, operations: Sequence[str]) -> None:
-        super().judge(found, kill, operations)
+    def check(self, found: Findings, kill: Kill | None, operations: Sequence[str]) -> None:
+        super().check(found, kill, operations)
         case = cases_of(self.aws, PATH).get("orders")
         attempts = case.detail.get("attempts", ()) if case else ()
         found.expect([each["outcome"] for each in attempts] == ["Successful"], f"attempts: {attempts}")
-        told = [json.loads(message["body"]) for message in self.aws.messages("reports")]
-        ended = [each["detail"] for each in told if each["detail-type"] == "AppFlow End Flow Run Report"]
+        reports = [json.loads(message["body"]) for message in self.aws.messages("reports")]
+        ended = [each["detail"] for each in reports if each["detail-type"] == "AppFlow End Flow Run Report"]
         made = {each["execution-id"] for each in ended if each["flow-name"].startswith(TWIN_PREFIX)}
         if len(made) > 1:
             found.doubled["transfer"] = len(made)
@@ -192,5 +192,5 @@ class SwitchedOff(Flows):
         runs = self.statuses()
         found.expect(runs[:1] == ("Error",), f"runs: {runs}")
         found.expect(runs[1:2] == ("Successful",), f"runs: {runs}")
-        self.judge(found, kill, operations)
+        self.check(found, kill, operations)
         return found

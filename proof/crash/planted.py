@@ -10,9 +10,9 @@ from proof.crash.dead_letters_scenes import Due, Messages
 from proof.crash.outbox_scenes import Outbox
 from recovery.dead_letters.gateway import Sqs
 from recovery.dead_letters.send_intents import SendIntents
-from recovery.outbox_records import deliver
 from recovery.outbox_records.verdicts import Action
 from simulated_aws.server import SimulatedAws
+from tasks import outbox_records as steps
 from tests.outbox_world import TABLE
 
 
@@ -68,7 +68,7 @@ class MarksFirst(Outbox):
         self.name = "rows marked before they are out"
 
     def run(self, connection: Connection) -> list[str]:
-        claim, dynamodb = deliver.claim, connection.client("dynamodb")
+        claim, dynamodb = steps.claim_rows.fn, connection.client("dynamodb")
 
         def marking(work: Any, round_: Any) -> None:
             claim(work, round_)
@@ -81,7 +81,7 @@ class MarksFirst(Outbox):
                     ExpressionAttributeValues={":s": {"S": "Successful"}},
                 )
 
-        with mock.patch.object(deliver, "claim", marking):
+        with mock.patch.object(steps.claim_rows, "fn", marking):
             return super().run(connection)
 
 

@@ -44,7 +44,7 @@ class Tried:
     seconds: float = 0.0
 
     def add(self, findings: Findings, where: str) -> None:
-        """Count what a judge found at a point."""
+        """Count what a check found at a point."""
         self.lost += len(findings.lost)
         self.doubled += len(findings.doubled)
         self.excess += len(findings.excess)
@@ -76,7 +76,7 @@ class Harness:
         return made + ["POST"] * (posted() if posted else 0)
 
     def count_requests(self, scene: Scene, tried: Tried) -> int:
-        """The requests of a whole run, by AWS's log; what it leaves behind is judged, too (not for a sample)."""
+        """The requests of a whole run, by AWS's log; what it leaves behind is checked, too (not for a sample)."""
         scene.stage()
         self.aws.clear_requests()
         ended = self.run(scene)
@@ -97,7 +97,7 @@ class Harness:
             findings += scene.is_safe()
 
     def try_point(self, scene: Scene, kill: Kill, tried: Tried) -> bool:
-        """Kill a run there, let two others complete it, and judge; False when it ended before that point."""
+        """Kill a run there, let two others complete it, and check; False when it ended before that point."""
         scene.stage()
         self.aws.clear_requests()
         ended = self.run(scene, kill)

@@ -139,7 +139,7 @@ class Child:
 
     def wait(self, seconds: float = PATIENCE) -> Ended:
         """Return its end; it is killed when it does not end in time."""
-        told, late = self._read(time.monotonic() + seconds)
+        output, late = self._read(time.monotonic() + seconds)
         if late:
             self.kill()
         _, status = os.waitpid(self.pid, 0)
@@ -147,20 +147,20 @@ class Child:
             return Ended(False, error=f"it did not end within {seconds:.0f} s")
         if os.WIFSIGNALED(status):
             return Ended(os.WTERMSIG(status) == signal.SIGKILL, error=f"signal {os.WTERMSIG(status)}")
-        answer = json.loads(told or "{}")
-        return Ended(False, answer.get("value"), answer.get("error", "" if told else "it ended without a word"))
+        answer = json.loads(output or "{}")
+        return Ended(False, answer.get("value"), answer.get("error", "" if output else "it ended without a word"))
 
     def _read(self, until: float) -> tuple[bytes, bool]:
-        told = b""
+        output = b""
         try:
             while True:
                 ready, _, _ = select.select([self._reader], [], [], max(0.0, until - time.monotonic()))
                 if not ready:
-                    return told, True
+                    return output, True
                 chunk = os.read(self._reader, 1 << 16)
                 if not chunk:
-                    return told, False
-                told += chunk
+                    return output, False
+                output += chunk
         finally:
             os.close(self._reader)
 
@@ -175,7 +175,7 @@ def _carry_out(work: Callable[[], Any], kill: Kill | None, writer: int) -> None:
         with around_requests(die_at(kill)) if kill else contextlib.nullcontext():
             answer: dict[str, Any] = {"value": work()}
         code = 0
-    except BaseException:  # noqa: BLE001 - told to the parent, whatever it is
+    except BaseException:  # noqa: BLE001 - reported to the parent, whatever it is
         answer = {"error": traceback.format_exc()}
     try:
         data = json.dumps(answer, default=str).encode()

@@ -37,7 +37,7 @@ NEW_ROWS = 3
 
 
 class Rounds(threading.Event):
-    """A relay's stop: it is told to stop after some rounds, and its waits are over at once."""
+    """A relay's stop: it is stopped after some rounds, and its waits are over at once."""
 
     def __init__(self, count: int) -> None:
         super().__init__()
@@ -173,7 +173,7 @@ class RelayScene(Outbox):
             self.sqs.send_message_batch(QueueUrl=self.urls[0], Entries=entries)
 
     def run(self, connection: Connection) -> list[str]:
-        """Some rounds of the relay, five seconds apart; then it is told to stop."""
+        """Some rounds of the relay, five seconds apart; then it is stopped."""
         began = [0]
 
         def now() -> datetime:
@@ -220,12 +220,12 @@ class RelayScene(Outbox):
         """Requests that the Prefect server took."""
         return self.stub.requests()
 
-    def told(self) -> list[dict[str, Any]]:
+    def accepted(self) -> list[dict[str, Any]]:
         """All events that the Prefect server accepted."""
         return [event for request in self.stub.posted() for event in request]
 
     def is_safe(self) -> Findings:
-        posted = {_task(event) for event in self.told()}
+        posted = {_task(event) for event in self.accepted()}
         queued = {body for name in ("events", "parked") for body in self._bodies(name)}
         lost = [name for name in self.names if name not in posted and failed(name) not in queued]
         if f"unreadable {self.prefix}" not in queued:
@@ -235,16 +235,16 @@ class RelayScene(Outbox):
     def is_done(self, kill: Kill | None, operations: Sequence[str]) -> Findings:
         found = Findings()
         open_post = kill is not None and operations.count("POST") > operations.count("DeleteMessageBatch") - 1
-        told = {_task(event) for event in self.told()}
-        found.lost += sorted(set(self.names) - told)
+        tasks = {_task(event) for event in self.accepted()}
+        found.lost += sorted(set(self.names) - tasks)
         # A burst's last event rings once more, under an id of its own; Prefect drops an id that it knows.
-        ids = [f"{_task(event)} {event['id']}" for event in self.told() if _task(event) in self.names]
+        ids = [f"{_task(event)} {event['id']}" for event in self.accepted() if _task(event) in self.names]
         found.copies(ids, set(ids), 2 if open_post else 1)
         parked = [body for body in self._bodies("parked") if body == f"unreadable {self.prefix}"]
         open_park = kill is not None and "SendMessage" in operations
         found.expect(1 <= len(parked) <= 1 + open_park, f"parked {len(parked)} times")
         found.expect(not self._bodies("events"), "events left behind")
-        rung = [event for event in self.told() if event["resource"].get("reprise.ring") == "yes"]
+        rung = [event for event in self.accepted() if event["resource"].get("reprise.ring") == "yes"]
         found.expect(bool(rung), "nobody rang")
         self._rows_in_line(found)  # by a relay alone, also when the one that should have read them was killed
         return found
@@ -252,9 +252,9 @@ class RelayScene(Outbox):
     def after_trouble(self) -> Findings:
         """Every event was accepted under its own id, what could not be read is parked, and rows stand in line."""
         found = Findings()
-        told = Counter(f"{_task(event)} {event['id']}" for event in self.told() if _task(event) in self.names)
-        found.lost = sorted(set(self.names) - {each.split()[0] for each in told})
-        found.doubled = Counter({each: count for each, count in told.items() if count > 1})
+        copies = Counter(f"{_task(event)} {event['id']}" for event in self.accepted() if _task(event) in self.names)
+        found.lost = sorted(set(self.names) - {each.split()[0] for each in copies})
+        found.doubled = Counter({each: count for each, count in copies.items() if count > 1})
         found.expect(not self._bodies("events"), f"events left behind: {len(self._bodies('events'))}")
         # A relay that met trouble before it had written down where it began leaves rows to the search.
         self.world.run(mode=Mode.FIND_LOST, shards=2)

@@ -1,4 +1,4 @@
-"""Replications: each runs again, restarted once for each failure, or a person was told."""
+"""Replications: each runs again, restarted once for each failure, or a person was notified."""
 
 from __future__ import annotations
 
@@ -120,9 +120,9 @@ class Replications:
         cases = cases_of(self.aws, PATH)
         for name, state in states.items():
             case = cases.get(state["arn"])
-            told = case.state if case else None
+            recorded = case.state if case else None
             right = State.ESCALATED if name == "billing" else State.RECOVERED
-            found.expect(told is right, f"{name}: the ledger says {told}, and it is {state['status']}")
+            found.expect(recorded is right, f"{name}: the ledger holds {recorded}, and it is {state['status']}")
         subjects = alerts(self.aws)
         found.expect({"billing" in subject for subject in subjects} == {True}, f"alerts: {subjects}")
         open_alert = is_open(kill, operations, "Publish", "PutItem")
@@ -130,7 +130,7 @@ class Replications:
         return found
 
     def after_trouble(self) -> Findings:
-        """Each runs, restarted once for its one failure, or a person was told."""
+        """Each runs, restarted once for its one failure, or a person was notified."""
         found, states, cases = Findings(), self.states(), cases_of(self.aws, PATH)
         subjects = " ".join(alerts(self.aws))
         for name, wanted in self.wanted.items():
@@ -139,21 +139,21 @@ class Replications:
             if len(starts) > len(wanted):
                 found.excess.append(f"{name}: started {starts}")
             if state is State.ESCALATED:
-                found.expect(name in subjects, f"{name}: given up, and nobody was told")
+                found.expect(name in subjects, f"{name}: given up, and nobody was notified")
             elif len(starts) < len(wanted) or state is not State.RECOVERED:
                 found.lost.append(f"{name}: {states[name]['status']}, started {starts}, the ledger says {state}")
         return found
 
 
 def listen(aws: SimulatedAws) -> None:
-    """A queue that gets what people are told."""
+    """A queue that gets the alerts."""
     aws.client("sqs").create_queue(QueueName="people")
     arn = "arn:aws:sqs:us-east-1:000000000000:people"
     aws.client("sns").subscribe(TopicArn=aws.environment["REPRISE_ALERT_TOPIC_ARN"], Protocol="sqs", Endpoint=arn)
 
 
 def alerts(aws: SimulatedAws) -> list[str]:
-    """Subjects of what people were told."""
+    """Subjects of the alerts."""
     return [str(json.loads(message["body"])["Subject"]) for message in aws.messages("people")]
 
 

@@ -75,10 +75,10 @@ CLIENT_FAULTS = ("stale index", "message twice", "out of order", "clock off", "s
 
 
 class Troubled(Scene, Protocol):
-    """A scene that can be judged after any number of faults."""
+    """A scene that can be checked after any number of faults."""
 
     def after_trouble(self) -> Findings:
-        """Everything is safe and settled, or a person was told; copies are within what lost answers allow."""
+        """Everything is safe and settled, or a person was notified; copies are within what lost answers allow."""
         ...
 
 
@@ -97,7 +97,7 @@ class Story:
         self._chance = random.Random(f"{scene.name} {seed}")
         self._rate = rate
         self.met: Counter[str] = Counter()
-        self.told: Counter[str] = Counter()
+        self.ends: Counter[str] = Counter()
 
     def play(self) -> Findings:
         """Some troubled runs, then peaceful ones; what was found."""
@@ -113,7 +113,7 @@ class Story:
                 found.wrong.append(f"troubled run {number + 1}: {ended.error}")
             else:
                 self.met.update(ended.value["met"])
-                self.told.update([ended.value["ended"]])
+                self.ends.update([ended.value["ended"]])
             found += scene.is_safe()
             scene.later()
         for number in range(PEACEFUL_RUNS):
@@ -169,7 +169,7 @@ class Story:
         ):
             try:
                 if self._scene.run(connection):
-                    ended = "with problems told"
+                    ended = "with problems reported"
             except RepriseError as error:
                 ended = f"given up: {type(error).__name__}"
         return {"met": met, "ended": ended}
@@ -226,7 +226,7 @@ def play(
     """Stories of all scenes; returns what must not be, and the report."""
     violations: list[str] = []
     met: dict[str, Counter[str]] = {}
-    told: Counter[str] = Counter()
+    ends: Counter[str] = Counter()
     for name, make in (each for each in makers if each[0] in SCENES):
         aws.reset()
         scene = make()
@@ -237,16 +237,16 @@ def play(
             violations += [f"{name}, story {seed}: {each}" for each in found.violations]
             met[name] += story.met
             met[name]["stories"] += 1
-            told += story.told
-    return violations, report(met, told)
+            ends += story.ends
+    return violations, report(met, ends)
 
 
-def report(met: dict[str, Counter[str]], told: Counter[str]) -> str:
+def report(met: dict[str, Counter[str]], ends: Counter[str]) -> str:
     """The faults that were met, class by class, and how the troubled runs ended."""
     classes = ("stories", *SERVER_FAULTS, *CLIENT_FAULTS)
     rows = [("fault", *met, "all")]
     rows += [
         (each, *(str(met[name][each]) for name in met), str(sum(met[name][each] for name in met))) for each in classes
     ]
-    ends = "; ".join(f"{count} {how}" for how, count in told.most_common())
-    return f"{aligned(rows)}\nTroubled runs: {ends}"
+    ended = "; ".join(f"{count} {how}" for how, count in ends.most_common())
+    return f"{aligned(rows)}\nTroubled runs: {ended}"

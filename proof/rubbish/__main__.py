@@ -60,7 +60,7 @@ def tried(kind: str, seed: int, numbers: range) -> Tried:
     for number in numbers:
         case = case_of(kind, seed, number)
         try:
-            found.outcomes[KINDS[kind].judged(copy.deepcopy(case))] += 1
+            found.outcomes[KINDS[kind].outcome(copy.deepcopy(case))] += 1
         except Exception as error:  # noqa: BLE001 - whatever it raises is what is looked for
             found.broken += 1
             place = _place(error)
@@ -89,7 +89,7 @@ def shrunk(kind: str, case: Any, place: str) -> Any:
             if left < 0:
                 break
             try:
-                KINDS[kind].judged(copy.deepcopy(candidate))
+                KINDS[kind].outcome(copy.deepcopy(candidate))
             except Exception as error:  # noqa: BLE001
                 if _place(error) == place:
                     case, smaller = candidate, True
@@ -160,8 +160,8 @@ def main(arguments: list[str] | None = None) -> int:
         if chosen.outcomes:
             for outcome, count in found.outcomes.most_common():
                 _say(f"    {count:7,}  {outcome}")
-        for told in found.violations.values():
-            _say(told)
+        for violation in found.violations.values():
+            _say(violation)
     total = each * len(kinds) if chosen.at is None else len(kinds)
     _say(f"rubbish: {total:,} tried, {broken} violations, seed {chosen.seed}")
     return 1 if broken else 0

@@ -188,7 +188,7 @@ def _odd_value(rubbish: Rubbish, value: Any) -> Any:
     return rubbish.text() if isinstance(value, str) else rubbish.pick((0, -1, 2**31, 2**63, 10**400))
 
 
-def judged(case: dict[str, Any]) -> str:
+def outcome(case: dict[str, Any]) -> str:
     """Return the rules that decided, or "set aside", or the name of the refusal."""
     pace = Pace(1e9, 1_000)
     client = cast(Any, Client(case))
@@ -202,7 +202,7 @@ def judged(case: dict[str, Any]) -> str:
 
 
 def _decided_on_tasks(dms: ReplicationGateway) -> str:
-    said = []
+    rules = []
     found = [*dms.tasks(), *dms.replications()]
     assert len(found) + len(dms.unreadable) == 2, "something was listed and neither read nor set aside"
     instances = dms.instances()
@@ -219,11 +219,11 @@ def _decided_on_tasks(dms: ReplicationGateway) -> str:
             decision = task_rules.decide(facts, history, ReplicationPolicy(allow_reload=("*",)), NOW)
             check_reason(decision.reason)
             assert decision.rule
-            said.append(decision.rule)
+            rules.append(decision.rule)
         if facts.failure:
             assert cause_of(facts).reason
         mark_of(facts)
-    return f"dms: {' '.join(dict.fromkeys(said)) or 'set aside'}"
+    return f"dms: {' '.join(dict.fromkeys(rules)) or 'set aside'}"
 
 
 def _decided_on_flows(appflow: AppFlowGateway) -> str:

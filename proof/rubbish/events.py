@@ -62,7 +62,7 @@ def made(rubbish: Rubbish) -> dict[str, Any]:
     return {"body": body, "message_id": rubbish.pick(("sqs-1", "", rubbish.text()[:80]))}
 
 
-def judged(case: dict[str, Any]) -> str:
+def outcome(case: dict[str, Any]) -> str:
     """Return the number of hints that it gave, or "refused"."""
     try:
         hints = translate(case["body"], case["message_id"], NOW)
@@ -70,9 +70,9 @@ def judged(case: dict[str, Any]) -> str:
         check_reason(str(refusal))
         return "refused"
     for hint in hints:
-        told = json.dumps(hint.as_event(), ensure_ascii=False, allow_nan=False)
-        assert len(told.encode()) <= BYTES, f"a hint of {len(told.encode())} bytes"
-        assert "\\u0000" not in told, "a NUL, which no database stores"
+        text = json.dumps(hint.as_event(), ensure_ascii=False, allow_nan=False)
+        assert len(text.encode()) <= BYTES, f"a hint of {len(text.encode())} bytes"
+        assert "\\u0000" not in text, "a NUL, which no database stores"
         assert hint.event.startswith("reprise.")
         assert hint.occurred.tzinfo is not None
         payload = json.dumps(hint.as_event()["payload"])
@@ -80,4 +80,4 @@ def judged(case: dict[str, Any]) -> str:
         if is_marked(case["body"]):
             assert SECRET not in str(hint.payload.get("message", "")), "a secret stands in a hint"
         assert not {"body", "NewImage", "Records", "Message", "detail"} & hint.payload.keys(), "a body in a payload"
-    return "told" if hints else "nothing to tell"
+    return "hints" if hints else "no hint"

@@ -41,7 +41,7 @@ POLICIES = (
 
 
 class Desk:
-    """As much of a run as judging needs: no AWS."""
+    """As much of a run as triage needs: no AWS."""
 
     def __init__(self) -> None:
         self.sent_to: Counter[str] = Counter()
@@ -72,9 +72,9 @@ def made(rubbish: Rubbish) -> dict[str, Any]:
         body = rubbish.broken(body)
     if rubbish.chance(0.05):
         body = rubbish.text()
-    told = {name: _attribute(rubbish, value) for name, value in attributes.items() if rubbish.chance(0.9)}
+    given = {name: _attribute(rubbish, value) for name, value in attributes.items() if rubbish.chance(0.9)}
     if rubbish.chance(0.3):
-        told[rubbish.pick(("error", "order", "x", rubbish.text()[:60]))] = _attribute(rubbish, {})
+        given[rubbish.pick(("error", "order", "x", rubbish.text()[:60]))] = _attribute(rubbish, {})
     facts = {**REDRIVEN, **system} if rubbish.chance(0.7) else dict(system)
     if not system and "DeadLetterQueueSourceArn" in facts and rubbish.chance(0.8):
         del facts["DeadLetterQueueSourceArn"]
@@ -85,7 +85,7 @@ def made(rubbish: Rubbish) -> dict[str, Any]:
             del facts[name]
     return {
         "body": body,
-        "attributes": told,
+        "attributes": given,
         "system": facts,
         "policy": rubbish.random.randrange(len(POLICIES)),
         "fifo": rubbish.chance(0.3),
@@ -96,12 +96,12 @@ def _attribute(rubbish: Rubbish, real: dict[str, Any]) -> dict[str, Any]:
     kind = rubbish.pick(("String", "Number", "Binary", "String.custom", rubbish.text()[:40]))
     if rubbish.chance(0.15):
         return {"DataType": kind, "BinaryValue": rubbish.random.randbytes(rubbish.random.randint(0, 60))}
-    said = rubbish.pick((real.get("StringValue", "boom"), rubbish.pick(REAL), rubbish.text()))
+    text = rubbish.pick((real.get("StringValue", "boom"), rubbish.pick(REAL), rubbish.text()))
     if rubbish.chance(0.2):
-        said += rubbish.pick(PLANTED)
+        text += rubbish.pick(PLANTED)
     if rubbish.chance(0.05):
         return {"DataType": kind} if rubbish.chance(0.5) else {"DataType": kind, "StringValue": rubbish.value()}
-    return {"DataType": kind, "StringValue": said}
+    return {"DataType": kind, "StringValue": text}
 
 
 def _is_of_sqs(attributes: dict[str, Any], system: dict[str, Any]) -> bool:
@@ -112,7 +112,7 @@ def _is_of_sqs(attributes: dict[str, Any], system: dict[str, Any]) -> bool:
     )
 
 
-def judged(case: dict[str, Any]) -> str:
+def outcome(case: dict[str, Any]) -> str:
     """The action and its origin; raises for a message that stops its batch, or that is settled without a reason."""
     policy = POLICIES[case["policy"]]
     name = "orders-dlq.fifo" if case["fifo"] else "orders-dlq"
@@ -130,10 +130,10 @@ def judged(case: dict[str, Any]) -> str:
     diagnose_messages(desk, batch)
     decide_messages(desk, batch)
     check_reason(item.verdict.reason)
-    told = records.entry(item, batch)
-    said = json.dumps([told.reason, told.error, told.next_step, told.group])
+    shown = records.entry(item, batch)
+    text = json.dumps([shown.reason, shown.error, shown.next_step, shown.group])
     if is_marked(item.evidence.error):
-        assert SECRET not in said, "a secret stands in the report"
+        assert SECRET not in text, "a secret stands in the report"
     kept = json.loads(json.dumps(records.archive_record(item, batch, NOW), ensure_ascii=True).encode("ascii"))
     assert (kept["body"], kept["system"]) == (body, system), "the archive does not hold the message unchanged"
     try:

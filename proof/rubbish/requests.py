@@ -78,17 +78,17 @@ def made(rubbish: Rubbish) -> dict[str, Any]:
     return {"request": name, "given": rubbish.mutated(sound)}
 
 
-def judged(case: dict[str, Any]) -> str:
+def outcome(case: dict[str, Any]) -> str:
     """Validate a request; an error that names no field raises, and so does a request that breaks its path later."""
     model = NAMES[case["request"]]
     try:
         request = model.model_validate(case["given"])
     except ValidationError as refusal:
-        told = refusal.errors(include_url=False, include_input=False, include_context=False)
+        errors = refusal.errors(include_url=False, include_input=False, include_context=False)
         whole = not isinstance(case["given"], dict)
         # An error about several fields at once names them in its words.
-        assert all(each["loc"] or whole or _names_a_field(model, each["msg"]) for each in told), told
-        assert all(len(each["msg"]) > 5 for each in told)
+        assert all(each["loc"] or whole or _names_a_field(model, each["msg"]) for each in errors), errors
+        assert all(len(each["msg"]) > 5 for each in errors)
         return f"{case['request']}: refused"
     for backoff in _backoffs(request):
         waits = [backoff.delay(attempt, 1.0) for attempt in (1, 2, 20, 100)]

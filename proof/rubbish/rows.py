@@ -104,7 +104,7 @@ def made(rubbish: Rubbish) -> dict[str, Any]:
     }
 
 
-def judged(case: dict[str, Any]) -> str:
+def outcome(case: dict[str, Any]) -> str:
     """The action and its rule; raises for a row that stops its batch, or that is settled without a reason."""
     row = read_row(case["item"], NAMES, ("id",))
     message = compose(row, NAMES, "orders", fifo=case["fifo"], most_bytes=LIMIT)

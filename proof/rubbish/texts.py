@@ -55,22 +55,22 @@ def made(rubbish: Rubbish) -> dict[str, Any]:
     }
 
 
-def judged(case: dict[str, Any]) -> str:
+def outcome(case: dict[str, Any]) -> str:
     """The kind of failure; raises AssertionError for a text that is not answered as it must be."""
     began = time.thread_time()
     found = diagnose(Evidence(**case))
-    said = normalise(case["error"])
+    text = normalise(case["error"])
     masked = mask(case["error"][:5_000])
     taken = time.thread_time() - began
     assert taken < SECONDS, f"took {taken:.2f} s of the processor"
     assert found.kind in Kind
     assert found.reason
     assert found.rule
-    assert len(said) <= CAP
+    assert len(text) <= CAP
     assert len(found.quote) <= QUOTE
     assert len(fingerprint(found, case["error"])) == 16
     if is_marked(case["error"]):
-        assert SECRET not in said, "a secret stands in the normalised text"
+        assert SECRET not in text, "a secret stands in the normalised text"
         assert SECRET not in found.quote, "a secret stands in the quote"
         assert SECRET not in found.reason, "a secret stands in the reason"
         assert SECRET not in masked[:4_000], "a secret stands in the masked text"

@@ -49,7 +49,7 @@ NOT_OURS = (
 
 OPENERS_LEFT: dict[str, int] = {
     "blocks": 2,
-    "deployments": 22,
+    "deployments": 19,
     "recovery": 12,
     "recovery/appflow_runs": 59,
     "recovery/dead_letters": 52,
@@ -68,7 +68,7 @@ WORDS_LEFT: dict[str, int] = {
     "deployments": 71,
     "docs": 205,
     "flows": 26,
-    "proof": 126,
+    "proof": 15,
     "recovery": 12,
     "recovery/appflow_runs": 106,
     "recovery/dead_letters": 46,
@@ -84,7 +84,7 @@ WORDS_LEFT: dict[str, int] = {
     "tests/gateways": 477,
     "tests/orchestration": 94,
     "tests/project": 107,
-    "tests/proof": 17,
+    "tests/proof": 9,
     "tests/security": 10,
     "tests/unit": 391,
 }

@@ -49,12 +49,12 @@ MESSAGES = {
 @pytest.mark.parametrize("case", MESSAGES.values(), ids=list(MESSAGES))
 def test_an_odd_message_does_not_stop_the_others(case: dict[str, Any]) -> None:
     """Each of these once ended the round of messages that it came with."""
-    assert messages.judged(case)
+    assert messages.outcome(case)
 
 
 def test_a_message_without_a_readable_time_is_kept_at_once() -> None:
     """Nobody knows how long its queue still keeps it, so it is archived, not left."""
-    assert messages.judged(_message(system={"SentTimestamp": "soon"})).startswith("archive")
+    assert messages.outcome(_message(system={"SentTimestamp": "soon"})).startswith("archive")
 
 
 def _dms(task: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -71,13 +71,13 @@ def _dms(task: dict[str, Any], **more: Any) -> dict[str, Any]:
 def test_a_replication_with_an_impossible_time_is_set_aside() -> None:
     """A date at the end of all time once ended the whole run."""
     stats = {**TASK["ReplicationTaskStats"], "StopDate": BEYOND}
-    assert answers.judged(_dms({**TASK, "ReplicationTaskStats": stats})) == "dms: set aside"
+    assert answers.outcome(_dms({**TASK, "ReplicationTaskStats": stats})) == "dms: set aside"
 
 
 def test_statistics_that_are_not_understood_are_that_replication_s_trouble() -> None:
     """The gateway answers with an error of the project's own, which the run keeps beside the replication."""
     tables = {"TableStatistics": [{"TableName": "orders", "FullLoadStartTime": BEYOND}]}
-    assert answers.judged(_dms(TASK, describe_table_statistics=tables)) == "dms: BadInput"
+    assert answers.outcome(_dms(TASK, describe_table_statistics=tables)) == "dms: BadInput"
 
 
 def test_instances_and_tags_without_their_fields_are_passed_over() -> None:
@@ -86,14 +86,14 @@ def test_instances_and_tags_without_their_fields_are_passed_over() -> None:
         "describe_replication_instances": {"ReplicationInstances": [{}]},
         "list_tags_for_resource": {"TagList": [{"ResourceArn": TASK["ReplicationTaskArn"]}]},
     }
-    assert answers.judged(_dms(TASK, **odd)) not in ("dms: BadInput", "dms: set aside")
+    assert answers.outcome(_dms(TASK, **odd)) not in ("dms: BadInput", "dms: set aside")
 
 
 def test_deeply_nested_settings_ask_for_permission() -> None:
     """Settings that cannot be read count as those that empty the target."""
     config = {"ReplicationConfigs": [{"ReplicationSettings": "[" * 5000}]}
     case = _dms({}, describe_replications={"Replications": [REPLICATION]}, describe_replication_configs=config)
-    assert answers.judged(case) != "dms: set aside"
+    assert answers.outcome(case) != "dms: set aside"
 
 
 def test_a_run_with_an_impossible_time_is_its_flow_s_trouble() -> None:
@@ -104,7 +104,7 @@ def test_a_run_with_an_impossible_time_is_its_flow_s_trouble() -> None:
         "describe_flow": answers.FLOW,
         "describe_flow_execution_records": {"flowExecutions": [{**answers.RUN, "dataPullEndTime": BEYOND}]},
     }
-    assert answers.judged(case) == "appflow: BadInput"
+    assert answers.outcome(case) == "appflow: BadInput"
 
 
 def test_a_defect_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +134,7 @@ def test_a_leak_is_found(monkeypatch: pytest.MonkeyPatch, triage: str, case: dic
     """A text that keeps its secret is a violation, wherever it is kept."""
     monkeypatch.setattr(texts, triage, str.strip)
     with pytest.raises(AssertionError, match=says):
-        texts.judged(case)
+        texts.outcome(case)
 
 
 def test_a_hint_that_is_refused_without_a_reason_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
