@@ -10,7 +10,7 @@ from typing import Any
 from recovery.appflow_runs.coverage import Coverage, Window
 from recovery.appflow_runs.models import Attempt, FlowFacts, History, Means, Refusal, Run, RunStatus
 from recovery.appflow_runs.policy import AppFlowPolicy
-from recovery.failures.models import Diagnosis, Kind
+from recovery.failures.models import Diagnosis, Kind, is_kind
 from recovery.fields import Fields, moment
 
 
@@ -216,7 +216,7 @@ def _diagnosis(raw: object) -> Diagnosis | None:
     if raw is None:
         return None
     match raw:
-        case [str(kind), bool(transient), str(rule), str(reason)] if kind in _KINDS:
+        case [str(kind), bool(transient), str(rule), str(reason)] if is_kind(kind):
             return Diagnosis(Kind(kind), transient, rule, reason)
     raise ValueError("diagnosis")
 
@@ -233,4 +233,3 @@ def _stamp(moment: datetime | None) -> int | None:
 
 
 _MEANS = frozenset(means.value for means in Means)
-_KINDS = frozenset(kind.value for kind in Kind)

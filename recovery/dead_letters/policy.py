@@ -8,10 +8,11 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, field_validator, model_validator
 
 from recovery.backoff import Backoff
 from recovery.failures import Kind
+from recovery.failures.models import OWN_KIND
 
 
 class Action(StrEnum):
@@ -23,6 +24,13 @@ class Action(StrEnum):
     LEAVE = "leave"  # do not touch it
 
 
+KindName = Annotated[
+    Kind,
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "enum": [*Kind]}, {"type": "string", "pattern": f"^{OWN_KIND.pattern}$"}]}
+    ),
+]
+"""A kind of failure in a form: one of the eight, or one that a rules file adds."""
 DEFAULT_ACTIONS: Mapping[Kind, Action] = {
     Kind.TIMEOUT: Action.HEAL,
     Kind.DEPENDENCY_FAILURE: Action.HEAL,
@@ -104,7 +112,7 @@ class DeadLetterPolicy(BaseModel):
         title="Backoff",
         description="Wait before each attempt: about 1 minute, 10 minutes, 1 hour and 6 hours unless changed.",
     )
-    actions: dict[Kind, Action] = Field(
+    actions: dict[KindName, Action] = Field(
         default_factory=dict,
         title="Actions by kind",
         description='Where the default is not wanted: {"VALIDATION_ERROR": "alert"}. heal, alert, archive or leave.',
@@ -184,8 +192,23 @@ class DeadLetterPolicy(BaseModel):
         description="A file of your own diagnosis rules, tried before the built-in ones.",
     )
 
-    def action_for(self, kind: Kind, rule: str, group: str, named_by_rule: str = "") -> tuple[Action, str]:
-        """The action and who chose it: group before rule before the rule file's own action before kind."""
+    @model_validator(mode="after")
+    def _known_kinds(self) -> DeadLetterPolicy:
+        added = [kind for kind in self.actions if kind not in set(Kind)]
+        if added and self.rules_file is None:
+            raise ValueError(f"actions: {added[0]}: expected one of {', '.join(Kind)}, or a rules_file that adds it")
+        return self
+
+    def action_for(
+        self, kind: Kind, rule: str, group: str, named_by_rule: str = "", kind_action: str = ""
+    ) -> tuple[Action, str]:
+        """The action and who chose it: group before rule before the rule file's own action before kind.
+
+        Args:
+            kind, rule, group: of the failure.
+            named_by_rule: the action that a rule of the rule file names, or "".
+            kind_action: the default action of a kind that the rule file adds, or "".
+        """
         if group in self.group_actions:
             return self.group_actions[group], f"policy for group {group}"
         if rule in self.rule_actions:
@@ -194,7 +217,9 @@ class DeadLetterPolicy(BaseModel):
             return Action(named_by_rule), f"action named by rule {rule}"
         if kind in self.actions:
             return self.actions[kind], f"policy for {kind}"
-        return DEFAULT_ACTIONS[kind], f"default for {kind}"
+        if kind_action:
+            return Action(kind_action), f"default for {kind}, by the rules file"
+        return DEFAULT_ACTIONS.get(kind, Action.ARCHIVE), f"default for {kind}"
 
 
 class DeadLetterRequest(BaseModel):
@@ -272,7 +297,7 @@ class ReplayRequest(BaseModel):
     queues: tuple[QueueName, ...] = Field(
         (), max_length=200, title="Dead-letter queues", description="Dead-letter queues they lay in, names or globs."
     )
-    kinds: tuple[Kind, ...] = Field((), title="Kinds of failure", description="Kinds of failure.")
+    kinds: tuple[KindName, ...] = Field((), title="Kinds of failure", description="Kinds of failure.")
     groups: tuple[str, ...] = Field(
         (), max_length=200, title="Groups", description="Fingerprints of groups, as the report shows them."
     )

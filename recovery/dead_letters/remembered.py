@@ -6,12 +6,11 @@ from collections.abc import Iterable, Iterator
 
 from recovery.cases import Case, DamagedCase, State, sound
 from recovery.dead_letters.work import PATH
-from recovery.failures import Kind
+from recovery.failures import is_kind
 from recovery.fields import Fields
 from recovery.ledger import Ledger
 
 SHOWN = 5
-_KINDS = frozenset({"", *(kind.value for kind in Kind)})
 _TEXTS = ("id", "identity", "next", "origin", "owner", "error", "step")
 
 
@@ -40,7 +39,7 @@ def check(case: Case) -> None:
     Raises:
         ValueError: names the field and no value.
     """
-    if case.kind not in _KINDS:
+    if case.kind and not is_kind(case.kind):
         raise ValueError("kind")
     read = Fields(case.detail)
     for name in _TEXTS:

@@ -149,7 +149,8 @@ def _remembered(waits: Case | None) -> Diagnosis | None:
     if waits is None or not waits.kind:
         return None
     kind = Kind(waits.kind)
-    return Diagnosis(kind, kind in TRANSIENT_KINDS, waits.rule, "triaged before its wait began")
+    own = "" if kind in set(Kind) else Action.HEAL.value  # a kind of a rules file, which was healed when it was seen
+    return Diagnosis(kind, kind in TRANSIENT_KINDS, waits.rule, "triaged before its wait began", kind_action=own)
 
 
 def _without_evidence(known: Known, policy: DeadLetterPolicy) -> Verdict:
@@ -191,7 +192,9 @@ def _act(
     waited: bool,
 ) -> Verdict:
     group = known.group or (known.history.group if known.history else "")
-    action, chosen_by = policy.action_for(diagnosis.kind, diagnosis.rule, group, diagnosis.action)
+    action, chosen_by = policy.action_for(
+        diagnosis.kind, diagnosis.rule, group, diagnosis.action, diagnosis.kind_action
+    )
     why = f"{diagnosis.reason} ({chosen_by})"
     if action is Action.LEAVE:  # action-leave
         return Leave(why)

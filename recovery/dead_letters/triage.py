@@ -23,6 +23,7 @@ from recovery.errors import BadInput, Refused, RepriseError
 from recovery.failures import (
     DEFAULT_RULES,
     Diagnosis,
+    Kind,
     RuleSet,
     body_shape,
     diagnose,
@@ -229,7 +230,10 @@ def check(policy: DeadLetterPolicy) -> None:
     Raises:
         BadInput: the rules file or the schema is wrong; the message names rule and field.
     """
-    rules_of(policy)
+    rules = rules_of(policy)
+    known = rules.own_kinds | set(Kind)
+    if unknown := sorted(kind for kind in policy.actions if kind not in known):
+        raise BadInput(f"actions: {unknown[0]}: expected one of {', '.join((*Kind, *sorted(rules.own_kinds)))}")
     if policy.body_schema is not None:
         check_schema(policy.body_schema)
 

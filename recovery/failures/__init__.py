@@ -9,7 +9,7 @@ from recovery.failures.evidence import evidence_for
 from recovery.failures.groups import fingerprint, group_of, normalise
 from recovery.failures.logs import LogEvent, LogFinding, LoggedMessage, evidence_from_logs, failures_of
 from recovery.failures.masks import mask
-from recovery.failures.models import TRANSIENT_KINDS, Diagnosis, Evidence, Kind
+from recovery.failures.models import TRANSIENT_KINDS, Diagnosis, Evidence, Kind, is_kind
 from recovery.failures.origins import BodyShape, Origin, body_shape, recognise
 from recovery.failures.own_rules import load_rules
 from recovery.failures.rules import Rule
@@ -38,6 +38,7 @@ __all__ = [
     "failures_of",
     "fingerprint",
     "group_of",
+    "is_kind",
     "load_rules",
     "mask",
     "normalise",

@@ -59,11 +59,12 @@ def diagnose(evidence: Evidence, rules: RuleSet = DEFAULT_RULES) -> Diagnosis:
     rule = best.rule
     return Diagnosis(
         kind=rule.kind,
-        transient=rule.kind in TRANSIENT_KINDS,
+        transient=rule.transient,
         rule=rule.id,
         reason=rule.why,
         quote=best.quote,
         action=rule.action,
+        kind_action=rule.kind_action,
     )
 
 

@@ -24,17 +24,31 @@ _HEAD = """\
 
 ## How a text is read
 
-1. **Bounded.** Of a long text the head, the tail and the `Caused by` lines between them are read.
-2. **Unfolded.** JSON becomes `key: value` lines, JSON inside its strings too; keys that describe the request (`config`, `headers`, `input` and the like) are left out. Escapes of a JSON that was cut off are undone.
-3. **Freed of frames.** Stack frames and the statement that was being run say where, not why.
-4. **Cut into a chain.** `Caused by`, `--->`, `nested exception is`, Python's and PHP's chained exceptions: each error of the chain is read by itself, and the root cause gains {root} points.
-5. **Compared.** The words of each error are looked up; only rules whose words are all there are tried. A number is a code only in the position of a code: `HTTP 503` and `503 Service Unavailable`, never `503 rows`. Words that are quoted as somebody's value (`'timeout' is not a valid choice`) and settings (`timeout: 30`) are no evidence.
+1. **A log is read as records.** A text of two records or more, of any known logger, is reduced to its last failure: trouble that was overcome, settings, dumps, health checks and telemetry decide nothing. The next section has the rules.
+2. **Bounded.** Of a long text the head, the tail and the `Caused by` lines between them are read.
+3. **Unfolded.** JSON becomes `key: value` lines, JSON inside its strings too; keys that describe the request (`config`, `headers`, `input` and the like) are left out. Escapes of a JSON that was cut off are undone.
+4. **Freed of frames.** Stack frames and the statement that was being run say where, not why.
+5. **Cut into a chain.** `Caused by`, `--->`, `nested exception is`, Python's and PHP's chained exceptions: each error of the chain is read by itself, and the root cause gains {root} points.
+6. **Compared.** The words of each error are looked up; only rules whose words are all there are tried. A number is a code only in the position of a code: `HTTP 503` and `503 Service Unavailable`, never `503 rows`. Words that are quoted as somebody's value (`'timeout' is not a valid choice`) and settings (`timeout: 30`) are no evidence.
+
+Two more things keep the words of one error apart: a refusal in the position of a status (`failed to fetch the token: 401`) outranks words about the network, and words in a value or a path (`Duplicate entry 'Too Many Requests'`) do not outrank what the error states.
 
 The strongest match decides; between rules of one tier, the earlier in the file.
 
 {tiers}
 
 The payload is weak evidence: it decides only when the error does not tell, and then only whether it can be read at all. Without a matching rule the kind is `UNKNOWN`: a wrong "transient" replays what cannot succeed, and is worse.
+
+## How a log is read
+
+1. **Records.** Lambda's text and JSON format with the platform's own records, containers with one event a line, and some sixty writers: Java, Python, Node, .NET, Go, Ruby, PHP, Rust, Elixir, Perl, Swift and their JSON forms. Lines of a stack trace belong to the record before them, whichever events they come in. A log driver's wrapping is taken off.
+2. **Level.** What is written at INFO or below decides nothing, whatever its words: it is a dump, a setting or a note. Without levels, only what reads as a failure counts. JSON that speaks of no error is a payload.
+3. **Overcome.** Trouble after which the log says that another try worked, a connection is back, a token was refreshed, a breaker closed or a fallback was used, is no failure. Neither is what its own record calls ignored, skipped or optional.
+4. **Last.** The last failure decides. When it only says that the work failed (`giving up after 3 attempts`), the one before it does.
+5. **Owner.** A record belongs to the message that it names by id or receipt handle, or that shares an id with such a record, or stands at the place in the batch that the record names; else to the message named before it in the same invocation or thread. An invocation that worked on one message only is that message's, and the platform's time-out is everybody's in it. The batch's own answer (`batchItemFailures`) spares those that it does not name. Messages that were begun at once and failures without a name are nobody's.
+6. **Trace, time.** A message that no record names can be found by its X-Ray trace, or by the time of its receives: that counts only when all invocations at those times end in the same failure, and says so in its reason.
+
+What cannot be told: a failure that is written at INFO without a stack trace; two failures without names of messages that were worked on at once; a log that was cut before the last failure; a cause that only an earlier record of another process tells.
 
 ## Your own rules
 
@@ -62,7 +76,7 @@ rules:
 | field | meaning |
 |---|---|
 | `id` | stable name: lower-case letters, digits, `.`, `-`, `_` |
-| `kind` | one of the eight kinds but `UNKNOWN` |
+| `kind` | one of the eight kinds but `UNKNOWN`, or one that the file adds |
 | `names` | identifiers as whole words: exception classes (any case), error codes (as written) |
 | `codes` | `family:value`, as `http:503`, `grpc:unavailable`, `sqlstate:23505`, `mysql:1205`, `mssql:1205`, `ora:00060`, `db2:-911`, `smtp:550`, `curl:28`, `errno:111`, `hresult:800705b4`, `eventbridge:timeout`, `lambda:429` |
 | `phrases` | one a line: words; `*` up to 60 characters of anything; `#` a number; `word~` a beginning; `[a\\|b c]` a choice, `[a\\|]` optional |
@@ -76,6 +90,27 @@ rules:
 | `tier` | as above; `decisive` unless given, and of no weight among your own rules |
 
 A file that is wrong is refused with the rule's id and the field.
+
+### Kinds of your own
+
+A file may add kinds, each with its default action. They show in reports, metrics, alerts and filters as the eight do; a policy's `actions` overrides the default.
+
+```yaml
+version: 1
+kinds:
+  CARRIER_STRIKE: {{action: leave, why: nobody drives}}
+  NIGHT_CLOSED: {{action: heal, transient: true}}
+rules:
+- id: depot.strike
+  kind: CARRIER_STRIKE
+  phrases: |
+    drivers [are|] on strike
+  why: Nobody drives.
+  example: drivers on strike
+  counter: drivers on the road
+```
+
+The name has 3 to 40 capital letters, digits and `_`. `action` is one of {actions}; `transient` says that such a failure passes by itself.
 
 ## How good it is
 

@@ -1,14 +1,22 @@
-"""What is known about one failure, and what is concluded from it. Pure values."""
+"""Evidence of one failure, and the diagnosis drawn from it. Pure values."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+OWN_KIND = re.compile(r"[A-Z][A-Z0-9_]{2,39}")
+"""Names that a rule file may give to kinds of its own."""
+
 
 class Kind(StrEnum):
-    """The eight kinds of failure. The first three pass by themselves; the others need a change first."""
+    """The eight kinds of failure, and those that rule files add.
+
+    The first three pass by themselves; the others need a change first. `Kind("CARRIER_STRIKE")` is a kind too, equal to
+    its name, though it is no member: rule files are read at run time.
+    """
 
     TIMEOUT = "TIMEOUT"
     DEPENDENCY_FAILURE = "DEPENDENCY_FAILURE"
@@ -19,13 +27,26 @@ class Kind(StrEnum):
     CODE_BUG = "CODE_BUG"
     UNKNOWN = "UNKNOWN"
 
+    @classmethod
+    def _missing_(cls, value: object) -> Kind | None:
+        if not isinstance(value, str) or not OWN_KIND.fullmatch(value):
+            return None
+        own = str.__new__(cls, value)
+        own._name_ = own._value_ = value
+        return own
+
+
+def is_kind(text: str) -> bool:
+    """True for the name of a kind, one of the eight or a rule file's own."""
+    return OWN_KIND.fullmatch(text) is not None
+
 
 TRANSIENT_KINDS = frozenset({Kind.TIMEOUT, Kind.DEPENDENCY_FAILURE, Kind.THROTTLED})
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known about one failure.
+    """The facts of one failure.
 
     Attributes:
         error: the failure's own text ("" when there is none). It decides.
@@ -47,15 +68,16 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What was concluded, and from which words.
+    """The conclusion, and the words that led to it.
 
     Attributes:
-        kind: one of the eight kinds.
-        transient: whether the same work may succeed later without anybody changing anything.
+        kind: one of the eight kinds, or one that a rule file adds.
+        transient: true when the same work may succeed later without anybody changing anything.
         rule: id of the rule that decided ("none" for UNKNOWN without a matching rule).
         reason: one sentence for a person, without values from the text.
         quote: the words that decided, cut and masked; for the caller and the archive only.
-        action: the action that a user's own rule names for what it matches, else "".
+        action: the action that a user's own rule names for its matches, else "".
+        kind_action: the default action of a kind that a rule file adds, else "".
     """
 
     kind: Kind
@@ -64,3 +86,4 @@ class Diagnosis:
     reason: str
     quote: str = field(default="", repr=False)
     action: str = ""
+    kind_action: str = ""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from recovery.errors import BadInput
-from recovery.failures.models import Kind
+from recovery.failures.models import OWN_KIND, TRANSIENT_KINDS, Kind
 from recovery.failures.phrases import Phrase, PhraseError
 from recovery.failures.rules import ACTIONS, TIERS, Rule
 
@@ -32,7 +33,7 @@ def parse_rules(text: str, source: str, *, own: bool = False) -> tuple[Rule, ...
     Args:
         text: YAML or JSON.
         source: name of the file, for messages.
-        own: whether it is a user's file: only there may a rule name an action.
+        own: true for a user's file: only there may a rule name an action, and the file add kinds.
 
     Raises:
         BadInput: with the rule's id and the field.
@@ -45,8 +46,10 @@ def parse_rules(text: str, source: str, *, own: bool = False) -> tuple[Rule, ...
         raise BadInput(f"{source}: expected a mapping with `version` and `rules`")
     if document.get("version") != VERSION:
         raise BadInput(f"{source}: version: expected {VERSION}, got {document.get('version')!r}")
-    if extra := sorted(str(key) for key in set(document) - {"version", "rules", "about"}):
+    known = {"version", "rules", "about", "kinds"} if own else {"version", "rules", "about"}
+    if extra := sorted(str(key) for key in set(document) - known):
         raise BadInput(f"{source}: {extra[0]}: unknown field")
+    kinds = _kinds(document.get("kinds", {}), source)
     entries = document.get("rules")
     if not isinstance(entries, list) or not entries:
         raise BadInput(f"{source}: rules: expected a list of at least one rule")
@@ -55,7 +58,7 @@ def parse_rules(text: str, source: str, *, own: bool = False) -> tuple[Rule, ...
     rules: list[Rule] = []
     seen: set[str] = set()
     for order, entry in enumerate(entries):
-        rule = _rule(entry, order, source, own)
+        rule = _rule(entry, order, source, kinds if own else None)
         if rule.id in seen:
             raise BadInput(f"{source}: rule {rule.id}: id: stands twice")
         seen.add(rule.id)
@@ -67,7 +70,39 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _rule(entry: Any, order: int, source: str, own: bool) -> Rule:
+@dataclass(frozen=True, slots=True)
+class _OwnKind:
+    """A kind that a rule file adds: its default action, and whether its failures pass by themselves."""
+
+    action: str
+    transient: bool
+
+
+def _kinds(value: Any, source: str) -> Mapping[str, _OwnKind]:
+    if not isinstance(value, dict):
+        raise BadInput(f"{source}: kinds: expected a mapping of names to their default action")
+    kinds: dict[str, _OwnKind] = {}
+    for name, entry in value.items():
+        where = f"{source}: kinds: {name}"
+        if not isinstance(name, str) or not OWN_KIND.fullmatch(name):
+            raise BadInput(f"{where}: expected 3 to 40 capital letters, digits and _, a letter first")
+        if name in Kind.__members__:
+            raise BadInput(f"{where}: is one of the eight kinds already")
+        if not isinstance(entry, dict):
+            raise BadInput(f"{where}: expected a mapping with `action`")
+        if extra := sorted(str(key) for key in set(entry) - {"action", "transient", "why"}):
+            raise BadInput(f"{where}: {extra[0]}: unknown field")
+        action, transient = entry.get("action"), entry.get("transient", False)
+        if action not in ACTIONS:
+            raise BadInput(f"{where}: action: expected one of {', '.join(ACTIONS)}")
+        if not isinstance(transient, bool):
+            raise BadInput(f"{where}: transient: expected true or false")
+        kinds[name] = _OwnKind(str(action), transient)
+    return kinds
+
+
+def _rule(entry: Any, order: int, source: str, kinds: Mapping[str, _OwnKind] | None) -> Rule:
+    own = kinds is not None
     if not isinstance(entry, dict):
         raise BadInput(f"{source}: rule number {order + 1}: expected a mapping")
     rule_id = entry.get("id")
@@ -79,8 +114,10 @@ def _rule(entry: Any, order: int, source: str, own: bool) -> Rule:
     if extra := sorted(str(key) for key in set(entry) - _FIELDS):
         raise BadInput(f"{where}: {extra[0]}: unknown field")
     kind = entry.get("kind")
-    if not isinstance(kind, str) or kind not in Kind.__members__ or kind == Kind.UNKNOWN:
-        raise BadInput(f"{where}: kind: expected one of {', '.join(k for k in Kind if k is not Kind.UNKNOWN)}")
+    added = (kinds or {}).get(kind) if isinstance(kind, str) else None
+    if not isinstance(kind, str) or kind == Kind.UNKNOWN or (added is None and kind not in Kind.__members__):
+        may = ", ".join((*(k for k in Kind if k is not Kind.UNKNOWN), *(kinds or {})))
+        raise BadInput(f"{where}: kind: expected one of {may}")
     tier = entry.get("tier", "decisive" if own else None)
     if not isinstance(tier, str) or tier not in TIERS:
         raise BadInput(f"{where}: tier: expected one of {', '.join(TIERS)}")
@@ -116,6 +153,8 @@ def _rule(entry: Any, order: int, source: str, own: bool) -> Rule:
         also=_phrases(entry, "and", where),
         unless=_phrases(entry, "unless", where),
         action=action,
+        kind_action=added.action if added else "",
+        transient=added.transient if added else kind in TRANSIENT_KINDS,
     )
     if not (rule.names or rule.codes or rule.phrases or rule.class_words or rule.fields):
         raise BadInput(f"{where}: phrases: a rule needs names, codes, phrases, class_words or fields")

@@ -9,10 +9,10 @@ from recovery.failures.models import Kind
 from recovery.failures.phrases import Phrase
 
 TIERS = {"decisive": 100, "specific": 80, "status": 60, "general": 40, "loose": 25, "wrapper": 10}
-"""How strongly a match speaks, before the place in the chain of causes is counted (a root cause gains 30)."""
+"""Strength of a match, before the place in the chain of causes is counted (a root cause gains 30)."""
 
 ACTIONS = ("heal", "alert", "archive", "leave")
-"""What a user's own rule may ask to be done with what it matches."""
+"""Actions that a user's own rule may name for its matches, and an own kind as its default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,9 @@ class Rule:
         why: what a match means and what helps, for a person.
         example: a text that must match.
         counter: a text that must not.
-        action: what to do with what a user's own rule matches, else "".
+        action: the action for matches of a user's own rule, else "".
+        kind_action: the default action of its kind, when a rule file adds that kind, else "".
+        transient: true when failures of its kind pass by themselves.
         order: place in its file.
     """
 
@@ -52,6 +54,8 @@ class Rule:
     also: tuple[Phrase, ...] = ()
     unless: tuple[Phrase, ...] = ()
     action: str = ""
+    kind_action: str = ""
+    transient: bool = False
 
     @property
     def strength(self) -> int:

@@ -7,6 +7,7 @@ from functools import cached_property
 from importlib import resources
 
 from recovery.failures.index import Index
+from recovery.failures.models import Kind
 from recovery.failures.rule_files import parse_rules
 from recovery.failures.rules import Rule
 
@@ -32,6 +33,11 @@ class RuleSet:
     @cached_property
     def own_index(self) -> Index | None:
         return Index(self.own) if self.own else None
+
+    @property
+    def own_kinds(self) -> frozenset[str]:
+        """The kinds that the user's rules add to the eight."""
+        return frozenset(str(rule.kind) for rule in self.own if rule.kind not in set(Kind))
 
     def by_id(self, rule_id: str) -> Rule | None:
         """The rule with this id, the user's first."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from pydantic import BaseModel, ValidationError
 
@@ -15,6 +17,8 @@ from recovery.dead_letters.policy import (
     DeadLetterRequest,
     ReplayRequest,
 )
+from recovery.dead_letters.triage import check
+from recovery.errors import BadInput
 from recovery.failures import TRANSIENT_KINDS, Kind
 
 
@@ -114,3 +118,27 @@ def test_a_request_survives_the_form() -> None:
     policy = DeadLetterPolicy(actions={Kind.TIMEOUT: Action.ALERT}, group_actions={"g": Action.LEAVE})
     request = DeadLetterRequest(queues=("a", "b-*"), policy=policy, queue_policies={"a": policy})
     assert DeadLetterRequest.model_validate_json(request.model_dump_json()) == request
+
+
+def test_a_kind_of_a_rules_file_has_its_own_default_action() -> None:
+    """The file's default holds unless the policy names the kind; a form takes its name."""
+    kind = Kind("CARRIER_STRIKE")
+    assert DeadLetterPolicy().action_for(kind, "depot.strike", "g", kind_action="leave")[0] is Action.LEAVE
+    policy = DeadLetterPolicy.model_validate({"actions": {"CARRIER_STRIKE": "alert"}, "rules_file": "rules.yaml"})
+    assert policy.action_for(kind, "depot.strike", "g", kind_action="leave")[0] is Action.ALERT
+    schema = ReplayRequest.model_json_schema()
+    jsonschema.validate({"kinds": ["TIMEOUT", "CARRIER_STRIKE"]}, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"kinds": ["a strike"]}, schema)
+
+
+def test_a_kind_that_no_file_adds_is_refused(tmp_path: Path) -> None:
+    """A slip of the pen in `actions` would never match anything."""
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(
+        "version: 1\nkinds: {CARRIER_STRIKE: {action: leave}}\nrules:\n"
+        "- {id: a.b, kind: CARRIER_STRIKE, names: [Strike], why: x, example: Strike, counter: y}\n"
+    )
+    check(DeadLetterPolicy.model_validate({"actions": {"CARRIER_STRIKE": "heal"}, "rules_file": str(rules)}))
+    with pytest.raises(BadInput, match="actions: TIMEOUTT: expected one of"):
+        check(DeadLetterPolicy.model_validate({"actions": {"TIMEOUTT": "heal"}, "rules_file": str(rules)}))

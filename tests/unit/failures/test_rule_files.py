@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from recovery.errors import BadInput
-from recovery.failures import DEFAULT_RULES, Evidence, Kind, diagnose, load_rules
+from recovery.failures import DEFAULT_RULES, Evidence, Kind, diagnose, fingerprint, load_rules
 
 GOOD: dict[str, Any] = {
     "id": "shop.voucher",
@@ -177,3 +177,60 @@ def test_the_default_rules_are_read_once_and_late() -> None:
     assert DEFAULT_RULES.rules is DEFAULT_RULES.rules
     assert DEFAULT_RULES.by_id("dependency.deadlock") is not None
     assert DEFAULT_RULES.by_id("no such rule") is None
+
+
+OWN_KINDS = """
+version: 1
+kinds:
+  CARRIER_STRIKE: {action: leave, why: nobody drives}
+  NIGHT_CLOSED: {action: heal, transient: true}
+rules:
+- {id: depot.strike, kind: CARRIER_STRIKE, phrases: [drivers on strike], why: nobody drives, example: drivers on strike,
+   counter: drivers on the road}
+- {id: depot.night, kind: NIGHT_CLOSED, phrases: [closed at night], why: closed, example: closed at night,
+   counter: open at night}
+"""
+
+
+def test_a_rule_file_may_add_kinds_with_a_default_action(tmp_path: Path) -> None:
+    """The kind, its action and whether it passes by itself come out of the diagnosis, and a group has the kind."""
+    file = tmp_path / "rules.yaml"
+    file.write_text(OWN_KINDS)
+    rules = load_rules(file)
+    strike = diagnose(Evidence(error="drivers on strike"), rules)
+    assert (strike.kind, strike.kind_action, strike.action, strike.transient) == ("CARRIER_STRIKE", "leave", "", False)
+    assert strike.kind == Kind("CARRIER_STRIKE")
+    assert diagnose(Evidence(error="closed at night"), rules).transient
+    assert fingerprint(strike, "x") == fingerprint("CARRIER_STRIKE", "x") != fingerprint("NIGHT_CLOSED", "x")
+    assert rules.own_kinds == {"CARRIER_STRIKE", "NIGHT_CLOSED"}
+    assert len(set(Kind)) == 8
+
+
+@pytest.mark.parametrize(
+    ("kinds", "said"),
+    [
+        ("kinds: []", "kinds: expected a mapping"),
+        ("kinds: {strike: {action: leave}}", "expected 3 to 40 capital letters"),
+        ("kinds: {TIMEOUT: {action: leave}}", "one of the eight"),
+        ("kinds: {STRIKE: leave}", "expected a mapping with `action`"),
+        ("kinds: {STRIKE: {action: nap}}", "action: expected one of heal"),
+        ("kinds: {STRIKE: {action: leave, transient: maybe}}", "transient: expected true or false"),
+        ("kinds: {STRIKE: {action: leave, color: red}}", "color: unknown field"),
+    ],
+)
+def test_a_wrong_kind_is_named(tmp_path: Path, kinds: str, said: str) -> None:
+    """One line with the field and what was expected."""
+    file = tmp_path / "rules.yaml"
+    file.write_text(
+        f"version: 1\n{kinds}\nrules:\n- {{id: a.b, kind: TIMEOUT, names: [X], why: x, example: X, counter: y}}\n"
+    )
+    with pytest.raises(BadInput, match=said):
+        load_rules(file)
+
+
+def test_a_rule_of_a_kind_that_no_file_adds_is_refused(tmp_path: Path) -> None:
+    """A slip of the pen is no new kind."""
+    file = tmp_path / "rules.yaml"
+    file.write_text("version: 1\nrules:\n- {id: a.b, kind: TIMEOUTT, names: [X], why: x, example: X, counter: y}\n")
+    with pytest.raises(BadInput, match="kind: expected one of"):
+        load_rules(file)
