@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from datetime import date
 from html import escape
 
+from recovery.chart import chart
 from recovery.digest.days import DayGroup
 from recovery.digest.digest import Digest, Waiting
 from recovery.markdown import advice, cell, code, subject
 from recovery.paths import PATHS
-from recovery.report import chart
 
 SHOWN = 20
 """Groups that a page shows."""

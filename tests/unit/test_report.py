@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recovery.chart import chart
 from recovery.markdown import LONGEST_CELL, advice, code, subject
 from recovery.report import (
     LISTED,
@@ -20,7 +21,6 @@ from recovery.report import (
     Entry,
     RecoveryReport,
     Tally,
-    chart,
     headline,
     markdown,
     table,

@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from recovery.chart import chart
 from recovery.digest.days import Day
 from recovery.digest.digest import Digest, digest
 from recovery.digest.pages import columns, headline, page, text
-from recovery.report import chart
 from recovery.story import Moment, Story
 from tests.unit.metrics.samples import entry, report
 
