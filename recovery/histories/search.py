@@ -96,16 +96,27 @@ class Histories:
     def waiting(self, request: ListRequest) -> list[Story]:
         """Cases that wait for a person, by path and group, the oldest first; at most the request's limit.
 
+        Each path has an equal share of the limit, and what one does not need goes to the others: many messages hide no
+        task.
+
         Raises:
             BadInput: a table that is no outbox.
             Transient, Refused: the ledger could not be read.
         """
-        found: list[tuple[datetime | None, Story]] = []
-        for path in request.paths or tuple(Path):
-            found += self._waiting_on(path, request, request.limit - len(found))
+        paths = request.paths or tuple(Path)
+        share = max(1, request.limit // len(paths))
+        by_path = {path: self._waiting_on(path, request, share) for path in paths}
+        left = request.limit - sum(map(len, by_path.values()))
+        for path in [path for path in paths if len(by_path[path]) == share]:
+            if left > 0:
+                by_path[path] = self._waiting_on(path, request, share + left)
+                left -= len(by_path[path]) - share
         self._warn_of_damage()
-        if len(found) >= request.limit:
-            self.warnings.append(f"there may be more: the list ends after {request.limit} cases (limit)")
+        cut = [path for path in paths if len(by_path[path]) >= share and left <= 0]
+        if cut:
+            names = ", ".join(f"{len(by_path[path])} of {path.value}" for path in cut)
+            self.warnings.append(f"there may be more: the list ends after {request.limit} cases (limit), {names}")
+        found = [one for path in paths for one in by_path[path]][: request.limit]
         longest_ago = datetime.max.replace(tzinfo=self.now().tzinfo)
         found.sort(key=lambda one: (one[1].path, one[1].group, one[0] or longest_ago, one[1].key))
         return [story for _, story in found]
