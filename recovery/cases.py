@@ -6,12 +6,13 @@ import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from recovery.errors import BadInput
 from recovery.fields import Fields, moment
+from recovery.paths import info
 
 SHARDS = 8
 """Partitions of the index of waiting cases for each path: one partition takes about 1,000 writes a second."""
@@ -172,7 +173,8 @@ class DamagedCase(BadInput):
 
 
 def case_item(case: Case) -> Mapping[str, Any]:
-    """A case as the table keeps it; only one that waits for a person carries the keys of the index."""
+    """A case as the table keeps it. The keys of the index stand on one that waits for a person, and on one whose next
+    attempt the relay is to start."""
     item: dict[str, Any] = {
         "pk": {"S": case_key(case.path, case.key)},
         "sk": {"S": "case"},
@@ -183,7 +185,20 @@ def case_item(case: Case) -> Mapping[str, Any]:
     if case.state in WAITS_FOR_A_PERSON:
         item["wait"] = {"S": case.shard()}
         item["since"] = {"S": f"{case.group}#{case.first_seen.isoformat(timespec='seconds')}"}
+    elif case.due is not None and info(case.path).due_event:
+        item["wait"] = {"S": due_partition(case.path)}
+        item["since"] = {"S": due_key(case.due)}
     return item
+
+
+def due_partition(path: str) -> str:
+    """Return the partition of the index in which cases of a path stand by the time of their next attempt."""
+    return f"{path}#due"
+
+
+def due_key(moment: datetime) -> str:
+    """Return a time as a sort key of that partition."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 def from_item(path: str, item: Mapping[str, Any]) -> Case:

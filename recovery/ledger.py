@@ -5,7 +5,8 @@ written 25 at a time without conditions, since the lease of the message already 
 anything that workers must agree on (an alert, a circuit, the case of a task): it carries a version, and a write names
 the version it replaces, so that of two workers one gets `Conflict`.
 
-Keys: `pk`, `sk`. Index `waiting` (`wait`, `since`): only cases that wait for a person, by path, group and age.
+Keys: `pk`, `sk`. Index `waiting` (`wait`, `since`): only cases that wait for a person, by path, group and age; and
+those whose next attempt the relay starts, by path and time.
 """
 
 from __future__ import annotations
@@ -18,7 +19,18 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from recovery.aws import calling, require_field
-from recovery.cases import SHARDS, WAITS_FOR_A_PERSON, Case, DamagedCase, case_item, case_key, from_item, to_json
+from recovery.cases import (
+    SHARDS,
+    WAITS_FOR_A_PERSON,
+    Case,
+    DamagedCase,
+    case_item,
+    case_key,
+    due_key,
+    due_partition,
+    from_item,
+    to_json,
+)
 from recovery.errors import Conflict, Transient
 from recovery.records import DamagedRecord, Record, from_record_item, record_item
 
@@ -38,6 +50,7 @@ ACTIONS = {
     "write_cases": ("dynamodb:BatchWriteItem",),
     "write_items": ("dynamodb:BatchWriteItem",),
     "waiting": ("dynamodb:Query",),
+    "due": ("dynamodb:Query",),
     "query": ("dynamodb:Query",),
     "read_record": ("dynamodb:GetItem",),
     "write_record": ("dynamodb:PutItem",),
@@ -156,6 +169,22 @@ class Ledger:
                             left -= 1
                             if left <= 0:
                                 return
+
+    def due(self, path: str, after: datetime, until: datetime) -> list[tuple[str, datetime]]:
+        """Keys of cases whose next attempt falls due in a span of time, and when, the earliest first.
+
+        The index lags a little behind (eventual consistency).
+
+        Args:
+            path: the recovery path, one that declares a `due_event`.
+            after, until: aware; the span without its beginning and with its end.
+        """
+        values = {":wait": {"S": due_partition(path)}, ":from": {"S": due_key(after)}, ":to": {"S": due_key(until)}}
+        names = {"#wait": "wait", "#since": "since"}
+        pages = self._pages("waiting", "#wait = :wait AND #since BETWEEN :from AND :to", names, values, None)
+        items = [item for page in pages for item in page]
+        found = [(item["pk"]["S"].removeprefix(case_key(path, "")), item["since"]["S"]) for item in items]
+        return [(key, datetime.fromisoformat(since)) for key, since in found if since > due_key(after)]
 
     # -- records -------------------------------------------------------------------------------------------------
 

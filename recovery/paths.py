@@ -49,6 +49,8 @@ class PathInfo:
         named: its items bear names that people gave them; elsewhere a key is an id, and the source says more.
         counts: its metrics.
         key: key of its report on the Artifacts page.
+        due_event: name of the event with which the relay starts it when an attempt falls due; "" where its own source
+            keeps the time.
     """
 
     name: str
@@ -57,6 +59,7 @@ class PathInfo:
     counts: Counts
     named: bool = False
     key: str = ""
+    due_event: str = ""
 
     @property
     def title(self) -> str:
@@ -78,6 +81,7 @@ APPFLOW_RUNS = PathInfo(
     answers=_RERUNS | {"escalate"},
     counts=Counts(done={"Reruns": _RERUNS, "Escalated": frozenset({"escalate"})}),
     named=True,
+    due_event="reprise.appflow.run.due",
 )
 DEAD_LETTERS = PathInfo(
     name=Path.DEAD_LETTERS,
@@ -117,6 +121,7 @@ REPLICATION_TASKS = PathInfo(
     answers=_RESTARTS | {"escalate"},
     counts=Counts(done={"Restarts": _RESTARTS, "Escalated": frozenset({"escalate"})}),
     named=True,
+    due_event="reprise.dms.task.due",
 )
 
 PATHS: Mapping[str, PathInfo] = {

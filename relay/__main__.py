@@ -128,10 +128,12 @@ def _connected(stop: threading.Event) -> Connection | None:
 def _doorbells(connection: Connection, listened: RelayConfiguration) -> list[Doorbell]:
     from recovery.dead_letters.gateway import Sqs
     from relay.doorbells import QueueDoorbells
+    from relay.due_cases import DueCases
     from relay.outbox import OutboxDoorbell
 
     sqs = Sqs(connection.client("sqs"), connection.client("sqs", repeat=False))
     bells: list[Doorbell] = [QueueDoorbells(sqs, listened.queues, timedelta(seconds=listened.look_seconds))]
+    bells.append(DueCases(connection.ledger, timedelta(seconds=listened.due_seconds)))
     dynamodb, streams = connection.client("dynamodb"), connection.client("dynamodbstreams")
     for request in listened.outboxes:
         bells.append(OutboxDoorbell(dynamodb, streams, connection.ledger, request, connection.owner))  # noqa: PERF401

@@ -20,6 +20,12 @@ class RelayConfiguration(BaseModel):
     look_seconds: float = Field(
         2.0, ge=1, le=300, description="Seconds between two looks at the depth of each of these queues."
     )
+    due_seconds: float = Field(
+        5.0,
+        ge=1,
+        le=300,
+        description="Seconds between two looks for attempts at DMS tasks and AppFlow flows that have fallen due.",
+    )
     outboxes: tuple[OutboxRequest, ...] = Field((), description="Outbox tables, named as in the deployments' requests.")
 
 

@@ -22,7 +22,7 @@ CALLED: tuple[tuple[Table, frozenset[str]], ...] = (
     (messages.ACTIONS, frozenset({"find", "describe", "visible"})),
     (stream.ACTIONS, frozenset(stream.ACTIONS)),
     (rows.ACTIONS, frozenset({"describe", "change"})),
-    (ledger.ACTIONS, frozenset({"read_record", "write_record"})),
+    (ledger.ACTIONS, frozenset({"due", "read_record", "write_record"})),
 )
 """A table of IAM actions by method, and the methods of it that the relay calls."""
 

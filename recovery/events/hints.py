@@ -10,6 +10,8 @@ the run asks AWS. Names and resource ids are stable; deployments trigger on them
     reprise.queue.dead-letters    reprise.queue.<queue>
     reprise.outbox.inserted       reprise.outbox.<table>
     reprise.outbox.due            reprise.outbox.<table>
+    reprise.dms.task.due          reprise.dms.<task or replication>
+    reprise.appflow.run.due       reprise.appflow.<flow>
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ ALARM_CHANGED = "reprise.alarm.changed"
 DEAD_LETTERS = "reprise.queue.dead-letters"
 OUTBOX_INSERTED = "reprise.outbox.inserted"
 OUTBOX_DUE = "reprise.outbox.due"
+TASK_DUE = "reprise.dms.task.due"
+RUN_DUE = "reprise.appflow.run.due"
 
 _IDS = UUID("6d2f7c0e-5f5e-5d0a-9d3a-2f1f6f0c7b11")
 """Namespace of the ids: the same AWS event always makes the same Prefect event, so that a repeated post is dropped."""
@@ -108,7 +112,13 @@ def _translated(document: Mapping[str, Any], message_id: str, now: datetime) -> 
 
 def hint(event: str, name: str, key: str, now: datetime, **payload: str | int) -> Hint:
     """A hint of the relay's own making; `key` makes its id."""
-    kind = {DEAD_LETTERS: "queue", OUTBOX_INSERTED: "outbox", OUTBOX_DUE: "outbox"}[event]
+    kind = {
+        DEAD_LETTERS: "queue",
+        OUTBOX_INSERTED: "outbox",
+        OUTBOX_DUE: "outbox",
+        TASK_DUE: "dms",
+        RUN_DUE: "appflow",
+    }[event]
     return Hint(uuid5(_IDS, f"{event}:{name}:{key}"), event, _resource(kind, name), now, payload)
 
 

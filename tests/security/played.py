@@ -36,6 +36,7 @@ from recovery.paths import Path
 from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest, Trigger
 from recovery.replication_tasks.run import recover as recover_replications
 from relay.doorbells import QueueDoorbells
+from relay.due_cases import DueCases
 from relay.metrics import Reading, RelayMetrics
 from simulated_aws.server import SimulatedAws
 from tasks import digest
@@ -109,6 +110,7 @@ def relay_calls(aws: SimulatedAws) -> Calls:
         stub.stop()
     sqs = Sqs(player.connection.client("sqs"), player.connection.client("sqs", repeat=False))
     QueueDoorbells(sqs, ["orders-dlq*"], timedelta(seconds=2)).listen(datetime.now(UTC))
+    DueCases(player.connection.ledger, timedelta(seconds=5)).listen(datetime.now(UTC))
     gateway = MetricsGateway(player.connection.client("cloudwatch", repeat=False), "Reprise")
     RelayMetrics(gateway).publish(Reading(), datetime.now(UTC))
     return player.calls
