@@ -105,12 +105,12 @@ class DmsEvent:
 
     @property
     def resource(self) -> str:
-        """What finds the replication: its ARN, else its name."""
+        """Key that finds the replication: its ARN, else its name."""
         return self.arn or self.name
 
 
 def read(body: Mapping[str, Any]) -> tuple[DmsEvent, ...]:
-    """What a body says of DMS; empty when it is of something else.
+    """Read the DMS events of a body; empty when it is of something else.
 
     Args:
         body: an EventBridge event, an SNS envelope, a DMS notification, or a Lambda event with SNS records.

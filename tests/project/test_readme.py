@@ -52,9 +52,7 @@ def test_the_table_of_paths_is_the_flows() -> None:
     """A path is in the README from its flow on, and not before."""
     flows = {f.stem for f in modules("flows") if not f.stem.startswith("_")} - WITHOUT_A_PATH
     assert flows <= set(paths())
-    assert [row[0] for row in _rows("What it recovers")] == [
-        f"[{path}](docs/paths/{path}.md)" for path in sorted(flows)
-    ]
+    assert [row[0] for row in _rows("Paths")] == [f"[{path}](docs/paths/{path}.md)" for path in sorted(flows)]
 
 
 def test_its_make_targets_exist() -> None:
