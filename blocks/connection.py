@@ -85,7 +85,7 @@ class Connection:
 
     @cached_property
     def metrics(self) -> Metrics | None:
-        """Where the numbers of a run go; None when no namespace is set."""
+        """Publisher of a run's numbers; None when no namespace is set."""
         if not self.metrics_namespace:
             return None
         return Metrics(

@@ -16,7 +16,7 @@ from recovery.errors import BadInput
 
 
 class RecoveryEstate(Block):
-    """Where recovery works: credentials, and the names of what the CloudFormation template `estate.yaml` made."""
+    """The place of recovery: credentials, and the names of the resources that the template `estate.yaml` made."""
 
     _block_type_name: ClassVar[str | None] = "Recovery Estate"
     _block_type_slug: ClassVar[str | None] = "recovery-estate"

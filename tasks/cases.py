@@ -19,7 +19,7 @@ from tasks.policies import ONCE, REPEATABLE
 
 
 def histories_of(connection: Connection) -> Histories:
-    """What histories are read from, on a connection."""
+    """Return the sources of histories, on a connection."""
 
     def arns(name: str) -> Sequence[str]:
         dms = ReplicationGateway(connection.client("dms"))

@@ -80,7 +80,7 @@ def _policies(request: DeadLetterRequest | ReplayRequest) -> Sequence[DeadLetter
 
 
 def subject(request: DeadLetterRequest) -> str:
-    """What a run is about, for its name; short, so that the counts behind it are seen."""
+    """Return a run's subject for its name; short, so that the counts behind it are visible."""
     if not request.queues:
         return "no queue named"
     more = len(request.queues) - 1
@@ -103,13 +103,13 @@ def _name(verb: str, about: Callable[[Any], str]) -> str:
 
 @task(name="find queues", **REPEATABLE)
 def find_queues(work: Work, request: DeadLetterRequest) -> Sequence[Queue]:
-    """Which queues are meant."""
+    """Find the queues in scope."""
     return run.find_queues(work, request)
 
 
 @task(name="count recovered", task_run_name="count recovered messages of {queue.name}", **REPEATABLE)
 def count_recovered_messages(work: Work, queue: Queue) -> int:
-    """How many messages of earlier runs have stayed away for the settle time."""
+    """Count the messages of earlier runs that stayed away for the settle time."""
     return outlook.count_recovered(work, queue)
 
 
@@ -129,19 +129,19 @@ def receive_messages(work: Work, queue: Queue, policy: DeadLetterPolicy) -> Batc
 
 @task(name="look up history", task_run_name="look up {batch.count} of {batch.name}", **REPEATABLE)
 def look_up_history(work: Work, batch: Batch) -> None:
-    """What the ledger knows about the messages."""
+    """Read the ledger's cases of the messages."""
     triage.look_up(work, batch)
 
 
 @task(name="diagnose messages", task_run_name="diagnose {batch.count} of {batch.name}", **REPEATABLE)
 def diagnose_messages(work: Work, batch: Batch) -> None:
-    """Why they failed."""
+    """Diagnose the messages."""
     triage.diagnose_messages(work, batch)
 
 
 @task(name="decide", task_run_name="decide on {batch.count} of {batch.name}", **REPEATABLE)
 def decide_messages(work: Work, batch: Batch) -> None:
-    """What is done with each."""
+    """Decide about each message."""
     triage.decide_messages(work, batch)
 
 

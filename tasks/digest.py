@@ -28,7 +28,7 @@ ONE_A_DAY = timedelta(days=365)
 
 
 class Page:
-    """What one run wants to write into the day book. Plain, so that Prefect does not walk through the report."""
+    """One run's entry for the day book. Plain, so that Prefect does not walk through the report."""
 
     def __init__(self, book: DayBook, report: RecoveryReport, run: str, now: datetime) -> None:
         self.book = book
@@ -58,7 +58,7 @@ def write_day(page: Page) -> None:
 
 
 class Desk:
-    """Where a digest is made. Plain, so that Prefect does not walk through a connection."""
+    """Tools of a digest. Plain, so that Prefect does not walk through a connection."""
 
     def __init__(self, connection: Connection) -> None:
         self.book = DayBook(connection.ledger)

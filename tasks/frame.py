@@ -24,7 +24,7 @@ from tasks.steps import step
 
 
 class Request(Protocol):
-    """What the frame asks of a request."""
+    """A request, as the frame needs it."""
 
     @property
     def dry_run(self) -> bool:
@@ -38,7 +38,7 @@ class Request(Protocol):
 
     @property
     def subject(self) -> str:
-        """What a run is about, for its name; short, so that the counts behind it are seen."""
+        """Return a run's subject for its name; short, so that the counts behind it are visible."""
         ...
 
     @property

@@ -20,7 +20,7 @@ SCHEDULED = "auto-scheduled"
 
 
 class Run(Protocol):
-    """What the metrics need of a run's tools."""
+    """A run's tools, as the metrics need them."""
 
     metrics: Metrics | None
 
@@ -30,11 +30,11 @@ class Run(Protocol):
 
 
 class Request(Protocol):
-    """What the metrics need of a request."""
+    """A request, as the metrics need it."""
 
     @property
     def dry_run(self) -> bool:
-        """Whether nothing is changed."""
+        """True when nothing is changed."""
         ...
 
     @property
@@ -44,7 +44,7 @@ class Request(Protocol):
 
 
 def metrics_of(connection: Connection) -> Metrics | None:
-    """Where the numbers of a run go; None when no namespace is set."""
+    """Return the publisher of a run's numbers; None when no namespace is set."""
     return connection.metrics
 
 

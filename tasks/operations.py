@@ -85,7 +85,7 @@ def mark_as_crashed(silent: dict[str, str]) -> list[str]:
 
 
 def silent_runs(client: SyncPrefectClient, request: TidyRequest, now: datetime) -> dict[str, str]:
-    """Why each run of the work pool that shows no sign of life must be given up, by the run's id.
+    """Return the reason to give up each run of the work pool that shows no sign of life, by the run's id.
 
     Args:
         client: speaks to the Prefect server.

@@ -1,4 +1,4 @@
-"""When Prefect may run a task again."""
+"""Rules for Prefect's repetition of tasks."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def at_work(request: ReplicationRequest) -> Iterator[Work]:
 
 
 def subject(request: ReplicationRequest) -> str:
-    """What a run is about, for its name."""
+    """Return a run's subject for its name."""
     named = list(request.tasks[:3]) + (["..."] if len(request.tasks) > 3 else [])
     return ", ".join(name.rsplit(":", 1)[-1] if name.startswith("arn:") else name for name in named) or "nothing named"
 
@@ -70,13 +70,13 @@ def run_name() -> str:
 
 
 def passes(work: Work) -> int:
-    """How often a run looks at most."""
+    """Return the most passes of a run."""
     return run.passes(work)
 
 
 @task(name="find replications", **REPEATABLE)
 def find_replications(work: Work) -> Batch:
-    """Which replications failed or are being watched, and what the ledger knows of them."""
+    """Find the replications that failed or are being watched, with the ledger's cases of them."""
     return find.find(work)
 
 

@@ -82,7 +82,7 @@ def rename_run(name: str) -> None:
 
 
 def outcome(report: RecoveryReport) -> RecoveryReport | State[RecoveryReport]:
-    """What the flow returns: the report, or a failed state that carries it when work did not go through."""
+    """Return the report, or a failed state that carries it when work did not go through."""
     if not report.failed:
         return report
     parts = list(report.problems[:5])
@@ -93,5 +93,5 @@ def outcome(report: RecoveryReport) -> RecoveryReport | State[RecoveryReport]:
 
 
 def refused(error: RepriseError) -> State[RecoveryReport]:
-    """What the flow returns for a person's mistake or an estate that cannot be used: one clear line, no traceback."""
+    """Return a failed state for a person's mistake or an unusable estate: one clear line, no traceback."""
     return Failed(message=str(error), data=error)

@@ -129,7 +129,7 @@ def _of_the_run(report: RecoveryReport, counts: Counts, *, swept: bool) -> list[
 
 
 def _split(path: str, counts: Counts, rows: Sequence[GroupRow], dimension: str) -> list[Datum]:
-    """What was done by kind or by source; only what there was."""
+    """Count the actions by kind or by source; only those that occurred."""
     keys = dict.fromkeys(row.kind if dimension == BY_KIND else row.source for row in rows)
     actions = {**counts.done, **(counts.kinds if dimension == BY_KIND else {})}
     data = []

@@ -322,7 +322,7 @@ def test_one_message_with_more_lines_than_rows_is_asked_for_by_time(
 
 
 def test_a_failure_counts_only_when_its_stream_was_read_to_its_end(client: Any, stub: Stubber) -> None:
-    """What follows in the stream may say that the trouble was overcome."""
+    """Later lines of the stream may show that the trouble was overcome."""
     [message] = ids(1)
     stub.add_response("filter_log_events", {"events": [event(f"ERROR {message} failed: Read timed out", 5)]})
     for _ in range(PAGES):

@@ -205,7 +205,7 @@ def metric(world: DeadLettersWorld, name: str, value: float) -> None:
 def test_a_function_that_was_throttled_left_no_log_and_that_is_an_answer(
     world: DeadLettersWorld, invocations: int, action: str
 ) -> None:
-    """When it did not run at all at the receives; when it ran for others, a person is told of the throttles."""
+    """It did not run at all at the receives; if it ran for others, a person is notified of the throttles."""
     pair = world.pair()
     world.consume(pair)
     world.die(pair, [""])

@@ -1,4 +1,4 @@
-"""When lines about a message may have been written, and when its log is read again."""
+"""Times at which lines about a message may have been written, and at which its log is read again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a dead-letter queue's set-up, and where its evidence will be found."""
+"""Faults of a dead-letter queue's set-up, and the places of its evidence."""
 
 from __future__ import annotations
 
