@@ -84,9 +84,9 @@ class Alerts:
         """
         record = self._ledger.read_record(_pk(alert.path, alert.source), alert.group)
         state = record.data.get("state")
-        if state == "sent" and now - _time(record.data["at"]) < window:
+        if state == "sent" and now - datetime.fromisoformat(record.data["at"]) < window:
             return Announced.ALREADY
-        if state == "pending" and _time(record.data["lease"]) > now:
+        if state == "pending" and datetime.fromisoformat(record.data["lease"]) > now:
             return Announced.ELSEWHERE
         claim = {"state": "pending", "owner": self._owner, "lease": (now + LEASE).isoformat(), "count": alert.count}
         try:
@@ -107,7 +107,7 @@ class Alerts:
         record = self._ledger.read_record(_pk(alert.path, alert.source), alert.group)
         if not _is_open(record):
             return Announced.ALREADY
-        if record.data["state"] == "pending" and _time(record.data["lease"]) > now:
+        if record.data["state"] == "pending" and datetime.fromisoformat(record.data["lease"]) > now:
             return Announced.ELSEWHERE
         claim = {
             **record.data,
@@ -148,7 +148,3 @@ def _is_open(record: Record) -> bool:
 
 def _pk(path: str, source: str) -> str:
     return f"alert#{path}#{source}"
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)

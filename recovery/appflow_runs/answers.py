@@ -11,6 +11,7 @@ from typing import Any
 from recovery.appflow_runs.models import Destination, Flow, FlowStatus, Run, RunStatus, Schedule, Trigger
 from recovery.errors import BadInput
 from recovery.failures.masks import mask
+from recovery.times import from_answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +90,8 @@ def read_summary(raw: Mapping[str, Any]) -> Summary:
         status=FlowStatus(raw["flowStatus"]),
         tags=raw.get("tags", {}),
         last_status=last.get("mostRecentExecutionStatus", ""),
-        last_at=_utc(last.get("mostRecentExecutionTime")),
-        created=_utc(raw.get("createdAt")),
+        last_at=from_answer(last.get("mostRecentExecutionTime")),
+        created=from_answer(raw.get("createdAt")),
     )
 
 
@@ -115,8 +116,8 @@ def _schedule(raw: Mapping[str, Any]) -> Schedule:
     return Schedule(
         expression=raw["scheduleExpression"],
         incremental=raw.get("dataPullMode") != "Complete",
-        starts=_utc(raw.get("scheduleStartTime")),
-        ends=_utc(raw.get("scheduleEndTime")),
+        starts=from_answer(raw.get("scheduleStartTime")),
+        ends=from_answer(raw.get("scheduleEndTime")),
         offset=timedelta(seconds=raw.get("scheduleOffset", 0)),
         threshold=raw.get("flowErrorDeactivationThreshold"),
     )
@@ -131,24 +132,16 @@ def read_run(raw: Mapping[str, Any]) -> Run:
     """One execution record. AppFlow leaves out what it does not know."""
     result: Mapping[str, Any] = raw.get("executionResult", {})
     error: Mapping[str, Any] = result.get("errorInfo", {})
-    started = _utc(raw.get("startedAt")) or datetime.fromtimestamp(0, UTC)
+    started = from_answer(raw.get("startedAt")) or datetime.fromtimestamp(0, UTC)
     return Run(
         id=raw["executionId"],
         status=RunStatus(raw["executionStatus"]),
         started=started,
-        updated=_utc(raw.get("lastUpdatedAt")) or started,
+        updated=from_answer(raw.get("lastUpdatedAt")) or started,
         message=error.get("executionMessage", ""),
         records=result.get("recordsProcessed"),
         failed_records=error.get("putFailuresCount"),
         bytes_written=result.get("bytesWritten"),
-        pull_start=_utc(raw.get("dataPullStartTime")),
-        pull_end=_utc(raw.get("dataPullEndTime")),
+        pull_start=from_answer(raw.get("dataPullStartTime")),
+        pull_end=from_answer(raw.get("dataPullEndTime")),
     )
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    # botocore gives local time with the noise of a float; what is kept and compared are whole milliseconds in UTC.
-    if moment is None:
-        return None
-    utc = moment.astimezone(UTC)
-    return utc.replace(microsecond=0) + timedelta(milliseconds=round(utc.microsecond / 1000))

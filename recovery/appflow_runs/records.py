@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from recovery.alerts import Alert, Announced
 from recovery.appflow_runs.advice import unblock
@@ -18,6 +18,7 @@ from recovery.appflow_runs.work import Batch, Item, Work
 from recovery.cases import Case, State
 from recovery.errors import BadInput, Conflict, Refused, RepriseError
 from recovery.report import SAMPLES, Entry
+from recovery.times import shown
 
 KEEP = timedelta(days=400)
 """The ledger forgets a flow of which it heard nothing for so long."""
@@ -126,7 +127,7 @@ def note(work: Work, batch: Batch) -> None:
     """Count what was found and done, for the report."""
     for item in batch.items:
         for gap in item.gaps:
-            span = f"from {_when(gap.start)} to {_when(gap.end)}"
+            span = f"from {shown(gap.start)} to {shown(gap.end)}"
             work.warn(f"flow {item.name}: no successful run has pulled the data {span}")
         if not item.quiet:
             work.seen[item.name] = item.summary.stamp
@@ -236,7 +237,7 @@ def _escalation(item: Item, verdict: Escalate) -> Alert:
         "",
         f"Why: {verdict.reason}.",
         f"Last error: {item.facts.error or '(none)'}",
-        f"Run: {newest.id} of {_when(newest.started)}; failures in a row: {item.facts.failures_in_a_row}",
+        f"Run: {newest.id} of {shown(newest.started)}; failures in a row: {item.facts.failures_in_a_row}",
         f"Kind: {kind or '(not judged)'}    Attempts made: {len(item.memory.history.attempts)}",
     ]
     if item.deactivation is not None:
@@ -255,7 +256,7 @@ def _long_wait(item: Item, verdict: Wait) -> Alert:
     assert item.facts is not None
     flow = item.facts.flow
     lines = [
-        f"AppFlow flow {flow.name} failed, and its next scheduled run is far away: {_when(verdict.until)}.",
+        f"AppFlow flow {flow.name} failed, and its next scheduled run is far away: {shown(verdict.until)}.",
         "",
         f"Why it waits: {verdict.reason}.",
         f"Last error: {item.facts.error or '(none)'}",
@@ -308,7 +309,7 @@ def _recovery(item: Item, group: str) -> Alert:
 def _forecast(item: Item) -> str:
     ahead = item.deactivation
     assert ahead is not None
-    when = f", at {_when(ahead.at)}" if ahead.at else ""
+    when = f", at {shown(ahead.at)}" if ahead.at else ""
     times = "once" if ahead.failures == 1 else f"{ahead.failures} times in a row"
     return (
         f"it failed {times}, and AppFlow switches the schedule off after"
@@ -343,7 +344,3 @@ def _is_news(item: Item, state: State) -> bool:
         return True
     last, read = item.summary.last_at, Memory.from_json(old.detail).read_at
     return last is not None and (read is None or read - last < LAG)
-
-
-def _when(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from recovery.errors import BadInput
+from recovery.times import from_event
 
 SOURCE = "aws.cloudwatch"
 STATE_CHANGE = "CloudWatch Alarm State Change"
@@ -78,7 +79,7 @@ def _from_eventbridge(event: Mapping[str, Any]) -> AlarmEvent:
         arn=str(resources[0]) if isinstance(resources, list) and resources else "",
         state=_state(state.get("value"), "detail.state.value"),
         before=str(previous.get("value", "")) if isinstance(previous, Mapping) else "",
-        time=_time(state.get("timestamp")) or _time(event.get("time")),
+        time=from_event(state.get("timestamp")) or from_event(event.get("time")),
         metric=_metric(detail.get("configuration"))[0],
         dimensions=_metric(detail.get("configuration"))[1],
         muted=bool(state.get("actionsSuppressedBy") or detail.get("muteDetail")),
@@ -98,7 +99,7 @@ def _from_sns(message: Mapping[str, Any]) -> AlarmEvent:
         arn=str(message.get("AlarmArn", "")),
         state=_state(message.get("NewStateValue"), "NewStateValue"),
         before=str(message.get("OldStateValue", "")),
-        time=_time(message.get("StateChangeTime")),
+        time=from_event(message.get("StateChangeTime")),
         metric=str(trigger.get("MetricName", "")) if isinstance(trigger, Mapping) else "",
         dimensions=dimensions,
     )
@@ -133,14 +134,3 @@ def _state(value: object, name: str) -> str:
     if not isinstance(value, str) or value not in _STATES:
         raise BadInput(f"{name}: expected one of {', '.join(sorted(_STATES))}")
     return value
-
-
-def _time(value: object) -> datetime | None:
-    """CloudWatch writes its times as 2019-10-02T17:04:40.989+0000."""
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None else None

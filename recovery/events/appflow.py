@@ -13,10 +13,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from recovery.errors import BadInput
+from recovery.times import from_event
 
 SOURCE = "aws.appflow"
 TWIN_PREFIX = "reprise-twin-"
@@ -117,12 +118,12 @@ def read(event: Mapping[str, Any]) -> AppFlowEvent | None:
         flow_arn=_text(detail, "flow-arn"),
         account=_text(event, "account"),
         region=_text(event, "region"),
-        time=_time(event.get("time")),
+        time=from_event(event.get("time")),
         run=_text(detail, "execution-id"),
         status=_text(detail, "status") or _text(detail, "status-report"),
         trigger=_text(detail, "trigger-type"),
-        started=_time(detail.get("start-time")),
-        ended=_time(detail.get("end-time")),
+        started=from_event(detail.get("start-time")),
+        ended=from_event(detail.get("end-time")),
         records=_number(detail.get("num-of-records-processed")),
         failed_records=_number(detail.get("num-of-record-failures")),
         reason=_text(detail, "deactivation-reason") or _text(detail, "error"),
@@ -146,14 +147,3 @@ def _number(value: object) -> int | None:
         return value
     is_number = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < _DIGITS
     return int(str(value)) if is_number else None
-
-
-def _time(value: object) -> datetime | None:
-    """A time such as 2021-08-24T09:06:20.871Z[UTC] or 2021-08-24T09:06:21Z."""
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(value.removesuffix("[UTC]"))
-    except ValueError:
-        return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -20,10 +20,11 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from recovery.errors import BadInput
+from recovery.times import from_event
 
 SOURCE = "aws.dms"
 TASK = "DMS Replication Task State Change"
@@ -185,7 +186,7 @@ def _notification(message: Mapping[str, Any], id: str) -> DmsEvent:
         type=found.group(0) if found else "",
         event_id=found.group(0) if found else "",
         message=_text(message, "Event Message"),
-        time=_time(_text(message, "Event Time").replace(" ", "T") + "Z"),
+        time=from_event(_text(message, "Event Time").replace(" ", "T") + "Z"),
         region=region.group(1) if region else "",
         instance=_text(message, "Event Source") == "replication-instance",
     )
@@ -214,7 +215,7 @@ def _eventbridge(event: Mapping[str, Any]) -> DmsEvent | None:
         message=_text(detail, "detailMessage"),
         serverless=detail_type == SERVERLESS or _INNER_TASK in arn,
         category=_text(detail, "category"),
-        time=_time(_text(event, "time")),
+        time=from_event(_text(event, "time")),
         account=_text(event, "account"),
         region=_text(event, "region"),
     )
@@ -224,10 +225,3 @@ def _eventbridge(event: Mapping[str, Any]) -> DmsEvent | None:
 def _text(raw: Mapping[str, Any], name: str) -> str:
     value = raw.get(name)
     return value if isinstance(value, str) else ""
-
-
-def _time(text: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
-        return None

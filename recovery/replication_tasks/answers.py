@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from recovery.replication_tasks.models import Facts, Migration, Preparation, Table
+from recovery.times import from_answer
 
 ODD = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError)
 """What an answer raises that is not understood."""
@@ -28,7 +28,7 @@ def task_of(raw: Mapping[str, Any]) -> Facts:
         stop_reason=raw.get("StopReason") or "",
         instance=raw.get("ReplicationInstanceArn", ""),
         preparation=_preparation(raw.get("ReplicationTaskSettings", "")),
-        accepted=_utc(raw.get("ReplicationTaskStartDate")),
+        accepted=from_answer(raw.get("ReplicationTaskStartDate")),
         **_shared(raw, stats),
     )
 
@@ -37,9 +37,9 @@ def replication_of(raw: Mapping[str, Any], *, settings: str = "") -> Facts:
     """A serverless `Replication`; its settings stand in its config."""
     stats: Mapping[str, Any] = raw.get("ReplicationStats") or {}
     shared = _shared(raw, stats)
-    stops = [moment for moment in (shared["stopped"], _utc(raw.get("ReplicationLastStopTime"))) if moment]
+    stops = [moment for moment in (shared["stopped"], from_answer(raw.get("ReplicationLastStopTime"))) if moment]
     shared["stopped"] = max(stops, default=None)
-    begins = _utc(raw.get("CdcStartTime"))
+    begins = from_answer(raw.get("CdcStartTime"))
     if begins is not None and not shared["start_position"]:
         shared["start_position"] = f"{begins:%Y-%m-%dT%H:%M:%S}"
     return Facts(
@@ -50,7 +50,7 @@ def replication_of(raw: Mapping[str, Any], *, settings: str = "") -> Facts:
         serverless=True,
         last_failure=" ".join(raw.get("FailureMessages") or []),
         stop_reason=raw.get("StopReason") or "",
-        deprovisions=_utc(raw.get("ReplicationDeprovisionTime")),
+        deprovisions=from_answer(raw.get("ReplicationDeprovisionTime")),
         preparation=_preparation(settings),
         **shared,
     )
@@ -66,8 +66,8 @@ def _shared(raw: Mapping[str, Any], stats: Mapping[str, Any]) -> dict[str, Any]:
             stats.get("FreshStartDate") or stats.get("StartDate") or stats.get("TablesLoaded") or checkpoint
         ),
         "errored": int(stats.get("TablesErrored") or 0),
-        "started": _utc(stats.get("StartDate")),
-        "stopped": _utc(stats.get("StopDate")),
+        "started": from_answer(stats.get("StartDate")),
+        "stopped": from_answer(stats.get("StopDate")),
     }
 
 
@@ -79,8 +79,8 @@ def table_of(raw: Mapping[str, Any]) -> Table:
         state=raw.get("TableState", ""),
         rows=int(raw.get("FullLoadRows") or 0),
         changes=sum(int(raw.get(name) or 0) for name in ("Inserts", "Deletes", "Updates", "Ddls")),
-        load_began=_utc(raw.get("FullLoadStartTime")),
-        load_ended=_utc(raw.get("FullLoadEndTime")),
+        load_began=from_answer(raw.get("FullLoadStartTime")),
+        load_ended=from_answer(raw.get("FullLoadEndTime")),
     )
 
 
@@ -91,11 +91,3 @@ def _preparation(settings: str) -> Preparation:
     except (ValueError, AttributeError, RecursionError):
         # DMS's own default, and the one that asks for permission.
         return Preparation.DROP_AND_CREATE
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    # botocore gives local time with the noise of a float; what is kept and compared are whole milliseconds in UTC.
-    if moment is None:
-        return None
-    utc = moment.astimezone(UTC)
-    return utc.replace(microsecond=0) + timedelta(milliseconds=round(utc.microsecond / 1000))

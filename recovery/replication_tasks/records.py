@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from recovery.alerts import Alert, Announced
@@ -16,6 +16,7 @@ from recovery.replication_tasks.refusals import CALL_REFUSED
 from recovery.replication_tasks.verdicts import Action, Decision, Escalate, Leave, ReloadTables, Wait
 from recovery.replication_tasks.work import Batch, Item, Work
 from recovery.report import Entry
+from recovery.times import shown
 
 KEEP = timedelta(days=400)
 """The ledger forgets a replication of which it heard nothing for so long."""
@@ -247,14 +248,10 @@ def _group(item: Item, mark: str) -> str:
 
 
 def _tried(memory: Memory) -> list[str]:
-    return [f"- {_when(one.at)} {one.verb.value}: {_became(one)}" for one in memory.tried]
+    return [f"- {shown(one.at)} {one.verb.value}: {_became(one)}" for one in memory.tried]
 
 
 def _became(restart: Restart) -> str:
     if restart.outcome == NOT_MADE:
         return "written down, but DMS shows no start after it (the run ended first, or its request was lost)"
     return restart.outcome or "not judged yet"
-
-
-def _when(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
