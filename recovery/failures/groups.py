@@ -15,7 +15,7 @@ CAP = 300
 """Characters of the longest normalised text."""
 
 Replacement = tuple[Sign, re.Pattern[str], str]
-"""What a text must hold for the pattern to match at all, the pattern, and what stands for the value."""
+"""A sign without which the pattern cannot match, the pattern, and the stand-in for the value."""
 _DOMAINS = (
     *("com", "net", "org", "io", "local", "internal", "cloud", "dev", "amazonaws", "svc", "lan", "corp", "eu", "de"),
     *("uk", "fr", "co", "app", "example", "test", "cluster"),
@@ -37,6 +37,28 @@ _WHOLE: tuple[Replacement, ...] = (
         has_digit,
         re.compile(r"\b\d{4}[-/]\d\d[-/]\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z|[+\-]\d\d:?\d\d)?)?"),
         "<time>",
+    ),
+)
+# Rows and keys of databases, and fields that name a person: their values are a customer's.
+_ROWS: tuple[Replacement, ...] = (
+    (
+        holds("("),
+        re.compile(
+            r"(?i)\b((?:row contains|zeile enthält|ligne en échec contient|fila que falla contiene|"
+            r"linha que falhou contém|"
+            r"riga fallita contiene|строка содержит|ошибочная строка содержит) ?)\([^\n]{0,2000}?\)(?=\.?(?:\s|$))"
+        ),
+        r"\1(…)",
+    ),
+    (holds("=("), re.compile(r"=\([^()\n]{0,400}\)"), "=(…)"),
+    (
+        holds_word("name=", "iban=", "dob=", "birth", "ssn=", "phone=", "street=", "address=", "city=", "user", "uid="),
+        re.compile(
+            r"(?i)\b((?:first_?|last_?|full_?|sur|given_?|family_?|user_?)?name|iban|dob|birth_?(?:day|date)|"
+            r"ssn|phone|"
+            r"street|address|city|user(?: ?id)?|uid)=(?![\"'])[^,;)\]}\n&\"']{1,200}"
+        ),
+        r"\1=<value>",
     ),
 )
 _VALUES: tuple[Replacement, ...] = (
@@ -76,6 +98,11 @@ _VALUES: tuple[Replacement, ...] = (
     ),
     (has_digit, re.compile(r"\b(?=\w{0,60}\d)(?=\w{0,60}[A-Za-z])\w{10,80}\b"), "<id>"),
 )
+_STATUS = re.compile(
+    r"((?<![\w.,<#$-])|(?<=\())([1-5]\d\d)(?=\)|[ :]{1,2}(?:Bad|Unauthori[sz]ed|Forbidden|Not|Conflict|"
+    r"Unprocessable|Too|"
+    r"Internal|Service|Gateway|Request|Payload|Method|Gone|Payment|Precondition|Unsupported|Locked|Client|Server)\b)"
+)
 # Numbers that name a cause keep their value: the group of a 503 is not that of a 404.
 _KEEP = re.compile(
     r"(?i)((?:status(?: ?code)?|http(?:/\d\.\d)?|error(?: ?code)?|code|sql ?state|errno|ora-|returned|msg|"
@@ -88,6 +115,24 @@ _QUOTED = re.compile(r"([\"'`«“‘])([^\"'`«»“”‘’\n]{1,200})([\"'`�
 # A quoted name of code (`KeyError: 'Records'`) tells causes apart; a quoted sentence or number is somebody's value,
 # unless it stands behind a key that holds the error's own words.
 _NAME = re.compile(r"[A-Za-z_$][A-Za-z_$.:\-]{0,39}")
+# A name that only code has: joined by signs, in capitals, or in humps. A single word may be a person's.
+_CODE_NAME = re.compile(
+    r"[a-z_$]{1,30}(?:[_$.:\-]{1,2}[A-Za-z_$]{1,30}){1,6}|[A-Z_]{3,40}|[A-Za-z]{0,30}[a-z][A-Z][A-Za-z]{0,30}|"
+    r"[A-Za-z_$]{1,30}(?:(?:\.|::)[A-Za-z_$]{1,30}){1,6}"
+)
+_CODE_BEFORE = re.compile(
+    r"(?i)(?:error|exception|attribute|method|property|field|column|table|relation|class|type|module|reading|setting|"
+    r"constraint|key|parameter|param|argument|function|object|index|operation|import|name|enum|element|tag|symbol|"
+    r"constant|variable|option|header|schema|database|queue|topic|exchange|vhost|arg|operator|of|for key|to|as|from)"
+    r"\"?[:\s(\[]{1,3}$"
+)
+_PERSON_BEFORE = re.compile(
+    r"(?i)(?:\buser|\baccount|\bcustomer|\bperson|\bpatient|\bentry|\bvalue|\bstring|\blogin|\busername|"
+    r"\bbase \d{1,3}:|\bbuyer|\bmember|\bowner|\bbenutzer|\butilisateur|\busuario|\busuário|\butente|"
+    r"пользовател\w{1,4})[:=]?\s{0,2}$"
+)
+_PLACES = re.compile(r"(?:<\w{1,8}>[/:.,\- ]{0,2}){1,6}")
+_SPOKEN_STATUS = re.compile(r"[1-5]\d\d(?: [A-Z][A-Za-z\-]{1,20}){0,4}")
 _SAYS = re.compile(
     r"(?:error|message|msg|reason|cause|description|desc|detail|details|type|title|status|fault|"
     r"faultstring|summary)\"?'?\s?(?:=>|[:=])\s?$",
@@ -101,7 +146,9 @@ _KEPT = re.compile("§([\ue000-\ue3e7])")
 # What a logger writes before a message: the same failure read from a log and from an attribute is one group.
 _WRITER = re.compile(
     r"^(?:(?:<time>|<id>|<n>|[\[\]()|,;.:\-]|(?:DEBUG|INFO|WARN|WARNING|ERROR|FATAL|CRITICAL|SEVERE)\b:?|"
-    r"RequestId:)\s{0,2}){1,12}(?=\S)"
+    r"RequestId:|(?!(?:msg|message|error|err|reason|cause|code|status|"
+    r"exception)\b)[\w.\-]{1,40}=[^\s\"']{0,200}(?=\s))"
+    r"\s{0,2}){1,12}(?=\S)"
 )
 
 
@@ -117,7 +164,7 @@ def normalise(text: str) -> str:
 
 
 def _bare(text: str) -> str:
-    text = _replaced(mask(_replaced(text, _WHOLE)), _VALUES)
+    text = _replaced(_replaced(mask(_replaced(text, _WHOLE)), _ROWS), _VALUES)
     text = _QUOTED.sub(_unquoted, text)
     kept: list[str] = []
 
@@ -125,7 +172,7 @@ def _bare(text: str) -> str:
         kept.append(found[2])
         return f"{found[1]}§{chr(_PRIVATE + len(kept) - 1)}" if len(kept) < _MOST_KEPT else found[0]
 
-    text = _KEEP.sub(keep, text[:4_000].replace("§", " "))
+    text = _STATUS.sub(keep, _KEEP.sub(keep, text[:4_000].replace("§", " ")))
     text = _NUMBER.sub("<n>", text)
     text = _KEPT.sub(lambda found: kept[ord(found[1]) - _PRIVATE], text)
     return _WRITER.sub("", " ".join(text.split()))
@@ -140,7 +187,14 @@ def _replaced(text: str, patterns: Sequence[Replacement]) -> str:
 
 def _unquoted(found: re.Match[str]) -> str:
     said = found[2]
-    if _NAME.fullmatch(said) or _SAYS.search(found.string, max(0, found.start() - 24), found.start()):
+    if _PLACES.fullmatch(said) or _SPOKEN_STATUS.fullmatch(said):
+        return found[0]
+    before = found.string[max(0, found.start() - 40) : found.start()]
+    if _PERSON_BEFORE.search(before):
+        return f"{found[1]}…{found[3]}"
+    if _NAME.fullmatch(said) and (_CODE_NAME.fullmatch(said) or ("-" not in said and _CODE_BEFORE.search(before))):
+        return found[0]
+    if not before.endswith("KeyError: ") and _SAYS.search(found.string, max(0, found.start() - 24), found.start()):
         return found[0]
     return f"{found[1]}…{found[3]}"
 

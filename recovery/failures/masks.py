@@ -8,7 +8,7 @@ from recovery.failures.signs import Sign, both, has_digit, holds, holds_word
 
 _MASKED = "***"
 # Parts of the names under which secrets are assigned; each of them stands in whatever the pattern below matches.
-_SECRETS = ("pass", "pwd", "secret", "token", "key", "credential", "authorization", "signature", "session", "cookie")
+_SECRETS = ("pass", "pw", "secret", "token", "key", "credential", "authorization", "signature", "session", "cookie")
 _SCHEMES = ("basic", "digest", "negotiate", "token", "key", "password")
 _TOKENS = (
     *("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox", "sk_live_", "sk_test_", "rk_live_"),
@@ -19,7 +19,8 @@ _may_assign = both(holds("=", ":"), holds_word(*_SECRETS))
 
 # The name of a secret up to what is assigned to it, as in `"Api-Key": "`.
 _NAMED = (
-    r"(?:password|passwd|passphrase|pwd|secret|token|api[_\-]?key|apikey|(?:access|account|shared)[_\-]?key|"
+    r"(?:password|passwd|passphrase|pwd|(?<![a-z])pw(?![a-z])|(?<![a-z])pass(?![a-z])|secret|token|"
+    r"api[_\-]?key|apikey|(?:access|account|shared)[_\-]?key|"
     r"private[_\-]?key|client[_\-]?secret|credential|authorization|signature|sessionid|"
     r"session[_\-]id|cookie)"
     r"[\w\-]{0,20}[\"']?\s{0,3}(?:=>|[=:])\s{0,3}[\"']?"
@@ -27,9 +28,9 @@ _NAMED = (
 
 
 def _assigned(schemes: str) -> re.Pattern[str]:
-    """What is assigned to a name of a secret, unless it begins with one of these words and a blank.
+    """A value assigned to the name of a secret, unless it begins with one of these words and a blank.
 
-    What is assigned may be another such name with its own value (`token:"password": "..."`): all of it goes.
+    The value may be another such name with its own value (`token:"password": "..."`): all of it goes.
     """
     value = r"[^\s\"',;&)}\]]{3,1000}"
     return re.compile(rf"(?i)({_NAMED})(?!\*\*\*)(?!(?:{schemes})\s)(?:{_NAMED}){{0,3}}{value}")
@@ -45,6 +46,31 @@ _RULES: tuple[tuple[Sign, re.Pattern[str], str], ...] = (
         lambda text: "://" in text and "@" in text,
         re.compile(r"\b([a-zA-Z][a-zA-Z0-9+.\-]{1,20}://)[^\s/@:'\"]{0,200}:[^\s/@'\"]{1,300}@"),
         r"\1***@",
+    ),
+    # Oracle's `user/password@service`.
+    (
+        lambda text: "/" in text and "@" in text,
+        re.compile(r"(?<![\w/@.])[\w$#.\-]{1,60}/[^\s/@:'\"]{1,100}@(?=[\w(/\[])"),
+        r"***@",
+    ),
+    (
+        holds_word("password", "passphrase", "passwd", "pw", "pin"),
+        re.compile(
+            r"(?i)\b(password|passphrase|passwd|pw|pin)( (?:is|was) )(?!\*\*\*)(?!(?:in)?correct|wrong|"
+            r"in?valid|expired|"
+            r"required|missing|not\b|too\b|empty|null|blank|weak|already|a\b|an\b|the\b|un|set\b|used\b|"
+            r"being\b|locked|"
+            r"needed|rejected|refused)[^\s\"',;&)}\]]{3,200}"
+        ),
+        r"\1\2***",
+    ),
+    (
+        both(has_digit, holds_word("password", "passphrase", "passwd", "pw", "secret")),
+        re.compile(
+            r"(?i)\b(password|passphrase|passwd|pw|"
+            r"secret)(\s{1,3})(?=[^\s\d]{0,60}\d)(?=[\d]{0,60}[a-z])[a-z\d!#$%&*+\-.?_~]{5,200}"
+        ),
+        r"\1\2***",
     ),
     (holds("eyJ"), re.compile(r"\beyJ[\w\-]{6,4000}(?:\.[\w\-]{0,4000}){0,4}"), _MASKED),
     (
@@ -74,7 +100,8 @@ _RULES: tuple[tuple[Sign, re.Pattern[str], str], ...] = (
     (
         both(has_digit, holds_word(*_SCHEMES)),
         re.compile(
-            r"(?i)\b(basic|digest|negotiate|token|key|password)(\s{1,3})(?=[^\s\d]{0,60}\d)[a-z0-9\-._~+/]{12,2000}={0,2}"
+            r"(?i)\b(basic|digest|negotiate|token|key|"
+            r"password)(\s{1,3})(?=[^\s\d]{0,60}\d)[a-z0-9\-._~+/]{12,2000}={0,2}"
         ),
         r"\1\2***",
     ),
@@ -94,12 +121,13 @@ _RULES: tuple[tuple[Sign, re.Pattern[str], str], ...] = (
 
 
 # Words without digits or signs of an assignment hold no secret, and most excerpts are words alone.
+_SIGNS = ("earer", "---", " is ", " was ")
 _WORDS_ONLY = re.compile(r"[^\d@=:/]{0,80}")
 
 
 def mask(text: str) -> str:
     """Replace credentials in URLs, tokens, keys, e-mail addresses and runs of eight or more digits by `***`."""
-    if _WORDS_ONLY.fullmatch(text) and "earer" not in text and "---" not in text:
+    if _WORDS_ONLY.fullmatch(text) and not any(sign in text for sign in _SIGNS):
         return text
     for may_match, pattern, replacement in _RULES:
         if may_match(text):

@@ -13,6 +13,8 @@ from functools import lru_cache
 from urllib.parse import unquote
 
 from recovery.failures.frames import strip_frames
+from recovery.failures.logs.lines import read_line
+from recovery.failures.logs.records import Level
 from recovery.failures.logs.texts import failure_in
 from recovery.failures.structure import unescape, unfold
 
@@ -113,6 +115,8 @@ def _read(error: str) -> tuple[str, tuple[Segment, ...], dict[str, str]]:
     raw = bounded(error if logged is None else logged)
     fields: dict[str, str] = {}
     text = _ANSI.sub("", raw) if "\x1b" in raw else raw
+    if text[:1] in _HEADS:
+        text = _headless(text)
     if text[:1] in _OPENS:
         text = unfold(text.lstrip(), fields) or text
     if "\\" in text:
@@ -120,6 +124,18 @@ def _read(error: str) -> tuple[str, tuple[Segment, ...], dict[str, str]]:
     if "%20" in text or "%C3%" in text:
         text = unquote(text, errors="replace")
     return raw, tuple(segment for segment in _segments(text) if segment.text), fields
+
+
+_HEADS = frozenset("0123456789[<")
+
+
+def _headless(text: str) -> str:
+    """The text without the time, level and logger that stand before its first line."""
+    first, line_end, rest = text.partition("\n")
+    record = read_line(first)
+    if record is None or not record.structured or record.level is Level.NONE or not record.text.strip():
+        return text
+    return record.text + line_end + rest
 
 
 # Names of attributes that consumers use for an error; others are the producer's business and say nothing.

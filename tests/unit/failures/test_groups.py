@@ -177,6 +177,59 @@ def test_normalising_twice_changes_nothing_more() -> None:
             assert normalise(normalise(text)) == normalise(text)
 
 
+VALUES = {
+    "a failing row": ("ERROR: x. DETAIL: Failing row contains (17, Anna, Schmidt (b. 1990), kwyjibo).", "Anna"),
+    "a failing row in German": ("DETAIL: Fehlgeschlagene Zeile enthält (17, Anna, Schmidt).", "Schmidt"),
+    "the value of a key": ("Key (name)=(Anna Schmidt) already exists.", "Anna"),
+    "Oracle's user and password": ("jdbc:oracle:thin:scott/tiger@dbhost:1521:orcl refused", "tiger"),
+    "a short name for a password": ("pw: kwyjibo7 wrong", "kwyjibo"),
+    "a password in a sentence": ("the passphrase is kwyjibo", "kwyjibo"),
+    "a person's name in quotation marks": ("KeyError: 'Anna-Schmidt'", "Anna"),
+    "a user in quotation marks": ('password authentication failed for user "anna"', "anna"),
+    "a value in quotation marks": ("invalid literal for int() with base 10: 'Mueller'", "Mueller"),
+    "an entry": ("Duplicate entry 'anna' for key 'users.name'", "anna"),
+    "fields that name a person": ("invalid: name=Anna Schmidt, iban=DE89370400440532013000", "Schmidt"),
+}
+
+
+@pytest.mark.parametrize("value", VALUES.values(), ids=list(VALUES))
+def test_values_of_customers_do_not_leave_the_process(value: tuple[str, str]) -> None:
+    """Rows, keys, names and passwords, in whatever form a driver writes them."""
+    text, hidden = value
+    assert hidden not in normalise(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("Client error '401 Unauthorized' for url 'https://a.example/x'", "'401 Unauthorized' for url '<url>'"),
+        ("503 Service Unavailable from stock", "503 Service Unavailable"),
+        ("upstream answered: (502) Bad Gateway", "(502)"),
+        ("Cannot read properties of undefined (reading 'creditCard')", "'creditCard'"),
+        ('violates foreign key constraint "line_order_fk"', "line_order_fk"),
+        ("Duplicate entry 'anna' for key 'users.name'", "'users.name'"),
+    ],
+)
+def test_what_explains_a_failure_stays(text: str, kept: str) -> None:
+    """Statuses, names of code and the kind of place."""
+    assert kept in normalise(text)
+
+
+def test_what_a_logger_or_a_consumer_writes_before_an_error_is_no_part_of_its_group() -> None:
+    """The same failure from an attribute, a log line of any logger, and behind pairs."""
+    groups = {
+        fingerprint(Kind.DEPENDENCY_FAILURE, text)
+        for text in (
+            "HTTP 503 from stock",
+            "queue=orders messageId=b47cde10-0000-4000-8000-1f01b70b94b2 HTTP 503 from stock",
+            "2026-02-03 09:15:00,100 - depot - ERROR - HTTP 503 from stock",
+            "2026-02-03 09:15:00.120 ERROR 1 --- [ntainer#0-0-C-1] c.d.Inbox       : HTTP 503 from stock",
+            "[ERROR]\t2026-02-03T09:15:00.000Z\tb47cde10-0000-4000-8000-1f01b70b94b2\tHTTP 503 from stock",
+        )
+    }
+    assert len(groups) == 1
+
+
 _ODD = (
     "pa\u017f\u017fword: abcdef",
     "TO\u212aEN=abcdef",
@@ -205,7 +258,7 @@ def test_what_is_looked_for_first_never_hides_a_value(monkeypatch: pytest.Monkey
     """A pattern that is skipped since a sign is missing from the text would have changed nothing."""
     texts = [text.error for name in SETS for text in read(name)]
     texts += [text for pair in (*ALIKE.values(), *DIFFERENT.values()) for text in pair]
-    texts += [text for text, _ in SECRETS.values()] + list(_ODD)
+    texts += [text for text, _ in (*SECRETS.values(), *VALUES.values())] + list(_ODD)
     quick = [(mask(text), normalise(text)) for text in texts]
     monkeypatch.setattr(masks, "_RULES", tuple((_always, *rule[1:]) for rule in masks._RULES))
     for name in ("_WHOLE", "_VALUES"):
