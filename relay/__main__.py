@@ -6,13 +6,15 @@ estate (a saved block, or the REPRISE_* variables). docs/events.md has the rest.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from deployments.prefect_settings import require_server
@@ -22,11 +24,15 @@ from recovery.errors import BadInput, RepriseError
 if TYPE_CHECKING:
     from blocks.connection import Connection
     from relay.configuration import RelayConfiguration
+    from relay.counts import Counts
     from relay.service import Doorbell
 
+T = TypeVar("T")
 log = logging.getLogger("reprise.relay")
 
 _SERVER_AWAY_SECONDS = 5.0
+_GRACE_SECONDS = 20.0
+"""From SIGTERM to the end, whatever hangs. What is in hand then shows up in the queue again by itself."""
 
 
 def main(*, config: str | None = None, health_port: int = 0, health_host: str = "127.0.0.1") -> int:
@@ -41,8 +47,16 @@ def main(*, config: str | None = None, health_port: int = 0, health_host: str = 
         The exit status.
     """
     stop = threading.Event()
+
+    def end(*_: object) -> None:
+        if not stop.is_set():
+            stop.set()
+            last = threading.Timer(_GRACE_SECONDS, os._exit, [1])
+            last.daemon = True
+            last.start()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, end)
     try:
         logging.basicConfig(level=settings.log_level(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         for chatty in ("httpx", "botocore"):
@@ -71,26 +85,30 @@ def _run(config: str | None, health_host: str, health_port: int, stop: threading
     from relay.service import Relay
 
     listened = configuration.load(config)
-    connection = _connected(stop)
-    if connection is None:
-        return 0
-    events = PrefectEvents(api_url, auth)
-    relay = Relay(
-        EventsQueue(connection.client("sqs"), queue_url, parked_url),
-        events,
-        _doorbells(connection, listened),
-        connection.clock.now,
-        stop,
-        RelayMetrics(MetricsGateway(connection.client("cloudwatch", repeat=False), connection.metrics_namespace)),
-    )
-    server = health.serve(relay, health_host, health_port)
-    print(f"relay: listening; health on http://{health_host}:{server.server_port}/health", flush=True)
+    watched: health.Watched = (starting := health.Starting())
+    server = health.serve(lambda: watched, health_host, health_port)
+    at = f"health on http://{health_host}:{server.server_port}/health"
+    print(f"relay: starting; {at}", flush=True)
     try:
-        relay.run()
+        connection = _connected(stop, starting.counts)
+        if connection is None:
+            return 0
+        with contextlib.closing(PrefectEvents(api_url, auth)) as events:
+            watched = relay = Relay(
+                EventsQueue(connection.client("sqs"), queue_url, parked_url),
+                events,
+                _doorbells(connection, listened),
+                connection.clock.now,
+                stop,
+                RelayMetrics(
+                    MetricsGateway(connection.client("cloudwatch", repeat=False), connection.metrics_namespace)
+                ),
+            )
+            print(f"relay: listening; {at}", flush=True)
+            relay.run()
     finally:
         server.shutdown()
         server.server_close()
-        events.close()
     print("relay: stopped", flush=True)
     return 0
 
@@ -101,15 +119,22 @@ def _web_address(name: str, value: str) -> str:
     return value
 
 
-def _connected(stop: threading.Event) -> Connection | None:
-    """The estate. Its block is on the Prefect server: while that is away, it is waited for; None when told to stop."""
+def _connected(stop: threading.Event, counts: Counts) -> Connection | None:
+    """The estate. Its block is on the Prefect server: while that is away, it is waited for; None when told to stop.
+
+    Args:
+        stop: told to stop.
+        counts: get the problem, for whoever asks for the relay's health.
+    """
     import httpx
 
     from blocks.estate import connect
 
     while not stop.is_set():
         try:
-            return connect()
+            found = _within(connect, stop)
+            counts.problem = ""
+            return found
         except httpx.HTTPStatusError as error:
             status = error.response.status_code
             if status < 500:
@@ -120,9 +145,31 @@ def _connected(stop: threading.Event) -> Connection | None:
             problem = f"the Prefect server answered {status}"
         except (httpx.HTTPError, RuntimeError) as error:  # RuntimeError: Prefect's own "Failed to reach API"
             problem = f"{type(error).__name__} from the Prefect server"
+        counts.away += 1
+        counts.problem = f"not connected yet: {problem}"
         log.warning("%s; next try in %.0f s", problem, _SERVER_AWAY_SECONDS)
         stop.wait(_SERVER_AWAY_SECONDS)
     return None
+
+
+def _within(call: Callable[[], T], stop: threading.Event) -> T | None:
+    """The answer of a call that may hang; None, and nobody waits for it any longer, once told to stop."""
+    answer: list[T] = []
+    errors: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            answer.append(call())
+        except Exception as error:  # noqa: BLE001 - it is raised where the answer is awaited
+            errors.append(error)
+
+    thread = threading.Thread(target=ask, name="connect", daemon=True)
+    thread.start()
+    while thread.is_alive() and not stop.is_set():
+        thread.join(0.1)
+    if errors:
+        raise errors[0]
+    return answer[0] if answer else None
 
 
 def _doorbells(connection: Connection, listened: RelayConfiguration) -> list[Doorbell]:

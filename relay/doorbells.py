@@ -14,6 +14,8 @@ from relay.bells import DepthBell
 
 log = logging.getLogger("reprise.relay")
 
+AT_ONCE = 20
+"""Queues that are looked at in one round: SQS may take its time for each, and events wait meanwhile."""
 FIND_EVERY = timedelta(minutes=5)
 """Between two looks for queues that a glob finds."""
 
@@ -37,24 +39,36 @@ class QueueDoorbells:
         self._every = every
         self._bells: dict[str, DepthBell] = {}
         self._queues: list[Queue] = []
+        self._next: list[Queue] = []
+        self._unread: dict[str, str] = {}
         self._looked: datetime | None = None
         self._found: datetime | None = None
-        self.problems: list[str] = []
+        self._unfound: list[str] = []
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """Queues that cannot be found or read, each with its reason."""
+        return [*self._unfound, *self._unread.values()]
 
     def listen(self, now: datetime) -> Sequence[Hint]:
-        """The queues that ring now; nothing until it is time to look again."""
-        if not self._wanted or (self._looked is not None and now - self._looked < self._every):
-            return ()
-        self._looked = now
-        if self._found is None or now - self._found >= FIND_EVERY:
-            self._find(now)
+        """The queues that ring now; nothing until it is time to look again. Many queues take several calls."""
+        if not self._next:
+            if not self._wanted or (self._looked is not None and now - self._looked < self._every):
+                return ()
+            self._looked = now
+            if self._found is None or now - self._found >= FIND_EVERY:
+                self._find(now)
+            self._next = list(self._queues)
+        part, self._next = self._next[:AT_ONCE], self._next[AT_ONCE:]
         rung = []
-        for queue in self._queues:
+        for queue in part:
             try:
                 depth = self._sqs.visible(queue)
             except RepriseError as error:
-                log.warning("%s", queue_problem(queue.name, error))
+                self._unread[queue.name] = queue_problem(queue.name, error)
+                log.warning("%s", self._unread[queue.name])
                 continue
+            self._unread.pop(queue.name, None)
             if self._bells.setdefault(queue.name, DepthBell(self._sweep)).rings(depth, now):
                 # Two relays that look at the same moment make the same id, and Prefect drops one of the events.
                 key = f"{int(now.timestamp() / self._every.total_seconds())}"
@@ -66,13 +80,15 @@ class QueueDoorbells:
 
     def _find(self, now: datetime) -> None:
         urls, problems = self._sqs.find(self._wanted)
-        self.problems = [queue_problem(name, error) for name, error in problems.items()]
+        self._unfound = [queue_problem(name, error) for name, error in problems.items()]
         queues = []
         for url in urls:
             try:
                 queues.append(self._sqs.describe(url))
             except RepriseError as error:
-                self.problems.append(queue_problem(url.rsplit("/", 1)[1], error))
-        for problem in self.problems:
+                self._unfound.append(queue_problem(url.rsplit("/", 1)[1], error))
+        for problem in self._unfound:
             log.warning("%s", problem)
+        known = {queue.name for queue in queues}
+        self._unread = {name: problem for name, problem in self._unread.items() if name in known}
         self._queues, self._found = queues, now

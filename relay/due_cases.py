@@ -41,6 +41,11 @@ class DueCases:
         self._until: dict[str, datetime] = {}
         self._announced: dict[str, dict[tuple[str, datetime], datetime]] = {path.name: {} for path in self._paths}
 
+    @property
+    def problems(self) -> Sequence[str]:
+        """None beyond what `listen` raises."""
+        return ()
+
     def listen(self, now: datetime) -> Sequence[Hint]:
         """Return one event for each path of which an attempt has come due; nothing until it is time to look again.
 

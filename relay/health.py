@@ -1,21 +1,47 @@
 """The relay's health endpoint: GET /health answers 200 with its counts, or 503 when its loop stands still.
 
-A relay that waits for its server, or for a person to mend a setting, is alive: a restart would not help. `problem` says
-what there is to mend.
+A relay that waits for its server, or for a person to fix a setting, is alive: a restart would not help. That is so from
+its first second, before it has ever reached the server. `problem` says what is wrong.
 """
 
 from __future__ import annotations
 
 import json
 import threading
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Protocol
 
 from recovery.errors import BadInput
-from relay.service import Relay
+from relay.counts import Counts
+
+_READ_SECONDS = 10.0
 
 
-def serve(relay: Relay, host: str, port: int) -> ThreadingHTTPServer:
+class Watched(Protocol):
+    """A relay, or what stands for one that has not begun."""
+
+    @property
+    def counts(self) -> Counts:
+        """Numbers since the start."""
+        ...
+
+    @property
+    def is_healthy(self) -> bool:
+        """False when a restart would help."""
+        ...
+
+
+@dataclass
+class Starting:
+    """A relay that has not reached its server yet: alive, and with a problem."""
+
+    counts: Counts = field(default_factory=Counts)
+    is_healthy: bool = True
+
+
+def serve(watched: Callable[[], Watched], host: str, port: int) -> ThreadingHTTPServer:
     """Serve health on a thread of its own; port 0 asks the system for a free one.
 
     Raises:
@@ -23,10 +49,14 @@ def serve(relay: Relay, host: str, port: int) -> ThreadingHTTPServer:
     """
 
     class Handler(BaseHTTPRequestHandler):
+        # Whoever connects and says nothing holds a thread no longer than this.
+        timeout = _READ_SECONDS
+
         def do_GET(self) -> None:
             if self.path.split("?")[0] != "/health":
                 self.send_error(404)
                 return
+            relay = watched()
             healthy = relay.is_healthy
             body = json.dumps({"healthy": healthy, **asdict(relay.counts)}).encode()
             self.send_response(200 if healthy else 503)

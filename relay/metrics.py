@@ -27,6 +27,9 @@ class Reading:
 
     Attributes:
         received, posted, parked, unheard: events.
+        away: posts that the server did not accept.
+        queue_errors: times that the events queue could not be read.
+        resting: pollers that rest now because they failed.
         lag: the longest that an event accepted since the last reading had waited in the queue, seconds.
         held: messages in hand now.
     """
@@ -35,6 +38,9 @@ class Reading:
     posted: int = 0
     parked: int = 0
     unheard: int = 0
+    away: int = 0
+    queue_errors: int = 0
+    resting: int = 0
     lag: float = 0.0
     held: int = 0
 
@@ -66,6 +72,9 @@ class RelayMetrics:
             "Posted": reading.posted - before.posted,
             "Parked": reading.parked - before.parked,
             "Unheard": reading.unheard - before.unheard,
+            "Away": reading.away - before.away,
+            "QueueErrors": reading.queue_errors - before.queue_errors,
+            "Resting": reading.resting,
             "Held": reading.held,
         }
         data = [Datum(name, PATH, value) for name, value in counts.items()]

@@ -65,6 +65,11 @@ class OutboxDoorbell:
         self._asked: datetime | None = None
         self._rung_due: datetime | None = None
 
+    @property
+    def problems(self) -> Sequence[str]:
+        """None beyond what `listen` raises."""
+        return ()
+
     def listen(self, now: datetime) -> Sequence[Hint]:
         """The rings of this table now.
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import httpx
 
+from deployments.prefect_http import prefect_client, untrusted
 from relay.bursts import Telling
 from relay.unheard import Outcome
 
@@ -46,13 +47,12 @@ class PrefectEvents:
 
     Args:
         api_url: the server's /api address.
-        auth: "user:password" of a server with basic authentication, or "".
+        auth: "user:password" of a server with basic authentication; Prefect's own settings when "".
         client: an HTTP client, for tests.
     """
 
     def __init__(self, api_url: str, auth: str = "", client: httpx.Client | None = None) -> None:
-        credentials = httpx.BasicAuth(*auth.split(":", 1)) if ":" in auth else None
-        self._client = client or httpx.Client(base_url=api_url, auth=credentials, timeout=httpx.Timeout(20, connect=5))
+        self._client = client or prefect_client(api_url, timeout=httpx.Timeout(20, connect=5), auth=auth or None)
 
     def post(self, tellings: Sequence[Telling]) -> None:
         """Post events, at most 100.
@@ -122,6 +122,8 @@ class PrefectEvents:
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
             raise Misconfigured(f"PREFECT_API_URL: {error}") from error
         except httpx.HTTPError as error:
+            if advice := untrusted(error):
+                raise Misconfigured(advice) from error
             raise ServerAway(f"{type(error).__name__} from the Prefect server") from error
         status = answer.status_code
         if status == good:

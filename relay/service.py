@@ -11,13 +11,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from recovery.errors import BadInput, RepriseError
 from recovery.events.hints import Hint, translate
 from relay.bursts import Bursts, Telling
+from relay.counts import Counts
 from relay.holdings import Holdings
 from relay.metrics import Reading, RelayMetrics
 from relay.prefect_events import BATCH, Misconfigured, PrefectEvents, Rejected, ServerAway
@@ -34,6 +34,11 @@ _STALE = timedelta(seconds=90)
 class Doorbell(Protocol):
     """Something that AWS does not announce and the relay looks at by itself."""
 
+    @property
+    def problems(self) -> Sequence[str]:
+        """Reasons why it hears less than it should, for a person."""
+        ...
+
     def listen(self, now: datetime) -> Sequence[Hint]:
         """What to tell now; looks only as often as it should."""
         ...
@@ -41,30 +46,6 @@ class Doorbell(Protocol):
     def leave(self, now: datetime) -> None:
         """The relay stops: let go of what is held."""
         ...
-
-
-@dataclass
-class Counts:
-    """What the relay has done since it started.
-
-    Attributes:
-        received, posted, parked, rung: events.
-        away: how often the server did not accept.
-        unheard: rings of which the server made nothing, to the last repetition.
-        lag: seconds that the last accepted event had waited in the queue.
-        held: messages in hand now.
-        problem: what a person must mend, "" when nothing.
-    """
-
-    received: int = 0
-    posted: int = 0
-    parked: int = 0
-    rung: int = 0
-    away: int = 0
-    unheard: int = 0
-    lag: float = 0.0
-    held: int = 0
-    problem: str = ""
 
 
 class Relay:
@@ -106,6 +87,7 @@ class Relay:
         self._queue_wait = 1.0  # seconds until the events queue is tried again
         self._longest_lag = 0.0  # since the last publishing of metrics
         self._resting: dict[int, datetime] = {}  # doorbells that failed, by place
+        self._problems: dict[str, str] = {}  # by what is wrong; only what is wrong now
         self._lived = now()
 
     @property
@@ -120,16 +102,21 @@ class Relay:
 
     def run(self) -> None:
         """Go round until told to stop; then post what is in hand once more, and give the rest back."""
-        while not self._stop.is_set():
-            self.round(wait=1)
+        try:
+            while not self._stop.is_set():
+                self.round(wait=1)
+        except BaseException:
+            # Nothing is known of what broke: what is held goes back at once, for the relay that is started next.
+            self._queue.keep(self._held.receipts, 0)
+            raise
         self._pending += self._bursts.ended(self._now() + timedelta(days=1))
         self.tell()
         self._queue.keep(self._held.receipts, 0)
         for bell in self._doorbells:
             try:
                 bell.leave(self._now())
-            except RepriseError as error:
-                log.warning("a doorbell could not let go of what it held: %s", error)
+            except Exception as error:
+                log.warning("a doorbell could not let go of what it held: %s", error, exc_info=True)
         self._publish(at_once=True)
 
     def round(self, wait: int) -> None:
@@ -150,30 +137,58 @@ class Relay:
         try:
             arrivals = self._queue.receive(wait)
         except RepriseError as error:
+            self.counts.queue_errors += 1
+            self._wrong("events queue", f"the events queue could not be read: {error}")
             log.warning("the events queue could not be used, next try in %.0f s: %s", self._queue_wait, error)
             self._stop.wait(self._queue_wait)
             self._queue_wait = min(_LONGEST_WAIT, self._queue_wait * 2)
             return
         self._queue_wait = 1.0
+        self._wrong("events queue", "")
         for arrival in arrivals:
             try:
                 self.take(arrival)
             except RepriseError as error:
                 log.warning("%s comes again: %s", arrival.message_id, error)
+            except Exception as error:  # noqa: BLE001 - one event that breaks our code stops no other
+                # SQS parks it after its last receipt. Its error's own words may quote it, so they are not logged.
+                log.error("%s could not be taken (%s), and comes again", arrival.message_id, type(error).__name__)
 
     def _listen(self) -> None:
         for place, bell in enumerate(self._doorbells):
             now = self._now()
+            name = f"{type(bell).__name__} {place}"
             if now < self._resting.get(place, now):
                 continue
             try:
                 for hint in bell.listen(now):
                     self.counts.rung += 1
                     self._add(hint, None)
-            except RepriseError as error:
-                # The other bells and the events queue go on.
-                log.warning("a doorbell rests for %d s: %s", _BELL_RESTS.total_seconds(), error)
+            except Exception as error:
+                # The other bells and the events queue go on, whatever it is.
+                log.warning(
+                    "a doorbell rests for %d s: %s",
+                    _BELL_RESTS.total_seconds(),
+                    error,
+                    exc_info=not isinstance(error, RepriseError),
+                )
                 self._resting[place] = now + _BELL_RESTS
+                self._wrong(name, f"{name} rests: {type(error).__name__}: {error}")
+            else:
+                self._resting.pop(place, None)
+                self._wrong(name, "; ".join(bell.problems))
+            # AWS may be slow to answer each of them: that is no standstill of ours.
+            self._lived = self._now()
+            self._keep()
+        self.counts.resting = len(self._resting)
+
+    def _wrong(self, what: str, problem: str) -> None:
+        """Remember what is wrong with one thing, or that nothing is."""
+        if problem:
+            self._problems[what] = problem
+        else:
+            self._problems.pop(what, None)
+        self.counts.problem = "; ".join(self._problems.values())
 
     def _listen_after(self) -> None:
         """Ring again what the server accepted and made nothing of, or only a run that was cancelled behind another."""
@@ -225,10 +240,10 @@ class Relay:
                 self._post(batch)
             except ServerAway as away:
                 self.counts.away += 1
-                self.counts.problem = str(away) if isinstance(away, Misconfigured) else ""
+                self._wrong("server", str(away))
                 self._wait = min(_LONGEST_WAIT, self._wait * 2)
                 log.log(
-                    logging.ERROR if self.counts.problem else logging.WARNING,
+                    logging.ERROR if isinstance(away, Misconfigured) else logging.WARNING,
                     "%s; %d events wait, next try in %.0f s",
                     away,
                     len(self._pending),
@@ -238,7 +253,7 @@ class Relay:
                 self._stop.wait(self._wait)
                 return
             self._wait = 1.0
-            self.counts.problem = ""
+            self._wrong("server", "")
             self._lived = self._now()
             self._keep()
         self._keep()
@@ -312,7 +327,17 @@ class Relay:
             return
         counts = self.counts
         self._metrics.publish(
-            Reading(counts.received, counts.posted, counts.parked, counts.unheard, self._longest_lag, len(self._held)),
+            Reading(
+                received=counts.received,
+                posted=counts.posted,
+                parked=counts.parked,
+                unheard=counts.unheard,
+                away=counts.away,
+                queue_errors=counts.queue_errors,
+                resting=counts.resting,
+                lag=self._longest_lag,
+                held=len(self._held),
+            ),
             now,
         )
         self._longest_lag = 0.0

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from deployments.prefect_http import prefect_client, untrusted
 from deployments.prefect_settings import require_server
 from recovery.errors import BadInput, RepriseError, Transient
 
@@ -37,25 +38,20 @@ class Outcome:
     notes: list[str] = field(default_factory=list)
 
 
-def reach(api_url: str, environment: Mapping[str, str]) -> None:
-    """Make sure that the server answers and lets us in.
+def reach(api_url: str) -> None:
+    """Make sure that the server answers and lets us in, by the settings that Prefect's own client uses.
 
     Raises:
         Transient: nobody answers at the address.
         BadInput: the server asks for a password that we do not have, or it is something else than a Prefect server.
     """
-    auth = environment.get("PREFECT_API_AUTH_STRING", "")
-    user, _, password = auth.partition(":")
     try:
-        answer = httpx.get(
-            f"{api_url.rstrip('/')}/admin/version",
-            auth=(user, password) if auth else None,
-            headers={"Authorization": f"Bearer {key}"} if (key := environment.get("PREFECT_API_KEY")) else None,
-            timeout=30,
-        )
+        with prefect_client(api_url.rstrip("/"), timeout=httpx.Timeout(30)) as client:
+            answer = client.get("/admin/version")
     except (httpx.TransportError, httpx.InvalidURL) as error:
         raise Transient(
-            f"the Prefect server at {api_url} does not answer ({error}). Is it running, and is PREFECT_API_URL right?"
+            f"the Prefect server at {api_url} does not answer ({error}). "
+            f"{untrusted(error) or 'Is it running, and is PREFECT_API_URL right?'}"
         ) from error
     if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
         raise BadInput(
@@ -140,7 +136,7 @@ def main(
     """
     try:
         api_url = require_server()
-        reach(api_url, os.environ)
+        reach(api_url)
         outcome = apply(os.environ, check=check, overwrite=overwrite_parameters, template=job_template, estate=estate)
     except RepriseError as error:
         print(error, file=sys.stderr)

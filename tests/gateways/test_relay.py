@@ -12,9 +12,10 @@ import pytest
 
 from recovery.dead_letters.gateway import Sqs
 from recovery.errors import Transient
+from recovery.events import hints
 from recovery.events.hints import Hint
 from recovery.metrics.gateway import MetricsGateway
-from relay import health
+from relay import health, service
 from relay.doorbells import QueueDoorbells
 from relay.holdings import Holdings
 from relay.metrics import RelayMetrics
@@ -450,7 +451,7 @@ def test_health_tells_counts_and_standstill(aws: SimulatedAws) -> None:
     world = World(aws)
     world.send(1)
     world.rounds(1)
-    server = health.serve(world.relay, "127.0.0.1", 0)
+    server = health.serve(lambda: world.relay, "127.0.0.1", 0)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{server.server_port}", trust_env=False) as client:
             answer = client.get("/health")
@@ -505,17 +506,117 @@ def test_the_depth_is_looked_at_as_often_as_the_configuration_says(aws: Simulate
 
 
 class Broken:
+    problems = ()
+
+    def __init__(self, error: Exception) -> None:
+        self.error: Exception | None = error
+
     def listen(self, now: datetime) -> list[Hint]:
-        raise Transient("no answer")
+        if self.error:
+            raise self.error
+        return []
 
     def leave(self, now: datetime) -> None:
-        raise Transient("no answer")
+        self.listen(now)
 
 
-def test_a_broken_doorbell_stops_nothing_else(aws: SimulatedAws) -> None:
-    """The events queue goes on being read."""
-    world = World(aws, Broken())
+@pytest.mark.parametrize("error", [Transient("no answer"), KeyError("Shards")])
+def test_a_broken_poller_stops_nothing_else(aws: SimulatedAws, error: Exception) -> None:
+    """Whatever breaks: it rests and is counted, the other pollers and the events queue go on, and health says why."""
+    sqs = aws.client("sqs")
+    url = sqs.create_queue(QueueName="orders-dlq")["QueueUrl"]
+    broken = Broken(error)
+    world = World(aws, broken, QueueDoorbells(Sqs(sqs, sqs), ["orders-dlq"], timedelta(seconds=2)))
+    sqs.send_message(QueueUrl=url, MessageBody="x")
     world.rounds(2)
     world.send(1)
     world.rounds(1)
-    assert world.rings == ["reprise.dms.orders-0"]
+    assert world.rings == ["reprise.queue.orders-dlq", "reprise.dms.orders-0"]
+    assert world.relay.counts.resting == 1
+    assert type(error).__name__ in world.relay.counts.problem
+    broken.error = None
+    world.rounds(1, 31)
+    assert (world.relay.counts.resting, world.relay.counts.problem) == (0, "")
+    broken.error = error
+    world.stop.set()
+    world.relay.run()
+
+
+# -- deaf, and heard of ----------------------------------------------------------------------------------------------
+
+
+def test_a_server_that_is_away_is_told_by_a_metric_and_a_problem(aws: SimulatedAws) -> None:
+    """Nothing is accepted, so lag says nothing; `Away` and `problem` do, until it is back."""
+    world = World(aws)
+    world.send(3)
+    world.status = 0
+    world.rounds(3, 61)
+    assert sum(values(aws, "Away")) == 3
+    assert "ConnectError from the Prefect server" in world.relay.counts.problem
+    world.status = 204
+    world.rounds(2, 61)
+    assert world.relay.counts.problem == ""
+    assert values(aws, "Away")[-1] == 0
+
+
+def test_an_events_queue_that_cannot_be_read_is_told(aws: SimulatedAws) -> None:
+    """Else it looks like a quiet day."""
+    world = World(aws)
+    aws.fault("error", service="sqs", operation="ReceiveMessage", code="AccessDenied", status=403, times=2)
+    world.rounds(2, 61)
+    assert sum(values(aws, "QueueErrors")) == 2
+    assert "the events queue could not be read: sqs:ReceiveMessage: AccessDenied" in world.relay.counts.problem
+    world.rounds(1)
+    assert world.relay.counts.problem == ""
+
+
+def test_a_watched_queue_that_cannot_be_found_is_told(aws: SimulatedAws) -> None:
+    """A name that is mistyped in the configuration is a problem, and the other queues are watched."""
+    sqs = aws.client("sqs")
+    world = World(aws, QueueDoorbells(Sqs(sqs, sqs), ["ordres-dlq"], timedelta(seconds=2)))
+    world.rounds(1)
+    assert "ordres-dlq" in world.relay.counts.problem
+
+
+def test_an_event_that_breaks_our_code_stops_no_other(aws: SimulatedAws, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes again, until SQS parks it."""
+
+    def translate(body: str, *rest: Any) -> Any:
+        if "orders-1" in body:
+            raise KeyError("new kind of event")
+        return hints.translate(body, *rest)
+
+    monkeypatch.setattr(service, "translate", translate)
+    world = World(aws)
+    world.send(3)
+    world.rounds(2)
+    told = {event["resource"]["prefect.resource.id"] for event in world.posted}
+    assert told == {"reprise.dms.orders-0", "reprise.dms.orders-2"}
+    assert world.relay.counts.parked == 0
+
+
+def test_a_relay_that_breaks_gives_back_what_it_holds(aws: SimulatedAws) -> None:
+    """The relay that is started next goes on with it at once."""
+    world = World(aws)
+    world.send(2)
+    world.status = 0
+    world.rounds(1)
+
+    def post(_: object) -> None:
+        raise ZeroDivisionError
+
+    world.events.post = post  # type: ignore[method-assign, assignment]
+    with pytest.raises(ZeroDivisionError):
+        world.relay.run()
+    assert len(world.sqs.receive_message(QueueUrl=world.url, MaxNumberOfMessages=10).get("Messages", [])) == 2
+
+
+def test_many_watched_queues_are_looked_at_in_parts(aws: SimulatedAws) -> None:
+    """SQS may take its time for each, and events wait meanwhile: each round asks a few."""
+    sqs = aws.client("sqs")
+    names = [f"q{number:02}-dlq" for number in range(25)]
+    for name in names:
+        sqs.send_message(QueueUrl=sqs.create_queue(QueueName=name)["QueueUrl"], MessageBody="x")
+    bell = QueueDoorbells(Sqs(sqs, sqs), names, timedelta(seconds=60))
+    now = aws.clock.now()
+    assert [len(bell.listen(now)) for _ in range(3)] == [20, 5, 0]

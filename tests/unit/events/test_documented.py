@@ -45,4 +45,4 @@ def test_payloads_are_documented() -> None:
 def test_the_relay_s_numbers_are_documented() -> None:
     """Each metric stands on the page."""
     for name in Reading.__slots__:
-        assert f"`{name.capitalize()}`" in PAGE
+        assert f"`{''.join(part.capitalize() for part in name.split('_'))}`" in PAGE

@@ -12,6 +12,7 @@ import pytest
 from deployments.command import run
 from recovery.errors import BadInput
 from relay import __main__ as command
+from relay.counts import Counts
 
 GOOD = {
     "PREFECT_API_URL": "http://127.0.0.1:9/api",
@@ -100,9 +101,37 @@ def test_a_server_that_is_away_at_the_start_is_waited_for(monkeypatch: pytest.Mo
         raise error
 
     monkeypatch.setattr("blocks.estate.connect", connect)
-    stop = Stop(3)
-    assert command._connected(stop) is None
+    stop, counts = Stop(3), Counts()
+    assert command._connected(stop, counts) is None
     assert stop.waits == 0
+    assert (counts.away, counts.problem.startswith("not connected yet: ")) == (3, True)
+
+
+def test_a_server_that_never_answers_does_not_keep_the_relay_from_ending(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told to stop while it waits for an answer, it stops."""
+    hung, stop = threading.Event(), threading.Event()
+
+    def connect() -> None:
+        stop.set()  # SIGTERM comes while the answer does not
+        hung.wait(60)
+
+    monkeypatch.setattr("blocks.estate.connect", connect)
+    assert command._connected(stop, Counts()) is None
+    hung.set()
+
+
+def test_health_is_served_before_the_first_connection() -> None:
+    """A liveness probe that was refused would restart a relay that waits for its server, for ever."""
+    from relay import health
+
+    starting = health.Starting(Counts(problem="not connected yet: ConnectError"))
+    server = health.serve(lambda: starting, "127.0.0.1", 0)
+    try:
+        answer = httpx.get(f"http://127.0.0.1:{server.server_port}/health", trust_env=False)
+        assert (answer.status_code, answer.json()["problem"]) == (200, "not connected yet: ConnectError")
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.mark.parametrize("status", [401, 404])
@@ -115,4 +144,4 @@ def test_a_server_that_does_not_let_the_relay_in_is_told(monkeypatch: pytest.Mon
 
     monkeypatch.setattr("blocks.estate.connect", connect)
     with pytest.raises(BadInput, match=f"answered {status}.*PREFECT_API_AUTH_STRING"):
-        command._connected(Stop(3))
+        command._connected(Stop(3), Counts())

@@ -1,0 +1,33 @@
+"""The relay's numbers since it started, and what is wrong now: published as metrics, and shown as its health."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Counts:
+    """What the relay has done since it started.
+
+    Attributes:
+        received, posted, parked, rung: events.
+        away: how often the server did not accept.
+        queue_errors: how often the events queue could not be read.
+        resting: pollers that rest now because they failed.
+        unheard: rings of which the server made nothing, to the last repetition.
+        lag: seconds that the last accepted event had waited in the queue.
+        held: messages in hand now.
+        problem: everything that keeps events from becoming runs now, "" when nothing does.
+    """
+
+    received: int = 0
+    posted: int = 0
+    parked: int = 0
+    rung: int = 0
+    away: int = 0
+    queue_errors: int = 0
+    resting: int = 0
+    unheard: int = 0
+    lag: float = 0.0
+    held: int = 0
+    problem: str = ""
