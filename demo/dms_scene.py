@@ -76,14 +76,11 @@ ACTORS: Final = (
     ),
     Actor(
         "catalog-load",
-        "full-load",
-        (
-            {"text": "", "stage": "running", "after_seconds": 0.5, "table": "public.items"},
-            {"text": RECOVERABLE, "stage": "full-load", "after_seconds": 1.5},
-        ),
+        "full-load-and-cdc",
+        ({"text": RECOVERABLE, "stage": "full-load", "after_seconds": 1.5},),
         (FIRST, "reload-target"),
         RECOVERED,
-        "stopped",
+        "running",
         emptied=2,
     ),
     Actor(

@@ -11,17 +11,15 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from recovery.errors import RepriseError
+from recovery.paths import REPLICATION_TASKS
 from recovery.replication_tasks.policy import ReplicationRequest
-from recovery.replication_tasks.work import Work
+from recovery.replication_tasks.work import ReplicationRun
 from recovery.report import RecoveryReport
 from tasks import replication_tasks as do
-from tasks.digest import note_day
-from tasks.metrics import count_refusal, publish_metrics
-from tasks.reports import outcome, refused
+from tasks.frame import recover, run_name
 
 
-@flow(name="replication-tasks", flow_run_name=do.run_name, persist_result=False)
+@flow(name="replication-tasks", flow_run_name=run_name(ReplicationRequest), persist_result=False)
 def recover_replication_tasks(
     request: ReplicationRequest = ReplicationRequest(),  # noqa: B008 - frozen, and the form in the UI shows it
     event: dict[str, Any] | None = None,  # noqa: ARG001 - for the person who looks at the run
@@ -35,30 +33,26 @@ def recover_replication_tasks(
     Returns:
         The report of the run; a failed state that carries it when something did not go through.
     """
-    try:
-        with do.at_work(request) as work:
-            for _ in range(do.passes(work)):
-                if not look_after(work):
-                    break
-            report = do.publish_report(work)
-            publish_metrics(work, report)
-            note_day(work, report)
-            return outcome(report)
-    except RepriseError as error:
-        count_refusal("replication_tasks", request, error)
-        return refused(error)
+    return recover(REPLICATION_TASKS, do.open_run, request, look_again)
 
 
-def look_after(work: Work) -> bool:
-    """One look at all replications; whether anything new was found."""
-    batch = do.find_replications(work)
+def look_again(run: ReplicationRun) -> None:
+    """Look until nothing new is found, or often enough."""
+    for _ in range(run.passes):
+        if not look_after(run):
+            break
+
+
+def look_after(run: ReplicationRun) -> bool:
+    """Look once at all replications; return True when anything new was found."""
+    batch = do.find_replications(run)
     if not batch.items:
         return False
-    do.read_statistics(work, batch)
-    do.decide(work, batch)
-    if not work.dry_run:
-        do.restart(work, batch)
-        do.tell_people(work, batch)
-        do.record(work, batch)
-    do.count(work, batch)
+    do.read_statistics(run, batch)
+    do.decide(run, batch)
+    if not run.dry_run:
+        do.restart(run, batch)
+        do.notify_people(run, batch)
+        do.record(run, batch)
+    do.count(run, batch)
     return True

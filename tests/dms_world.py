@@ -9,6 +9,8 @@ from typing import Any, cast
 
 import boto3
 
+from flows.replication_tasks import recover_replication_tasks
+from proof.plain_prefect import play
 from recovery.alerts import Alerts
 from recovery.archive import Archive
 from recovery.cases import Case
@@ -18,8 +20,7 @@ from recovery.replication_tasks.gateway import BURST, CALLS_PER_SECOND, Replicat
 from recovery.replication_tasks.memory import Memory
 from recovery.replication_tasks.models import PATH, Facts, Preparation, Verb
 from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest, Trigger
-from recovery.replication_tasks.run import recover
-from recovery.replication_tasks.work import Work
+from recovery.replication_tasks.work import ReplicationRun
 from recovery.report import RecoveryReport
 from simulated_aws.appflow.inprocess import client_for
 from simulated_aws.dms import DmsSimulator, Future
@@ -186,19 +187,19 @@ class Recovering(World):
         self.sns.subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=queue)
         self.ledger = Ledger(self.dynamodb, "ledger", sleep=lambda _: None)
 
-    def work(self, request: ReplicationRequest, gateway: ReplicationGateway | None = None) -> Work:
+    def work(self, request: ReplicationRequest, gateway: ReplicationGateway | None = None) -> ReplicationRun:
         """The tools of one more run."""
         self.runs += 1
-        return Work(
-            dms=gateway or self.gateway,
+        return ReplicationRun(
+            gateway or self.gateway,
+            request,
             ledger=self.ledger,
             archive=Archive(self.s3, "archive"),
             alerts=Alerts(self.sns, self.topic, self.ledger, f"run {self.runs}"),
             now=self.estate.now,
             requests=dict,
-            request=request,
-            draw=lambda: 1.0,
-            clock=lambda: (self.estate.time - START).total_seconds(),
+            jitter=lambda: 1.0,
+            monotonic=lambda: (self.estate.time - START).total_seconds(),
         )
 
     def recover(
@@ -208,11 +209,7 @@ class Recovering(World):
         request = ReplicationRequest(
             tasks=tasks or ("*",), trigger=trigger, dry_run=dry_run, policy=ReplicationPolicy(**policy)
         )
-        work = self.work(request)
-        try:
-            return recover(work, f"run {self.runs}")
-        finally:
-            work.close()
+        return recover(self.work(request))
 
     def case(self, arn: str) -> Case:
         """Return the ledger's case of a replication."""
@@ -235,6 +232,11 @@ class Recovering(World):
     def starts(self, name: str) -> list[str]:
         """The start types that DMS accepted for it."""
         return self.dms.replication(name).starts
+
+
+def recover(run: ReplicationRun) -> RecoveryReport:
+    """The flow's own function, without a server."""
+    return play(recover_replication_tasks, run.request, run)
 
 
 def with_everything(facts: Facts, gateway: ReplicationGateway) -> Facts:

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from blocks.connection import Connection
+from flows.replication_tasks import recover_replication_tasks
 from proof.crash.process import Kill
 from proof.crash.scene import Findings, Unpaced, is_open
+from proof.plain_prefect import play
 from recovery.cases import State, from_json
 from recovery.replication_tasks.models import PATH
 from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest, Trigger
-from recovery.replication_tasks.run import recover
 from simulated_aws.server import SimulatedAws
-from tasks.replication_tasks import work_of
+from tasks.replication_tasks import open_run
 from tests.dms_world import MAPPINGS
 from tests.unit.replication_tasks.situations import RECOVERABLE, WRONG_PASSWORD
 
@@ -84,11 +85,7 @@ class Replications:
     def run(self, connection: Connection) -> list[str]:
         policy = ReplicationPolicy(allow_reload=("*",))
         request = ReplicationRequest(tasks=("*",), dry_run=False, trigger=Trigger.SWEEP, policy=policy)
-        work = work_of(connection, request, cast(Any, Unpaced()))
-        try:
-            recover(work, connection.owner)
-        finally:
-            work.close()
+        play(recover_replication_tasks, request, open_run(connection, request, cast(Any, Unpaced())))
         return []
 
     def later(self) -> None:

@@ -13,19 +13,20 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from blocks.connection import Connection
+from flows.replication_tasks import recover_replication_tasks
 from proof.crash.dead_letters_scenes import Messages, waiting
 from proof.crash.flow_scenes import Flows
 from proof.crash.outbox_scenes import Outbox
 from proof.crash.process import Child
 from proof.crash.replication_scenes import Replications, failing
 from proof.crash.scene import Findings, Unpaced, for_one_run
+from proof.plain_prefect import play as play_flow
 from recovery.replication_tasks.policy import ReplicationRequest, Trigger
-from recovery.replication_tasks.run import recover
 from simulated_aws.server import SimulatedAws
-from tasks.replication_tasks import work_of
+from tasks.replication_tasks import open_run
 from tests.dead_letters_world import AUTH, TIMEOUT
 from tests.unit.replication_tasks.situations import RECOVERABLE
 
@@ -179,11 +180,7 @@ def replications(aws: SimulatedAws, connection: Connection, count: int) -> Findi
     def run(own: Connection, history: History) -> None:
         arn = "ReplicationTaskArn"
         history.watch(own.client("dms", repeat=False), "dms", "StartReplicationTask", lambda p: [p[arn]])
-        work = work_of(own, request, Unpaced())  # type: ignore[arg-type]
-        try:
-            recover(work, own.owner)
-        finally:
-            work.close()
+        play_flow(recover_replication_tasks, request, open_run(own, request, cast(Any, Unpaced())))
 
     histories, errors = Crew(aws, connection).work(count, run)
     states = scene.states()

@@ -30,6 +30,7 @@ from recovery.replication_tasks.gateway import ReplicationGateway
 from recovery.replication_tasks.memory import Memory, mark_of
 from recovery.replication_tasks.models import History
 from recovery.replication_tasks.policy import ReplicationPolicy, matches
+from recovery.replication_tasks.situation import Situation
 from tests.unit.replication_tasks.situations import SITUATIONS
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
@@ -216,7 +217,7 @@ def _decided_on_tasks(dms: ReplicationGateway) -> str:
         memory = Memory().begun(facts, NOW, 0.5)
         again = Memory.from_json(json.loads(json.dumps(memory.as_json())))
         for history in (History(), again.history()):
-            decision = task_rules.decide(facts, history, ReplicationPolicy(allow_reload=("*",)), NOW)
+            decision = task_rules.decide(Situation(facts, history), ReplicationPolicy(allow_reload=("*",)), NOW)
             check_reason(decision.reason)
             assert decision.rule
             rules.append(decision.rule)

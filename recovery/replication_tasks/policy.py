@@ -1,4 +1,4 @@
-"""What a run is asked to do, and what it may do."""
+"""The request of a run, and the policy that bounds it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from recovery.backoff import Backoff
 from recovery.replication_tasks.models import Facts
@@ -17,16 +17,16 @@ Pattern = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, 
 
 
 def matches(facts: Facts, patterns: Iterable[str]) -> bool:
-    """Whether a replication is meant by any of the patterns; no pattern means none."""
-    return any(_meant(facts, pattern) for pattern in patterns)
+    """True when a replication is in scope of any of the patterns; no pattern means none."""
+    return any(_in_scope(facts, pattern) for pattern in patterns)
 
 
 def asks_for_tags(patterns: Iterable[str]) -> bool:
-    """Whether tags must be read to judge the patterns."""
+    """True when the patterns ask for tags."""
     return any(pattern.startswith("tag:") for pattern in patterns)
 
 
-def _meant(facts: Facts, pattern: str) -> bool:
+def _in_scope(facts: Facts, pattern: str) -> bool:
     if pattern.startswith("tag:"):
         name, has_value, value = pattern.removeprefix("tag:").partition("=")
         return any(fnmatchcase(key, name) and (not has_value or fnmatchcase(given, value)) for key, given in facts.tags)
@@ -34,7 +34,7 @@ def _meant(facts: Facts, pattern: str) -> bool:
 
 
 class ReplicationPolicy(BaseModel):
-    """What may be done to the named replications, how often, and when it counts as mended."""
+    """Permissions and bounds for the replications in scope, and when they count as recovered."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -80,6 +80,12 @@ class ReplicationPolicy(BaseModel):
     recycle_seconds: int = Field(
         1_800, ge=60, le=86_400, description="How long DMS may take to start a task again that it recycles itself."
     )
+    starts_per_instance: int = Field(
+        20,
+        ge=1,
+        le=1_000,
+        description="Replications of one instance that a run starts at most; the next run goes on.",
+    )
     findings: bool = Field(
         True,
         title="Report findings",
@@ -106,7 +112,7 @@ class ReplicationPolicy(BaseModel):
 
 
 class Trigger(StrEnum):
-    """What made this run happen."""
+    """The cause of a run."""
 
     EVENT = "event"
     SWEEP = "sweep"
@@ -114,7 +120,7 @@ class Trigger(StrEnum):
 
 
 class ReplicationRequest(BaseModel):
-    """What to recover. Nothing named: nothing is touched."""
+    """The order to a run. Nothing named: nothing is touched."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -137,3 +143,19 @@ class ReplicationRequest(BaseModel):
     )
     trigger: Trigger = Field(Trigger.BY_HAND, description="What made this run happen; a sweep counts missed events.")
     estate: str | None = Field(None, description='Name of a saved estate block; empty: the one named "default".')
+
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _one_name_is_a_list(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @property
+    def subject(self) -> str:
+        """Names of what a run is about, for its own name."""
+        named = [*self.tasks[:3], *(["..."] if len(self.tasks) > 3 else [])]
+        return ", ".join(n.rsplit(":", 1)[-1] if n.startswith("arn:") else n for n in named) or "nothing named"
+
+    @property
+    def run_name(self) -> str:
+        """The name of a run that has just begun."""
+        return f"recover {self.subject}"

@@ -57,6 +57,11 @@ def counted(tables: Sequence[Table]) -> str:
     return f"{len(tables)} table{'' if len(tables) == 1 else 's'}"
 
 
+def states(tables: Sequence[Table]) -> str:
+    """The states that tables are in, in words."""
+    return ", ".join(sorted({table.state.removeprefix("Table ") for table in tables}))
+
+
 def what_a_reload_empties(facts: Facts) -> str:
     """The tables and rows that a reload of the whole target would empty, and when they were loaded last."""
     tables = facts.tables or ()

@@ -12,9 +12,9 @@ from recovery.errors import Conflict, RepriseError
 from recovery.replication_tasks.memory import Memory
 from recovery.replication_tasks.models import NOT_MADE, PATH, Restart
 from recovery.replication_tasks.policy import Trigger
-from recovery.replication_tasks.refusals import CALL_REFUSED
-from recovery.replication_tasks.verdicts import Action, Decision, Escalate, Leave, ReloadTables, Wait
-from recovery.replication_tasks.work import Batch, Item, Work
+from recovery.replication_tasks.rules import CALL_REFUSED
+from recovery.replication_tasks.verdicts import Action, AnyVerdict, Escalate, Leave, ReloadTables, Wait
+from recovery.replication_tasks.work import Batch, ReplicationRun, ReplicationWork
 from recovery.report import Entry
 from recovery.times import shown
 
@@ -24,18 +24,18 @@ ONCE = timedelta(days=365)
 """The window of alerts whose group names the incident: one for each incident."""
 
 
-def save(work: Work, item: Item, memory: Memory, state: State) -> None:
+def save(run: ReplicationRun, item: ReplicationWork, memory: Memory, state: State) -> None:
     """Write the case of a replication in place of the one that was read.
 
     Raises:
         Conflict: another run wrote it since.
         Transient, Refused: it is not written.
     """
-    now = work.now()
+    now = run.now()
     old = item.case
-    window = timedelta(seconds=work.policy.window_seconds)
+    window = timedelta(seconds=run.policy.window_seconds)
     memory = memory.forgetting(now, window)
-    step = item.decision.next_step if isinstance(item.decision, Escalate) else ""  # told by flows.cases
+    step = item.verdict.next_step if isinstance(item.verdict, Escalate) else ""  # told by flows.cases
     case = Case(
         path=PATH,
         key=item.facts.arn,
@@ -48,76 +48,76 @@ def save(work: Work, item: Item, memory: Memory, state: State) -> None:
         changed=old.changed if old and old.state is state and memory.last == Memory.from_json(old.detail).last else now,
         expires=now + KEEP,
         attempts=len(memory.tried),
-        due=item.decision.until if isinstance(item.decision, Wait) and state is not State.SENT else None,
-        reason=item.decision.reason,
+        due=item.verdict.until if isinstance(item.verdict, Wait) and state is not State.SENT else None,
+        reason=item.verdict.reason,
         detail=memory.as_json() | {"name": item.facts.name} | ({"step": step} if step else {}),
     )
-    work.ledger.change_case(case, expected=old)
+    run.ledger.change_case(case, expected=old)
     item.case, item.memory = case, memory
 
 
-def source_of(item: Item) -> str:
+def source_of(item: ReplicationWork) -> str:
     """The replication instance, or "serverless": for reports, metrics and alerts."""
     return "serverless" if item.facts.serverless else item.facts.instance.rsplit(":", 1)[-1] or "dms"
 
 
-def tell(work: Work, batch: Batch) -> None:
+def tell(run: ReplicationRun, batch: Batch) -> None:
     """Tell people what they must do, once for the incident, and when it recovered.
 
     A replication whose alert is not out yet keeps the reason in `failure`, and the next run tells.
     """
     for item in batch.items:
-        if work.dry_run or (item.failure is not None and item.decision.rule != CALL_REFUSED):
+        if run.dry_run or (item.failure is not None and item.verdict.rule != CALL_REFUSED):
             continue
         try:
-            _tell(work, item)
+            _tell(run, item)
         except RepriseError as error:
             item.failure = error
 
 
-def keep(work: Work, batch: Batch) -> None:
+def keep(run: ReplicationRun, batch: Batch) -> None:
     """Write down what was found, where it differs from what the ledger holds."""
     for item in batch.items:
         item.quiet = not _is_news(item)
-        if work.dry_run or item.state is None or item.quiet:
+        if run.dry_run or item.state is None or item.quiet:
             continue
         if item.failure is not None and not item.acted:
             continue
         try:
-            save(work, item, item.memory, item.state)
+            save(run, item, item.memory, item.state)
         except Conflict:
             _leave_to_the_other(item)
         except RepriseError as error:
             item.failure = item.failure or error
 
 
-def _leave_to_the_other(item: Item) -> None:
+def _leave_to_the_other(item: ReplicationWork) -> None:
     """Another run has written what it found, which is as new. What this one did stays in its own report only."""
     if not item.acted:
         item.quiet, item.missed, item.recovered_seconds = True, False, None
 
 
-def note(work: Work, batch: Batch) -> None:
+def note(run: ReplicationRun, batch: Batch) -> None:
     """Count what was found and done, for the report."""
     for item in batch.items:
         if item.recovered_seconds is not None and item.failure is None:
-            work.recovered += 1
-            work.seconds_to_recover += item.recovered_seconds
-        if item.missed and (work.dry_run or _is_written_down(item)):
-            work.missed_events += 1
-        if item.failure is not None or not item.quiet or work.request.trigger is Trigger.BY_HAND:
-            work.note(entry(work, item), row(work, item))
+            run.recovered += 1
+            run.seconds_to_recover += item.recovered_seconds
+        if item.missed and (run.dry_run or _is_written_down(item)):
+            run.missed_events += 1
+        if item.failure is not None or not item.quiet or run.request.trigger is Trigger.BY_HAND:
+            run.enter(entry(run, item), row(run, item))
 
 
-def _is_written_down(item: Item) -> bool:
+def _is_written_down(item: ReplicationWork) -> bool:
     """Whether the ledger knows of this incident; of any other the next run finds out, and counts it."""
     incident = item.memory.incident
     return item.case is not None and incident is not None and item.case.detail.get("incident") == incident.isoformat()
 
 
-def entry(work: Work, item: Item) -> Entry:
+def entry(run: ReplicationRun, item: ReplicationWork) -> Entry:
     """What the report says of one replication."""
-    reason = item.decision.reason
+    reason = item.verdict.reason
     if item.recovered_seconds is not None:
         reason += f", {item.recovered_seconds:.0f} s after it failed"
     if item.failure is not None and not _is_told(item):
@@ -125,32 +125,32 @@ def entry(work: Work, item: Item) -> Entry:
     return Entry(
         key=item.facts.name,
         source=source_of(item),
-        action="recovered" if item.recovered_seconds is not None else action_of(item.decision),
+        action="recovered" if item.recovered_seconds is not None else action_of(item.verdict),
         reason=reason,
         kind=item.kind,
         diagnosis=item.cause,
-        rule=item.decision.rule,
+        rule=item.verdict.rule,
         group=item.group,
         error=item.error,
         attempt=len(item.memory.tried),
-        max_attempts=work.policy.budget,
+        max_attempts=run.policy.budget,
         settled=item.failure is None,
-        next_step=item.decision.next_step if isinstance(item.decision, Escalate) else "",
-        exhausted=isinstance(item.decision, Escalate) and bool(item.memory.gave_up),
+        next_step=item.verdict.next_step if isinstance(item.verdict, Escalate) else "",
+        exhausted=isinstance(item.verdict, Escalate) and bool(item.memory.gave_up),
     )
 
 
-def _is_told(item: Item) -> bool:
+def _is_told(item: ReplicationWork) -> bool:
     """Whether its decision speaks of the failure already, as that of a refused call does."""
-    refusal = item.memory.refusal if item.decision.rule == CALL_REFUSED else None
+    refusal = item.memory.refusal if item.verdict.rule == CALL_REFUSED else None
     return refusal is not None and item.failure is not None and item.failure.operation == refusal.operation
 
 
-def row(work: Work, item: Item) -> dict[str, Any]:
+def row(run: ReplicationRun, item: ReplicationWork) -> dict[str, Any]:
     """One line of the artifact: what it was, what was decided and why, what happened."""
-    told = entry(work, item)
+    told = entry(run, item)
     kind = "serverless, " if item.facts.serverless else ""
-    happened = item.did or ("would be done" if work.dry_run and isinstance(item.decision, Action) else "nothing to do")
+    happened = item.did or ("would be done" if run.dry_run and isinstance(item.verdict, Action) else "nothing to do")
     if item.failure is not None and not _is_told(item):
         happened = f"did not go through: {item.failure}"
     return {
@@ -160,80 +160,80 @@ def row(work: Work, item: Item) -> dict[str, Any]:
         "decided": told.action,
         "happened": happened,
         "next step": told.next_step or "-",
-        "why": item.decision.reason,
+        "why": item.verdict.reason,
         "failure": item.error or "-",
         "restarts": f"{told.attempt} of {told.max_attempts}",
         "migration": f"{kind}{item.facts.migration.value}",
-        "rule": item.decision.rule,
+        "rule": item.verdict.rule,
     }
 
 
-def action_of(decision: Decision) -> str:
+def action_of(verdict: AnyVerdict) -> str:
     """The decision in one word or two."""
-    if isinstance(decision, ReloadTables):
+    if isinstance(verdict, ReloadTables):
         return "reload tables"
-    return type(decision).__name__.lower()
+    return type(verdict).__name__.lower()
 
 
-def _is_news(item: Item) -> bool:
+def _is_news(item: ReplicationWork) -> bool:
     """Whether anything about it differs from what the ledger holds."""
     old = item.case
     if item.failure is not None or item.acted or item.recovered_seconds is not None:
         return True
     if item.state is None:
-        return not isinstance(item.decision, Leave)
+        return not isinstance(item.verdict, Leave)
     if old is None or old.state is not item.state:
         return True
     # A wait that is put off by a few minutes is no news, and neither is a restart that is still being watched.
     memory = replace(Memory.from_json(old.detail), checkpoint=item.memory.checkpoint)
-    return memory != item.memory or (item.state is not State.SENT and old.reason != item.decision.reason)
+    return memory != item.memory or (item.state is not State.SENT and old.reason != item.verdict.reason)
 
 
-def _tell(work: Work, item: Item) -> None:
-    now, memory = work.now(), item.memory
+def _tell(run: ReplicationRun, item: ReplicationWork) -> None:
+    now, memory = run.now(), item.memory
     if item.recovered_seconds is not None and (memory.told or memory.refusal_told):
-        if work.alerts.announce_recovery(_recovery(item), now) is Announced.ELSEWHERE:
+        if run.alerts.announce_recovery(_recovery(item), now) is Announced.ELSEWHERE:
             item.state, item.recovered_seconds = None, None  # as below; the one who tells it counts it, too
             return
         item.memory = replace(memory, told="", refusal_told="")
-    if not isinstance(item.decision, Escalate):
+    if not isinstance(item.verdict, Escalate):
         return
-    refused = memory.refusal if item.decision.rule == CALL_REFUSED else None
+    refused = memory.refusal if item.verdict.rule == CALL_REFUSED else None
     # What is refused is not what failed: who heard of the one must still hear of the other.
     mark = f"{memory.mark}:{refused.operation}:{refused.code}" if refused else memory.mark
     if mark == (memory.refusal_told if refused else memory.told):
         return
-    if work.alerts.announce(_escalation(item, item.decision, mark), now, ONCE) is not Announced.ELSEWHERE:
+    if run.alerts.announce(_escalation(item, item.verdict, mark), now, ONCE) is not Announced.ELSEWHERE:
         item.memory = replace(memory, refusal_told=mark) if refused else replace(memory, told=mark)
     elif not item.acted:
         item.state = None  # the other run writes it down; should it die first, the next one decides again
 
 
-def _escalation(item: Item, decision: Escalate, mark: str) -> Alert:
+def _escalation(item: ReplicationWork, verdict: Escalate, mark: str) -> Alert:
     facts = item.facts
     lines = [
         f"DMS {'serverless replication' if facts.serverless else 'task'} {facts.name} needs a person.",
         "",
-        f"Why: {decision.reason}.",
+        f"Why: {verdict.reason}.",
         f"Last failure: {item.error or '(DMS gives no text)'}",
         f"Status: {facts.status}    Migration: {facts.migration.value}    Kind: {item.kind or '(not judged)'}",
         "",
         "What was tried:",
         *(_tried(item.memory) or ["- nothing: no restart would have helped or was allowed"]),
         "",
-        f"What to do: {decision.next_step or 'read the log of the task in CloudWatch Logs'}.",
+        f"What to do: {verdict.next_step or 'read the log of the task in CloudWatch Logs'}.",
         f"ARN: {facts.arn}",
     ]
-    subject = f"DMS {facts.name} needs a person: {decision.reason}"
+    subject = f"DMS {facts.name} needs a person: {verdict.reason}"
     return Alert(PATH, source_of(item), _group(item, mark), subject, "\n".join(lines))
 
 
-def _recovery(item: Item) -> Alert:
+def _recovery(item: ReplicationWork) -> Alert:
     facts = item.facts
     lines = [
         f"DMS {'serverless replication' if facts.serverless else 'task'} {facts.name} has recovered.",
         "",
-        f"How: {item.decision.reason}.",
+        f"How: {item.verdict.reason}.",
         f"Time to recover: {item.recovered_seconds or 0:.0f} s",
         "",
         "What was tried:",
@@ -243,7 +243,7 @@ def _recovery(item: Item) -> Alert:
     return Alert(PATH, source_of(item), group, f"DMS {facts.name} has recovered", "\n".join(lines))
 
 
-def _group(item: Item, mark: str) -> str:
+def _group(item: ReplicationWork, mark: str) -> str:
     return f"{item.facts.name}@{mark}"
 
 

@@ -1,4 +1,4 @@
-"""What DMS refuses for good (a missing permission, a request that it never takes), and what to do about it. Pure."""
+"""Calls that DMS refuses for good (a missing permission, a request that it never takes). Pure."""
 
 from __future__ import annotations
 
@@ -7,12 +7,8 @@ from datetime import datetime, timedelta
 
 from recovery.errors import Refused
 from recovery.failures import normalise
-from recovery.replication_tasks.commands import by_hand
-from recovery.replication_tasks.models import Facts, Verb
-from recovery.replication_tasks.verdicts import Action, Escalate
+from recovery.replication_tasks.models import Verb
 
-CALL_REFUSED = "call-refused"
-"""The rule of its decision."""
 STANDS = timedelta(hours=1)
 """For so long a call that DMS refused is not made again: a permission takes minutes to arrive, and people longer."""
 
@@ -37,42 +33,25 @@ class Refusal:
     words: str
     verb: Verb
 
-    def stands(self, wanted: Action, last: datetime | None, now: datetime) -> bool:
-        """Whether what is wanted now would be the call that was refused a short while ago.
+    def stands(self, wanted: Verb, last: datetime | None, now: datetime) -> bool:
+        """True when what is wanted now would be the call that was refused a short while ago.
 
         Args:
-            wanted: what would be done.
+            wanted: the verb of what would be done.
             last: when the last restart was claimed; one that was made since has outdated the refusal.
             now: aware, UTC.
         """
         # A permission is one for all start types; what else is refused may be refused for its start type only.
-        same = wanted.verb is self.verb or (self.is_denial and Verb.RELOAD_TABLES not in {wanted.verb, self.verb})
+        same = wanted is self.verb or (self.is_denial and Verb.RELOAD_TABLES not in {wanted, self.verb})
         return same and (last is None or last <= self.at) and self.at <= now < self.at + STANDS
 
     @property
     def is_denial(self) -> bool:
-        """Whether a permission is missing."""
+        """True when a permission is missing."""
         return self.code.startswith(_DENIED)
 
 
-def refusal_of(error: Refused, wanted: Action, at: datetime) -> Refusal:
-    """What is kept and told of a call that DMS refused: its words without their values."""
+def refusal_of(error: Refused, wanted: Verb, at: datetime) -> Refusal:
+    """Return what is kept and reported of a call that DMS refused: its words without their values."""
     words = normalise(str(error).removeprefix(f"{error.operation}: {error.code}: "))
-    return Refusal(at, error.operation, error.code, words, wanted.verb)
-
-
-def escalated(refusal: Refusal, facts: Facts, wanted: Action) -> Escalate:
-    """What a person is told about it."""
-    said = f": {refusal.words}" if refusal.words else ""
-    step = (
-        f"allow {refusal.operation} on it to the role that this path works with (and look for a boundary or an"
-        " organisation's policy that denies it)"
-        if refusal.is_denial
-        else f"remove what DMS names ({refusal.code})"
-    )
-    return Escalate(
-        rule=CALL_REFUSED,
-        reason=f"DMS refuses {wanted.verb.value} ({refusal.operation}, {refusal.code}){said}",
-        next_step=f"{step}; it is tried again hourly, and at once by replication-tasks/by-hand with `cause_is_mended`;"
-        f" by hand it is: {by_hand(facts, wanted)}",
-    )
+    return Refusal(at, error.operation, error.code, words, wanted)

@@ -1,4 +1,4 @@
-"""What is decided for one replication. A decision is a value with a reason that a person can act on."""
+"""Verdicts on one replication: values with a rule and a reason that a person can act on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from recovery.replication_tasks.models import Table, Verb
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What is decided, with the rule (a sentence of docs/paths/replication_tasks.md) and a reason for people."""
+    """A verdict, with its rule (a sentence of docs/paths/replication_tasks.md) and a reason for people."""
 
     rule: str
     reason: str
@@ -47,22 +47,42 @@ class ReloadTables(Verdict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait(Verdict):
-    """Nothing now; look again at `until`."""
+    """Nothing now; the next run after `until` decides again.
+
+    Attributes:
+        until: when.
+        watches: a restart of this path is being watched.
+        unchanged: its case stays as it is.
+        foreign: another run has it, and writes its case.
+    """
 
     until: datetime
+    watches: bool = False
+    unchanged: bool = False
+    foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leave(Verdict):
-    """Nothing is wrong, or nothing that this path may touch."""
+    """Nothing is wrong, or nothing that this path may touch.
+
+    Attributes:
+        recovered: an incident has ended well.
+        since: the start that lasted, where it is known.
+        gone: it does not exist any more.
+    """
+
+    recovered: bool = False
+    since: datetime | None = None
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Escalate(Verdict):
-    """A person is told, once for the incident, with what to do."""
+    """A person is notified, once for the incident, with what to do."""
 
     next_step: str
 
 
 Action = Start | Resume | Reload | ReloadTables
-Decision = Action | Wait | Leave | Escalate
+AnyVerdict = Action | Wait | Leave | Escalate

@@ -12,15 +12,15 @@ from recovery.cases import State
 from recovery.replication_tasks.act import restart_all
 from recovery.replication_tasks.find import find
 from recovery.replication_tasks.gateway import ReplicationGateway
-from recovery.replication_tasks.look import decide_all, look_closer
+from recovery.replication_tasks.inspection import inspect
 from recovery.replication_tasks.models import Facts, Verb
 from recovery.replication_tasks.policy import ReplicationRequest, Trigger
 from recovery.replication_tasks.records import keep, note, tell
-from recovery.replication_tasks.run import finish, recover
-from recovery.replication_tasks.work import Batch, Work
+from recovery.replication_tasks.triage import triage_all
+from recovery.replication_tasks.work import Batch, ReplicationRun
 from recovery.report import RecoveryReport
 from simulated_aws.dms import Fault, Future
-from tests.dms_world import Recovering
+from tests.dms_world import Recovering, recover
 from tests.unit.replication_tasks.situations import BINLOG, OUT_OF_MEMORY, RECOVERABLE, WRONG_PASSWORD
 
 TABLE_BREAKS = Future(faults=(Fault("", "cdc", 30, table="public.items"),))
@@ -62,7 +62,7 @@ def meddled(world: Recovering, *, listed: Any = None, asking: Any = None, **poli
     request = ReplicationRequest(tasks=("*",), dry_run=False, trigger=Trigger.SWEEP, policy=policy)
     work = world.work(request, Meddling(world, listed=listed, asking=asking))
     try:
-        return recover(work, "meddled")
+        return recover(work)
     finally:
         work.close()
 
@@ -92,22 +92,22 @@ def with_a_broken_table(world: Recovering) -> str:
     return arn
 
 
-def by_hand(world: Recovering) -> tuple[Work, Batch]:
+def by_hand(world: Recovering) -> tuple[ReplicationRun, Batch]:
     """A run by hand that has decided, and has not acted yet."""
     policy: Any = {"allow_reload": ("orders",)}
     work = world.work(ReplicationRequest(tasks=("orders",), dry_run=False, cause_is_mended=True, policy=policy))
     batch = find(work)
-    look_closer(work, batch)
-    decide_all(work, batch)
+    inspect(work, batch)
+    triage_all(work, batch)
     return work, batch
 
 
-def end(work: Work, batch: Batch) -> RecoveryReport:
+def end(work: ReplicationRun, batch: Batch) -> RecoveryReport:
     restart_all(work, batch)
     tell(work, batch)
     keep(work, batch)
     note(work, batch)
-    report = finish(work, "run")
+    report = work.report("run")
     work.close()
     return report
 
@@ -186,8 +186,8 @@ def test_a_recovery_is_counted_once(world: Recovering) -> None:
     others: list[RecoveryReport] = []
     work = world.work(ReplicationRequest(tasks=("*",), dry_run=False, trigger=Trigger.SWEEP))
     batch = find(work)
-    look_closer(work, batch)
-    decide_all(work, batch)
+    inspect(work, batch)
+    triage_all(work, batch)
     others.append(world.recover())
     world.advance(1)
     assert [end(work, batch).recovered, *(other.recovered for other in others)] == [0, 1]
@@ -290,7 +290,7 @@ def test_what_waits_for_a_person_takes_nobodys_room(world: Recovering) -> None:
     def sweep() -> RecoveryReport:
         work = world.work(request)
         try:
-            return recover(work, "limited")
+            return recover(work)
         finally:
             work.close()
 

@@ -19,11 +19,10 @@ from recovery.pacing import Pace
 from recovery.replication_tasks.gateway import CALLS_PER_SECOND, ReplicationGateway
 from recovery.replication_tasks.models import Verb
 from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest, Trigger
-from recovery.replication_tasks.run import recover
-from recovery.replication_tasks.work import Work
+from recovery.replication_tasks.work import ReplicationRun
 from simulated_aws.dms import Fault, Future
 from simulated_aws.server import SimulatedAws
-from tests.dms_world import Recovering
+from tests.dms_world import Recovering, recover
 from tests.unit.replication_tasks.situations import RECOVERABLE, WRONG_PASSWORD
 
 CALLS = 24
@@ -158,7 +157,7 @@ def test_four_runs_at_once(aws: SimulatedAws) -> None:
     def run(owner: str) -> None:
         work = work_on(aws, request, owner)
         gate.wait()
-        reports.append(recover(work, owner))
+        reports.append(recover(work))
         work.close()
 
     threads = [threading.Thread(target=run, args=(f"run {number}",)) for number in range(4)]
@@ -197,10 +196,10 @@ def make(aws: SimulatedAws, name: str) -> None:
     dms.start_replication_task(ReplicationTaskArn=arn, StartReplicationTaskType="start-replication")
 
 
-def work_on(aws: SimulatedAws, request: ReplicationRequest, owner: str) -> Work:
+def work_on(aws: SimulatedAws, request: ReplicationRequest, owner: str) -> ReplicationRun:
     """The tools of a run on the simulated AWS."""
     ledger = Ledger(aws.client("dynamodb"), aws.environment["REPRISE_LEDGER_TABLE"])
-    return Work(
+    return ReplicationRun(
         dms=ReplicationGateway(aws.client("dms"), Pace(CALLS_PER_SECOND, burst=1_000)),
         ledger=ledger,
         archive=Archive(aws.client("s3"), aws.environment["REPRISE_ARCHIVE_BUCKET"]),

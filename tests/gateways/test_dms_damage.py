@@ -15,10 +15,9 @@ from recovery.errors import Conflict, Refused, Transient
 from recovery.replication_tasks.gateway import ReplicationGateway
 from recovery.replication_tasks.models import PATH, Facts, Table, Verb
 from recovery.replication_tasks.policy import ReplicationRequest, Trigger
-from recovery.replication_tasks.run import recover
 from recovery.report import RecoveryReport
 from simulated_aws.dms import Fault, Future
-from tests.dms_world import Recovering
+from tests.dms_world import Recovering, recover
 from tests.unit.replication_tasks.situations import OUT_OF_MEMORY, RECOVERABLE
 
 
@@ -41,7 +40,7 @@ def sweep(world: Recovering, gateway: ReplicationGateway, *tasks: str, **policy:
     request = ReplicationRequest(tasks=tasks or ("*",), dry_run=False, trigger=Trigger.SWEEP, policy=policy)
     work = world.work(request, gateway)
     try:
-        return recover(work, "run")
+        return recover(work)
     finally:
         work.close()
 

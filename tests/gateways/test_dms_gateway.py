@@ -18,10 +18,9 @@ from recovery.replication_tasks import gateway as gateway_module
 from recovery.replication_tasks.gateway import ACTIONS, BURST, CALLS_PER_SECOND, RELOAD_ACTIONS, ReplicationGateway
 from recovery.replication_tasks.models import REFUSED, Table, Verb
 from recovery.replication_tasks.policy import ReplicationRequest, Trigger
-from recovery.replication_tasks.run import recover
 from simulated_aws.dms import Fault, Future
 from simulated_aws.requests import SimulatedRequest, SimulatedResponse
-from tests.dms_world import Recovering, World
+from tests.dms_world import Recovering, World, recover
 from tests.unit.replication_tasks.situations import RECOVERABLE
 
 
@@ -432,7 +431,7 @@ def test_limit_is_kept(world: Recovering) -> None:
     for name in ("a", "b", "c"):
         failed(world, name)
     work = world.work(ReplicationRequest(tasks=("*",), dry_run=False, limit=2))
-    report = recover(work, "run")
+    report = recover(work)
     work.close()
     assert report.by_action == {"resume": 2}
     assert "1 more" in report.warnings[0]

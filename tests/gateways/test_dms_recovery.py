@@ -13,13 +13,13 @@ from recovery.cases import State
 from recovery.replication_tasks.act import restart_all
 from recovery.replication_tasks.find import find
 from recovery.replication_tasks.gateway import ReplicationGateway
-from recovery.replication_tasks.look import decide_all, look_closer
+from recovery.replication_tasks.inspection import inspect
 from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest, Trigger
 from recovery.replication_tasks.records import keep, note, tell
-from recovery.replication_tasks.run import finish, recover
+from recovery.replication_tasks.triage import triage_all
 from recovery.report import RecoveryReport
 from simulated_aws.dms import Fault, Future
-from tests.dms_world import MAPPINGS, Recovering
+from tests.dms_world import MAPPINGS, Recovering, recover
 from tests.unit.replication_tasks.situations import BINLOG, CHECKPOINT, LOST, RECOVERABLE, WRONG_PASSWORD
 
 SOON = Future(starting_seconds=20, load_seconds=60)
@@ -184,13 +184,13 @@ def test_a_person_says_that_the_cause_is_mended(world: Recovering) -> None:
     request = ReplicationRequest(tasks=("billing",), dry_run=False, cause_is_mended=True)
     work = world.work(request)
     batch = find(work)
-    look_closer(work, batch)
-    decide_all(work, batch)
+    inspect(work, batch)
+    triage_all(work, batch)
     restart_all(work, batch)
     tell(work, batch)
     keep(work, batch)
     note(work, batch)
-    assert finish(work, "by hand").by_action == {"resume": 1}
+    assert work.report("by hand").by_action == {"resume": 1}
     work.close()
     assert world.starts("billing") == ["start-replication", "resume-processing"]
     world.advance(700)
@@ -232,12 +232,12 @@ def test_settings_that_change_under_our_hands(world: Recovering) -> None:
     request = ReplicationRequest(tasks=("*",), dry_run=False, policy=ReplicationPolicy(allow_reload=("it",)))
     work = world.work(request)
     batch = find(work)
-    look_closer(work, batch)
-    decide_all(work, batch)
+    inspect(work, batch)
+    triage_all(work, batch)
     world.dms.replication(arn).settings = json.dumps({"FullLoadSettings": {"TargetTablePrepMode": "DO_NOTHING"}})
     restart_all(work, batch)
     work.close()
-    assert batch.items[0].decision.rule == "reload-over-data"
+    assert batch.items[0].verdict.rule == "reload-over-data"
     assert world.starts("it") == ["start-replication"]
 
 
@@ -307,7 +307,7 @@ def test_given_up_until_a_person_says_otherwise(world: Recovering) -> None:
     assert all(report.is_quiet for report in reports)
     assert world.starts("orders")[1:] == ["resume-processing"] * 2
     work = world.work(ReplicationRequest(tasks=("orders",), dry_run=False, cause_is_mended=True))
-    assert recover(work, "by hand").by_action == {"resume": 1}
+    assert recover(work).by_action == {"resume": 1}
     work.close()
     assert sum(report.recovered for report in sweeps(world, 30, budget=2)) == 1
     subjects = [alert["subject"].partition(":")[0] for alert in world.alerts()]
@@ -320,7 +320,7 @@ def test_mended_but_not_for_good(world: Recovering) -> None:
     world.recover()
     for _ in range(2):
         work = world.work(ReplicationRequest(tasks=("billing",), dry_run=False, cause_is_mended=True))
-        assert recover(work, "by hand").by_action == {"resume": 1}
+        assert recover(work).by_action == {"resume": 1}
         work.close()
         sweeps(world, 30)
     subjects = [alert["subject"].partition(":")[0] for alert in world.alerts()]
@@ -407,7 +407,7 @@ def test_nothing_named_nothing_touched(world: Recovering) -> None:
     before = world.dms.calls
     work = world.work(ReplicationRequest(dry_run=False))
     assert not find(work).items
-    report = finish(work, "by hand")
+    report = work.report("by hand")
     assert report.found == 0
     assert report.warnings == ("1 failed replications are outside the request, and not touched: orders",)
     assert set(world.dms.calls) - set(before) <= {"DescribeReplicationTasks", "DescribeReplications"}
@@ -456,8 +456,8 @@ def test_two_sweeps_at_once_restart_nothing_twice(world: Recovering) -> None:
     works = [world.work(request), world.work(request)]
     batches = [find(work) for work in works]
     for work, batch in zip(works, batches, strict=True):
-        look_closer(work, batch)
-        decide_all(work, batch)
+        inspect(work, batch)
+        triage_all(work, batch)
     for one, two in zip(batches[0].items, reversed(batches[1].items), strict=True):
         restart_all(works[0], type(batches[0])([one]))
         restart_all(works[1], type(batches[1])([two]))
@@ -465,7 +465,7 @@ def test_two_sweeps_at_once_restart_nothing_twice(world: Recovering) -> None:
         tell(work, batch)
         keep(work, batch)
         note(work, batch)
-    reports = [finish(work, "sweep") for work in works]
+    reports = [work.report("sweep") for work in works]
     assert [world.starts(name) for name in names] == [["start-replication", "resume-processing"]] * 6
     assert sum(report.by_action.get("resume", 0) for report in reports) == 6
     assert not any(report.failed for report in reports)
@@ -517,6 +517,20 @@ def test_run_killed_between_call_and_record(world: Recovering, monkeypatch: pyte
     assert world.case(arn).state is State.RECOVERED
 
 
+def test_an_instance_gets_so_many_starts_in_a_run(world: Recovering) -> None:
+    """What lost one source at once is started in portions, and nothing is left behind."""
+    for number in range(7):
+        task = world.dms.replication(world.task(f"task-{number}", "cdc"))
+        task.status, task.last_failure, task.checkpoint = "failed", RECOVERABLE, CHECKPOINT
+        task.fresh = task.began = task.ended = world.now
+    assert world.recover(starts_per_instance=3).by_action == {"resume": 3, "wait": 4}
+    world.advance(60)
+    assert world.recover(starts_per_instance=3).by_action == {"resume": 3}
+    world.advance(60)
+    assert world.recover(starts_per_instance=3).by_action == {"resume": 1}
+    assert all(world.starts(f"task-{number}")[-1] == "resume-processing" for number in range(7))
+
+
 def test_500_tasks_in_one_sweep(world: Recovering) -> None:
     """500 failed tasks are restarted in one sweep; every call is counted, and no second sees more than its rate."""
     count = 500
@@ -536,9 +550,9 @@ def test_500_tasks_in_one_sweep(world: Recovering) -> None:
             return answer
 
     gateway = Counted(world.client, pace)
-    work = world.work(ReplicationRequest(tasks=("task-*",), dry_run=False, trigger=Trigger.SWEEP), gateway)
-    report = recover(work, "sweep")
-    work.close()
+    policy = ReplicationPolicy(starts_per_instance=count)
+    request = ReplicationRequest(tasks=("task-*",), dry_run=False, trigger=Trigger.SWEEP, policy=policy)
+    report = recover(world.work(request, gateway))
     assert report.by_action == {"resume": count}
     made = {name: calls - before.get(name, 0) for name, calls in world.dms.calls.items() if calls > before.get(name, 0)}
     assert made == {

@@ -14,10 +14,9 @@ from recovery.errors import Refused
 from recovery.replication_tasks.gateway import ReplicationGateway
 from recovery.replication_tasks.models import Facts, Verb
 from recovery.replication_tasks.policy import ReplicationRequest, Trigger
-from recovery.replication_tasks.run import recover
 from recovery.report import RecoveryReport
 from simulated_aws.dms import Fault, Future
-from tests.dms_world import Recovering
+from tests.dms_world import Recovering, recover
 from tests.unit.replication_tasks.situations import RECOVERABLE
 
 RELOADABLE: dict[str, Any] = {"allow_reload": ("*",)}
@@ -55,7 +54,7 @@ def sweep(world: Recovering, gateway: ReplicationGateway, *, mended: bool = Fals
     )
     work = world.work(request, gateway)
     try:
-        return recover(work, "run")
+        return recover(work)
     finally:
         work.close()
 

@@ -9,14 +9,15 @@ import pytest
 
 from recovery.replication_tasks.models import Facts, Verb
 from recovery.replication_tasks.rules import decide
-from recovery.replication_tasks.verdicts import Decision, ReloadTables, Wait
+from recovery.replication_tasks.situation import Situation
+from recovery.replication_tasks.verdicts import AnyVerdict, ReloadTables, Wait
 from tests.dms_world import START, World
-from tests.unit.replication_tasks.situations import NOW, SITUATIONS, Situation
+from tests.unit.replication_tasks.situations import NOW, SITUATIONS, Row
 
 BY_ID = {situation.id: situation for situation in SITUATIONS}
 
 
-def seen(world: World, situation: Situation) -> Facts:
+def seen(world: World, situation: Row) -> Facts:
     """The facts of a situation as the gateway reads them from the simulator."""
     assert START == NOW
     arn = world.install(situation.facts)
@@ -25,7 +26,7 @@ def seen(world: World, situation: Situation) -> Facts:
     return world.facts(arn)
 
 
-def carry_out(world: World, facts: Facts, decision: Decision) -> None:
+def carry_out(world: World, facts: Facts, decision: AnyVerdict) -> None:
     verb = getattr(decision, "verb", None)
     if isinstance(decision, ReloadTables):
         world.gateway.reload_tables(facts, decision.tables)
@@ -52,7 +53,7 @@ def test_verdict_leads_to_its_end_state(key: str) -> None:
     """Carried out on the strict DMS, the verdict of each situation ends where the table says."""
     situation, world = BY_ID[key], World()
     facts = seen(world, situation)
-    decision = decide(facts, situation.history, situation.policy, NOW)
+    decision = decide(Situation(facts, situation.history), situation.policy, NOW)
     assert (type(decision).__name__, decision.rule) == (situation.verdict, situation.rule)
     if isinstance(decision, Wait):
         assert what_follows(world, facts, situation, decision) == situation.end
@@ -97,7 +98,7 @@ def test_verdict_leads_to_its_end_state(key: str) -> None:
         assert situation.policy.allow_reload
 
 
-def what_follows(world: World, facts: Facts, situation: Situation, wait: Wait) -> str:
+def what_follows(world: World, facts: Facts, situation: Row, wait: Wait) -> str:
     """The verdict at the time that a wait names."""
     assert wait.until > NOW
     thing = world.dms.replication(facts.arn)
@@ -108,4 +109,4 @@ def what_follows(world: World, facts: Facts, situation: Situation, wait: Wait) -
     if thing.status == "deleted":
         return "gone"
     later = world.facts(facts.arn)
-    return type(decide(later, situation.history, situation.policy, world.now)).__name__
+    return type(decide(Situation(later, situation.history), situation.policy, world.now)).__name__

@@ -13,12 +13,14 @@ from uuid import UUID
 
 from blocks.connection import Connection
 from deployments import smoke
+from flows.replication_tasks import recover_replication_tasks
 from proof.crash.dead_letters_scenes import Messages, waiting
 from proof.crash.flow_scenes import ForAPerson, SwitchedOff, Twin
 from proof.crash.outbox_scenes import Lost, Outbox
 from proof.crash.relay_scene import RelayScene, StubServer
 from proof.crash.replication_scenes import Replications, failing
 from proof.crash.scene import Scene, Unpaced, connection_to, for_one_run
+from proof.plain_prefect import play as play_flow
 from recovery.dead_letters.gateway import Sqs
 from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.digest.book import DayBook
@@ -34,7 +36,6 @@ from recovery.outbox_records.policy import Mode
 from recovery.outbox_records.story import Rows
 from recovery.paths import Path
 from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest, Trigger
-from recovery.replication_tasks.run import recover as recover_replications
 from relay.doorbells import QueueDoorbells
 from relay.due_cases import DueCases
 from relay.metrics import Reading, RelayMetrics
@@ -42,7 +43,7 @@ from simulated_aws.server import SimulatedAws
 from tasks import digest
 from tasks.cases import histories_of
 from tasks.discover import look_at_queues, office_on
-from tasks.replication_tasks import work_of
+from tasks.replication_tasks import open_run as open_replications
 from tests.dead_letters_world import AUTH, ERROR, INVALID, TIMEOUT, DeadLettersWorld, text
 from tests.outbox_world import TABLE, play
 from tests.security.calls import Calls
@@ -235,11 +236,7 @@ def _by_tag(player: Player) -> None:
     request = ReplicationRequest(
         tasks=("tag:reprise=recover",), dry_run=False, trigger=Trigger.SWEEP, policy=ReplicationPolicy()
     )
-    work = work_of(player.connection, request, cast(Any, Unpaced()))
-    try:
-        recover_replications(work, "by tag")
-    finally:
-        work.close()
+    play_flow(recover_replication_tasks, request, open_replications(player.connection, request, cast(Any, Unpaced())))
 
 
 def _flows(player: Player) -> None:

@@ -126,7 +126,7 @@ def restarted(*minutes_ago: float, verb: Verb = Verb.RESUME, tried: int | None =
 
 
 @dataclass(frozen=True)
-class Situation:
+class Row:
     """One row of the table."""
 
     id: str
@@ -141,7 +141,7 @@ class Situation:
 
 
 FULL_LOAD, CDC, BOTH = Migration.FULL_LOAD, Migration.CDC, Migration.FULL_LOAD_AND_CDC
-S = Situation
+S = Row
 
 SITUATIONS = [
     # -- in transition: DMS accepts nothing meanwhile

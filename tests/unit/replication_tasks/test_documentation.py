@@ -20,17 +20,25 @@ def _sentences(heading: str) -> list[str]:
 
 
 SENTENCES = _sentences("What is decided")
+PACKAGE = Path(rules.__file__).parent
 
 
-def _named_in(module: object) -> list[str]:
-    source = Path(str(module.__file__)).read_text(encoding="utf-8")  # type: ignore[attr-defined]
-    return list(dict.fromkeys(re.findall(r'rule="([a-z-]+)"', source)))
+def _named_in(*folders: Path) -> set[str]:
+    sources = [path.read_text(encoding="utf-8") for folder in folders for path in folder.glob("*.py")]
+    pattern = r'(?:rule=|CALL_REFUSED = |_without_checkpoint\(facts, )"([a-z-]+)"'
+    return {rule for source in sources for rule in re.findall(pattern, source)}
 
 
 def test_the_page_tells_the_rules_in_their_order() -> None:
     """The sentences of the page are the rules, in the order in which the rules are asked."""
-    assert list(rules.RULES) == SENTENCES
-    assert set(_named_in(rules)) == set(SENTENCES)
+    assert [*rules.ON_THE_WAY, *rules.RULES] == SENTENCES
+
+
+def test_every_rule_that_a_verdict_can_name_stands_on_the_page() -> None:
+    """Verdicts are made in the rules alone, and each of their rules is a sentence of the page."""
+    verified = set(_sentences("Whether it worked"))
+    assert _named_in(PACKAGE) - verified == set(SENTENCES)
+    assert _named_in(PACKAGE.parent) == set(), "no verdict is made outside the rules"
 
 
 def test_the_page_tells_how_a_restart_is_judged() -> None:

@@ -14,6 +14,7 @@ from recovery.replication_tasks.memory import Memory, is_newer, mark_of
 from recovery.replication_tasks.models import FLAPPED, NOT_MADE, REFUSED, Migration, Progress, Restart, Table, Verb
 from recovery.replication_tasks.policy import ReplicationPolicy
 from recovery.replication_tasks.rules import decide
+from recovery.replication_tasks.situation import Situation
 from recovery.replication_tasks.verdicts import Escalate, Leave, Reload, Resume, Wait
 from recovery.replication_tasks.verify import Outcome, verify
 from tests.unit.replication_tasks.situations import (
@@ -45,7 +46,7 @@ def test_a_restart_that_fails_again_without_a_text_has_failed_again() -> None:
 def test_a_stop_on_purpose_stays_one_whatever_else_its_text_says() -> None:
     """The stop reason's own word decides before the words "Last Error" around it."""
     stopped = cdc("stopped", "Last Error  Task was stopped by a user. Stop Reason NORMAL Error Level RECOVERABLE")
-    decision = decide(stopped, Memory().history(), POLICY, NOW)
+    decision = decide(Situation(stopped, Memory().history()), POLICY, NOW)
     assert isinstance(decision, Leave)
     assert decision.rule == "stopped-on-purpose"
 
@@ -55,7 +56,7 @@ def test_a_mended_cause_is_acted_upon_in_the_run_that_is_told_of_it() -> None:
     for stopped in (None, NOW - timedelta(seconds=1)):
         failed = cdc("failed", WRONG_PASSWORD, stopped=stopped)
         memory = Memory().mended(failed, NOW, draw=1.0)
-        assert isinstance(decide(failed, memory.history(cause_is_mended=True), POLICY, NOW), Resume)
+        assert isinstance(decide(Situation(failed, memory.history(cause_is_mended=True)), POLICY, NOW), Resume)
 
 
 def test_what_dms_refused_after_the_cause_was_mended_is_given_a_rest() -> None:
@@ -64,7 +65,7 @@ def test_what_dms_refused_after_the_cause_was_mended_is_given_a_rest() -> None:
     before = Restart(NOW - 10 * MINUTE, Verb.RESUME)
     memory = replace(Memory(), restarts=(before,) * 5).mended(failed, NOW, draw=1.0)
     memory = memory.restarted(Restart(NOW, Verb.RESUME), 1.0).judged(REFUSED)
-    decision = decide(failed, memory.history(cause_is_mended=True), POLICY, NOW)
+    decision = decide(Situation(failed, memory.history(cause_is_mended=True)), POLICY, NOW)
     assert isinstance(decision, Wait)
     assert decision.rule == "backoff"
 
@@ -75,20 +76,20 @@ def test_what_was_deprovisioned_in_an_earlier_life_is_not_lost_now() -> None:
     for old in (failed.started, failed.stopped):
         assert old is not None
         now = replace(failed, deprovisions=old - HOUR)
-        assert isinstance(decide(now, Memory().history(), RELOADABLE, NOW), Resume)
+        assert isinstance(decide(Situation(now, Memory().history()), RELOADABLE, NOW), Resume)
     undated = replace(failed, started=None, stopped=None, deprovisions=NOW - HOUR)
-    assert isinstance(decide(undated, Memory().history(), RELOADABLE, NOW), Resume)
+    assert isinstance(decide(Situation(undated, Memory().history()), RELOADABLE, NOW), Resume)
 
 
 def test_what_was_deprovisioned_in_this_life_is_lost() -> None:
     """A date after the last stop counts, and so do two days after it where DMS gives none."""
     failed = serverless(Migration.FULL_LOAD_AND_CDC, "failed", RECOVERABLE, stopped=NOW - 50 * HOUR, started=None)
     for deprovisions in (NOW - HOUR, None, NOW - 60 * HOUR):
-        decision = decide(replace(failed, deprovisions=deprovisions), Memory().history(), RELOADABLE, NOW)
+        decision = decide(Situation(replace(failed, deprovisions=deprovisions), Memory().history()), RELOADABLE, NOW)
         assert isinstance(decision, Reload)
         assert decision.rule == "position-lost"
     sooner = replace(failed, stopped=NOW - 5 * HOUR, deprovisions=NOW - HOUR)
-    assert isinstance(decide(sooner, Memory().history(), RELOADABLE, NOW), Reload)
+    assert isinstance(decide(Situation(sooner, Memory().history()), RELOADABLE, NOW), Reload)
 
 
 def test_an_old_message_does_not_reload_what_was_stopped() -> None:
@@ -96,7 +97,7 @@ def test_an_old_message_does_not_reload_what_was_stopped() -> None:
     gone = serverless(
         Migration.FULL_LOAD_AND_CDC, "deprovisioned", last_failure=RECOVERABLE, stopped=NOW - 50 * HOUR, tables=()
     )
-    decision = decide(gone, Memory().history(), RELOADABLE, NOW)
+    decision = decide(Situation(gone, Memory().history()), RELOADABLE, NOW)
     assert isinstance(decision, Escalate)
     assert "reload-target" in decision.next_step
 
@@ -106,7 +107,7 @@ def test_a_deprovisioned_failure_may_be_told_by_its_stop_reason_alone() -> None:
     text = "Stop Reason FATAL_ERROR"
     gone = serverless(Migration.FULL_LOAD_AND_CDC, "deprovisioned", text, last_failure="", stopped=NOW - 50 * HOUR)
     assert gone.failure == text
-    assert isinstance(decide(gone, Memory().history(), RELOADABLE, NOW), Reload)
+    assert isinstance(decide(Situation(gone, Memory().history()), RELOADABLE, NOW), Reload)
 
 
 def test_a_table_that_is_loaded_again_moves_although_it_counts_from_zero() -> None:
@@ -126,7 +127,7 @@ def test_the_text_of_an_earlier_failure_decides_nothing() -> None:
     """A stop reason that DMS has kept from a lost position is not the cause of the failure that came after it."""
     failed = cdc("failed", RECOVERABLE, stop_reason=BINLOG)
     assert cause_of(failed).rule == cause_of(cdc("failed", RECOVERABLE)).rule
-    assert isinstance(decide(failed, Memory().history(), POLICY, NOW), Resume)
+    assert isinstance(decide(Situation(failed, Memory().history()), POLICY, NOW), Resume)
     assert cause_of(cdc("failed", last_failure="", stop_reason=BINLOG)).rule == "mysql-log-file-gone"
 
 
@@ -157,7 +158,7 @@ def test_what_was_never_carried_out_counts_against_the_budget_alone() -> None:
     memory = Memory(restarts=(flapped, idle, flapped, idle), incident=NOW - HOUR)
     history = memory.history()
     assert (history.tried, history.came_back, len(history.restarts)) == (2, 2, 4)
-    decision = decide(cdc("failed", RECOVERABLE), history, ReplicationPolicy(budget=4), NOW)
+    decision = decide(Situation(cdc("failed", RECOVERABLE), history), ReplicationPolicy(budget=4), NOW)
     assert isinstance(decision, Escalate)
     assert decision.rule == "budget"
     assert "twice restarted" in decision.reason

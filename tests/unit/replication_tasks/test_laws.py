@@ -28,6 +28,7 @@ from recovery.replication_tasks.models import (
 )
 from recovery.replication_tasks.policy import ReplicationPolicy, matches
 from recovery.replication_tasks.rules import RULES, decide
+from recovery.replication_tasks.situation import Situation
 from recovery.replication_tasks.texts import Nature, table
 from recovery.replication_tasks.verdicts import Action, Escalate, Reload, ReloadTables, Resume, Start, Wait
 from recovery.replication_tasks.verify import CLAIM_HOLDS, Outcome, verify
@@ -133,7 +134,7 @@ policies = st.builds(
 @given(facts(), histories, policies)
 def test_never_two_restarts_within_the_backoff(found: Facts, history: History, policy: ReplicationPolicy) -> None:
     """Between a restart and the one before lies at least half of the backoff's wait for that attempt."""
-    decision = decide(found, history, policy, NOW)
+    decision = decide(Situation(found, history), policy, NOW)
     recent = [one for one in history.restarts if NOW - one.at < timedelta(seconds=policy.window_seconds)]
     if isinstance(decision, Action) and recent:
         assert NOW - recent[-1].at >= policy.backoff.ceiling(len(recent) + 1) / 2
@@ -143,7 +144,7 @@ def test_never_two_restarts_within_the_backoff(found: Facts, history: History, p
 @given(facts(), histories, policies)
 def test_never_beyond_the_budget(found: Facts, history: History, policy: ReplicationPolicy) -> None:
     """No restart beyond the budget of the window, none after as many flaps as the policy takes."""
-    decision = decide(found, history, policy, NOW)
+    decision = decide(Situation(found, history), policy, NOW)
     recent = [one for one in history.restarts if NOW - one.at < timedelta(seconds=policy.window_seconds)]
     if isinstance(decision, Action):
         assert len(recent) < policy.budget
@@ -154,7 +155,7 @@ def test_never_beyond_the_budget(found: Facts, history: History, policy: Replica
 @given(facts(), histories, policies)
 def test_never_emptied_without_permission(found: Facts, history: History, policy: ReplicationPolicy) -> None:
     """No reload, no reload of tables, and no first start that empties its target, unless the policy allows it."""
-    decision = decide(found, history, policy, NOW)
+    decision = decide(Situation(found, history), policy, NOW)
     if isinstance(decision, Reload | ReloadTables) or (isinstance(decision, Start) and found.empties_target):
         assert matches(found, policy.allow_reload)
     if isinstance(decision, Reload | ReloadTables):
@@ -166,7 +167,7 @@ def test_never_emptied_without_permission(found: Facts, history: History, policy
 @given(facts(), histories, policies)
 def test_never_emptied_while_it_can_go_on(found: Facts, history: History, policy: ReplicationPolicy) -> None:
     """No text, no statistics and no history reload what has a checkpoint, unless its position is lost."""
-    decision = decide(found, history, policy, NOW)
+    decision = decide(Situation(found, history), policy, NOW)
     if isinstance(decision, Reload) and found.checkpoint and found.migration.captures:
         gone = found.serverless and decision.rule == "position-lost"  # DMS itself has deprovisioned it
         assert gone or cause_of(found).nature is Nature.POSITION_LOST
@@ -177,7 +178,7 @@ def test_never_emptied_while_it_can_go_on(found: Facts, history: History, policy
 @given(facts(), histories, policies)
 def test_a_reload_says_what_it_empties(found: Facts, history: History, policy: ReplicationPolicy) -> None:
     """The reason of a reload counts tables and rows; without a lost position, some load never finished."""
-    decision = decide(found, history, policy, NOW)
+    decision = decide(Situation(found, history), policy, NOW)
     if isinstance(decision, Reload):
         assert "empties" in decision.reason
         if decision.rule != "position-lost":
@@ -189,7 +190,7 @@ def test_a_reload_says_what_it_empties(found: Facts, history: History, policy: R
 @given(facts(), histories, policies)
 def test_never_a_start_of_what_did_not_fail(found: Facts, history: History, policy: ReplicationPolicy) -> None:
     """Only what failed, or stopped in error, is started, resumed or reloaded; only what runs gets tables reloaded."""
-    decision = decide(found, history, policy, NOW)
+    decision = decide(Situation(found, history), policy, NOW)
     if isinstance(decision, ReloadTables):
         assert found.status == "running"
         assert 1 <= len(decision.tables) <= 10
@@ -203,7 +204,7 @@ def test_never_a_start_of_what_did_not_fail(found: Facts, history: History, poli
 @given(facts(), histories, policies)
 def test_the_start_type_is_one_that_dms_takes(found: Facts, history: History, policy: ReplicationPolicy) -> None:
     """Only one that never ran is started; change capture alone is never reloaded, nor resumed from nowhere."""
-    decision = decide(found, history, policy, NOW)
+    decision = decide(Situation(found, history), policy, NOW)
     ran = found.has_run or history.start_was_refused
     if isinstance(decision, Start):
         assert not ran
@@ -219,8 +220,8 @@ def test_the_start_type_is_one_that_dms_takes(found: Facts, history: History, po
 @given(facts(), histories, policies)
 def test_every_decision_can_be_acted_upon(found: Facts, history: History, policy: ReplicationPolicy) -> None:
     """The same facts give the same decision, with its sentence and reason; a wait lies ahead; a person is told how."""
-    decision = decide(found, history, policy, NOW)
-    assert decision == decide(found, history, policy, NOW)
+    decision = decide(Situation(found, history), policy, NOW)
+    assert decision == decide(Situation(found, history), policy, NOW)
     assert decision.rule in RULES
     assert decision.reason
     if isinstance(decision, Wait):
@@ -281,7 +282,7 @@ def test_the_laws_are_tried_on_real_decisions() -> None:
     @settings(max_examples=600, deadline=None, database=None, derandomize=True)
     @given(facts(), histories, policies)
     def look(found: Facts, history: History, policy: ReplicationPolicy) -> None:
-        seen[type(decide(found, history, policy, NOW)).__name__] += 1
+        seen[type(decide(Situation(found, history), policy, NOW)).__name__] += 1
 
     look()
     assert set(seen) == {"Start", "Resume", "Reload", "ReloadTables", "Wait", "Leave", "Escalate"}

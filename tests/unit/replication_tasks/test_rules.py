@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from recovery.replication_tasks.rules import decide
+from recovery.replication_tasks.rules import RULES, decide
+from recovery.replication_tasks.situation import Situation
 from tests.unit.replication_tasks.situations import NOW, SITUATIONS
-from tests.unit.replication_tasks.test_documentation import SENTENCES
 
 BY_ID = {situation.id: situation for situation in SITUATIONS}
 
@@ -15,7 +15,7 @@ BY_ID = {situation.id: situation for situation in SITUATIONS}
 def test_decision(key: str) -> None:
     """Each situation gets the verdict of its row, by the sentence of its row, with a reason that says it."""
     situation = BY_ID[key]
-    decision = decide(situation.facts, situation.history, situation.policy, NOW)
+    decision = decide(Situation(situation.facts, situation.history), situation.policy, NOW)
     assert (type(decision).__name__, decision.rule) == (situation.verdict, situation.rule), decision
     assert situation.says in f"{decision.reason} {getattr(decision, 'next_step', '')}", decision
 
@@ -24,4 +24,4 @@ def test_every_situation_is_told_once_and_every_sentence_is_tried() -> None:
     """No row hides another one, and each rule decides in at least one row."""
     assert len(BY_ID) == len(SITUATIONS) >= 60
     rules = {situation.rule for situation in SITUATIONS}
-    assert rules == set(SENTENCES)
+    assert rules == set(RULES)

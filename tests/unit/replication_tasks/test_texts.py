@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from recovery.replication_tasks.causes import cause_of
 from recovery.replication_tasks.models import Facts, History, Migration
 from recovery.replication_tasks.rules import decide
+from recovery.replication_tasks.situation import Situation
 from recovery.replication_tasks.texts import Nature, Text, compiled, table
 from recovery.replication_tasks.verdicts import Reload, Resume
 from tests.unit.replication_tasks.failure_texts import TEXTS, failed_with
@@ -28,7 +29,7 @@ def test_a_text_is_read_as_what_it_is(number: int) -> None:
     one = TEXTS[number]
     facts = failed_with(one.text, one.migration)
     cause = cause_of(facts)
-    verdict = decide(facts, History(), RELOADABLE, NOW)
+    verdict = decide(Situation(facts, History()), RELOADABLE, NOW)
     assert cause.nature.value in one.natures, (cause, one.text)
     assert isinstance(verdict, Reload) == (one.natures == ("position lost",))
     if cause.nature is Nature.LASTING:
@@ -86,7 +87,7 @@ def test_a_phrase_with_one_word_changed_is_no_lost_position(entry: Text, phrase:
         if mutated == words or any(compiled(other).fullmatch(" ".join(mutated)) for _, other in PHRASES):
             continue  # the same, or what another version says
         facts = failed_with(f"Last Error  {' '.join(mutated)}{FATAL}")
-        assert not isinstance(decide(facts, History(), RELOADABLE, NOW), Reload), mutated
+        assert not isinstance(decide(Situation(facts, History()), RELOADABLE, NOW), Reload), mutated
         assert entry.nature is Nature.POSITION_LOST
 
 
@@ -95,7 +96,7 @@ def test_what_dms_calls_recoverable_is_no_lost_position(entry: Text) -> None:
     """The same text with the level RECOVERABLE is resumed once, and never loaded again."""
     for example in entry.examples:
         facts = failed_with(f"Last Error  {example} Stop Reason RECOVERABLE_ERROR Error Level RECOVERABLE")
-        assert isinstance(decide(facts, History(), RELOADABLE, NOW), Resume), example
+        assert isinstance(decide(Situation(facts, History()), RELOADABLE, NOW), Resume), example
 
 
 @pytest.mark.parametrize("entry", LOST, ids=[entry.id for entry in LOST])
@@ -113,7 +114,7 @@ def test_words_that_are_no_finding_empty_nothing(entry: Text, around: str) -> No
     """An advice, a doubt, data, what was overcome, and words beside an outage are no finding."""
     for example in entry.examples:
         text = around.format(example.split(": ", 1)[-1].strip("'. ").replace("'", '"'))
-        verdict = decide(failed_with(f"Last Error  {text}{FATAL}"), History(), RELOADABLE, NOW)
+        verdict = decide(Situation(failed_with(f"Last Error  {text}{FATAL}"), History()), RELOADABLE, NOW)
         assert not isinstance(verdict, Reload), text
 
 
@@ -122,7 +123,7 @@ def test_a_load_has_no_position_to_lose() -> None:
     for entry in LOST:
         for example in entry.examples:
             facts = failed_with(f"{example}{FATAL}", Migration.FULL_LOAD)
-            assert not isinstance(decide(facts, History(), RELOADABLE, NOW), Reload), example
+            assert not isinstance(decide(Situation(facts, History()), RELOADABLE, NOW), Reload), example
 
 
 fragments = st.sampled_from(

@@ -10,6 +10,7 @@ import sys
 from recovery.replication_tasks.causes import cause_of
 from recovery.replication_tasks.models import History
 from recovery.replication_tasks.rules import decide
+from recovery.replication_tasks.situation import Situation
 from recovery.replication_tasks.texts import table
 from tests.unit.replication_tasks.failure_texts import TEXTS, failed_with
 from tests.unit.replication_tasks.situations import NOW, RELOADABLE
@@ -42,7 +43,7 @@ def page() -> str:
     lines += ["| engine | text | read as | decided | facts from |", "|---|---|---|---|---|"]
     for text in TEXTS:
         facts = failed_with(text.text, text.migration)
-        verdict = type(decide(facts, History(), RELOADABLE, NOW)).__name__.lower()
+        verdict = type(decide(Situation(facts, History()), RELOADABLE, NOW)).__name__.lower()
         told = text.text.removeprefix("Last Error  ")
         tried = (text.engine, told, cause_of(facts).nature.value, verdict, text.source)
         lines.append("| " + " | ".join(_cell(cell) for cell in tried) + " |")

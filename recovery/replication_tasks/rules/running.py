@@ -1,0 +1,67 @@
+"""Verdicts on what runs, and on what stopped without a failure. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from recovery.replication_tasks.commands import RELOADED_AT_ONCE, names, reload_tables_command
+from recovery.replication_tasks.models import MISSING, Facts, History, Preparation
+from recovery.replication_tasks.policy import ReplicationPolicy, matches
+from recovery.replication_tasks.reasons import counted, states, what_a_reload_empties
+from recovery.replication_tasks.rules.bounds import bounded
+from recovery.replication_tasks.verdicts import AnyVerdict, Escalate, Leave, ReloadTables
+
+
+def while_it_runs(facts: Facts, history: History, policy: ReplicationPolicy, now: datetime) -> AnyVerdict:
+    """Decide on one that runs: only single tables may need something."""
+    tables = facts.tables_set_aside
+    if not tables and not facts.errored:
+        return Leave(rule="running", reason="it runs; what goes wrong now, DMS retries by itself")
+    if not tables:
+        return Leave(rule="running", reason=f"it runs; {facts.errored} errors were counted, but no table is set aside")
+    count = f"{counted(tables)} set aside ({states(tables)}: {names(tables)})"
+    loadable = tuple(table for table in tables if table.state != MISSING)
+    if not loadable:
+        return Escalate(
+            rule="table-errors",
+            reason=f"{count}, and what the source does not have cannot be loaded",
+            next_step="create the tables on the source, or take them out of the table mapping",
+        )
+    if not facts.migration.loads:
+        return Escalate(
+            rule="table-errors",
+            reason=f"{count}, and a replication without a full load cannot load tables again",
+            next_step=f"load these tables by another task, or repair them by hand: {names(tables)}",
+        )
+    if facts.preparation is Preparation.DO_NOTHING:
+        return Escalate(
+            rule="table-errors",
+            reason=f"{count}, and a reload would load over what stands in the target, because the task does not"
+            " prepare its tables",
+            next_step=f"empty these tables in the target, then run: {reload_tables_command(facts, loadable)}",
+        )
+    if not matches(facts, policy.allow_reload):
+        return Escalate(
+            rule="table-errors",
+            reason=f"{count}, and the policy does not allow to reload them",
+            next_step=f"remove what set them aside, then run: {reload_tables_command(facts, loadable)}",
+        )
+    wanted = ReloadTables(
+        rule="table-errors", reason=f"{count} while the rest goes on", tables=loadable[:RELOADED_AT_ONCE]
+    )
+    return bounded(wanted, facts, history, policy, now, rest=False)
+
+
+def loaded_with_errors(facts: Facts) -> Escalate:
+    """Name the tables that a finished load left out, and never a reload of the others."""
+    broken = facts.tables_set_aside
+    told = f"{counted(broken)} ({states(broken)}: {names(broken)})" if broken else f"{facts.errored} tables"
+    way = f"resume the task, then load just these again: {reload_tables_command(facts, broken)}"
+    if not facts.migration.captures or not broken:
+        way = "load just these tables by another task"
+    return Escalate(
+        rule="load-with-errors",
+        reason=f"its full load ended, but {told} of {len(facts.tables or ()) or 'its'} are not loaded",
+        next_step=f"read in the task's log what set them aside and remove it, then {way}; a reload of the whole task"
+        f" would empty {what_a_reload_empties(facts)}",
+    )
