@@ -12,7 +12,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from recovery.appflow_runs.policy import AppFlowRequest
-from recovery.appflow_runs.work import Batch, Work
+from recovery.appflow_runs.work import AppFlowRun, FlowBatch
 from recovery.paths import APPFLOW_RUNS
 from recovery.report import RecoveryReport
 from tasks import appflow_runs as do
@@ -36,19 +36,19 @@ def recover_appflow_runs(
     return recover(APPFLOW_RUNS, do.open_run, request, look_again)
 
 
-def look_again(work: Work) -> None:
+def look_again(work: AppFlowRun) -> None:
     """Look until nothing new is found, or often enough."""
     for _ in range(work.passes):
         if not look_after(work):
             break
 
 
-def look_after(work: Work) -> bool:
+def look_after(work: AppFlowRun) -> bool:
     """Look once at all flows in scope; return True when anything new was found."""
     items, twins = do.find_flows(work)
     if not items and not twins:
         return False
-    everything = Batch(items)
+    everything = FlowBatch(items)
     do.recall(work, everything)
     if twins:
         do.tidy_twins(work, everything, twins)
@@ -57,7 +57,7 @@ def look_after(work: Work) -> bool:
     return bool(everything.news)
 
 
-def take_care(work: Work, batch: Batch) -> None:
+def take_care(work: AppFlowRun, batch: FlowBatch) -> None:
     """Read, decide, act, tell, remember."""
     do.look_and_decide(work, batch)
     if not work.dry_run:

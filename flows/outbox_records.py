@@ -12,7 +12,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from recovery.outbox_records.policy import Mode, OutboxRequest
-from recovery.outbox_records.work import Work
+from recovery.outbox_records.work import OutboxRun
 from recovery.paths import OUTBOX_RECORDS
 from recovery.report import RecoveryReport
 from tasks import outbox_records as do
@@ -36,7 +36,7 @@ def recover_outbox_records(
     return recover(OUTBOX_RECORDS, do.open_run, request, work_on_table)
 
 
-def work_on_table(work: Work) -> None:
+def work_on_table(work: OutboxRun) -> None:
     """Do what the mode says; without a table there is nothing to do."""
     if work.request.table:
         do.look_at_table(work.table)
@@ -44,7 +44,7 @@ def work_on_table(work: Work) -> None:
             _MODES[work.request.mode](work)
 
 
-def deliver(work: Work) -> None:
+def deliver(work: OutboxRun) -> None:
     """Round by round: claim, publish, mark; until a whole pass moves nothing, or the run's bounds are reached."""
     while work.room and not work.time_is_up and do.may_send(work):
         found = do.find_due(work)
@@ -64,7 +64,7 @@ def deliver(work: Work) -> None:
     do.try_to(do.look_at_oldest, work)
 
 
-def find_lost(work: Work) -> None:
+def find_lost(work: OutboxRun) -> None:
     """Put rows in line that stand in none, or that a clock in the future wrote; a later run delivers them."""
     do.find_far_ahead(work)
     search = do.begin_search(work)
@@ -72,7 +72,7 @@ def find_lost(work: Work) -> None:
         do.search_on(work, search)
 
 
-def revive(work: Work) -> None:
+def revive(work: OutboxRun) -> None:
     """Give exhausted rows their attempts anew; a later run delivers them."""
     for line in do.exhausted_lines(work):
         if work.room and not work.time_is_up:

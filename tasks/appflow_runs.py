@@ -10,12 +10,12 @@ from blocks.connection import Connection
 from recovery.appflow_runs import act, look, records, twins
 from recovery.appflow_runs.gateway import AppFlowGateway
 from recovery.appflow_runs.policy import AppFlowRequest
-from recovery.appflow_runs.work import Work
+from recovery.appflow_runs.work import AppFlowRun
 from tasks.policies import ONCE
 from tasks.steps import step
 
 
-def open_run(connection: Connection, request: AppFlowRequest) -> Work:
+def open_run(connection: Connection, request: AppFlowRequest) -> AppFlowRun:
     """Return a run's tools, on a connection.
 
     Raises:
@@ -23,7 +23,7 @@ def open_run(connection: Connection, request: AppFlowRequest) -> Work:
     """
     for policy in (request.policy, *request.flow_policies.values()):
         look.rules_of(policy)
-    return Work(AppFlowGateway(connection.client("appflow")), request, **connection.tools())
+    return AppFlowRun(AppFlowGateway(connection.client("appflow")), request, **connection.tools())
 
 
 find_flows = step(look.find_flows, "find flows")

@@ -19,12 +19,12 @@ from recovery.outbox_records.gateway import OutboxTable
 from recovery.outbox_records.policy import OutboxRequest
 from recovery.outbox_records.rounds import Round
 from recovery.outbox_records.topic import Topic, Watch
-from recovery.outbox_records.work import Work
+from recovery.outbox_records.work import OutboxRun
 from tasks.policies import ONCE
 from tasks.steps import go_on, step
 
 
-def open_run(connection: Connection, request: OutboxRequest) -> Work:
+def open_run(connection: Connection, request: OutboxRequest) -> OutboxRun:
     """Return a run's tools, on a connection.
 
     Raises:
@@ -32,7 +32,7 @@ def open_run(connection: Connection, request: OutboxRequest) -> Work:
     """
     dynamodb = connection.client("dynamodb")
     request.check(dynamodb.meta.region_name)
-    return Work(
+    return OutboxRun(
         OutboxTable(dynamodb, request),
         Topic(connection.client("sns", repeat=False), request.topic_arn),
         Watch(connection.client("cloudwatch")),
@@ -61,7 +61,7 @@ exhausted_lines = revive.exhausted_lines
 
 
 @contextmanager
-def reporting(work: Work) -> Iterator[None]:
+def reporting(work: OutboxRun) -> Iterator[None]:
     """Turn what cannot be done into a problem in the report, beside what was done before."""
     try:
         yield
@@ -69,7 +69,7 @@ def reporting(work: Work) -> Iterator[None]:
         work.complain(str(error))
 
 
-def carry_out(task: Task[[Work, Round], None], work: Work, round_: Round) -> None:
+def carry_out(task: Task[[OutboxRun, Round], None], work: OutboxRun, round_: Round) -> None:
     """Run a step of a round. When it failed for good, the rows that it has not settled say why, and the run goes on."""
 
     def failed(error: RepriseError) -> None:
@@ -79,6 +79,6 @@ def carry_out(task: Task[[Work, Round], None], work: Work, round_: Round) -> Non
     go_on(failed, task, work, round_)
 
 
-def try_to(task: Task[[Work], Any], work: Work) -> None:
+def try_to(task: Task[[OutboxRun], Any], work: OutboxRun) -> None:
     """Run a step that only informs; a failure is a warning in the report."""
     go_on(lambda error: work.warn(f"{task.name}: {error}"), task, work)

@@ -23,7 +23,7 @@ from recovery.appflow_runs.gateway import CALLS_PER_SECOND, AppFlowGateway
 from recovery.appflow_runs.memory import Memory
 from recovery.appflow_runs.models import PATH, TWIN_PREFIX, Flow, Run, Schedule
 from recovery.appflow_runs.policy import AppFlowRequest
-from recovery.appflow_runs.work import Work
+from recovery.appflow_runs.work import AppFlowRun
 from recovery.archive import Archive
 from recovery.aws import Requests
 from recovery.cases import Case
@@ -223,7 +223,7 @@ class World:
 
     # -- runs of the path ------------------------------------------------------------------------------------------
 
-    def work(self, request: AppFlowRequest, through: Callable[[Any], Any] = lambda client: client) -> Work:
+    def work(self, request: AppFlowRequest, through: Callable[[Any], Any] = lambda client: client) -> AppFlowRun:
         """The tools of one run.
 
         Args:
@@ -238,7 +238,7 @@ class World:
         def sleep(seconds: float) -> None:
             self.estate.time += timedelta(seconds=seconds)
 
-        return Work(
+        return AppFlowRun(
             appflow=AppFlowGateway(through(self.client), Pace(CALLS_PER_SECOND, clock=self.seconds, sleep=sleep)),
             ledger=kept,
             archive=Archive(through(self.s3), BUCKET),

@@ -15,7 +15,7 @@ from proof import plain_prefect
 from recovery.outbox_records.gateway import OutboxTable
 from recovery.outbox_records.policy import OutboxPolicy, OutboxRequest, RowNames
 from recovery.outbox_records.topic import Topic, Watch
-from recovery.outbox_records.work import Work
+from recovery.outbox_records.work import OutboxRun
 from recovery.report import RecoveryReport
 from simulated_aws import estate
 from simulated_aws.server import SimulatedAws
@@ -135,7 +135,7 @@ class OutboxWorld:
         """A connection as a run has one."""
         return connection_to(self.aws)
 
-    def work(self, connection: Connection | None = None, *, threads: int = 4, **request: Any) -> Work:
+    def work(self, connection: Connection | None = None, *, threads: int = 4, **request: Any) -> OutboxRun:
         """A run's tools. Nothing waits."""
         made = connection or self.connection()
         return work_on(
@@ -168,7 +168,7 @@ def connection_to(aws: SimulatedAws) -> Connection:
     )
 
 
-def work_on(connection: Connection, request: OutboxRequest, **tools: Any) -> Work:
+def work_on(connection: Connection, request: OutboxRequest, **tools: Any) -> OutboxRun:
     """A run's tools on a connection, which wait for nothing."""
 
     def no_sleep(_: float) -> None:
@@ -178,9 +178,9 @@ def work_on(connection: Connection, request: OutboxRequest, **tools: Any) -> Wor
     table = OutboxTable(connection.client("dynamodb"), request, no_sleep)
     topic = Topic(connection.client("sns", repeat=False), request.topic_arn, no_sleep)
     watch = Watch(connection.client("cloudwatch"))
-    return Work(table, topic, watch, request, **{**connection.tools(), "sleep": no_sleep, **tools})
+    return OutboxRun(table, topic, watch, request, **{**connection.tools(), "sleep": no_sleep, **tools})
 
 
-def play(work: Work) -> RecoveryReport:
+def play(work: OutboxRun) -> RecoveryReport:
     """A whole run of the flow, on these tools and without a server."""
     return plain_prefect.play(recover_outbox_records, work.request, work)

@@ -15,7 +15,7 @@ from proof.plain_prefect import play
 from recovery.appflow_runs.gateway import AppFlowGateway
 from recovery.appflow_runs.models import PATH, TWIN_PREFIX
 from recovery.appflow_runs.policy import AppFlowPolicy, AppFlowRequest
-from recovery.appflow_runs.work import Work
+from recovery.appflow_runs.work import AppFlowRun
 from recovery.cases import State
 from simulated_aws.server import SimulatedAws
 from tests.appflow_world import TASKS, to_salesforce
@@ -70,7 +70,7 @@ class Flows:
     def run(self, connection: Connection) -> list[str]:
         request = AppFlowRequest(flows=("*",), dry_run=False, policy=POLICY)
         gateway = AppFlowGateway(connection.client("appflow"), cast(Any, Unpaced()))
-        play(recover_appflow_runs, request, Work(gateway, request, **connection.tools()))
+        play(recover_appflow_runs, request, AppFlowRun(gateway, request, **connection.tools()))
         return []
 
     def later(self) -> None:

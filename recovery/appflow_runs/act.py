@@ -19,7 +19,7 @@ from recovery.appflow_runs.policy import matches
 from recovery.appflow_runs.records import save
 from recovery.appflow_runs.rules import APPEARS_WITHIN, LOOK_AGAIN, out_of_time
 from recovery.appflow_runs.verdicts import Escalate, Leave, Reactivate, Rerun, RunTwin, Wait
-from recovery.appflow_runs.work import Batch, Item, Work
+from recovery.appflow_runs.work import AppFlowRun, FlowBatch, FlowWork
 from recovery.cases import State
 from recovery.errors import BadInput, Conflict, Refused, RepriseError
 
@@ -31,7 +31,7 @@ ACTIVATED = "activated"
 _MEANS = {Rerun: Means.RERUN, RunTwin: Means.TWIN, Reactivate: Means.REACTIVATE}
 
 
-def act(work: Work, batch: Batch) -> None:
+def act(work: AppFlowRun, batch: FlowBatch) -> None:
     """Make the attempts that were decided; one that does not go through leaves its reason in `failure`."""
     for item in batch.items:
         if work.dry_run or item.done or item.failure or not isinstance(item.verdict, Rerun | RunTwin | Reactivate):
@@ -45,7 +45,7 @@ def act(work: Work, batch: Batch) -> None:
             item.failure = error
 
 
-def _carry_out(work: Work, item: Item, verdict: Rerun | RunTwin | Reactivate) -> None:
+def _carry_out(work: AppFlowRun, item: FlowWork, verdict: Rerun | RunTwin | Reactivate) -> None:
     before = item.memory
     begun = _begun(before.history, verdict)
     attempt = Attempt(
@@ -96,11 +96,11 @@ def _carry_out(work: Work, item: Item, verdict: Rerun | RunTwin | Reactivate) ->
     save(work, item, replace(before, history=_with(before.history, replace(attempt, run=started))), State.SENT)
 
 
-def _elsewhere(work: Work) -> Wait:
+def _elsewhere(work: AppFlowRun) -> Wait:
     return Wait("T6", "another run of this deployment is making the attempt", work.now() + LEASE)
 
 
-def _refused(work: Work, item: Item, attempt: Attempt | None, before: Memory, error: RepriseError) -> None:
+def _refused(work: AppFlowRun, item: FlowWork, attempt: Attempt | None, before: Memory, error: RepriseError) -> None:
     """Nothing was started by this call: a person is told, and it is not made again at every run.
 
     The attempt does not count, unless an earlier call of it may have done something (`attempt`): a twin that was made,
@@ -113,7 +113,7 @@ def _refused(work: Work, item: Item, attempt: Attempt | None, before: Memory, er
     save(work, item, replace(before, history=replace(history, refusal=refusal)), State.ESCALATED)
 
 
-def _still_stands(work: Work, item: Item, verdict: Rerun | RunTwin | Reactivate, history: History) -> bool:
+def _still_stands(work: AppFlowRun, item: FlowWork, verdict: Rerun | RunTwin | Reactivate, history: History) -> bool:
     """Whether the verdict is the same by what AppFlow tells of the flow and its runs at this moment."""
     assert item.facts is not None
     item.described = work.appflow.flow(item.name)

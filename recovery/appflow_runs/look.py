@@ -24,7 +24,7 @@ from recovery.appflow_runs.policy import AppFlowPolicy, Cause, is_name, matches
 from recovery.appflow_runs.remembered import remembered, set_aside
 from recovery.appflow_runs.rules import decide
 from recovery.appflow_runs.verdicts import Verdict
-from recovery.appflow_runs.work import Batch, Item, Work
+from recovery.appflow_runs.work import AppFlowRun, FlowBatch, FlowWork
 from recovery.cases import State
 from recovery.errors import BadInput, Refused, RepriseError, Transient
 from recovery.failures import (
@@ -43,7 +43,7 @@ FIRST_SIGHT = timedelta(hours=1)
 _SETTLED = frozenset({State.RECOVERED, State.SUPERSEDED, State.ESCALATED, State.EXHAUSTED})
 
 
-def find_flows(work: Work) -> tuple[list[Item], list[Summary]]:
+def find_flows(work: AppFlowRun) -> tuple[list[FlowWork], list[Summary]]:
     """The flows that the request means, by name, and the temporary twins that stand there.
 
     Raises:
@@ -70,7 +70,7 @@ def find_flows(work: Work) -> tuple[list[Item], list[Summary]]:
     if len(in_scope) > request.limit:
         beyond = len(in_scope) - request.limit
         work.warn(f"{beyond} flows beyond the limit of {request.limit} were not looked at (limit)")
-    return [Item(summary, request.policy_for(summary.name)) for summary in in_scope[: request.limit]], twins
+    return [FlowWork(summary, request.policy_for(summary.name)) for summary in in_scope[: request.limit]], twins
 
 
 def _need(summary: Summary) -> tuple[bool, bool, str]:
@@ -79,7 +79,7 @@ def _need(summary: Summary) -> tuple[bool, bool, str]:
     return summary.last_status != RunStatus.ERROR, not is_off, summary.name
 
 
-def recall(work: Work, batch: Batch) -> None:
+def recall(work: AppFlowRun, batch: FlowBatch) -> None:
     """Read what the ledger remembers. A flow whose case is damaged keeps that in `failure`, and is left alone.
 
     Raises:
@@ -97,7 +97,7 @@ def recall(work: Work, batch: Batch) -> None:
             item.memory = Memory()  # another flow under the name of one that was deleted
 
 
-def look(work: Work, batch: Batch) -> None:
+def look(work: AppFlowRun, batch: FlowBatch) -> None:
     """Read the flows of which something may have changed, diagnose and decide.
 
     A flow that cannot be read keeps its reason in `failure`; the others go on.
@@ -134,7 +134,7 @@ def look(work: Work, batch: Batch) -> None:
         raise failures[0]
 
 
-def is_quiet(work: Work, item: Item) -> bool:
+def is_quiet(work: AppFlowRun, item: FlowWork) -> bool:
     """Whether nothing can have changed since the flow's records were last read.
 
     The list of flows tells status and time of each newest run. It lags behind, so it is believed only when the records
@@ -151,13 +151,13 @@ def is_quiet(work: Work, item: Item) -> bool:
     return item.summary.last_at is None or item.memory.read_at - item.summary.last_at >= LAG
 
 
-def stamp(item: Item) -> str:
+def stamp(item: FlowWork) -> str:
     """What decides about a quiet flow: its newest run, its status, and the policy, which a person may have changed."""
     policy = hashlib.sha256(item.policy.model_dump_json().encode()).hexdigest()[:12]
     return f"{item.summary.stamp}|{policy}"
 
 
-def judge(work: Work, item: Item) -> None:
+def judge(work: AppFlowRun, item: FlowWork) -> None:
     """Bring the memory up to date with the facts, and decide."""
     assert item.facts is not None
     facts = item.facts
@@ -188,7 +188,7 @@ def judge(work: Work, item: Item) -> None:
     item.deactivation = approaching(facts, item.policy, now)
 
 
-def _was_missed(work: Work, item: Item, failed: Run, now: datetime) -> bool:
+def _was_missed(work: AppFlowRun, item: FlowWork, failed: Run, now: datetime) -> bool:
     """Whether a sweep is the first to notice a failure of which an event should have told."""
     if work.request.trigger is not Cause.SWEEP:
         return False
@@ -199,7 +199,7 @@ def _was_missed(work: Work, item: Item, failed: Run, now: datetime) -> bool:
     return known and age > item.policy.event_grace
 
 
-def verdict_on(work: Work, item: Item, facts: FlowFacts, history: History) -> Verdict:
+def verdict_on(work: AppFlowRun, item: FlowWork, facts: FlowFacts, history: History) -> Verdict:
     """What is decided by these facts, under the item's policy and what a person has said."""
     policy = item.policy
     if work.request.cause_is_mended:
@@ -208,7 +208,7 @@ def verdict_on(work: Work, item: Item, facts: FlowFacts, history: History) -> Ve
     return decide(facts, history, policy, work.now())
 
 
-def _read(work: Work, item: Item) -> None:
+def _read(work: AppFlowRun, item: FlowWork) -> None:
     runs = work.appflow.runs(item.name)
     facts = FlowFacts(item.summary.as_flow(), runs, twin_runs=item.twin_runs)
     if _needs_description(item, facts):
@@ -219,7 +219,7 @@ def _read(work: Work, item: Item) -> None:
     item.facts, item.group = diagnosed(facts, item.memory.history, rules_of(item.policy))
 
 
-def _needs_description(item: Item, facts: FlowFacts) -> bool:
+def _needs_description(item: FlowWork, facts: FlowFacts) -> bool:
     """Whether more than the list of flows tells is needed: on-demand flows that are well cost one call, not two."""
     if item.summary.trigger != Trigger.ON_DEMAND or not facts.runs:
         return True

@@ -14,7 +14,7 @@ from recovery.appflow_runs.memory import Memory
 from recovery.appflow_runs.models import PATH, Refusal
 from recovery.appflow_runs.remembered import DAMAGED
 from recovery.appflow_runs.verdicts import Escalate, Leave, Reactivate, Rerun, RunTwin, Verdict, Wait
-from recovery.appflow_runs.work import Batch, Item, Work
+from recovery.appflow_runs.work import AppFlowRun, FlowBatch, FlowWork
 from recovery.cases import Case, State
 from recovery.errors import BadInput, Conflict, Refused, RepriseError
 from recovery.report import SAMPLES, Entry
@@ -35,7 +35,7 @@ _TOLD_IN_REPORTS = frozenset({"ResourceNotFoundException", DAMAGED})
 _EXHAUSTED = frozenset({"C3", "C4", "C5"})
 
 
-def save(work: Work, item: Item, memory: Memory, state: State | None) -> None:
+def save(work: AppFlowRun, item: FlowWork, memory: Memory, state: State | None) -> None:
     """Write the case of a flow in place of the one that was read.
 
     Raises:
@@ -68,7 +68,7 @@ def save(work: Work, item: Item, memory: Memory, state: State | None) -> None:
     item.case, item.memory = case, memory
 
 
-def tell(work: Work, batch: Batch) -> None:
+def tell(work: AppFlowRun, batch: FlowBatch) -> None:
     """Tell people: what they must do, a schedule that is about to be switched off, and that a flow has recovered.
 
     A flow whose alert is not out yet keeps the reason in `failure`, and is not settled.
@@ -84,7 +84,7 @@ def tell(work: Work, batch: Batch) -> None:
         _tell_unreadable(work, [item for item in batch.items if item.facts is None and item.failure is not None])
 
 
-def tell_refusal(work: Work, refusal: Refusal, names: Sequence[str], next_step: str) -> Announced:
+def tell_refusal(work: AppFlowRun, refusal: Refusal, names: Sequence[str], next_step: str) -> Announced:
     """Tell people of a call that AppFlow refuses, once for all flows alike.
 
     Raises:
@@ -93,8 +93,8 @@ def tell_refusal(work: Work, refusal: Refusal, names: Sequence[str], next_step: 
     return work.alerts.announce(_refusal_alert(refusal, names, next_step), work.now(), REFUSAL_WINDOW)
 
 
-def _tell_unreadable(work: Work, items: Sequence[Item]) -> None:
-    alike: dict[str, list[Item]] = {}
+def _tell_unreadable(work: AppFlowRun, items: Sequence[FlowWork]) -> None:
+    alike: dict[str, list[FlowWork]] = {}
     for item in items:
         if isinstance(item.failure, Refused | BadInput) and item.failure.code not in _TOLD_IN_REPORTS:
             alike.setdefault(refusal_of(item.failure, "", work.now()).call, []).append(item)
@@ -107,7 +107,7 @@ def _tell_unreadable(work: Work, items: Sequence[Item]) -> None:
             work.complain(f"people could not be told that AppFlow refuses {refusal.call}: {words_of(error)}")
 
 
-def keep(work: Work, batch: Batch) -> None:
+def keep(work: AppFlowRun, batch: FlowBatch) -> None:
     """Write down what was found, where it differs from what the ledger holds."""
     for item in batch.items:
         if work.dry_run or item.quiet or item.facts is None or item.failure is not None or item.postponed:
@@ -123,7 +123,7 @@ def keep(work: Work, batch: Batch) -> None:
             item.failure = error
 
 
-def note(work: Work, batch: Batch) -> None:
+def note(work: AppFlowRun, batch: FlowBatch) -> None:
     """Count what was found and done, for the report."""
     for item in batch.items:
         for gap in item.gaps:
@@ -140,7 +140,7 @@ def note(work: Work, batch: Batch) -> None:
             work.note([entry(item)])
 
 
-def state_of(item: Item) -> State:
+def state_of(item: FlowWork) -> State:
     """Where the flow's case stands after this run."""
     verdict = item.verdict
     history = item.memory.history
@@ -154,14 +154,14 @@ def state_of(item: Item) -> State:
     return State.SUPERSEDED if verdict.rule in _TAKEN_OVER else State.RECOVERED
 
 
-def has_news(item: Item) -> bool:
+def has_news(item: FlowWork) -> bool:
     """Whether the report should list the flow."""
     if item.failure is not None or item.recovered_seconds is not None:
         return True
     return not item.quiet and not (isinstance(item.verdict, Leave) and item.verdict.rule in _NOTHING_TO_TELL)
 
 
-def entry(item: Item) -> Entry:
+def entry(item: FlowWork) -> Entry:
     """What the report says of one flow."""
     verdict = item.verdict
     facts = item.facts
@@ -196,7 +196,7 @@ def entry(item: Item) -> Entry:
     )
 
 
-def _tell(work: Work, item: Item) -> None:
+def _tell(work: AppFlowRun, item: FlowWork) -> None:
     assert item.facts is not None
     now = work.now()
     memory = item.memory
@@ -227,7 +227,7 @@ def _tell(work: Work, item: Item) -> None:
     item.memory = memory
 
 
-def _escalation(item: Item, verdict: Escalate) -> Alert:
+def _escalation(item: FlowWork, verdict: Escalate) -> Alert:
     assert item.facts is not None
     flow = item.facts.flow
     kind = item.facts.diagnosis.kind.value if item.facts.diagnosis else ""
@@ -252,7 +252,7 @@ def _escalation(item: Item, verdict: Escalate) -> Alert:
     return Alert(PATH, flow.name, group, subject, "\n".join(lines))
 
 
-def _long_wait(item: Item, verdict: Wait) -> Alert:
+def _long_wait(item: FlowWork, verdict: Wait) -> Alert:
     assert item.facts is not None
     flow = item.facts.flow
     lines = [
@@ -267,7 +267,7 @@ def _long_wait(item: Item, verdict: Wait) -> Alert:
     return Alert(PATH, flow.name, f"{_incident(item)}:far", subject, "\n".join(lines))
 
 
-def _deactivation(item: Item) -> Alert:
+def _deactivation(item: FlowWork) -> Alert:
     assert item.facts is not None
     flow = item.facts.flow
     lines = [
@@ -298,7 +298,7 @@ def _refusal_alert(refusal: Refusal, names: Sequence[str], next_step: str) -> Al
     return Alert(PATH, "appflow", f"{_REFUSED}{refusal.call}", subject, "\n".join(lines), len(names))
 
 
-def _recovery(item: Item, group: str) -> Alert:
+def _recovery(item: FlowWork, group: str) -> Alert:
     text = (
         f"AppFlow flow {item.name} has recovered: {item.verdict.reason}. It took"
         f" {item.recovered_seconds or 0:.0f} s from the first failure."
@@ -306,7 +306,7 @@ def _recovery(item: Item, group: str) -> Alert:
     return Alert(PATH, item.name, group, f"Reprise: AppFlow flow {item.name} has recovered", text)
 
 
-def _forecast(item: Item) -> str:
+def _forecast(item: FlowWork) -> str:
     ahead = item.deactivation
     assert ahead is not None
     when = f", at {shown(ahead.at)}" if ahead.at else ""
@@ -322,19 +322,19 @@ def _step(verdict: Verdict) -> str:
     return verdict.next_step if isinstance(verdict, Escalate | Wait) else ""
 
 
-def _incident(item: Item) -> str:
+def _incident(item: FlowWork) -> str:
     began = item.memory.history.began
     newest = item.facts.runs[0].id if item.facts and item.facts.runs else ""
     return began.isoformat(timespec="milliseconds") if began else newest
 
 
-def _stuck(item: Item) -> str:
+def _stuck(item: FlowWork) -> str:
     """A run that never ends is one trouble, whatever runs and fails beside it."""
     assert item.facts is not None
     return next((run.id for run in reversed(item.facts.runs) if run.is_under_way), "")
 
 
-def _is_news(item: Item, state: State) -> bool:
+def _is_news(item: FlowWork, state: State) -> bool:
     """Whether the case differs by more than the time at which the flow was last read."""
     old = item.case
     if old is None or old.state is not state:

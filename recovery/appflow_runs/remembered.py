@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from recovery.appflow_runs.memory import Memory
 from recovery.appflow_runs.models import PATH
 from recovery.appflow_runs.rules import damaged
-from recovery.appflow_runs.work import Item, Work
+from recovery.appflow_runs.work import AppFlowRun, FlowWork
 from recovery.cases import Case, DamagedCase
 from recovery.errors import BadInput
 
@@ -17,7 +17,7 @@ DAMAGED = "damaged case"
 Remembered = dict[str, tuple[Case, Memory]]
 
 
-def remembered(work: Work, names: Sequence[str]) -> tuple[Remembered, dict[str, DamagedCase]]:
+def remembered(work: AppFlowRun, names: Sequence[str]) -> tuple[Remembered, dict[str, DamagedCase]]:
     """Cases with what they remember, by flow; and those that cannot be read, by flow.
 
     Raises:
@@ -33,7 +33,7 @@ def remembered(work: Work, names: Sequence[str]) -> tuple[Remembered, dict[str, 
     return found, {case.key: case for case in unread}
 
 
-def set_aside(work: Work, item: Item, case: DamagedCase) -> None:
+def set_aside(work: AppFlowRun, item: FlowWork, case: DamagedCase) -> None:
     """Leave a flow alone whose case is damaged: nothing is started, and nothing is ever written over the case."""
     item.failure = BadInput(f"flow {item.name}: the ledger's case of it is damaged ({case.damage})", code=DAMAGED)
     item.verdict = damaged(item.name, case.place(work.ledger.table))

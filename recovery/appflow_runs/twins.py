@@ -18,7 +18,7 @@ from recovery.appflow_runs.models import Attempt, Means, Run, RunStatus
 from recovery.appflow_runs.records import save, tell_refusal
 from recovery.appflow_runs.remembered import remembered
 from recovery.appflow_runs.verdicts import twin_name
-from recovery.appflow_runs.work import Batch, Item, Work
+from recovery.appflow_runs.work import AppFlowRun, FlowBatch, FlowWork
 from recovery.errors import Conflict, Refused, RepriseError
 
 ABANDONED = "abandoned"
@@ -27,7 +27,7 @@ TOKEN_LIVES = timedelta(hours=8)
 """For so long AppFlow answers a repeated client token with the first call's run (API reference, StartFlow)."""
 
 
-def tidy_twins(work: Work, batch: Batch, twins: Sequence[Summary]) -> None:
+def tidy_twins(work: AppFlowRun, batch: FlowBatch, twins: Sequence[Summary]) -> None:
     """Settle the twins that stand in the account. One that cannot be settled is a problem; the others go on.
 
     Raises:
@@ -47,7 +47,7 @@ def tidy_twins(work: Work, batch: Batch, twins: Sequence[Summary]) -> None:
             case, memory = cases[name]
             # The flow is outside this request, or was removed; its twin is ours all the same.
             arn = f"{twin.arn.rpartition('/')[0]}/{case.key}"
-            owner = Item(replace(twin, name=case.key, arn=arn), work.request.policy_for(case.key))
+            owner = FlowWork(replace(twin, name=case.key, arn=arn), work.request.policy_for(case.key))
             owner.case = case
             owner.memory = memory
         try:
@@ -63,7 +63,7 @@ def tidy_twins(work: Work, batch: Batch, twins: Sequence[Summary]) -> None:
                 _tell(work, error, twin)
 
 
-def _tell(work: Work, error: Refused, twin: Summary) -> None:
+def _tell(work: AppFlowRun, error: Refused, twin: Summary) -> None:
     step = "let the path read and delete temporary twins, and delete those that stand idle"
     try:
         tell_refusal(work, refusal_of(error, "", work.now()), [twin.name], step)
@@ -71,7 +71,7 @@ def _tell(work: Work, error: Refused, twin: Summary) -> None:
         work.complain(f"people could not be told of temporary twin {twin.name}: {words_of(failure)}")
 
 
-def _settle(work: Work, owner: Item | None, twin: Summary) -> None:
+def _settle(work: AppFlowRun, owner: FlowWork | None, twin: Summary) -> None:
     attempt = _attempt_of(owner, twin) if owner else None
     if owner is None or attempt is None:
         if twin.tags.get(LEDGER_TAG) != plain(work.ledger.table):
@@ -110,13 +110,13 @@ def _deciding(runs: Sequence[Run], attempt: Attempt) -> Run | None:
     return runs[0] if runs else None
 
 
-def _leave_to_another(owner: Item | None) -> None:
+def _leave_to_another(owner: FlowWork | None) -> None:
     """Another run has just settled this twin, so what was read of its flow is out of date: the next run looks."""
     if owner is not None:
         owner.quiet = True
 
 
-def _copy(work: Work, owner: Item, attempt: Attempt, run: Run | None) -> None:
+def _copy(work: AppFlowRun, owner: FlowWork, attempt: Attempt, run: Run | None) -> None:
     """Put what became of the twin's run into the ledger.
 
     Raises:
@@ -141,7 +141,7 @@ def _copy(work: Work, owner: Item, attempt: Attempt, run: Run | None) -> None:
     save(work, owner, memory, owner.case.state if owner.case else None)
 
 
-def _attempt_of(owner: Item, twin: Summary) -> Attempt | None:
+def _attempt_of(owner: FlowWork, twin: Summary) -> Attempt | None:
     for attempt in owner.memory.history.attempts:
         if (
             attempt.means is Means.TWIN
@@ -151,6 +151,6 @@ def _attempt_of(owner: Item, twin: Summary) -> Attempt | None:
     return None
 
 
-def _remove(work: Work, twin: Summary) -> None:
+def _remove(work: AppFlowRun, twin: Summary) -> None:
     if not work.dry_run and work.appflow.delete_twin(twin.name):
         work.twins_removed += 1

@@ -27,7 +27,7 @@ MOST_PASSES = 3
 """A run that an event started looks again until nothing new is found; so often at most."""
 
 
-class Item:
+class FlowWork:
     """One flow on its way through a run; each step fills in what it finds.
 
     Attributes:
@@ -97,10 +97,10 @@ class Item:
         return self.summary.name
 
 
-class Batch:
+class FlowBatch:
     """Flows that one task takes care of."""
 
-    def __init__(self, items: Sequence[Item]) -> None:
+    def __init__(self, items: Sequence[FlowWork]) -> None:
         self.items = list(items)
 
     def __len__(self) -> int:
@@ -119,9 +119,9 @@ class Batch:
         """Flows of which an attempt is to be made."""
         return sum(isinstance(item.verdict, Rerun | RunTwin | Reactivate) and not item.done for item in self.items)
 
-    def portions(self) -> list[Batch]:
+    def portions(self) -> list[FlowBatch]:
         """The flows in portions of a hundred."""
-        return [Batch(self.items[start : start + BATCH]) for start in range(0, len(self.items), BATCH)]
+        return [FlowBatch(self.items[start : start + BATCH]) for start in range(0, len(self.items), BATCH)]
 
     @property
     def news(self) -> int:
@@ -129,7 +129,7 @@ class Batch:
         return sum(not item.quiet for item in self.items)
 
 
-class Work(RecoveryRun):
+class AppFlowRun(RecoveryRun):
     """One run of the path.
 
     Args:

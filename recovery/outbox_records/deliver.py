@@ -14,16 +14,16 @@ from recovery.outbox_records.message import Message, batches
 from recovery.outbox_records.models import Fault, Held, NotSent, Outcome, Sent, lines
 from recovery.outbox_records.policy import LEASE_MARGIN_SECONDS
 from recovery.outbox_records.reading import read_candidates
-from recovery.outbox_records.rounds import Candidate, Round, entry_of
+from recovery.outbox_records.rounds import Round, RowWork, entry_of
 from recovery.outbox_records.settle import prepare, resolve, resolve_stopped, write, write_batch
 from recovery.outbox_records.verdicts import Action
-from recovery.outbox_records.work import ROUND_BYTES, Work
+from recovery.outbox_records.work import ROUND_BYTES, OutboxRun
 
 CHUNK = 50
 """Rows that one thread publishes and marks: with marks of 25, at most 34 published rows of a thread are unmarked."""
 
 
-def find_due(work: Work) -> Round:
+def find_due(work: OutboxRun) -> Round:
     """The next round of due rows, decided; an empty one when a whole pass moved nothing.
 
     Raises:
@@ -49,7 +49,7 @@ def find_due(work: Work) -> Round:
     return round_
 
 
-def _begin_pass(work: Work) -> None:
+def _begin_pass(work: OutboxRun) -> None:
     until = work.now()
     if work.request.is_fifo:
         until -= timedelta(seconds=work.policy.fifo_settle_seconds)
@@ -60,13 +60,13 @@ def _begin_pass(work: Work) -> None:
     work.groups = Groups()
 
 
-def _take(work: Work, most: int) -> list[Candidate] | None:
+def _take(work: OutboxRun, most: int) -> list[RowWork] | None:
     """Candidates of the next keys; None at the end of the pass."""
     assert work.due is not None
     keys = work.due.take(max(most, 10), work.each)
     if not keys:
         return None
-    found: list[Candidate] = []
+    found: list[RowWork] = []
     step, read = READ_BATCH, 0
     while read < len(keys):
         found += read_candidates(work, keys[read : read + step])
@@ -86,7 +86,7 @@ def _take(work: Work, most: int) -> list[Candidate] | None:
     return [each for each in found if id(each) not in beyond]
 
 
-def _stay(work: Work, candidates: Sequence[Candidate]) -> None:
+def _stay(work: OutboxRun, candidates: Sequence[RowWork]) -> None:
     # Only the last pass is reported, or a row that stays would be counted once for each.
     for each in candidates:
         each.settled = True
@@ -96,7 +96,7 @@ def _stay(work: Work, candidates: Sequence[Candidate]) -> None:
 # -- claiming ----------------------------------------------------------------------------------------------------
 
 
-def claim(work: Work, round_: Round) -> None:
+def claim(work: OutboxRun, round_: Round) -> None:
     """Claim the rows that are to be published. What another worker has, or what is gone, leaves the round.
 
     Raises:
@@ -111,7 +111,7 @@ def claim(work: Work, round_: Round) -> None:
         each.change = changes.claim(each.row, work.names, round_.token, ends)
     parts = [wanted[start : start + WRITE_BATCH] for start in range(0, len(wanted), WRITE_BATCH)]
 
-    def claim_part(part: Sequence[Candidate]) -> RepriseError | None:
+    def claim_part(part: Sequence[RowWork]) -> RepriseError | None:
         try:
             results = work.table.change([each.change for each in part if each.change is not None])
         except RepriseError as error:
@@ -141,7 +141,7 @@ def claim(work: Work, round_: Round) -> None:
 # -- publishing --------------------------------------------------------------------------------------------------
 
 
-def send(work: Work, round_: Round) -> None:
+def send(work: OutboxRun, round_: Round) -> None:
     """Publish the claimed rows, and mark each as soon as its batch is out. Nothing is raised for a topic that takes
     nothing: the rows hold the reason, and `work.stopped` does.
 
@@ -168,9 +168,9 @@ def send(work: Work, round_: Round) -> None:
         _count(work, each)
 
 
-def _send_chunk(work: Work, round_: Round, chunk: Sequence[Candidate]) -> None:
+def _send_chunk(work: OutboxRun, round_: Round, chunk: Sequence[RowWork]) -> None:
     messages = {n: each.message for n, each in enumerate(chunk) if isinstance(each.message, Message)}
-    unmarked: list[Candidate] = []
+    unmarked: list[RowWork] = []
     for batch in batches(messages, work.policy.max_message_bytes):
         candidates = [chunk[n] for n in batch]
         for candidate, outcome in zip(candidates, _publish(work, round_, candidates), strict=True):
@@ -187,7 +187,7 @@ def _send_chunk(work: Work, round_: Round, chunk: Sequence[Candidate]) -> None:
         _mark(work, unmarked[start : start + WRITE_BATCH])
 
 
-def _publish(work: Work, round_: Round, candidates: Sequence[Candidate]) -> Sequence[Outcome]:
+def _publish(work: OutboxRun, round_: Round, candidates: Sequence[RowWork]) -> Sequence[Outcome]:
     if work.stopped:
         return [rules.TOPIC_CLOSED] * len(candidates)
     if work.throttled:
@@ -208,7 +208,7 @@ def _publish(work: Work, round_: Round, candidates: Sequence[Candidate]) -> Sequ
     return outcomes
 
 
-def _mark(work: Work, candidates: Sequence[Candidate]) -> None:
+def _mark(work: OutboxRun, candidates: Sequence[RowWork]) -> None:
     try:
         write_batch(work, candidates)
     except RepriseError:
@@ -216,7 +216,7 @@ def _mark(work: Work, candidates: Sequence[Candidate]) -> None:
     return
 
 
-def _count(work: Work, candidate: Candidate) -> None:
+def _count(work: OutboxRun, candidate: RowWork) -> None:
     if isinstance(candidate.outcome, Sent):
         work.sent += 1
         if isinstance(candidate.message, Message):
@@ -226,7 +226,7 @@ def _count(work: Work, candidate: Candidate) -> None:
         work.failed += 1
 
 
-def mark(work: Work, round_: Round) -> None:
+def mark(work: OutboxRun, round_: Round) -> None:
     """Write the marks that are still unwritten, and tidy what somebody else finished. Repeating it is safe.
 
     Raises:
@@ -239,7 +239,7 @@ def mark(work: Work, round_: Round) -> None:
     work.moved_in_pass += sum(each.settled for each in round_.candidates if each.verdict.action is Action.GROUP)
 
 
-def note(work: Work, round_: Round) -> None:
+def note(work: OutboxRun, round_: Round) -> None:
     """Count the round. No request is made."""
     work.exhausted += sum(each.settled for each in round_.candidates if each.verdict.action is Action.EXHAUST)
     work.note(entry_of(work, each) for each in round_.candidates if each.verdict.action is not Action.PASS)

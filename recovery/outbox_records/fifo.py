@@ -14,11 +14,11 @@ from recovery.outbox_records import changes, rules
 from recovery.outbox_records.models import Item, Sent
 from recovery.outbox_records.policy import ExhaustedHead
 from recovery.outbox_records.reading import read_candidates
-from recovery.outbox_records.rounds import Candidate, Round, entry
+from recovery.outbox_records.rounds import Round, RowWork, entry
 from recovery.outbox_records.rules import Step
 from recovery.outbox_records.settle import announce_held
 from recovery.outbox_records.verdicts import Action
-from recovery.outbox_records.work import Work
+from recovery.outbox_records.work import OutboxRun
 
 CHAIN = 25
 """Rows of one group that are taken up at once: as many as one call claims."""
@@ -27,11 +27,11 @@ GROUPS = 100
 KEYS = 1_000
 """Keys of due rows that one round reads in search of new groups."""
 
-Chain = tuple[list[Candidate], bool, Candidate | None]
+Chain = tuple[list[RowWork], bool, RowWork | None]
 """Rows that may go out now, in order; whether there are more of their group; the row that holds the group."""
 
 
-def take(work: Work, most: int) -> list[Candidate] | None:
+def take(work: OutboxRun, most: int) -> list[RowWork] | None:
     """Candidates of the next groups, each group's in order; None at the end of the pass."""
     groups = work.groups
     found, fresh, is_over = _new_groups(work, most)
@@ -59,11 +59,11 @@ def take(work: Work, most: int) -> list[Candidate] | None:
     return found
 
 
-def _new_groups(work: Work, most: int) -> tuple[list[Candidate], list[str], bool]:
+def _new_groups(work: OutboxRun, most: int) -> tuple[list[RowWork], list[str], bool]:
     """Groups that this pass has not met, by reading on in the index of due rows; due rows that belong to none; and
     whether the index was read to its end."""
     assert work.due is not None
-    found: list[Candidate] = []
+    found: list[RowWork] = []
     fresh: list[str] = []
     read = 0
     wanted = 1 if work.probing else GROUPS // 2 if work.groups.to_go_on else GROUPS
@@ -87,7 +87,7 @@ def _new_groups(work: Work, most: int) -> tuple[list[Candidate], list[str], bool
     return found, fresh, False
 
 
-def _firsts(work: Work, keys: Sequence[Item]) -> tuple[list[Item], list[Item]]:
+def _firsts(work: OutboxRun, keys: Sequence[Item]) -> tuple[list[Item], list[Item]]:
     """Keys to be read now: one of each group that is not known; and those that must wait for what that tells."""
     now: list[Item] = []
     later: list[Item] = []
@@ -104,11 +104,11 @@ def _firsts(work: Work, keys: Sequence[Item]) -> tuple[list[Item], list[Item]]:
     return now, later
 
 
-def _meet(work: Work, group: str, row_id: str) -> None:
+def _meet(work: OutboxRun, group: str, row_id: str) -> None:
     work.groups.met.append((group, row_id))
 
 
-def _place(work: Work, candidate: Candidate) -> str:
+def _place(work: OutboxRun, candidate: RowWork) -> str:
     """The group of a due row; "" for one that has no place in a group, and whose verdict says so."""
     row, names = candidate.row, work.names
     candidate.verdict = rules.placed(row, candidate.verdict, names)
@@ -121,11 +121,11 @@ def _place(work: Work, candidate: Candidate) -> str:
     return group
 
 
-def _chain(work: Work, group: str) -> Chain:
+def _chain(work: OutboxRun, group: str) -> Chain:
     """The rows of a group that may go out now."""
     page = work.table.group(group, CHAIN)
     by_id = {each.row.row_id: each for each in read_candidates(work, page.items)}
-    chain: list[Candidate] = []
+    chain: list[RowWork] = []
     for key in page.items:
         candidate = by_id.get(work.table.identity(key))
         if candidate is None:
@@ -156,7 +156,7 @@ def _only_one(names: Sequence[str], chains: Sequence[Chain]) -> tuple[list[str],
     return list(names), [(chain, False, head) for chain, _, head in chains]
 
 
-def _report_held(work: Work) -> None:
+def _report_held(work: OutboxRun) -> None:
     """One entry for each group that stands still, at the end of a pass; people are told of foreign heads."""
     groups = work.groups
     behind: Counter[str] = Counter()
@@ -177,16 +177,16 @@ def _report_held(work: Work) -> None:
     announce_held(work, heads)
 
 
-def keep_prefixes(work: Work, round_: Round) -> None:
+def keep_prefixes(work: OutboxRun, round_: Round) -> None:
     """Give back what we claimed behind a row that we did not get: another worker has it, or its claim failed.
 
     What cannot be given back at once is not sent either; its lease ends by itself.
     """
-    by_group: dict[str, list[Candidate]] = defaultdict(list)
+    by_group: dict[str, list[RowWork]] = defaultdict(list)
     for each in round_.candidates:
         if each.group and each.wanted:
             by_group[each.group].append(each)
-    back: list[Candidate] = []
+    back: list[RowWork] = []
     for candidates in by_group.values():
         broken = False
         for each in sorted(candidates, key=lambda one: one.wave):
@@ -209,7 +209,7 @@ def keep_prefixes(work: Work, round_: Round) -> None:
         each.change = None
 
 
-def may_pass(work: Work, candidate: Candidate) -> bool:
+def may_pass(work: OutboxRun, candidate: RowWork) -> bool:
     """Whether the rows behind this one may go out."""
     if isinstance(candidate.outcome, Sent):
         return True

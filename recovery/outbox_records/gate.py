@@ -16,14 +16,14 @@ from recovery.outbox_records.rounds import Round
 from recovery.outbox_records.rules import diagnosis_of
 from recovery.outbox_records.settle import write
 from recovery.outbox_records.verdicts import Action
-from recovery.outbox_records.work import PATH, Work
+from recovery.outbox_records.work import PATH, OutboxRun
 
 PROBES = 3
 """Rows with which one run tries an open circuit, when each fails for a reason of its own."""
 _SUBJECT = "circuit"
 
 
-def may_send(work: Work) -> bool:
+def may_send(work: OutboxRun) -> bool:
     """Whether the next round may be sent. `work.probing` is then set when that round is the probe.
 
     Raises:
@@ -56,7 +56,7 @@ def may_send(work: Work) -> bool:
     return False
 
 
-def _look_at_alarm(work: Work) -> bool:
+def _look_at_alarm(work: OutboxRun) -> bool:
     name = work.request.circuit_alarm
     if not name:
         return False
@@ -73,7 +73,7 @@ def _look_at_alarm(work: Work) -> bool:
     return alarmed
 
 
-def after_round(work: Work, round_: Round) -> None:
+def after_round(work: OutboxRun, round_: Round) -> None:
     """Open the circuit when the round met a topic that takes nothing; close it when the probe went out.
 
     Raises:
@@ -108,7 +108,7 @@ def after_round(work: Work, round_: Round) -> None:
         work.probes += 1
 
 
-def _hold_back(work: Work, throttled: NotSent) -> NotSent | None:
+def _hold_back(work: OutboxRun, throttled: NotSent) -> NotSent | None:
     """End the sends of this run; the throttle as the topic's error when it has lasted without anything going out."""
     work.held_back = True
     since = work.circuit.throttled(work.now())
@@ -122,7 +122,7 @@ def _hold_back(work: Work, throttled: NotSent) -> NotSent | None:
     return work.stopped
 
 
-def show_waiting(work: Work) -> int:
+def show_waiting(work: OutboxRun) -> int:
     """While the circuit is open: rows that were not tried yet show the topic's error, a round of them; how many."""
     state = work.circuit.read()
     if not state.is_open or work.dry_run:
@@ -150,7 +150,7 @@ def show_waiting(work: Work) -> int:
 # -- telling people ----------------------------------------------------------------------------------------------
 
 
-def announce_open(work: Work, state: State) -> None:
+def announce_open(work: OutboxRun, state: State) -> None:
     """Tell people once that a topic's circuit is open."""
     try:
         work.alerts.announce(
@@ -176,7 +176,7 @@ def announce_open(work: Work, state: State) -> None:
         work.complain(f"the alert about the topic could not be sent: {error}")
 
 
-def announce_closed(work: Work) -> None:
+def announce_closed(work: OutboxRun) -> None:
     """Tell people that the topic takes messages again, where they were told that it did not."""
     try:
         told = work.alerts.announce_recovery(
@@ -195,10 +195,10 @@ def announce_closed(work: Work) -> None:
         work.warn(f"people could not be told that the topic takes messages again: {error}")
 
 
-def _describe(work: Work, state: State) -> str:
+def _describe(work: OutboxRun, state: State) -> str:
     since = f" since {state.since:%Y-%m-%d %H:%M:%S} UTC" if state.since else ""
     return f"the circuit of topic {_topic_name(work)} is open{since}, nothing is sent: {state.error}"
 
 
-def _topic_name(work: Work) -> str:
+def _topic_name(work: OutboxRun) -> str:
     return work.request.topic_arn.rpartition(":")[2]

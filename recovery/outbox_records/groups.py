@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from recovery.outbox_records.rounds import Candidate
+    from recovery.outbox_records.rounds import RowWork
 
 
 class Groups:
@@ -22,6 +22,6 @@ class Groups:
     def __init__(self) -> None:
         self.to_go_on: list[str] = []
         self.known: set[str] = set()
-        self.heads: dict[str, Candidate] = {}
+        self.heads: dict[str, RowWork] = {}
         self.taken: set[str] = set()
         self.met: list[tuple[str, str]] = []

@@ -26,7 +26,7 @@ from recovery.outbox_records.models import (
 from recovery.outbox_records.reading import read_candidates
 from recovery.outbox_records.rounds import entry
 from recovery.outbox_records.verdicts import Action, Verdict
-from recovery.outbox_records.work import Work
+from recovery.outbox_records.work import OutboxRun
 from recovery.records import Record
 
 PAGES_A_STEP = 8
@@ -58,7 +58,7 @@ class Search:
         return all(each == _END for each in self.progress.values())
 
 
-def begin(work: Work) -> Search:
+def begin(work: OutboxRun) -> Search:
     """The search that an earlier run has left unfinished, else a new one.
 
     Raises:
@@ -76,7 +76,7 @@ def begin(work: Work) -> Search:
     return Search(record, work.started, dict.fromkeys(range(segments)), 0)
 
 
-def search_on(work: Work, search: Search) -> int:
+def search_on(work: OutboxRun, search: Search) -> int:
     """Read some pages of every segment, put lost rows in line, and note how far it came; rows put in line.
 
     Raises:
@@ -94,7 +94,7 @@ def search_on(work: Work, search: Search) -> int:
     return found
 
 
-def _search_segment(work: Work, search: Search, segment: int) -> tuple[int, RepriseError | None]:
+def _search_segment(work: OutboxRun, search: Search, segment: int) -> tuple[int, RepriseError | None]:
     found = 0
     for _ in range(PAGES_A_STEP):
         start = search.progress[segment]
@@ -111,11 +111,11 @@ def _search_segment(work: Work, search: Search, segment: int) -> tuple[int, Repr
     return found, None
 
 
-def _read_lines(work: Work) -> list[str]:
+def _read_lines(work: OutboxRun) -> list[str]:
     return [*lines(work.request.shards, OPEN_LINE), *lines(work.request.shards, EXHAUSTED_LINE)]
 
 
-def _put_in_line(work: Work, rows: list[Row]) -> int:
+def _put_in_line(work: OutboxRun, rows: list[Row]) -> int:
     now = work.now()
     wanted: list[tuple[Row, Verdict, Change | None]] = []
     for row in rows:
@@ -158,13 +158,13 @@ def _put_in_line(work: Work, rows: list[Row]) -> int:
     return found
 
 
-def _is_kept(work: Work, row: Row) -> bool:
+def _is_kept(work: OutboxRun, row: Row) -> bool:
     """True for a row in line that has a TTL, which would delete it unpublished."""
     is_open = row.known and row.status is not Status.SUCCESSFUL and row.due is not None
     return is_open and row.line in _read_lines(work) and work.names.expires in row.item
 
 
-def keep_expiring(work: Work) -> None:
+def keep_expiring(work: OutboxRun) -> None:
     """Take the TTL from rows that stand in line, so that none is deleted before it went out; a page of each partition.
 
     Only an index that holds the TTL attribute shows them; `find_lost` finds the others.
@@ -189,7 +189,7 @@ def keep_expiring(work: Work) -> None:
     )
 
 
-def _enlistment(work: Work, row: Row, now: datetime) -> Change:
+def _enlistment(work: OutboxRun, row: Row, now: datetime) -> Change:
     if row.line or row.due is not None:
         return changes.realigned(row, work.names, work.request.shards, now)
     return changes.enlisted(
@@ -203,7 +203,7 @@ def _enlistment(work: Work, row: Row, now: datetime) -> Change:
     )
 
 
-def find_far_ahead(work: Work) -> int:
+def find_far_ahead(work: OutboxRun) -> int:
     """Rows due so far ahead that a clock must have been wrong are due now; how many.
 
     Raises:
@@ -248,7 +248,7 @@ def _is_beyond(row: Row, horizon: datetime) -> bool:
 # -- how far it came ---------------------------------------------------------------------------------------------
 
 
-def _save(work: Work, search: Search) -> None:
+def _save(work: OutboxRun, search: Search) -> None:
     if work.dry_run:
         return
     data = {

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 
 from recovery.outbox_records.lost import keep_expiring
 from recovery.outbox_records.models import Row, lines, read_row, written_at
-from recovery.outbox_records.work import Work
+from recovery.outbox_records.work import OutboxRun
 
 _LOOK = 10
 """Keys of each partition that are looked at for the oldest row: one BatchGetItem for up to ten partitions."""
 
 
-def look_at_oldest(work: Work) -> None:
+def look_at_oldest(work: OutboxRun) -> None:
     """Find the oldest unfinished row among the first in line, and keep TTL from deleting rows that stand there; both
     cost one Query a partition.
 
@@ -29,7 +29,7 @@ def look_at_oldest(work: Work) -> None:
     keep_expiring(work)
 
 
-def _since(work: Work, row: Row) -> datetime | None:
+def _since(work: OutboxRun, row: Row) -> datetime | None:
     """Since when a row waits: when it was written, else when it was or is due."""
     written = written_at(row.item.get(work.names.created)) if work.names.created else None
     if written is not None and written <= work.now():

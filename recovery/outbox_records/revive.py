@@ -11,13 +11,13 @@ from recovery.outbox_records.gateway import READ_BATCH, Page, pages
 from recovery.outbox_records.models import EXHAUSTED_LINE, Item, Row, Status, lines
 from recovery.outbox_records.reading import read_candidates
 from recovery.outbox_records.rounds import entry
-from recovery.outbox_records.work import Work
+from recovery.outbox_records.work import OutboxRun
 
 NAMED = "the rows that are named"
 """In place of a partition: the request names rows, which are read by their keys."""
 
 
-def revive(work: Work, line: str) -> int:
+def revive(work: OutboxRun, line: str) -> int:
     """Put the exhausted rows of one partition (or those that the request names) back in line; how many.
 
     Raises:
@@ -37,12 +37,12 @@ def revive(work: Work, line: str) -> int:
     return revived
 
 
-def exhausted_lines(work: Work) -> list[str]:
+def exhausted_lines(work: OutboxRun) -> list[str]:
     """The partitions in which exhausted rows are listed; one part for all rows that the request names."""
     return [NAMED] if work.request.rows else lines(work.request.shards, EXHAUSTED_LINE)
 
 
-def _revive_named(work: Work) -> int:
+def _revive_named(work: OutboxRun) -> int:
     keys, wrong = [], []
     for row_id in work.request.rows:
         key = _key(row_id, work.table.key_types)
@@ -79,12 +79,12 @@ def _number(part: str, kind: str) -> str:
     return part
 
 
-def _exhausted(work: Work, keys: Sequence[Item]) -> list[Row]:
+def _exhausted(work: OutboxRun, keys: Sequence[Item]) -> list[Row]:
     rows = [each.row for each in read_candidates(work, keys)]
     return [row for row in rows if row.known and row.status is Status.EXHAUSTED]
 
 
-def _revive(work: Work, rows: Sequence[Row]) -> int:
+def _revive(work: OutboxRun, rows: Sequence[Row]) -> int:
     rows = rows[: work.room]
     work.taken += len(rows)
     done = [True] * len(rows)

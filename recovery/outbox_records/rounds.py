@@ -11,11 +11,11 @@ from recovery.outbox_records.models import Item as RowItem
 from recovery.outbox_records.models import Outcome, Row, read_row
 from recovery.outbox_records.rules import decide
 from recovery.outbox_records.verdicts import Action, Verdict
-from recovery.outbox_records.work import Work
+from recovery.outbox_records.work import OutboxRun
 from recovery.report import Entry
 
 
-class Candidate:
+class RowWork:
     """A row on its way through a round.
 
     Attributes:
@@ -60,7 +60,7 @@ class Candidate:
         self.trouble = ""
 
     @classmethod
-    def of(cls, work: Work, item: RowItem, now: datetime) -> Candidate:
+    def of(cls, work: OutboxRun, item: RowItem, now: datetime) -> RowWork:
         """Read, compose, decide."""
         row = read_row(item, work.names, work.table.key_names)
         message = compose(
@@ -82,7 +82,7 @@ class Candidate:
 class Round:
     """Rows that go through the steps together."""
 
-    def __init__(self, candidates: list[Candidate], token: str) -> None:
+    def __init__(self, candidates: list[RowWork], token: str) -> None:
         self.candidates = candidates
         self.token = token
         self.lease_ends: datetime | None = None
@@ -92,7 +92,7 @@ class Round:
         """Rows in it."""
         return len(self.candidates)
 
-    def of(self, *actions: Action) -> list[Candidate]:
+    def of(self, *actions: Action) -> list[RowWork]:
         """Those with one of these verdicts that are not settled."""
         return [each for each in self.candidates if each.verdict.action in actions and not each.settled]
 
@@ -122,7 +122,7 @@ class Round:
         return f"Round({self.count} rows)"
 
 
-def entry_of(work: Work, candidate: Candidate) -> Entry:
+def entry_of(work: OutboxRun, candidate: RowWork) -> Entry:
     """What happened to a row, for the report. Never its message."""
     verdict = candidate.verdict
     attempt = candidate.row.attempts + (1 if candidate.token and verdict.action is not Action.WAIT else 0)
@@ -137,7 +137,7 @@ def entry_of(work: Work, candidate: Candidate) -> Entry:
 
 
 def entry(
-    work: Work, row_id: str, verdict: Verdict, *, attempt: int = 0, settled: bool = True, trouble: str = ""
+    work: OutboxRun, row_id: str, verdict: Verdict, *, attempt: int = 0, settled: bool = True, trouble: str = ""
 ) -> Entry:
     """What was decided about a row, for the report.
 

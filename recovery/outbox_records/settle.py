@@ -12,12 +12,12 @@ from recovery.outbox_records import changes, rules
 from recovery.outbox_records.gateway import WRITE_BATCH, Changed
 from recovery.outbox_records.models import Fault, Held, NotSent, Outcome, Sent
 from recovery.outbox_records.policy import ExhaustedHead
-from recovery.outbox_records.rounds import Candidate, Round
+from recovery.outbox_records.rounds import Round, RowWork
 from recovery.outbox_records.verdicts import Action
-from recovery.outbox_records.work import PATH, Work
+from recovery.outbox_records.work import PATH, OutboxRun
 
 
-def resolve(work: Work, candidate: Candidate, outcome: Outcome) -> None:
+def resolve(work: OutboxRun, candidate: RowWork, outcome: Outcome) -> None:
     """Decide what follows from a publish, and prepare the change that says so."""
     row, names, now = candidate.row, work.names, work.now()
     candidate.outcome = outcome
@@ -44,12 +44,12 @@ def resolve(work: Work, candidate: Candidate, outcome: Outcome) -> None:
         )
 
 
-def resolve_stopped(work: Work, candidate: Candidate, failure: NotSent) -> None:
+def resolve_stopped(work: OutboxRun, candidate: RowWork, failure: NotSent) -> None:
     """Not tried, because its topic takes nothing: the row shows the topic's error, and its attempts stay."""
     resolve(work, candidate, NotSent(Fault.TOPIC, failure.code, failure.text))
 
 
-def prepare(work: Work, candidate: Candidate) -> None:
+def prepare(work: OutboxRun, candidate: RowWork) -> None:
     """The change of a row that is not published: tidied, listed, or put into its group's index."""
     row, names = candidate.row, work.names
     if candidate.verdict.action is Action.TIDY:
@@ -60,7 +60,7 @@ def prepare(work: Work, candidate: Candidate) -> None:
         candidate.change = changes.grouped(row, names, row.text(names.group))
 
 
-def write(work: Work, candidates: Sequence[Candidate]) -> None:
+def write(work: OutboxRun, candidates: Sequence[RowWork]) -> None:
     """Write the prepared changes, on the run's threads. Writing them again is safe.
 
     Raises:
@@ -73,7 +73,7 @@ def write(work: Work, candidates: Sequence[Candidate]) -> None:
         raise failures[0]
 
 
-def _try_write(work: Work, batch: Sequence[Candidate]) -> RepriseError | None:
+def _try_write(work: OutboxRun, batch: Sequence[RowWork]) -> RepriseError | None:
     try:
         write_batch(work, batch)
     except RepriseError as error:
@@ -81,7 +81,7 @@ def _try_write(work: Work, batch: Sequence[Candidate]) -> RepriseError | None:
     return None
 
 
-def write_batch(work: Work, batch: Sequence[Candidate]) -> None:
+def write_batch(work: OutboxRun, batch: Sequence[RowWork]) -> None:
     """Write the changes of at most 25 rows by one call.
 
     Raises:
@@ -98,7 +98,7 @@ def write_batch(work: Work, batch: Sequence[Candidate]) -> None:
         _take_result(candidate, result)
 
 
-def _take_result(candidate: Candidate, result: Changed) -> None:
+def _take_result(candidate: RowWork, result: Changed) -> None:
     if result.problem:
         candidate.trouble = _not_written(candidate, result.problem)
         return
@@ -111,7 +111,7 @@ def _take_result(candidate: Candidate, result: Changed) -> None:
     )
 
 
-def _not_written(candidate: Candidate, problem: str) -> str:
+def _not_written(candidate: RowWork, problem: str) -> str:
     if isinstance(candidate.outcome, Sent):
         return (
             f"it was published, but its status could not be written ({problem}); when its lease ends it is published"
@@ -123,14 +123,14 @@ def _not_written(candidate: Candidate, problem: str) -> str:
 # -- exhausted rows ----------------------------------------------------------------------------------------------
 
 
-def exhaust(work: Work, round_: Round) -> None:
+def exhaust(work: OutboxRun, round_: Round) -> None:
     """Announce the groups of exhausted rows, then mark the rows. Where a group could not be announced, its rows stay
     due, so that no run forgets to tell.
 
     Raises:
         Transient, Refused: some marks could not be written.
     """
-    by_group: dict[str, list[Candidate]] = defaultdict(list)
+    by_group: dict[str, list[RowWork]] = defaultdict(list)
     for candidate in round_.of(Action.EXHAUST):
         if candidate.change is None:
             by_group[candidate.verdict.group].append(candidate)
@@ -141,7 +141,7 @@ def exhaust(work: Work, round_: Round) -> None:
     write(work, [each for each in round_.candidates if each.change is not None and not each.settled])
 
 
-def _prepare_exhausted(work: Work, candidate: Candidate, trouble: str) -> None:
+def _prepare_exhausted(work: OutboxRun, candidate: RowWork, trouble: str) -> None:
     row, verdict, now = candidate.row, candidate.verdict, work.now()
     attempts = row.attempts + (1 if candidate.token else 0)
     if not trouble:
@@ -163,7 +163,7 @@ def _prepare_exhausted(work: Work, candidate: Candidate, trouble: str) -> None:
     candidate.verdict = rules.nobody_told(verdict, trouble, due)
 
 
-def _announce(work: Work, group: str, candidates: Sequence[Candidate]) -> str:
+def _announce(work: OutboxRun, group: str, candidates: Sequence[RowWork]) -> str:
     """Tell people about a group of exhausted rows; "" when they are told, else why not."""
     if group in work.announced:
         return ""
@@ -200,7 +200,7 @@ def _announce(work: Work, group: str, candidates: Sequence[Candidate]) -> str:
 # -- groups that stand still -------------------------------------------------------------------------------------
 
 
-def announce_held(work: Work, heads: Sequence[Candidate]) -> None:
+def announce_held(work: OutboxRun, heads: Sequence[RowWork]) -> None:
     """Tell people of FIFO groups that stand still behind a row with a foreign status: nothing moves it but a person."""
     foreign = [each for each in heads if not each.row.known]
     if not foreign or work.dry_run:

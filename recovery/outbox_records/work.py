@@ -26,7 +26,7 @@ ROUND_BYTES = 32 * 1024 * 1024
 """Bytes of messages in memory at once, about."""
 
 
-class Work(RecoveryRun):
+class OutboxRun(RecoveryRun):
     """One run of the path.
 
     Args:

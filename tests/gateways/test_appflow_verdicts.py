@@ -16,7 +16,7 @@ from recovery.appflow_runs.models import PATH, FlowStatus, Means, RunStatus
 from recovery.appflow_runs.policy import AppFlowRequest
 from recovery.appflow_runs.twins import tidy_twins
 from recovery.appflow_runs.verdicts import RunTwin, client_token, twin_name
-from recovery.appflow_runs.work import Batch, Item
+from recovery.appflow_runs.work import FlowBatch, FlowWork
 from recovery.cases import Case, State
 from tests.appflow_world import START, World, a_world
 from tests.unit.appflow_runs.situations import ARN, NAME, NOW, SITUATIONS, Situation
@@ -59,11 +59,11 @@ def _case(row: Situation) -> Case:
     )
 
 
-def first_look(world: World, row: Situation) -> Item:
+def first_look(world: World, row: Situation) -> FlowWork:
     """Findings and actions of the first run."""
     work = world.work(AppFlowRequest(flows=(NAME,), policy=row.policy, dry_run=False))
     items, twins = find_flows(work)
-    batch = Batch(items)
+    batch = FlowBatch(items)
     recall(work, batch)
     tidy_twins(work, batch, twins)
     look(work, batch)
