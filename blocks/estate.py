@@ -46,7 +46,7 @@ class RecoveryEstate(Block):
     alert_topic_arn: str = Field(
         pattern=r"^arn:[^:]+:sns:[^:]+:\d{12}:.+$",
         title="Alert topic",
-        description="ARN of the SNS topic that tells people (stack output AlertTopicArn).",
+        description="ARN of the SNS topic that notifies people (stack output AlertTopicArn).",
     )
     metrics_namespace: str = Field(
         "Reprise", title="Metrics namespace", description="CloudWatch namespace of the metrics; empty: none."

@@ -21,7 +21,7 @@ from tasks import cases as do
 def describe_case(
     request: CaseRequest = CaseRequest(),  # noqa: B008 - frozen, and the form in the UI shows it
 ) -> list[Story] | State[list[Story]]:
-    """Tell the whole history of a message, an outbox row, a DMS task or an AppFlow flow. Only reads.
+    """Show the whole history of a message, an outbox row, a DMS task or an AppFlow flow. Only reads.
 
     Args:
         request: what, and where to look.
@@ -48,7 +48,7 @@ def list_cases(
         request: which of them.
 
     Returns:
-        Their stories, as short as the ledger's index tells them; a failed state when the ledger cannot be read.
+        Their stories, as short as the ledger's index has them; a failed state when the ledger cannot be read.
     """
     try:
         histories = do.look_into(request.estate)

@@ -1,7 +1,7 @@
-"""The day in one page: what failed, what came back, how long it took, and what waits for a person.
+"""The day in one page: failures, recoveries, the time they took, and cases that wait for a person.
 
-from flows.digest import tell_day
-tell_day(DigestRequest(day="2026-03-04"))
+from flows.digest import report_day
+report_day(DigestRequest(day="2026-03-04"))
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from tasks import digest as do
 
 
 @flow(name="digest", flow_run_name="digest", persist_result=False)
-def tell_day(
+def report_day(
     request: DigestRequest = DigestRequest(),  # noqa: B008 - frozen, and the form in the UI shows it
 ) -> Digest | State[Digest]:
-    """Make the digest of a day, with the week before to compare with, and tell the alert topic.
+    """Make the digest of a day, with the week before to compare with, and publish it to the alert topic.
 
     Args:
-        request: which day. Dry by default: the topic is not told.
+        request: the day. Dry by default: nothing is published.
 
     Returns:
-        The digest; a failed state with one clear line when it could not be made or told.
+        The digest; a failed state with one clear line when it could not be made or published.
     """
     try:
         desk = do.at_desk(request.estate)
-        told = do.read_days(desk, request)
-        do.show(desk, told)
-        if not request.dry_run and (request.quiet_days or not told.is_quiet):
-            do.tell(desk, told)
+        digest = do.read_days(desk, request)
+        do.show(desk, digest)
+        if not request.dry_run and (request.quiet_days or not digest.is_quiet):
+            do.publish(desk, digest)
     except RepriseError as error:
         return Failed(message=str(error), data=error)
-    return told
+    return digest

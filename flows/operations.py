@@ -1,4 +1,4 @@
-"""Reprise looks after itself: people are told what went wrong in Prefect, and runs without a process are ended.
+"""Reprise's care for itself: people are notified of trouble in Prefect, and runs without a process are ended.
 
 from flows.operations import tidy
 tidy(TidyRequest(dry_run=False))
@@ -15,17 +15,17 @@ from recovery.operations import Notice, TidyRequest
 from tasks import operations as do
 
 
-@flow(name="operations", flow_run_name=do.tell_name, persist_result=False)
-def tell(
+@flow(name="operations", flow_run_name=do.notice_name, persist_result=False)
+def notify(
     request: Notice = Notice(),  # noqa: B008 - frozen, and the form in the UI shows it
 ) -> str | State[str]:
-    """Tell people something through the estate's alert topic. Automations start it; it tells each thing once a window.
+    """Notify people through the estate's alert topic, of each thing once a window. Automations start it.
 
     Args:
-        request: what to tell. Dry by default.
+        request: the notice. Dry by default.
 
     Returns:
-        What was done; a failed state when the topic did not take it.
+        The action taken; a failed state when the topic did not take it.
     """
     try:
         return do.announce(request)
@@ -40,7 +40,7 @@ def tidy(
     """Mark runs as crashed that show no sign of life: their worker or machine is gone, and nobody else would.
 
     Args:
-        request: which work pool, and how long a run may be silent. Dry by default.
+        request: the work pool, and the longest silence of a run. Dry by default.
 
     Returns:
         The ids of the runs that were marked.

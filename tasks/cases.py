@@ -44,7 +44,7 @@ def look_into(estate: str | None) -> Histories:
 
 
 def describe_name() -> str:
-    """The name of a run that tells a history."""
+    """The name of a run that shows a history."""
     request = CaseRequest.model_validate(runtime.flow_run.parameters["request"])
     return f"describe {request.key or 'nothing'}"[:250]
 
@@ -54,7 +54,7 @@ def read_history(histories: Histories, request: CaseRequest) -> list[Story]:
     """Everything that the key fits.
 
     Raises:
-        BadInput: nothing is known under that key, or the request cannot be meant.
+        BadInput: nothing is known under that key, or the request cannot be carried out.
         Transient, Refused: the ledger could not be read.
     """
     return histories.describe(request)
@@ -77,7 +77,7 @@ def show_history(histories: Histories, stories: Sequence[Story]) -> None:
     create_markdown_artifact(
         key="case",
         markdown=story_page(stories, histories.warnings),
-        description="; ".join(headline(told) for told in stories)[:500],
+        description="; ".join(headline(story) for story in stories)[:500],
     )
 
 

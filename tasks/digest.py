@@ -1,4 +1,4 @@
-"""The verbs of the digest: each run writes itself into the day book; once a day the book is told."""
+"""The verbs of the digest: each run writes itself into the day book; once a day the book becomes a page."""
 
 from __future__ import annotations
 
@@ -99,15 +99,15 @@ def read_days(desk: Desk, request: DigestRequest) -> Digest:
 
 
 @task(name="show the digest", **ONCE)
-def show(desk: Desk, told: Digest) -> None:
+def show(desk: Desk, made: Digest) -> None:
     """One page, with its history on the Artifacts page."""
-    create_markdown_artifact(key="daily-digest", markdown=page(told, desk.warnings), description=headline(told))
-    rename_run(f"digest of {headline(told)}")
+    create_markdown_artifact(key="daily-digest", markdown=page(made, desk.warnings), description=headline(made))
+    rename_run(f"digest of {headline(made)}")
 
 
-@task(name="tell the digest", **REPEATABLE)
-def tell(desk: Desk, told: Digest) -> str:
-    """Tell the alert topic, once for each day; returns what was done.
+@task(name="publish the digest", **REPEATABLE)
+def publish(desk: Desk, made: Digest) -> str:
+    """Publish it to the alert topic, once for each day; returns what was done.
 
     Raises:
         Transient, Refused: the topic did not take it.
@@ -115,14 +115,14 @@ def tell(desk: Desk, told: Digest) -> str:
     alert = Alert(
         path="digest",
         source="daily",
-        group=told.day.isoformat(),
-        subject=f"Reprise, {headline(told)}",
-        text=text(told),
-        count=max(1, told.failed),
+        group=made.day.isoformat(),
+        subject=f"Reprise, {headline(made)}",
+        text=text(made),
+        count=max(1, made.failed),
     )
     done = desk.alerts.announce(alert, desk.now(), ONE_A_DAY)
     return {
-        Announced.SENT: "told",
-        Announced.ALREADY: "told before",
-        Announced.ELSEWHERE: "another run is telling it",
+        Announced.SENT: "published",
+        Announced.ALREADY: "published before",
+        Announced.ELSEWHERE: "another run is publishing it",
     }[done]

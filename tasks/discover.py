@@ -46,7 +46,7 @@ def look_at_queues(office: Office, request: DiscoverRequest) -> Survey:
 
 @task(name="show the survey", **ONCE)
 def show(found: Survey) -> None:
-    """Make the page and the table, and let the run's name tell the result."""
+    """Make the page and the table, and put the result into the run's name."""
     create_markdown_artifact(key="discover", markdown=markdown(found), description=headline(found))
     if found.rows:
         create_table_artifact(key="discover-queues", table=table(found), description=headline(found))

@@ -82,7 +82,7 @@ def opened(open_run: Callable[[Connection, Q], W], request: Q) -> W:
     """Return a run's tools.
 
     Raises:
-        BadInput: nothing says where to work, or the request cannot be meant.
+        BadInput: nothing says where to work, or the request cannot be carried out.
     """
     return open_run(connect(request.estate), request)
 

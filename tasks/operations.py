@@ -1,4 +1,4 @@
-"""The verbs of the operations flows: tell people, and mark runs whose process is gone."""
+"""The steps of the operations flows: notify people, and mark runs whose process is gone."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from tasks.policies import ONCE, REPEATABLE
 _PAGE = 200
 
 
-def tell_name() -> str:
-    """The name of a run that tells people something."""
+def notice_name() -> str:
+    """The name of a run that notifies people."""
     notice = Notice.model_validate(runtime.flow_run.parameters["request"])
-    return f"tell: {plain_subject(notice.subject)}"[:250]
+    return f"notify: {plain_subject(notice.subject)}"[:250]
 
 
-@task(name="tell people", **REPEATABLE)
+@task(name="notify people", **REPEATABLE)
 def announce(notice: Notice) -> str:
-    """Publish the notice to the alert topic, unless the same one was told within its window; returns what was done.
+    """Publish the notice to the alert topic, unless the same one was within its window; returns what was done.
 
-    The ledger remembers what was told. When it cannot be asked, the notice is published all the same: twice is
+    The ledger remembers notices. If it cannot be asked, the notice is published all the same: twice is
     better than never.
 
     Raises:
@@ -41,9 +41,9 @@ def announce(notice: Notice) -> str:
         Transient, Refused: the topic did not take it.
     """
     if not (notice.subject and notice.text):
-        return "nothing to tell"
+        return "nothing to publish"
     if notice.dry_run:
-        return "dry run: it was not told"
+        return "dry run: nothing was published"
     connection = connect(notice.estate)
     alert = Alert(
         path="operations",
@@ -53,21 +53,21 @@ def announce(notice: Notice) -> str:
         text=notice.text,
     )
     try:
-        told = connection.alerts.announce(alert, connection.clock.now(), timedelta(minutes=notice.window_minutes))
+        done = connection.alerts.announce(alert, connection.clock.now(), timedelta(minutes=notice.window_minutes))
     except RepriseError as error:
         if error.operation.startswith("sns:"):
             raise
-        get_run_logger().warning("the ledger does not say whether this was told before: %s", error)
+        get_run_logger().warning("no answer of the ledger about an earlier notice: %s", error)
         with calling("sns:Publish"):
             connection.client("sns", repeat=False).publish(
                 TopicArn=connection.alert_topic_arn, Subject=plain_subject(alert.subject), Message=alert.text
             )
-        return "told, without asking the ledger"
+        return "published, without asking the ledger"
     return {
-        Announced.SENT: "told",
-        Announced.ALREADY: "told before, within the window",
-        Announced.ELSEWHERE: "another run is telling it",
-    }[told]
+        Announced.SENT: "published",
+        Announced.ALREADY: "published before, within the window",
+        Announced.ELSEWHERE: "another run is publishing it",
+    }[done]
 
 
 @task(name="find silent runs", **ONCE)

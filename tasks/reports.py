@@ -66,7 +66,7 @@ def log_groups(report: RecoveryReport) -> None:
 
 
 def name_run(subject: str, report: RecoveryReport) -> None:
-    """Let the run's name tell its counts."""
+    """Put its counts into the run's name."""
     done = ", ".join(f"{count} {action}" for action, count in sorted(report.by_action.items())) or "nothing to do"
     name = f"{subject}: {done}" + (f", {report.unsettled} stuck" if report.unsettled else "")
     if report.dry_run:
@@ -75,7 +75,7 @@ def name_run(subject: str, report: RecoveryReport) -> None:
 
 
 def rename_run(name: str) -> None:
-    """Let the run's name tell what came of it; outside a run nothing happens."""
+    """Put the outcome into the run's name; outside a run nothing happens."""
     if run_id := runtime.flow_run.id:
         with get_client(sync_client=True) as client:
             client.update_flow_run(UUID(str(run_id)), name=name[:250])

@@ -107,8 +107,8 @@ def apply(
             registration.make(client, deployments, different, overwrite=overwrite)
             now = registered.snapshot(client, deployments)
         outcome.notes += registered.notes(client, deployments, now, pool.NAME)
-        tell = now.get("operations/tell")
-        wanted = automations.wanted(flows, tell.id if tell else registered.NOBODY, channels.ids())
+        notify = now.get("operations/notify")
+        wanted = automations.wanted(flows, notify.id if notify else registered.NOBODY, channels.ids())
         if note(automations.changes(client, wanted)):
             automations.make(client, wanted)
         outcome.problems += [*registered.surplus(client, deployments, now), *automations.surplus(client, wanted)]

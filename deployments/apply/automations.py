@@ -1,6 +1,6 @@
 """The automations that no deployment owns: people are told when something goes wrong, and dead runs are ended.
 
-Each tells through `operations/tell`, which a worker runs, and through the saved notification blocks, which the server
+Each tells through `operations/notify`, which a worker runs, and through the saved notification blocks, which the server
 itself speaks to: these reach people when no worker is left.
 """
 
@@ -21,7 +21,7 @@ PREFIX = "Reprise: "
 
 _PAGE = 200
 QUIET_SECONDS = 600
-"""Within which a second failure of the same deployment starts no second run of `operations/tell`."""
+"""Within which a second failure of the same deployment starts no second run of `operations/notify`."""
 SWEEP_SECONDS = 1800
 HEARTBEAT_SECONDS = 180
 """Prefect's own default, `PREFECT_FLOWS_HEARTBEAT_FREQUENCY`. Three missed ones are a dead process."""
@@ -33,12 +33,12 @@ _AUTOMATION = "{{ event.resource['prefect.resource.name'] | default('without a n
 _LINK = "{{ flow_run | ui_url or flow_run.id }}"
 
 
-def wanted(flows: Iterable[str], tell: UUID | str, channels: Sequence[UUID]) -> list[AutomationCore]:
+def wanted(flows: Iterable[str], notify: UUID | str, channels: Sequence[UUID]) -> list[AutomationCore]:
     """All of them.
 
     Args:
         flows: names of the flows that recover; those of `operations` must not be among them.
-        tell: id of the deployment `operations/tell`.
+        notify: id of the deployment `operations/notify`.
         channels: ids of the notification blocks that are told besides.
     """
 
@@ -48,7 +48,7 @@ def wanted(flows: Iterable[str], tell: UUID | str, channels: Sequence[UUID]) -> 
             {
                 "type": "run-deployment",
                 "source": "selected",
-                "deployment_id": str(tell),
+                "deployment_id": str(notify),
                 "parameters": {"request": request},
             },
             *(

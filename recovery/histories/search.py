@@ -277,4 +277,4 @@ LEDGERED: Mapping[Path, Ledgered] = {
     Path.REPLICATION_TASKS: Ledgered(replications.check, replications.story, replications.name_of),
     Path.APPFLOW_RUNS: Ledgered(flows.check, flows.story),
 }
-"""All paths but the outbox, whose rows tell their own story."""
+"""All paths but the outbox, whose rows hold their own story."""

@@ -27,7 +27,7 @@ from prefect.settings import PREFECT_API_URL
 
 from flows.appflow_runs import recover_appflow_runs
 from flows.cases import list_cases
-from flows.digest import tell_day
+from flows.digest import report_day
 from flows.outbox_records import recover_outbox_records
 from flows.replication_tasks import recover_replication_tasks
 from proof.crash.relay_scene import Prompt, Rounds
@@ -88,7 +88,7 @@ def test_nothing_planted_gets_out_or_is_carried_out(
     _replications(world)
     _flows(world)
     started = _events(world)
-    tell_day(DigestRequest(day=world.aws.clock.now().date(), dry_run=False))
+    report_day(DigestRequest(day=world.aws.clock.now().date(), dry_run=False))
     list_cases(ListRequest())
 
     places = {

@@ -13,7 +13,7 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import Completed, Pending, Running
 
-from flows.operations import tell, tidy
+from flows.operations import notify, tidy
 from recovery.operations import Notice, TidyRequest
 from tasks.operations import crash, silent_runs
 from tests.dead_letters_world import DeadLettersWorld
@@ -23,18 +23,18 @@ POOL = "operations-test"
 
 
 def notice(**fields: Any) -> Notice:
-    """Something to tell, for real unless it says otherwise."""
+    """A notice, for real by default."""
     told = {"subject": "a run failed", "text": "dead-letters/sweep failed.", "source": "dead-letters/sweep"}
     return Notice.model_validate({**told, "dry_run": False, **fields})
 
 
 def test_a_notice_reaches_the_alert_topic_once_a_window(world: DeadLettersWorld) -> None:
     """The same notice is not repeated; one about something else is another one; a dry run tells nothing."""
-    assert tell(notice(dry_run=True)) == "dry run: it was not told"
+    assert notify(notice(dry_run=True)) == "dry run: nothing was published"
     assert world.alerts() == []
-    assert tell(notice()) == "told"
-    assert tell(notice()) == "told before, within the window"
-    assert tell(notice(source="outbox-records/retry")) == "told"
+    assert notify(notice()) == "published"
+    assert notify(notice()) == "published before, within the window"
+    assert notify(notice(source="outbox-records/retry")) == "published"
     assert world.alerts() == ["dead-letters/sweep failed."] * 2
 
 
@@ -42,7 +42,7 @@ def test_people_are_told_while_the_ledger_is_away(world: DeadLettersWorld) -> No
     """A notice goes out without its memory when the ledger itself has failed."""
     world.aws.fault("error", service="dynamodb", times=None, code="AccessDeniedException", status=400)
     try:
-        assert tell(notice()) == "told, without asking the ledger"
+        assert notify(notice()) == "published, without asking the ledger"
     finally:
         world.aws.lift_faults()
     assert len(world.alerts()) == 1
@@ -51,10 +51,10 @@ def test_people_are_told_while_the_ledger_is_away(world: DeadLettersWorld) -> No
 def test_a_topic_that_refuses_fails_the_run_in_one_line(world: DeadLettersWorld) -> None:
     """The run is failed, so that Prefect shows that nobody was told; nothing remembers it as told."""
     world.aws.fault("error", service="sns", operation="Publish", times=1, code="AuthorizationError", status=403)
-    state = tell(notice(), return_state=True)
+    state = notify(notice(), return_state=True)
     assert state.is_failed()
     assert "sns:Publish" in str(state.message)
-    assert tell(notice()) == "told"
+    assert notify(notice()) == "published"
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import State
 
 from flows.cases import describe_case, list_cases
 from flows.dead_letters import recover_dead_letters
-from flows.digest import tell_day
+from flows.digest import report_day
 from flows.discover import discover_queues
 from recovery.dead_letters.policy import DeadLetterRequest
 from recovery.digest.book import DayBook
@@ -88,10 +88,10 @@ def test_a_run_is_seen_in_cloudwatch_in_the_digest_and_as_a_case(world: DeadLett
     assert ("VisibleDeadLetters", "dead_letters", pair.dead) in names
 
     today = world.aws.clock.now().date()
-    told = tell_day(DigestRequest(day=today, dry_run=False))
+    told = report_day(DigestRequest(day=today, dry_run=False))
     assert isinstance(told, Digest)
     assert (told.failed, told.waits) == (1, 1)
-    tell_day(DigestRequest(day=today, dry_run=False))
+    report_day(DigestRequest(day=today, dry_run=False))
     subjects = [mail["Subject"] for mail in mails(world)]
     assert subjects.count(f"Reprise, {today}: 1 failed, 0 came back, 1 wait for a person") == 1
     shown = latest_artifact("daily-digest")

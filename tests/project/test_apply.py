@@ -181,15 +181,15 @@ def run_of(client: SyncPrefectClient, deployment: str) -> FlowRun:
 
 
 def told_runs(client: SyncPrefectClient, group: str) -> list[dict[str, Any]]:
-    """The requests of the runs of operations/tell for a group."""
-    tell = client.read_deployment_by_name("operations/tell").id
+    """The requests of the runs of operations/notify for a group."""
+    tell = client.read_deployment_by_name("operations/notify").id
     requests = [run.parameters["request"] for run in client.read_flow_runs() if run.deployment_id == tell]
     return [request for request in requests if request.get("group") == group]
 
 
 @pytest.mark.usefixtures("applied")
 def test_a_failed_run_tells_people_once(client: SyncPrefectClient, webhook: Told) -> None:
-    """A failure starts operations/tell and reaches the webhook, with the run's name and no more; a second is quiet."""
+    """A failure starts operations/notify and reaches the webhook, with the run's name only; a second is quiet."""
     first = run_of(client, "outbox-records/retry")
     client.set_flow_run_state(first.id, Failed(message="body of a message"), force=True)
     told = wait_for("a run that tells", lambda: told_runs(client, "run-failed"), seconds=120)
@@ -381,7 +381,7 @@ def test_differences_are_told_field_by_field() -> None:
 
 
 def test_no_alarm_is_about_those_who_tell() -> None:
-    """An alarm about a failed operations/tell would start operations/tell, for ever."""
+    """An alarm about a failed operations/notify would start operations/notify, for ever."""
     made: Callable[..., Any] = automations.wanted
     for automation in made({"dead-letters"}, uuid4(), []):
         text = automation.model_dump_json()

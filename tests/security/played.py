@@ -280,7 +280,7 @@ def _what_people_see(player: Player) -> None:
     DayBook(connection.ledger).add(ended, "run", now)
     desk = digest.Desk(connection)
     told = digest.read_days.fn(desk, DigestRequest(day=now.date(), dry_run=False))
-    assert digest.tell.fn(desk, told) == "told"
+    assert digest.publish.fn(desk, told) == "published"
     histories = histories_of(connection)
     assert [story.key for story in histories.waiting(ListRequest())] == [message]
     assert histories.describe(CaseRequest(key=message))
