@@ -118,7 +118,7 @@ class OutboxWorld:
         """The messages alone."""
         return [envelope["Message"] for envelope in self.delivered()]
 
-    def told(self) -> list[str]:
+    def alerts(self) -> list[str]:
         """Subjects of what people were told."""
         return [json.loads(message["body"])["Subject"] for message in self.aws.messages("people")]
 

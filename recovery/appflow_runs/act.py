@@ -17,7 +17,8 @@ from recovery.appflow_runs.memory import Memory
 from recovery.appflow_runs.models import Attempt, History, Means
 from recovery.appflow_runs.policy import matches
 from recovery.appflow_runs.records import save
-from recovery.appflow_runs.rules import APPEARS_WITHIN, LOOK_AGAIN, out_of_time
+from recovery.appflow_runs.rules import APPEARS_WITHIN, LOOK_AGAIN
+from recovery.appflow_runs.undecided import out_of_time
 from recovery.appflow_runs.verdicts import Escalate, Leave, Reactivate, Rerun, RunTwin, Wait
 from recovery.appflow_runs.work import AppFlowRun, FlowBatch, FlowWork
 from recovery.cases import State

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
+from recovery.appflow_runs.known_text import Nature, Text
 from recovery.appflow_runs.models import FlowFacts, History, Means, Refusal, Run, RunStatus
-from recovery.appflow_runs.texts import TEXTS, Nature, Text
+from recovery.appflow_runs.texts import TEXTS
 from recovery.errors import RepriseError
 from recovery.failures import Diagnosis, Evidence, Kind, RuleSet, diagnose, fingerprint, normalise
 from recovery.failures.masks import mask

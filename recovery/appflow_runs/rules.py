@@ -16,9 +16,9 @@ from recovery.appflow_runs.advice import (
     unblock,
     unread_schedule,
 )
+from recovery.appflow_runs.attempts import next_attempt, open_attempt
 from recovery.appflow_runs.models import (
     LONGEST_RUN,
-    Attempt,
     Flow,
     FlowFacts,
     FlowStatus,
@@ -30,7 +30,6 @@ from recovery.appflow_runs.models import (
 )
 from recovery.appflow_runs.policy import AppFlowPolicy
 from recovery.appflow_runs.schedule import next_run, understood
-from recovery.appflow_runs.texts import BY_RULE, Nature
 from recovery.appflow_runs.verdicts import (
     Escalate,
     Leave,
@@ -40,7 +39,6 @@ from recovery.appflow_runs.verdicts import (
     Verdict,
     Wait,
     client_token,
-    draw,
     twin_name,
 )
 from recovery.failures.models import Kind
@@ -51,8 +49,6 @@ APPEARS_WITHIN = timedelta(hours=1)
 """Execution records lag behind StartFlow, usually by seconds; a started run that is missing for longer is a riddle."""
 REFUSAL_STANDS = timedelta(hours=1)
 """For so long a call that AppFlow refused is not tried again."""
-DAILY = timedelta(hours=5)
-"""Between attempts at a quota that is counted by the day, so that the attempts outlast it."""
 EVENT_REPORT = timedelta(minutes=5)
 """An event-triggered flow reports every five minutes (user guide, flow notifications)."""
 
@@ -192,7 +188,7 @@ def _cause(newest: Run, facts: FlowFacts, history: History, policy: AppFlowPolic
     budget = (
         policy.attempts if partial or kind is not Kind.UNKNOWN else min(policy.attempts, policy.attempts_when_unknown)
     )
-    if _open_attempt(newest, history) is None and len(history.attempts) >= budget:
+    if open_attempt(newest, history) is None and len(history.attempts) >= budget:
         rule = "C3" if budget == policy.attempts else "C4"
         why = f"failed again after {len(history.attempts)} attempts" if history.attempts else "no attempts are allowed"
         return Escalate(rule, f"{why}: {reason}{off}", f"look at the error; {how_to_run(flow)}")
@@ -221,7 +217,7 @@ def _switched_off_by_appflow(
     last = history.last
     if last and last.failed_run == newest.id and last.run and now - last.claimed < LOOK_AGAIN:
         return Wait("A2", "it was activated a moment ago", last.claimed + LOOK_AGAIN)
-    number, due = _next_attempt(newest, facts, history, policy)
+    number, due = next_attempt(newest, facts, history, policy)
     if now < due:
         return Wait("A3", f"attempt {number} of {policy.attempts} to activate it again is due later", due)
     return Reactivate(
@@ -249,7 +245,7 @@ def _on_demand(newest: Run, facts: FlowFacts, history: History, policy: AppFlowP
             "the failed run had written records, and its destination inserts: running it again would double them",
             f"remove what was written or accept duplicates (allow_duplicates); {how_to_run(flow)}",
         )
-    number, due = _next_attempt(newest, facts, history, policy)
+    number, due = next_attempt(newest, facts, history, policy)
     if now < due:
         return Wait("O2", f"attempt {number} of {policy.attempts} is due later", due)
     cause = facts.diagnosis.reason if facts.diagnosis else "the cause is not known"
@@ -313,7 +309,7 @@ def _through_a_twin(newest: Run, facts: FlowFacts, history: History, policy: App
     old = _too_old("C2", newest, facts, history, policy, now)
     if old is not None:
         return old
-    number, due = _next_attempt(newest, facts, history, policy)
+    number, due = next_attempt(newest, facts, history, policy)
     if now < due:
         return Wait("W8", f"attempt {number} of {policy.attempts} through a temporary twin is due later", due)
     return RunTwin(
@@ -337,49 +333,3 @@ def _too_old(
         f"the run failed more than {policy.max_age_hours:g} hours ago{off}",
         f"decide whether it is still wanted; {how_to_run(facts.flow)}",
     )
-
-
-def _open_attempt(newest: Run, history: History) -> Attempt | None:
-    """The last attempt, if it answers this failure and is not known to have started anything."""
-    last = history.last
-    if last is None or last.failed_run != newest.id or last.outcome or last.run:
-        return None
-    return last
-
-
-def _next_attempt(newest: Run, facts: FlowFacts, history: History, policy: AppFlowPolicy) -> tuple[int, datetime]:
-    """Number and due time of the attempt to make now. One that was begun is made again under its number, at once."""
-    flow = facts.flow
-    begun = _open_attempt(newest, history)
-    if begun is not None:
-        return begun.number, begun.claimed
-    number = (history.last.number if history.last else 0) + 1
-    failed = newest.updated
-    if history.last and history.last.failed_run == newest.id:
-        failed = max(failed, history.last.ended or history.last.claimed)
-    wait = policy.backoff.delay(number, draw(flow.arn, newest.id, number))
-    text = BY_RULE.get(facts.diagnosis.rule) if facts.diagnosis else None
-    if text is not None and text.nature is Nature.DAILY:
-        wait = max(wait, DAILY)
-    return number, failed + wait
-
-
-# -- where nothing could be decided ------------------------------------------------------------------------------
-
-
-def damaged(name: str, place: str) -> Escalate:
-    """The verdict on a flow of which nobody knows what was done before."""
-    return Escalate(
-        "L1",
-        "what was done about it before is not known, so nothing is done",
-        f"look at flow {name} in AppFlow, then delete {place}: the next run begins anew with it, and its attempts count"
-        " anew",
-    )
-
-
-NOT_READ = Leave("L2", "it was not read")
-
-
-def out_of_time(now: datetime) -> Wait:
-    """The verdict on an attempt whose turn came after the time of the run."""
-    return Wait("L3", "the run's time was up before its turn (time_limit_seconds); the next run makes the attempt", now)

@@ -150,6 +150,7 @@ def entry(
         action=verdict.action,
         reason=trouble or verdict.reason,
         kind=verdict.kind,
+        diagnosis=verdict.diagnosis,
         rule=verdict.rule,
         group=verdict.group,
         error=verdict.error,

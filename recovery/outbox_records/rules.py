@@ -98,6 +98,7 @@ def after_failure(row: Row, failure: NotSent, policy: OutboxPolicy, now: datetim
             "throttled",
             "SNS took less than was sent; the row stays due, and the attempt does not count",
             kind=Kind.THROTTLED,
+            diagnosis=diagnosis.rule,
             group=fingerprint(Kind.THROTTLED, failure.text),
             error=error,
         )
@@ -110,6 +111,7 @@ def after_failure(row: Row, failure: NotSent, policy: OutboxPolicy, now: datetim
             if incident
             else "its topic takes nothing; the attempt does not count",
             kind=diagnosis.kind,
+            diagnosis=diagnosis.rule,
             group=fingerprint(diagnosis.kind, failure.text),
             error=error,
             due=now.replace(microsecond=0),
@@ -124,6 +126,7 @@ def after_failure(row: Row, failure: NotSent, policy: OutboxPolicy, now: datetim
             "refused",
             f"SNS refuses this message for good: {diagnosis.reason}",
             kind=kind,
+            diagnosis=diagnosis.rule,
             group=fingerprint(kind, failure.text),
             error=error,
             next_step=f"fix the row, then {_REVIVE}",
@@ -134,6 +137,7 @@ def after_failure(row: Row, failure: NotSent, policy: OutboxPolicy, now: datetim
             "budget",
             f"attempt {attempt} of {policy.budget} failed, and it was the last",
             kind=diagnosis.kind,
+            diagnosis=diagnosis.rule,
             group=group,
             error=error,
             next_step=f"fix the cause, then {_REVIVE}",
@@ -144,6 +148,7 @@ def after_failure(row: Row, failure: NotSent, policy: OutboxPolicy, now: datetim
         "unread" if unread else "failed",
         f"attempt {attempt} of {policy.budget} failed{unread}; the next follows with backoff",
         kind=diagnosis.kind,
+        diagnosis=diagnosis.rule,
         group=group,
         error=error,
         due=now + policy.backoff.delay(attempt, draw),
@@ -189,13 +194,13 @@ def overtaken(verdict: Verdict, *, sent: bool, gone: bool) -> Verdict:
     return Verdict(Action.PASS, "changed", "somebody changed it meanwhile; the next pass decides again")
 
 
-def nobody_told(verdict: Verdict, why: str, due: datetime) -> Verdict:
-    """It would be exhausted, but people could not be told: it stays due, so that no run forgets to tell."""
+def nobody_notified(verdict: Verdict, why: str, due: datetime) -> Verdict:
+    """It would be exhausted, but people could not be notified: it stays due, so that no run forgets them."""
     return replace(
         verdict,
         action=Action.RETRY,
-        rule="nobody-told",
-        reason=f"it would be exhausted ({verdict.reason}), but {why}; it stays due until people are told",
+        rule="nobody-notified",
+        reason=f"it would be exhausted ({verdict.reason}), but {why}; it stays due until people are notified",
         due=due,
     )
 

@@ -125,7 +125,7 @@ def _not_written(candidate: RowWork, problem: str) -> str:
 
 def exhaust(work: OutboxRun, round_: Round) -> None:
     """Announce the groups of exhausted rows, then mark the rows. Where a group could not be announced, its rows stay
-    due, so that no run forgets to tell.
+    due, so that no run forgets them.
 
     Raises:
         Transient, Refused: some marks could not be written.
@@ -160,7 +160,7 @@ def _prepare_exhausted(work: OutboxRun, candidate: RowWork, trouble: str) -> Non
     candidate.change = changes.failed(
         row, work.names, candidate.token, error=verdict.error, kind=verdict.kind, due=due, attempts=attempts
     )
-    candidate.verdict = rules.nobody_told(verdict, trouble, due)
+    candidate.verdict = rules.nobody_notified(verdict, trouble, due)
 
 
 def _announce(work: OutboxRun, group: str, candidates: Sequence[RowWork]) -> str:

@@ -34,6 +34,7 @@ class Verdict:
         rule: id of the rule that decided.
         reason: a sentence for a person.
         kind: kind of failure, "" where there is none.
+        diagnosis: id of the rule that diagnosed it, "" where nothing was diagnosed.
         group: fingerprint of alike failures, "" where there is none.
         error: normalised error text.
         due: when it is due again.
@@ -44,6 +45,7 @@ class Verdict:
     rule: str
     reason: str
     kind: str = ""
+    diagnosis: str = ""
     group: str = ""
     error: str = ""
     due: datetime | None = None

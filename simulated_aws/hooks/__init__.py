@@ -18,6 +18,7 @@ from typing import Any
 from simulated_aws.hooks.alarms import PERIOD, StrictAlarms
 from simulated_aws.hooks.logs import StrictLogs
 from simulated_aws.hooks.queues import StrictQueues, depths_of, messages_of
+from simulated_aws.hooks.topics import StrictTopics
 from simulated_aws.requests import SimulatedRequest, Simulator
 
 REGION = "us-east-1"
@@ -68,7 +69,6 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
 }
 """The private names that are used, by module."""
 
-_LARGEST_SNS_BATCH = 262_144
 _installed: dict[str, StrictAlarms] = {}
 
 _SNS_CODES = {
@@ -110,7 +110,7 @@ def install(simulators: Mapping[str, Simulator]) -> None:
     if gone := missing():
         raise RuntimeError(f"this ministack is not the one that simulated_aws was written for: no {', '.join(gone)}")
     StrictQueues(_service("sqs")).install()
-    _install_sns(_service("sns"))
+    StrictTopics(_service("sns"), _SNS_CODES).install()
     _install_eventbridge(_service("eventbridge"))
     StrictLogs(_service("cloudwatch_logs")).install()
     alarms = StrictAlarms(_service("cloudwatch"), put_service_event)
@@ -149,34 +149,6 @@ def messages(queue_name: str) -> list[dict[str, Any]]:
 
 
 # -- SNS, EventBridge, DynamoDB ------------------------------------------------------------------------------------
-
-
-def _install_sns(sns: Any) -> None:
-    answer_error, publish, publish_batch = sns._error, sns._publish, sns._publish_batch
-
-    def as_aws_spells_it(code: str, message: str, status: int) -> Any:
-        return answer_error(_SNS_CODES.get(code, code), message, status)
-
-    def publish_strictly(params: dict[str, Any]) -> Any:
-        if not sns._p(params, "Message"):
-            return sns._error("InvalidParameter", "Invalid parameter: Empty message", 400)
-        return publish(params)
-
-    def publish_batch_strictly(params: dict[str, Any]) -> Any:
-        entries = sns._parse_batch_entries(params)
-        if any(not entry["message"] for entry in entries):
-            return sns._error("InvalidParameter", "Invalid parameter: Empty message", 400)
-        total = sum(
-            len(entry["message"].encode())
-            + sum(len(f"{name}{value}".encode()) for name, value in entry["message_attributes"].items())
-            for entry in entries
-        )
-        if total > _LARGEST_SNS_BATCH:
-            message = "The length of all the batch messages put together is more than the limit."
-            return sns._error("BatchRequestTooLong", message, 400)
-        return publish_batch(params)
-
-    sns._error, sns._publish, sns._publish_batch = as_aws_spells_it, publish_strictly, publish_batch_strictly
 
 
 def _install_eventbridge(eventbridge: Any) -> None:

@@ -27,7 +27,7 @@ def test_a_missing_topic_opens_the_circuit(world: OutboxWorld) -> None:
         assert (row["status"], row["outbox_attempts"]) == ("Failure", "0")
         assert "Topic does not exist" in row["outbox_error"]
         assert "outbox_claim" not in row
-    assert world.told() == ["Outbox: the topic orders takes nothing"]
+    assert world.alerts() == ["Outbox: the topic orders takes nothing"]
     assert report.failed
     assert "nothing is sent" in report.problems[0]
     assert report.by_action == {"wait": 30}
@@ -44,7 +44,7 @@ def test_sends_stop_while_the_circuit_is_open(world: OutboxWorld) -> None:
     assert world.aws.request_counts()["sns:PublishBatch"] == 1
     assert world.row("new")["status"] == "Failure"
     assert {row["outbox_attempts"] for identity, row in world.rows().items() if identity != "new"} == {"0"}
-    assert len(world.told()) == 1
+    assert len(world.alerts()) == 1
     assert report.failed
 
 
@@ -71,13 +71,13 @@ def test_a_successful_probe_lets_everything_go(world: OutboxWorld) -> None:
     assert set(world.statuses().values()) == {"Successful"}
     assert {row["outbox_attempts"] for row in world.rows().values()} == {"1"}
     assert world.aws.request_counts()["sns:PublishBatch"] == 1 + 3
-    assert world.told() == ["Outbox: the topic orders takes nothing"]
+    assert world.alerts() == ["Outbox: the topic orders takes nothing"]
     assert not report.failed
     assert any("the circuit is closed" in fact for fact in report.facts)
     world.later(301)
     world.run()
     world.run()
-    assert world.told() == ["Outbox: the topic orders takes nothing", "Outbox: the topic orders takes messages again"]
+    assert world.alerts() == ["Outbox: the topic orders takes nothing", "Outbox: the topic orders takes messages again"]
 
 
 def test_a_topic_that_comes_and_goes_is_one_trouble(world: OutboxWorld) -> None:
@@ -91,7 +91,7 @@ def test_a_topic_that_comes_and_goes_is_one_trouble(world: OutboxWorld) -> None:
         world.run()
         world.sns.delete_topic(TopicArn=world.topic_arn)
         world.later(61)
-    assert world.told() == ["Outbox: the topic orders takes nothing"]
+    assert world.alerts() == ["Outbox: the topic orders takes nothing"]
 
 
 def test_what_goes_out_after_an_outage_is_rate_limited(world: OutboxWorld) -> None:
@@ -188,7 +188,7 @@ def test_a_throttle_slows_down_and_tells_nobody(world: OutboxWorld, code: str, s
         }
         assert any("SNS throttles" in warning for warning in report.warnings) is (delivered < 120)
         world.later(300)
-    assert world.told() == []
+    assert world.alerts() == []
 
 
 def test_a_throttle_that_lasts_opens_the_circuit(world: OutboxWorld) -> None:
@@ -197,10 +197,10 @@ def test_a_throttle_that_lasts_opens_the_circuit(world: OutboxWorld) -> None:
     world.pending_many(12)
     world.aws.fault("error", service="sns", operation="PublishBatch", code="Throttled", status=429, times=None)
     assert not world.run().failed
-    assert world.told() == []
+    assert world.alerts() == []
     world.later(301)
     assert world.run().failed
-    assert world.told() == ["Outbox: the topic orders takes nothing"]
+    assert world.alerts() == ["Outbox: the topic orders takes nothing"]
     world.aws.lift_faults()
     world.later(61)
     assert not world.run().failed
@@ -224,7 +224,7 @@ def test_an_incident_that_sns_tells_entry_by_entry_opens_the_circuit(world: Outb
         assert world.run().failed
         world.later(301)
     assert {row["outbox_attempts"] for row in world.rows().values()} == {"0"}
-    assert world.told() == ["Outbox: the topic orders takes nothing"]
+    assert world.alerts() == ["Outbox: the topic orders takes nothing"]
     world.aws.lift_faults()
     world.run()
     assert len(world.delivered()) == 25

@@ -152,7 +152,7 @@ def test_a_row_that_cannot_be_published_is_exhausted_at_once(
     [group] = [group for group in report.groups if group.action == "exhaust"]
     assert reason in group.reason
     assert group.samples == (identity,)
-    assert len(world.told()) == 1
+    assert len(world.alerts()) == 1
     assert not report.failed
 
 
@@ -163,7 +163,7 @@ def test_alike_exhausted_rows_alert_once(world: OutboxWorld) -> None:
             world.pending(f"bad-{turn}-{n}", "", shard=n)
         world.run()
     assert list(world.statuses().values()) == ["Exhausted"] * 10
-    assert len(world.told()) == 1
+    assert len(world.alerts()) == 1
 
 
 def test_rows_are_not_exhausted_while_nobody_can_be_told(world: OutboxWorld) -> None:

@@ -93,7 +93,7 @@ def test_a_failed_entry_of_a_broken_topic_opens_the_circuit(world: OutboxWorld) 
     run_on(world, connection)
     [row] = [row for row in world.rows().values() if row["status"] != "Successful"]
     assert (row["status"], row["outbox_attempts"]) == ("Failure", "0")
-    assert world.told() == ["Outbox: the topic orders takes nothing"]
+    assert world.alerts() == ["Outbox: the topic orders takes nothing"]
 
 
 def test_the_attempts_of_a_row_end_with_its_budget(world: OutboxWorld) -> None:
@@ -112,7 +112,7 @@ def test_the_attempts_of_a_row_end_with_its_budget(world: OutboxWorld) -> None:
             waits.append(int(row["outbox_next_attempt"]) - work.now().timestamp())
             world.later(waits[-1] + 1)
     assert row["status"] == "Exhausted"
-    assert len(world.told()) == 1
+    assert len(world.alerts()) == 1
     assert waits == pytest.approx([30, 60, 120, 240, 480, 960, 1920, 3600, 3600], abs=3)
     assert world.run().found == 0
 
@@ -158,7 +158,7 @@ def test_unread_answers_open_the_circuit(world: OutboxWorld) -> None:
     attempts = Counter(row["outbox_attempts"] for row in world.rows().values())
     assert attempts == {"0": 170, "1": 30}
     assert set(world.statuses().values()) == {"Failure"}
-    assert world.told() == ["Outbox: the topic orders takes nothing"]
+    assert world.alerts() == ["Outbox: the topic orders takes nothing"]
     world.aws.lift_faults()
     world.later(61)
     world.run()

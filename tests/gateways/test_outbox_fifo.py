@@ -111,7 +111,7 @@ def test_an_exhausted_head_holds_its_group_until_a_person_decides(world: OutboxW
     assert by_group(world) == {"b": ["b-0", "b-1", "b-2"]}
     assert world.row("a-0")["status"] == "Exhausted"
     assert world.row("a-0")["outbox_group"] == "a"
-    assert len(world.told()) == 1
+    assert len(world.alerts()) == 1
     assert report.by_action == {"deliver": 3, "exhaust": 1, "wait": 1}
     world.dynamodb.delete_item(TableName="orders-outbox", Key={"id": {"S": "a-0"}})
     world.run()
@@ -325,7 +325,7 @@ def test_a_head_with_a_foreign_status_is_told(world: OutboxWorld) -> None:
         assert report.by_action == {"wait": 1}
         assert any("stand still" in warning for warning in report.warnings)
         world.later(600)
-    assert world.told() == ["Outbox orders-outbox: FIFO groups stand still"]
+    assert world.alerts() == ["Outbox orders-outbox: FIFO groups stand still"]
     world.run(policy=SKIP)
     assert by_group(world) == {"a": ["a-1", "a-2", "a-3"]}
     assert world.row("a-0")["status"] == "Cancelled"

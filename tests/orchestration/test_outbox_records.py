@@ -89,7 +89,7 @@ def test_rows_are_delivered_and_reported(world: OutboxWorld) -> None:
     report = recover(world.request())
     assert report.by_action == {"deliver": 120, "exhaust": 1}
     assert len(world.delivered()) == 120
-    assert len(world.told()) == 1
+    assert len(world.alerts()) == 1
     [page] = artifacts("outbox-records")[-1:]
     assert "![Outbox records](data:image/svg" in page
     assert "rows published" in page

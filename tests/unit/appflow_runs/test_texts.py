@@ -10,10 +10,11 @@ import pytest
 
 from recovery.appflow_runs.advice import fix
 from recovery.appflow_runs.causes import diagnose_run
+from recovery.appflow_runs.known_text import Nature, Text
 from recovery.appflow_runs.models import History, Run, RunStatus
 from recovery.appflow_runs.policy import AppFlowPolicy
 from recovery.appflow_runs.rules import decide
-from recovery.appflow_runs.texts import BY_RULE, TEXTS, Nature, Text
+from recovery.appflow_runs.texts import BY_RULE, TEXTS
 from recovery.appflow_runs.verdicts import Wait
 from recovery.failures import DEFAULT_RULES, Diagnosis, Kind
 from tests.unit.appflow_runs.situations import NOW, F, Situation

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from recovery.outbox_records.attributes import Attributes, message_attributes, printable, printable_id, wrong_name
 from recovery.outbox_records.message import Unsendable, compose, to_json
 from recovery.outbox_records.policy import RowNames
+from simulated_aws.hooks.topics import refusal
 from tests.unit.outbox_records.rows import row
 
 
@@ -132,3 +133,33 @@ def test_a_list_of_lists_is_no_array() -> None:
     found = attributes(deep=[[1], {"a": 1}], flat=["x", 1, True, None])
     assert found.sent["deep"] == {"DataType": "String", "StringValue": '[[1],{"a":1}]'}
     assert found.sent["flat"]["DataType"] == "String.Array"
+
+
+_names = st.text(st.sampled_from("aZ09_-. :äA\tWSamzon"), max_size=8)
+_values: Any = st.one_of(
+    st.text(max_size=6), st.integers(), st.booleans(), st.none(), st.binary(max_size=3), st.lists(st.text(max_size=2))
+)
+
+
+@given(st.dictionaries(_names, _values, max_size=5), st.text(max_size=120), st.text(max_size=8))
+def test_whatever_goes_out_is_taken(headers: dict[str, Any], subject: str, group: str) -> None:
+    """No row makes a message that SNS refuses: it is cleaned or exhausted before."""
+    names = RowNames(attributes=("headers",), subject="subject", group="group")
+    found = compose(row(names, headers=headers, subject=subject, group=group), names, "t", fifo=False, most_bytes=9_999)
+    if isinstance(found, Unsendable):
+        assert found.reason
+        return
+    entry = found.entry("0")
+    attributes = entry.get("MessageAttributes", {})
+    assert (
+        refusal(
+            {
+                "subject": entry.get("Subject"),
+                "message_group_id": entry.get("MessageGroupId"),
+                "message_attributes": attributes,
+            }
+        )
+        == ""
+    )
+    texts = [each["StringValue"] for each in attributes.values() if "StringValue" in each]
+    assert all(printable(text) == text for text in texts)
