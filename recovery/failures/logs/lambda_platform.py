@@ -89,10 +89,10 @@ def _is_full(metrics: Mapping[str, Any]) -> bool:
 
 
 def _state(status: str, kind: str, *, full: bool = False) -> str:
+    if full and kind in ("", "Runtime.ExitError"):
+        return OUT_OF_MEMORY  # memory that is used up also ends as a time-out, and a replay meets the same limit
     if status == "timeout":
         return _TIMED_OUT_TEXT
-    if full and kind in ("", "Runtime.ExitError"):
-        return OUT_OF_MEMORY
     return kind
 
 

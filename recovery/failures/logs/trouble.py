@@ -153,6 +153,7 @@ _GENERIC = frozenset(
     """.split()  # noqa: SIM905
 )
 _WORD = re.compile(r"[A-Za-z][A-Za-z']{1,40}")
+_USED_UP = re.compile(r"attempted too many times|MaxAttemptsExceeded|ApproximateReceiveCount")
 _DUMP = re.compile(r"\s{0,8}\{…\}\s{0,8}")
 _LEAD = re.compile(r"(?:[\w.\-]{1,60}: |\([\w.]{1,60}:\d{1,6}\) - )")
 _FRAME = re.compile(r"(?m)^(?:\s{0,12}(?:at |File \"|\.{3} \d)|\S{1,200}\.rb:\d{1,6}:in )[^\n]{0,600}$")
@@ -278,7 +279,7 @@ def says_something(record: Record) -> bool:
     if record.platform:
         return True
     text = without_payloads(record.text[:4_000])
-    if _DUMP.fullmatch(text):
+    if _DUMP.fullmatch(text) or _USED_UP.search(text):
         return False
     if (found := _LEAD.match(text)) and not _TELLS.search(found[0]):
         text = text[found.end() :]

@@ -855,6 +855,42 @@ CASES = (
             js(level="error", message="deadlock detected, no more retries", messageId=A),
         ),
     ),
+    Case(
+        "memory that is used up ends as a time-out",
+        {A: "CODE_BUG"},
+        (
+            start(R1),
+            f"handling {A}",
+            end(R1),
+            f"REPORT RequestId: {R1}\tDuration: 30000.00 ms\tMemory Size: 192 MB\tMax Memory Used: 192 MB\tStatus: timeout",
+        ),
+    ),
+    Case(
+        "Bref names the record, and writes the exception behind it",
+        {A: "DEPENDENCY_FAILURE"},
+        (
+            f'[2026-02-03T09:15:00+00:00] app.ERROR: SQS record with id "{A}" failed to be processed. But failure was marked as unrecoverable. Message will be acknowledged. [] []',
+            '[2026-02-03T09:15:00+00:00] app.ERROR: Connection refused for "https://stock.example/x" [] []',
+        ),
+    ),
+    Case(
+        "Laravel's last word is that the attempts are used up",
+        {A: "AUTH_FAILURE"},
+        (
+            f"[2026-02-03 09:15:00] production.INFO: handling {A}",
+            '[2026-02-03 09:15:01] production.ERROR: Client error: 401 Unauthorized {"exception":"[object] (GuzzleHttp\\\\ClientException(code: 401): 401 Unauthorized at /srv/a.php:1)"}',
+            "[2026-02-03 09:15:02] production.ERROR: App\\Jobs\\Pick has been attempted too many times or run too long. The job may have previously timed out.",
+        ),
+    ),
+    Case(
+        "Shoryuken writes the trace as an error of its own",
+        {A: "TIMEOUT"},
+        (
+            f"2026-02-03T09:15:09.000Z 17 TID-ox1 PickWorker/orders/{A} ERROR: Processor failed: Net::ReadTimeout",
+            f"2026-02-03T09:15:09.001Z 17 TID-ox1 PickWorker/orders/{A} ERROR: /srv/a.rb:71:in `pick'",
+            "/srv/b.rb:1:in `run'",
+        ),
+    ),
 )
 
 
