@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Set
+from typing import cast
 
-from recovery.failures.phrases import Phrase
+from recovery.failures.phrases import UNSPACED, Phrase
 from recovery.failures.rules import Rule
 
 CLASS_ENDS = ("exception", "error", "fault", "failure")
@@ -83,8 +84,8 @@ class Shelf:
         for rank_, rule, phrase in self._unkeyed:
             if phrase.stem in lower:
                 found.append((rank_, rule, phrase, ""))
-        if self._unspaced and not lower.isascii():
-            found.extend(self._unspaced)
+        if self._unspaced and not lower.isascii() and UNSPACED.search(lower):
+            found.extend(looked for looked in self._unspaced if cast(Phrase, looked[2]).literal in lower)
         return found
 
 

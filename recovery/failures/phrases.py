@@ -29,7 +29,7 @@ _UNIT = r"[\W_]{0,3}"
 _WORDS = re.compile(r"[^\W_]+")
 _PIECES = re.compile(r"\[[^\[\]]{0,600}\]|[^\s\[\]]{1,600}")
 # Scripts that put no blanks between words: the word index cannot see inside them.
-_UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 
 class PhraseError(ValueError):
@@ -60,7 +60,7 @@ class Phrase:
         self.source = source
         self._pieces = pieces
         self._expression = _expression(pieces)
-        self.literal = source.strip().lower() if _UNSPACED.search(source) else ""
+        self.literal = source.strip().lower() if UNSPACED.search(source) else ""
         needs: list[str] = []
         choices: list[frozenset[str]] = []
         after_number = False

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from recovery.failures.logs.lambda_platform import read_platform
-from recovery.failures.logs.lines import quiet, read_line, read_pairs
+from recovery.failures.logs.lines import QUIET, read_line, read_pairs
 from recovery.failures.logs.records import Level, LogEvent, Record
 from recovery.failures.logs.structured import parse, read_cut, read_object, unwrapped
 from recovery.failures.logs.traces import CLASS_LINE, begins_failure, continues, has_stack
@@ -55,7 +55,7 @@ def records_in(lines: Iterable[str]) -> list[Record]:
     records: list[Record] = []
     assembler = _Assembler(records, marks=False)
     for order, line in enumerate(lines):
-        assembler.line(line, 0, "", order, first=not assembler.headed)
+        assembler.line(line, 0, "", order, first=None)
     assembler.close()
     return records
 
@@ -72,11 +72,6 @@ class _Assembler:
         self._blank = 0
         self._request = ""
 
-    @property
-    def headed(self) -> bool:
-        """True when the last record began like one of a known format."""
-        return bool(self._records) and self._records[-1].headed
-
     def add(self, event: LogEvent, order: int) -> None:
         text = event.text.rstrip("\n")
         if not text.strip():
@@ -88,16 +83,21 @@ class _Assembler:
         for number, line in enumerate(lines):
             self.line(line, event.time, event.stream, order, first=number == 0)
 
-    def line(self, line: str, time: int, stream: str, order: int, *, first: bool) -> None:
-        """Take the next line; `first` when it begins an event."""
+    def line(self, line: str, time: int, stream: str, order: int, *, first: bool | None) -> None:
+        """Take the next line; `first` when it begins an event, None when there are no events."""
         if "\r" in line:
             line = line.rstrip("\r")
         if "\x1b" in line:
             line = _ANSI.sub("", line)
         first_sign = line[:1]
         if first_sign == "2":
-            if found := quiet(line):
-                self._begin(Record(Level.INFO, line[found:], structured=True), line, time, stream, order)
+            if found := QUIET.match(line):
+                quiet = Record(Level.INFO, line[found.end() :], structured=True, order=order)
+                if self._marks or self._lines:
+                    self._begin(quiet, line, time, stream, order)
+                else:
+                    self._records.append(quiet)
+                    self._blank = 0
                 return
             if line[18:40].find(" std") >= 0 and (wrapped := _CRI.match(line)):
                 line = line[wrapped.end() :]
@@ -120,12 +120,8 @@ class _Assembler:
                 self._last = time
                 self._blank = 0
                 return
-            record = Record(
-                level=Level.ERROR if begins_failure(line) else Level.NONE,
-                text=line,
-                headed=False,
-                stack=begins_failure(line),
-            )
+            begins = begins_failure(line)
+            record = Record(Level.ERROR if begins else Level.NONE, line, headed=False, stack=begins)
         self._begin(record, line, time, stream, order)
 
     def _begin(self, record: Record, line: str, time: int, stream: str, order: int) -> None:
@@ -154,7 +150,9 @@ class _Assembler:
         self._lines = []
         self._raws = []
 
-    def _joins(self, line: str, previous: Record, time: int, *, first: bool) -> bool:
+    def _joins(self, line: str, previous: Record, time: int, *, first: bool | None) -> bool:
+        if first is None:
+            first = not previous.headed
         if not first and not previous.platform:
             # An event's own further lines; but what a program prints in between may be the failure itself.
             return previous.level > Level.INFO or time > 0 or not begins_failure(line)

@@ -82,7 +82,7 @@ _HEAD = 400
 """Characters of a line in which its head stands."""
 
 
-_FAST = re.compile(
+QUIET = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+\-]\d\d:?\d\d)? {1,3}"
     r"(?:INFO|DEBUG|TRACE|NOTICE) {1,6}(?=[\w\"'(])"
 )
@@ -91,12 +91,6 @@ _DIGITS = frozenset("0123456789")
 _OPENINGS = frozenset("[(<*")
 TIMES = frozenset("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec Mon Tue Wed Thu Fri Sat Sun".split())  # noqa: SIM905
 LEVEL_STARTS = frozenset(name[:3] for name in NAMES)
-
-
-def quiet(line: str) -> int:
-    """The place behind such a head; 0 for any other line."""
-    found = _FAST.match(line)
-    return found.end() if found else 0
 
 
 def read_line(line: str) -> Record | None:

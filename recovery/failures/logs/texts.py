@@ -11,7 +11,7 @@ from recovery.failures.logs.payloads import without_payloads
 from recovery.failures.logs.records import Level, Record
 from recovery.failures.logs.trouble import last_failure
 
-LONGEST = 131_072
+LONGEST = 65_536
 """Characters of a log that are read, from its end."""
 _LOOKED_AT = 40
 """Lines at the beginning and at the end of a text in which the heads of records are looked for."""

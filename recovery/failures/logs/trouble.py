@@ -216,7 +216,10 @@ def last_failure(records: Sequence[Record]) -> Record | None:
     """
     failing: list[Record] = []
     for record in records:
-        if fails(record):
+        if record.level is Level.INFO or record.level is Level.DEBUG:
+            if failing and not record.platform:
+                failing = _remaining(failing, record)
+        elif fails(record):
             if not is_harmless(record):
                 failing.append(record)
         elif failing and not record.platform:
