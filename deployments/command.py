@@ -36,7 +36,7 @@ def application() -> App:
     """Return the command with all of its sub-commands."""
     app = App(
         name="reprise",
-        help="Failed AWS work comes back, or is parked safely and a person is told.",
+        help="Failed AWS work comes back, or is parked safely and a person is notified.",
         version=version("reprise"),
         default_parameter=Parameter(negative=()),
         result_action="return_value",

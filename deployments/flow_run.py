@@ -1,4 +1,4 @@
-"""What a worker starts for a flow run: Prefect's engine, once everything that each run needs is loaded.
+"""The process that a worker starts for a flow run: Prefect's engine, once everything that each run needs is loaded.
 
     python -m deployments.flow_run        (the `command` of the work pools; the id comes with the environment)
 
@@ -15,7 +15,7 @@ import runpy
 import warnings
 
 NEEDED = ("prefect.flow_engine", "prefect_aws", "boto3", "blocks.estate", "recovery.failures", "tasks.digest")
-"""What every path's run loads. The flow itself is loaded by the engine, which knows which one it is."""
+"""Modules that every path's run loads. The engine loads the flow itself."""
 
 
 def main() -> None:

@@ -86,7 +86,7 @@ class FrontDoor:
     """An ASGI application in front of another one.
 
     Args:
-        app: what is behind the door.
+        app: the application behind the door.
         admission: the rules.
         pages: HTML that is answered at the door, by path.
     """

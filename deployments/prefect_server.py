@@ -23,7 +23,7 @@ class PrefectServer:
     """A running server.
 
     Attributes:
-        api_url: what `PREFECT_API_URL` must be, as "http://127.0.0.1:4200/api".
+        api_url: the value for `PREFECT_API_URL`, as "http://127.0.0.1:4200/api".
         ui_url: the address for a browser.
         home: `PREFECT_HOME` of the server and of its clients.
         log: the file with the server's own output.
@@ -72,9 +72,9 @@ def prefect_server(
         home: folder of its database, leases and log; created where missing, and kept.
         port: the port to prefer; the next free one is taken when it is busy, and any when None.
         auth: the "user:password" that it wants (`login.draw`); none when empty.
-        ui: whether the browser's pages are served (their first start copies them, about two seconds).
+        ui: True serves the browser's pages (their first start copies them, about two seconds).
         base: the variables to start from; this process's own when None.
-        startup_seconds: how long it may take until it answers; a new database takes most of it.
+        startup_seconds: bound on the time until it answers; a new database takes most of it.
 
     Raises:
         Transient: it ended, or did not answer in time. The message ends with the last lines of its log.

@@ -20,7 +20,7 @@ SETTINGS_FILE = PROJECT / "prefect.toml"
 DEFAULT_HOME = PROJECT / ".reprise" / "prefect"
 
 _PASSED_ON = frozenset({"PREFECT_LOGGING_LEVEL", "PREFECT_SERVER_LOGGING_LEVEL", "PREFECT_DEBUG_MODE"})
-"""What a person may still turn up for one start. Everything else in `PREFECT_*` could point at another server."""
+"""Settings that a person may still raise for one start. All else in `PREFECT_*` could point at another server."""
 
 
 def project_settings(file: Path = SETTINGS_FILE) -> dict[str, str]:

@@ -89,7 +89,7 @@ def stop(process: subprocess.Popen[bytes], *, grace_seconds: float = _GRACE_SECO
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=grace_seconds)
-    # What it started has stayed in its group, unless it made groups of its own.
+    # Its children have stayed in its group, unless they made groups of their own.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -95,8 +95,8 @@ def begin(options: argparse.Namespace, rest: Sequence[str]) -> None:
     """Put the door in front of Prefect's application, and run `prefect server start`.
 
     Args:
-        options: what this command reads itself.
-        rest: what only Prefect reads.
+        options: those of this command.
+        rest: options for Prefect.
 
     Raises:
         BadInput: so the server would be open to others.

@@ -1,7 +1,7 @@
 """`reprise smoke`: a few marked failures through the dead-letter path of a real or simulated estate.
 
 Three messages are put into a dead-letter queue, each with an error of its own: one that can be healed, one that people
-must be told about, and one that belongs into the archive. A worker runs `dead-letters/by-hand` on it (or this process
+must be notified of, and one that belongs into the archive. A worker runs `dead-letters/by-hand` on it (or this process
 does, with --here). Then AWS is asked what became of each.
 
 Without names it makes two queues, reprise-smoke-..., and removes them afterwards; a role that may touch certain queues
@@ -40,7 +40,7 @@ FAILURES = {
     "alerted": "AccessDeniedException: User is not authorized to perform: dynamodb:PutItem",
     "archived": "ValidationError: 1 validation error for Order: quantity: Input should be greater than 0",
 }
-"""What each message's consumer said, by what must become of it."""
+"""The consumer's error for each message, by the message's expected end."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Queues:
 
     Attributes:
         source, dead: their names.
-        own: whether this program made them; nobody else takes from them.
+        own: True when this program made them; nobody else takes from them.
     """
 
     source: str
@@ -70,9 +70,9 @@ def smoke(connection: Connection, queues: Queues, run: Run, sleep: Callable[[flo
 
     Args:
         connection: to the estate.
-        queues: where.
+        queues: the pair to use.
         run: carries the recovery out.
-        pause: waits between two looks, in seconds: counts of queues lag behind in AWS.
+        pause: time between two reads, in seconds: counts of queues lag behind in AWS.
 
     Raises:
         RepriseError: AWS refused or did not answer, or the run failed.
@@ -96,7 +96,7 @@ def smoke(connection: Connection, queues: Queues, run: Run, sleep: Callable[[flo
         elif not _in_archive(connection, case.detail, ids[message]):
             wrong[message] = "its original is not where the ledger says, in the archive"
         elif message == "alerted" and not connection.alerts.is_announced("dead_letters", queues.dead, case.group):
-            wrong[message] = "it is archived, and nobody was told"
+            wrong[message] = "it is archived, and nobody was notified"
     healed = cases.get(ids["healed"])
     if healed and healed.state in (State.PARKED, State.ARCHIVED, State.EXHAUSTED, State.STALE):
         wrong["healed"] = f"its case is {healed.state.value!r}: {healed.reason}"
@@ -212,10 +212,10 @@ def main(*, source: str = "", dead_letters: str = "", estate: str = "", here: bo
 
         if not isinstance(error, httpx.HTTPError | PrefectException):
             raise
-        told = f"did not do what was asked: {error}"
+        trouble = f"did not carry the request out: {error}"
         if isinstance(error, httpx.HTTPStatusError) and error.response.status_code in (401, 403):
-            told = f"answered {error.response.status_code}: set PREFECT_API_AUTH_STRING to its user:password"
-        print(f"the Prefect server {told}", file=sys.stderr)
+            trouble = f"answered {error.response.status_code}: set PREFECT_API_AUTH_STRING to its user:password"
+        print(f"the Prefect server {trouble}", file=sys.stderr)
         return 2
     for message in FAILURES:
         print(f"{message}: {wrong.get(message, 'yes')}")
@@ -231,9 +231,9 @@ def _send(connection: Connection, queues: Queues) -> dict[str, str]:
     ids = {}
     for message, error in FAILURES.items():
         body = json.dumps({MARK: mark, "message": message})
-        told = {"StringValue": error, "DataType": "String"}
+        attribute = {"StringValue": error, "DataType": "String"}
         with calling("sqs:SendMessage"):
-            answer = sqs.send_message(QueueUrl=url, MessageBody=body, MessageAttributes={ERROR: told})
+            answer = sqs.send_message(QueueUrl=url, MessageBody=body, MessageAttributes={ERROR: attribute})
         ids[message] = answer["MessageId"]
     return ids
 
@@ -250,7 +250,7 @@ def _in_archive(connection: Connection, detail: Mapping[str, Any], message_id: s
 
 
 def _arrives(connection: Connection, queue: str, sleep: Callable[[float], object]) -> bool:
-    """Whether a message lies in a queue that nobody takes from, delayed or not."""
+    """True when a message lies in a queue that nobody takes from, delayed or not."""
     sqs = connection.client("sqs")
     names = [f"ApproximateNumberOfMessages{which}" for which in ("", "Delayed", "NotVisible")]
     with calling("sqs:GetQueueUrl"):

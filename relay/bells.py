@@ -1,4 +1,4 @@
-"""When a dead-letter queue rings: on the rise, then more and more rarely while it stays as it is. Pure."""
+"""Times at which a dead-letter queue triggers: on the rise, then more and more rarely while it stays as it is. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class DepthBell:
     _next: datetime | None = None
 
     def rings(self, depth: int, now: datetime) -> bool:
-        """Whether to ring, now that SQS counts about so many visible messages."""
+        """True when it triggers, now that SQS counts about so many visible messages."""
         rose = depth > self._depth
         self._depth = depth
         if depth == 0:

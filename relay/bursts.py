@@ -29,8 +29,8 @@ class Telling:
 
     Attributes:
         hint: the event.
-        rings: whether deployments trigger on it.
-        tickets: what may be let go of once it was accepted (receipts of queue messages).
+        rings: True when deployments trigger on it.
+        tickets: receipts of queue messages to let go of once it was accepted.
         source: of the message that it was made from, None where it was made from none.
     """
 
@@ -52,7 +52,7 @@ class _Burst:
 
 
 class Bursts:
-    """What is being held back at the moment, by event name."""
+    """Events that are held back at the moment, by name."""
 
     def __init__(self, quiet: timedelta = QUIET, longest: timedelta = LONGEST) -> None:
         self._quiet = quiet

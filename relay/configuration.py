@@ -1,4 +1,4 @@
-"""What a relay listens to: a YAML file, checked."""
+"""Sources of a relay: a YAML file, checked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from recovery.outbox_records.policy import OutboxRequest
 
 
 class RelayConfiguration(BaseModel):
-    """What to listen to beside the events queue."""
+    """Sources beside the events queue."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

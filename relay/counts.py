@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass
 class Counts:
-    """What the relay has done since it started.
+    """Counts of a relay since it started.
 
     Attributes:
         received, posted, parked, rung: events.
-        away: how often the server did not accept.
-        queue_errors: how often the events queue could not be read.
+        away: times that the server did not accept.
+        queue_errors: times that the events queue could not be read.
         resting: pollers that rest now because they failed.
         unheard: rings of which the server made nothing, to the last repetition.
         lag: seconds that the last accepted event had waited in the queue.

@@ -1,4 +1,4 @@
-"""What AWS does not announce: dead-letter queues that are not empty."""
+"""A source that AWS does not announce: dead-letter queues that are not empty."""
 
 from __future__ import annotations
 

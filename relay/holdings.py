@@ -25,7 +25,7 @@ class Holdings:
 
     @property
     def is_full(self) -> bool:
-        """Whether nothing more should be received now."""
+        """True when nothing more should be received now."""
         return len(self._held) >= self._most or self._bytes >= self._most_bytes
 
     @property

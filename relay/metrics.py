@@ -23,7 +23,7 @@ PATH = "relay"
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the relay has counted since it started, and what it holds.
+    """Counts of the relay since it started, and of the messages in hand.
 
     Attributes:
         received, posted, parked, unheard: events.
@@ -58,7 +58,7 @@ class RelayMetrics:
         self._published: datetime | None = None
 
     def is_due(self, now: datetime) -> bool:
-        """Whether a minute has passed."""
+        """True when a minute has passed."""
         return bool(self._gateway.namespace) and (self._published is None or now - self._published >= EVERY)
 
     def publish(self, reading: Reading, now: datetime) -> None:

@@ -36,7 +36,7 @@ class OutboxDoorbell:
 
     Args:
         dynamodb, streams: boto3 clients.
-        ledger: where the lease on the stream stands.
+        ledger: holds the lease on the stream.
         request: names of the table and its attributes, as the deployments have them.
         owner: names this relay in the lease.
     """
@@ -102,7 +102,7 @@ class OutboxDoorbell:
         self._positions = stream.Positions(table["LatestStreamArn"])
 
     def _is_another(self) -> bool:
-        """Whether the table has another stream by now: it was switched off and on, or the table was made anew."""
+        """True when the table has another stream by now: it was switched off and on, or the table was made anew."""
         assert self._positions is not None
         with calling("dynamodb:DescribeTable"):
             answer = self._dynamodb.describe_table(TableName=self._request.table)
@@ -129,7 +129,7 @@ class OutboxDoorbell:
             self._in_hand = stream.read(self._streams, self._positions)
             if len(self._positions.done) > ended:
                 self._followed = None  # a shard ended: its children are looked for in the next round
-        # What could not be put in line stays in hand, and nothing more is read until it is.
+        # Rows that could not be queued stay in hand, and nothing more is read until they are.
         enlisted = stream.enlist(self._table, self._request, self._in_hand, now)
         records, self._in_hand = self._in_hand, []
         self._place = stream.place(self._positions)
@@ -153,7 +153,7 @@ class OutboxDoorbell:
         return (hint(OUTBOX_DUE, self._request.table, due.isoformat(), now, table=self._request.table),)
 
     def _holds_lease(self, now: datetime) -> bool:
-        """Whether this relay is the one that reads the stream; renewed when half of its time is over."""
+        """True when this relay reads the stream; renews the lease when half of its time is over."""
         is_fresh = self._leased_until is not None and self._leased_until - now > LEASE / 2
         if is_fresh and (self._is_placed or self._place is None):
             return True
@@ -200,7 +200,7 @@ class OutboxDoorbell:
 
 
 def _lasts(until: object, now: datetime) -> bool:
-    """Whether a lease is not over. One whose end cannot be read is: it must not keep every relay from starting."""
+    """True while a lease lasts. One whose end cannot be read is over: it must not keep every relay from starting."""
     try:
         return datetime.fromisoformat(str(until)) > now
     except (TypeError, ValueError):
@@ -208,7 +208,7 @@ def _lasts(until: object, now: datetime) -> bool:
 
 
 def _stands(arn: str, stood: Mapping[str, Any] | None, now: datetime) -> stream.Positions:
-    """Where a reader who takes over begins: where the last one stood; else at the end, and find-lost finds the rest."""
+    """Return the place at which a new reader begins: the last one's; else the end, and find-lost finds the rest."""
     if stood:
         try:
             return stream.resumed(arn, stood)

@@ -1,4 +1,4 @@
-"""What the relay may do in AWS: the tables of what it calls, of its own modules and of the gateways that it shares.
+"""The relay's rights in AWS: the calls of its own modules and of the gateways that it shares.
 
 The policy in `deployments/cloudformation/events.yaml` is exactly their sum.
 """

@@ -35,7 +35,7 @@ class ServerAway(Exception):
 
 
 class Misconfigured(ServerAway):
-    """What answers is not a Prefect server that lets us in: a person must change a setting. Nothing was let go of."""
+    """No Prefect server that lets us in has answered: a person must change a setting. Nothing was let go of."""
 
 
 class Rejected(Exception):
@@ -65,7 +65,7 @@ class PrefectEvents:
         self._ask("/events", [_event(telling) for telling in tellings], _ACCEPTED)
 
     def acted_on(self, ids: Collection[UUID]) -> dict[UUID, Outcome]:
-        """What the server made of these events; one of which it made nothing (yet) is absent.
+        """Return the server's reactions to these events; an event without one (yet) is absent.
 
         Raises:
             ServerAway: it could not be asked.

@@ -40,7 +40,7 @@ class Doorbell(Protocol):
         ...
 
     def listen(self, now: datetime) -> Sequence[Hint]:
-        """What to tell now; looks only as often as it should."""
+        """Return the events to send now; reads its source only as often as it should."""
         ...
 
     def leave(self, now: datetime) -> None:
@@ -53,12 +53,12 @@ class Relay:
 
     Args:
         queue: the events queue.
-        events: where events are posted.
-        doorbells: what is looked at beside the queue.
+        events: takes the posts.
+        doorbells: sources beside the queue.
         now: the time by AWS's clock.
-        stop: set to end the loop; also what waits are made of.
-        metrics: where counts are published.
-        holdings: bounds what is in hand.
+        stop: set to end the loop; waits are made of it.
+        metrics: publishes the counts.
+        holdings: bounds the messages in hand.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Relay:
 
     @property
     def is_healthy(self) -> bool:
-        """Whether the loop has gone round lately: it does so even while AWS or the server is away."""
+        """True when the loop has gone round lately: it does so even while AWS or the server is away."""
         return self._now() - self._lived < _STALE
 
     @property

@@ -27,7 +27,7 @@ _AGAIN = UUID("a2f7c2f1-5f7c-5c64-8d1b-0c5c4cf8b0aa")
 
 
 class Outcome(IntEnum):
-    """What the server made of a ring, by how much there is left to see to."""
+    """The server's reactions to a trigger, by the work that is left."""
 
     FAILED = 0
     """No run could be made."""
@@ -77,10 +77,10 @@ class Unheard:
     def settle(
         self, acted_on: Mapping[UUID, Outcome], triggers: Collection[str], now: datetime
     ) -> tuple[list[Telling], list[str]]:
-        """What the server said.
+        """Take in the server's reactions.
 
         Args:
-            acted_on: what it made of rings.
+            acted_on: its reactions, by event.
             triggers: event names that something waits for; a ring of another name needs no answer.
             now: the time of this look.
 

@@ -1,12 +1,12 @@
-"""`reprise apply`: bring a Prefect server up to date for Reprise, or say what is different.
+"""`reprise apply`: bring a Prefect server up to date for Reprise, or show the differences.
 
 Work pool, the estate's block (or its type, where nothing names an estate), notification blocks, the deployments of
 `prefect.yaml`, and the automations that no deployment owns, each found by its name. A second time nothing is changed.
-What a person has set on the server stays: pauses, switched-off schedules, triggers and automations, the pool's limit,
+A person's changes on the server stay: pauses, switched-off schedules, triggers and automations, the pool's limit,
 and the parameters of deployments.
 
 Exit status: 0 when everything is (now) as it should be; 1 when --check found a difference, or something is wrong that
-applying does not mend; 2 when it could not be done.
+applying does not fix; 2 when it could not be done.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from recovery.errors import BadInput, RepriseError, Transient
 
 @dataclass
 class Outcome:
-    """What was found.
+    """Findings of one apply.
 
     Attributes:
-        changes: what was different, in lines for a person.
-        problems: what is wrong, and is not mended by applying.
-        notes: what a person should know.
+        changes: the differences, in lines for a person.
+        problems: troubles that applying does not fix.
+        notes: facts for a person.
     """
 
     changes: list[str] = field(default_factory=list)

@@ -1,7 +1,7 @@
-"""The automations that no deployment owns: people are told when something goes wrong, and dead runs are ended.
+"""The automations that no deployment owns: people are notified when something goes wrong, and dead runs are ended.
 
-Each tells through `operations/notify`, which a worker runs, and through the saved notification blocks, which the server
-itself speaks to: these reach people when no worker is left.
+Each notifies through `operations/notify`, which a worker runs, and through the saved notification blocks, to which the
+server itself speaks: these reach people when no worker is left.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ def wanted(flows: Iterable[str], notify: UUID | str, channels: Sequence[UUID]) -
     Args:
         flows: names of the flows that recover; those of `operations` must not be among them.
         notify: id of the deployment `operations/notify`.
-        channels: ids of the notification blocks that are told besides.
+        channels: ids of the notification blocks that are used besides.
     """
 
-    def told(group: str, source: str, subject: str, text: str) -> list[dict[str, Any]]:
+    def notified(group: str, source: str, subject: str, text: str) -> list[dict[str, Any]]:
         request = {"subject": subject, "text": text, "source": source, "group": group, "dry_run": False}
         return [
             {
@@ -68,7 +68,7 @@ def wanted(flows: Iterable[str], notify: UUID | str, channels: Sequence[UUID]) -
     described = [
         {
             "name": f"{PREFIX}a run failed",
-            "description": "Tells people, once in ten minutes for each deployment.",
+            "description": "Notifies people, once in ten minutes for each deployment.",
             "trigger": {
                 "type": "event",
                 "posture": "Reactive",
@@ -79,7 +79,7 @@ def wanted(flows: Iterable[str], notify: UUID | str, channels: Sequence[UUID]) -
                 "threshold": 1,
                 "within": QUIET_SECONDS,
             },
-            "actions": told(
+            "actions": notified(
                 "run-failed",
                 _RUN,
                 f"{_RUN} {{{{ flow_run.state.name }}}}",
@@ -99,7 +99,7 @@ def wanted(flows: Iterable[str], notify: UUID | str, channels: Sequence[UUID]) -
                 "threshold": 1,
                 "within": QUIET_SECONDS,
             },
-            "actions": told(
+            "actions": notified(
                 "action-failed",
                 f"automation {_AUTOMATION}",  # never a lone expression: Prefect would take its value for JSON
                 f"the automation {_AUTOMATION} could not act",
@@ -122,7 +122,7 @@ def wanted(flows: Iterable[str], notify: UUID | str, channels: Sequence[UUID]) -
                 "threshold": 1,
                 "within": SWEEP_SECONDS,
             },
-            "actions": told(
+            "actions": notified(
                 "no-sweep",
                 _RUN,
                 "no sweep has finished for 30 minutes",
@@ -229,7 +229,7 @@ def _all(client: SyncPrefectClient, only: Mapping[str, Any] | None = None) -> li
 
 
 def comparable(automation: AutomationCore) -> dict[str, Any]:
-    """What one automation is, in a form that can be compared: sets in order, and without what Prefect adds."""
+    """Return one automation in a form that can be compared: sets in order, and without Prefect's additions."""
     raw = automation.model_dump(mode="json", include={"description", "trigger", "actions"})
     trigger = _plain(raw["trigger"])
     return {"description": raw["description"], "trigger": trigger, "actions": raw["actions"]}

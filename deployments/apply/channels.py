@@ -1,6 +1,6 @@
-"""Slack, PagerDuty or a webhook of one's own, told by the Prefect server itself through Prefect's own blocks.
+"""Slack, PagerDuty or a webhook of one's own, notified by the Prefect server itself through Prefect's own blocks.
 
-A variable that is set saves the block; one that is not leaves what is saved. To be told no longer, delete the block on
+A variable that is set saves the block; one that is not leaves what is saved. To end the notices, delete the block on
 the Blocks page and apply again. Prefect keeps the addresses and keys encrypted.
 """
 
@@ -22,7 +22,7 @@ from recovery.errors import BadInput
 
 @dataclass(frozen=True)
 class Channel:
-    """One way to be told.
+    """One way to be notified.
 
     Attributes:
         name: of the saved block.
@@ -103,7 +103,7 @@ CHANNELS = (
 
 
 def changes(environment: Mapping[str, str]) -> list[Change]:
-    """Which blocks are missing, or hold something else than the environment says; values are not shown."""
+    """Return the blocks that are missing or differ from the environment; values are not shown."""
     found = []
     for channel in CHANNELS:
         wanted = channel.wanted(environment)

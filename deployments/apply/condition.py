@@ -1,5 +1,5 @@
-"""How a server that knows everything is doing: slots that nobody gives back, runs without a process, an estate that
-does not answer."""
+"""Health of a server on which everything is registered: slots that nobody gives back, runs without a process, an
+estate that does not answer."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def runs_without_a_process(client: SyncPrefectClient, pool: str) -> list[str]:
 
 
 def estate_answers(connection: Connection) -> list[str]:
-    """What of the estate cannot be reached with these credentials."""
+    """Return the parts of the estate that cannot be reached with these credentials."""
 
     def ledger() -> None:
         with calling("dynamodb:DescribeTable"):

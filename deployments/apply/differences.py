@@ -14,7 +14,7 @@ class Difference:
     """One field that is not as it should be.
 
     Attributes:
-        field: where, as "trigger.within".
+        field: its path, as "trigger.within".
         there: the value on the server; None where it is absent.
         wanted: the value that it should have; None where it should be absent.
     """
@@ -42,7 +42,7 @@ class Change:
     differences: tuple[Difference, ...] = ()
 
     def lines(self) -> list[str]:
-        """What a person reads: the thing, then each field."""
+        """Return lines for a person: the thing, then each field."""
         head = f"{self.kind} {self.name}"
         return [f"{head}: missing"] if not self.differences else [head, *(f"    {line}" for line in self.differences)]
 
@@ -57,8 +57,8 @@ def changed(kind: str, name: str, wanted: Mapping[str, Any], there: Mapping[str,
 
     Args:
         kind, name: as in `Change`.
-        wanted: what it should be.
-        there: what it is; None when it does not exist.
+        wanted: the value that it should have.
+        there: the value on the server; None when it does not exist.
     """
     if there is None:
         return [Change(kind, name)]

@@ -36,7 +36,7 @@ class Pool:
 
 
 def wanted(client: SyncPrefectClient, file: str = "") -> Pool:
-    """What the pool should be.
+    """Return the pool as it should be.
 
     Args:
         client: speaks to the server.
@@ -73,7 +73,7 @@ def current(client: SyncPrefectClient) -> WorkPool | None:
 
 
 def changes(client: SyncPrefectClient, pool: Pool) -> list[Change]:
-    """What is different."""
+    """Return the differences."""
     there = current(client)
     if there is None:
         return [Change("work pool", NAME)]

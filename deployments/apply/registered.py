@@ -2,7 +2,7 @@
 
 A person's settings stay, and are not touched for a moment: pauses, switches of schedules and triggers, and parameters,
 which hold the scope of a path. The parameters that were last written from the file are remembered by their fingerprints
-in the variable `reprise_applied`, so that a change in the file is told from a change in the UI.
+in the variable `reprise_applied`, so that a change in the file differs from a change in the UI.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Registered:
         name: as a person types it, "dead-letters/sweep".
         flow: the flow's name.
         described: its part of the file.
-        schema: what its flow takes, as Prefect shows it in the form.
+        schema: the parameters of its flow, as Prefect shows them in the form.
     """
 
     name: str
@@ -93,13 +93,13 @@ def snapshot(client: SyncPrefectClient, deployments: list[Registered]) -> Snapsh
 def changes(
     client: SyncPrefectClient, deployments: list[Registered], now: Snapshot, *, overwrite: bool = False
 ) -> list[Change]:
-    """Which deployments are missing, or not as the file says.
+    """Return the deployments that are missing, or differ from the file.
 
     Args:
         client: speaks to the server.
         deployments: those of the file.
         now: those of the server.
-        overwrite: whether parameters that a person has set count as a difference.
+        overwrite: True when parameters that a person has set count as a difference.
     """
     known = remembered(client)
     found = []
@@ -124,7 +124,7 @@ def changes(
 
 
 def notes(client: SyncPrefectClient, deployments: list[Registered], now: Snapshot, pool: str) -> list[str]:
-    """What a person should know and nobody changes: parameters of their own, and deployments of older versions."""
+    """Return facts for a person, which nobody changes: parameters of their own, and deployments of older versions."""
     known = remembered(client)
     found, ours = [], set()
     for deployment in deployments:

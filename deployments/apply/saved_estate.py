@@ -61,7 +61,7 @@ def saved() -> RecoveryEstate | None:
 
 
 def changes(environment: Mapping[str, str]) -> list[Change]:
-    """What the variables name and the block does not. Credentials in the block are a person's, and are not compared.
+    """Return the values that the variables name and the block does not. Credentials in it are not compared.
 
     Without names the block's type is looked for, so that a person can fill in a block on the Blocks page.
     """
@@ -105,7 +105,7 @@ def make(environment: Mapping[str, str]) -> None:
 
 
 def notes(environment: Mapping[str, str]) -> list[str]:
-    """What to do when nothing names an estate."""
+    """Return the remedy when nothing names an estate."""
     if named(environment) is None and saved() is None:
         return [
             f"no estate block {ESTATE!r}: set REPRISE_LEDGER_TABLE, REPRISE_ARCHIVE_BUCKET and REPRISE_ALERT_TOPIC_ARN "
