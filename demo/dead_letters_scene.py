@@ -11,7 +11,7 @@ from demo import messages_expected as expected
 from demo.messages_compared import differences
 from demo.messages_in_aws import InQueue, MessagesInAws
 from demo.scenes import DemoFailed, Row, Wiring, World
-from demo.workload.consume import LOG_GROUP
+from demo.workload import function
 from demo.workload.dependency import AFTERNOON, BAD_DAY
 from demo.workload.recorded import messages, put
 from demo.workload.shop import QUEUES, Shop
@@ -24,8 +24,8 @@ ORDERS: Final = {"orders": (60, 7), "orders.fifo": (8, 39), "invoices": (10, 11)
 
 SETTLE_SECONDS: Final = 12
 """Longer than a healed order takes to fail three times more, so that only what stays away counts as recovered."""
+# No log group: the function that consumes the queues is found, and its log.
 POLICY: Final[dict[str, Any]] = {
-    "log_group": LOG_GROUP,
     # Seconds in the place of minutes and hours, so that a person can watch.
     "backoff": {"base_seconds": 2, "factor": 2, "cap_seconds": 4},
     "max_attempts": 2,
@@ -64,6 +64,7 @@ class DeadLettersScene:
         """Open the shop on a bad day; its orders begin to fail."""
         self._messages = MessagesInAws(world.aws, tuple(QUEUES), DEAD_LETTER_QUEUES)
         self._messages.subscribe("demo-alerts")
+        function.create(world.aws, QUEUES, timeout_seconds=10)
         self._shop = world.children.enter_context(
             Shop.open(
                 world.aws,

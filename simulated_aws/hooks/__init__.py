@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import Any
 
 from simulated_aws.hooks.alarms import PERIOD, StrictAlarms
+from simulated_aws.hooks.functions import OutsideFunctions
 from simulated_aws.hooks.logs import StrictLogs
 from simulated_aws.hooks.queues import StrictQueues, depths_of, messages_of
 from simulated_aws.hooks.topics import StrictTopics
@@ -53,6 +54,7 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
     ),
     "ministack.services.eventbridge": ("_put_events",),
     "ministack.services.cloudwatch_logs": ("_compile_filter_pattern", "_filter_log_events", "error_response_json"),
+    "ministack.services.lambda_svc": ("_sqs_esm_concurrency",),
     "ministack.services.cloudwatch": (
         "_calc_stats",
         "_dims_key",
@@ -113,6 +115,7 @@ def install(simulators: Mapping[str, Simulator]) -> None:
     StrictTopics(_service("sns"), _SNS_CODES).install()
     _install_eventbridge(_service("eventbridge"))
     StrictLogs(_service("cloudwatch_logs")).install()
+    OutsideFunctions(_service("lambda_svc")).install()
     alarms = StrictAlarms(_service("cloudwatch"), put_service_event)
     alarms.install()
     _installed["alarms"] = alarms

@@ -12,15 +12,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 
-from demo.workload import orders, recorded
+from demo.workload import function, orders, recorded
 from demo.workload.consume import FUNCTION, LOG_GROUP, NAMESPACE
 from demo.workload.dependency import AFTERNOON, BAD_DAY, State
 from demo.workload.shop import Shop, fate
+from recovery.consumers import Consumers
+from simulated_aws.hooks.functions import RUNS_ELSEWHERE, OutsideFunctions
 from simulated_aws.server import SimulatedAws
 
 AT_ONCE = ("--retry-seconds", "0", "--timeout", "1.5")
@@ -264,3 +267,20 @@ def test_letters_of_other_origins_arrive_as_recorded(aws: SimulatedAws) -> None:
         } == letter.attributes
         assert "DeadLetterQueueSourceArn" not in found[name]["Attributes"]
         assert isinstance(json.loads(letter.body), dict)
+
+
+def test_the_consumer_is_listed_as_a_function_and_its_queues_are_left_to_it(aws: SimulatedAws) -> None:
+    """Lambda names it as the consumer of a queue, and takes no message for it."""
+    aws.create_sample_workload(VisibilitySeconds="20")
+    function.create(aws, ["orders"], timeout_seconds=10)
+    url = aws.queue_url("orders")
+    arn = aws.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    consumers = Consumers(aws.client("lambda"), aws.client("cloudwatch"))
+    [consumer] = consumers.of_queue(arn)
+    assert (consumer.name, consumer.state) == (FUNCTION, "Enabled")
+    assert consumer.function is not None
+    assert (consumer.function.log_group, consumer.function.timeout_seconds) == (LOG_GROUP, 10)
+    assert consumers.load(FUNCTION, aws.clock.now(), aws.clock.now()).throttles == {}
+    hooked = OutsideFunctions(SimpleNamespace(_sqs_esm_concurrency=lambda *_: 5))
+    assert hooked.concurrency({}, {}, {"Environment": {"Variables": {RUNS_ELSEWHERE: "yes"}}}) == 0
+    assert hooked.concurrency({}, {}, {}) == 5
