@@ -99,6 +99,9 @@ class Consumers:
             function_arn=arn,
             state=str(mapping.get("State", "Enabled")),
             batching_seconds=int(mapping.get("MaximumBatchingWindowInSeconds") or 0),
+            batch_size=int(mapping.get("BatchSize") or 1),
+            reports_items="ReportBatchItemFailures" in (mapping.get("FunctionResponseTypes") or ()),
+            most_at_once=int((mapping.get("ScalingConfig") or {}).get("MaximumConcurrency") or 0),
         )
         try:
             return replace(consumer, function=self._function(arn))
@@ -117,6 +120,7 @@ class Consumers:
                 log_format=str(logging.get("LogFormat") or "Text"),
                 timeout_seconds=int(found.get("Timeout") or 900),
                 reserved=self._reserved(arn),
+                log_level=str(logging.get("ApplicationLogLevel") or ""),
             )
         return self._functions[arn]
 

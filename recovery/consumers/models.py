@@ -16,6 +16,7 @@ class Function:
         log_format: "Text" or "JSON".
         timeout_seconds: time that an invocation may take.
         reserved: concurrency that is reserved for it, None when none is; with 0 it never runs.
+        log_level: least level of its own lines that is written ("ERROR", "FATAL" ...); "" for all.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Function:
     log_format: str = "Text"
     timeout_seconds: int = 900
     reserved: int | None = None
+    log_level: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,9 @@ class Consumer:
         function_arn: of the function that it feeds, with its version or alias.
         state: "Enabled", "Disabled" ...
         batching_seconds: time that messages wait for a batch to fill after they were received.
+        batch_size: most messages of one invocation.
+        reports_items: the function says which messages of a batch failed; else all of them come back.
+        most_at_once: most invocations at once that the mapping makes; 0 when it is not bounded.
         function: None when its configuration could not be read.
         problem: why not, or "".
     """
@@ -40,6 +45,9 @@ class Consumer:
     function_arn: str
     state: str = "Enabled"
     batching_seconds: int = 0
+    batch_size: int = 1
+    reports_items: bool = False
+    most_at_once: int = 0
     function: Function | None = None
     problem: str = ""
 

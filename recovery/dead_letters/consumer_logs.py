@@ -218,10 +218,14 @@ def _throttled(work: Work, place: Place, silent: Sequence[MessageWork], times: d
     name = place.consumer.name
     since = min(times[item.message.message_id].start for item in silent)
     until = max(times[item.message.message_id].ended for item in silent)
-    try:
-        load = work.consumers.load(name, _moment(since), _moment(until))
-    except RepriseError:
-        return  # a wish, not a need: the log was searched
+    known = work.loads.get(name)
+    if known is None or known[0] > since or known[1] < until:
+        try:
+            load = work.consumers.load(name, _moment(since), _moment(until))
+        except RepriseError:
+            return  # a wish, not a need: the log was searched
+        known = work.loads[name] = (since, until, load)
+    load = known[2]
     for item in silent:
         receives = times[item.message.message_id].receives
         if receives and all(load.only_throttled(receive, receive) for receive in receives):

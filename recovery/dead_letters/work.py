@@ -28,7 +28,7 @@ from recovery.report import Entry, Number, RecoveryReport, Tally
 if TYPE_CHECKING:
     from recovery.alerts import Alerts
     from recovery.archive import Archive
-    from recovery.consumers import Consumers
+    from recovery.consumers import Consumers, Load
     from recovery.dead_letters.consumer_logs import Place
     from recovery.dead_letters.gateway import Sqs
     from recovery.dead_letters.searched import SearchMemory
@@ -79,6 +79,7 @@ class Work:
         self.consumers = consumers
         self.log_budget = log_budget or LogBudget()
         self.places: dict[tuple[str, str], Place] = {}  # by dead-letter queue and ARN of the source
+        self.loads: dict[str, tuple[int, int, Load]] = {}  # by function: from and until (milliseconds), and its load
         self.searches: dict[str, SearchMemory | None] = {}  # by dead-letter queue
         self.now = now
         self.requests = requests

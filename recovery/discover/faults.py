@@ -1,7 +1,8 @@
 """Faults of a set-up, and where evidence will be found. Pure.
 
 Sources: the SQS developer guide on dead-letter queues and on visibility timeouts, and Lambda's guide on SQS as an event
-source (six times the function's timeout, at least five receives).
+source (six times the function's timeout and the batching window, at least five receives, five pollers at first, partial
+batch responses, maximum concurrency).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from recovery.discover.models import Alarm, Fault, LogGroup, Row, Setup, SourceS
 
 VISIBILITY_TIMES = 6
 FEWEST_RECEIVES = 5
+POLLERS = 5
 DEPTH = "ApproximateNumberOfMessagesVisible"
 AGE = "ApproximateAgeOfOldestMessage"
 SENT = "NumberOfMessagesSent"
@@ -128,6 +130,20 @@ def _consumer_faults(source: SourceSetup, consumer: Consumer, retention_seconds:
     function = consumer.function
     if function is None:
         return
+    if consumer.batch_size > 1 and not consumer.reports_items:
+        yield Fault(
+            "whole-batch",
+            f"function {function.name} takes {consumer.batch_size} messages at once and does not report which failed:"
+            " one bad message lets all of its batch die",
+        )
+    if function.reserved and function.reserved < POLLERS and not consumer.most_at_once:
+        yield Fault(
+            "throttled",
+            f"function {function.name} has a reserved concurrency of {function.reserved}, and Lambda polls with"
+            f" {POLLERS} from the start: set a maximum concurrency on the mapping, or throttled messages die",
+        )
+    if function.log_level == "FATAL":
+        yield Fault("log-level", f"function {function.name} logs nothing below FATAL, so its errors leave no line")
     least = VISIBILITY_TIMES * function.timeout_seconds + consumer.batching_seconds
     if source.queue.visibility_seconds < least:
         yield Fault(

@@ -249,14 +249,19 @@ class _Search:
         """One query; an answer at its limit of rows is asked for in halves. True when all of it was read."""
         if self._is_over() or not self._afford(window) or not self._request():
             return False
-        with calling("logs:StartQuery"):
-            started = self._client.start_query(
-                logGroupName=self._group,
-                startTime=max(0, window[0] // 1000),
-                endTime=max(0, -(-window[1] // 1000)),
-                queryString=text,
-                limit=QUERY_ROWS,
-            )
+        try:
+            with calling("logs:StartQuery"):
+                started = self._client.start_query(
+                    logGroupName=self._group,
+                    startTime=max(0, window[0] // 1000),
+                    endTime=max(0, -(-window[1] // 1000)),
+                    queryString=text,
+                    limit=QUERY_ROWS,
+                )
+        except Refused as error:
+            if error.code == "MalformedQueryException" and "retention" in str(error):
+                return True  # the window is older than the log keeps lines, so there are none
+            raise
         rows = self._rows(require_field(started, "queryId", "logs:StartQuery"))
         if rows is None:
             return False

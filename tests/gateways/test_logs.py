@@ -390,3 +390,17 @@ def test_windows_are_shared_where_they_lie_together() -> None:
     assert made == [((0, 20), 3), ((350_000, 400_010), 2)]
     assert [len(group) for _, group in grouped(some[:2] * 3, 4)] == [4, 2]
     assert merged([(5, 9), (0, 5), (20, 30), (6, 8)]) == [(0, 9), (20, 30)]
+
+
+def test_a_window_older_than_the_log_keeps_lines_has_none(client: Any, stub: Stubber) -> None:
+    """Logs Insights refuses such a query; that is an answer, and no reason to ask with hundreds of filters."""
+    messages = ids(200)
+    stub.add_client_error(
+        "start_query",
+        service_error_code="MalformedQueryException",
+        service_message="end date and time is either before the log groups creation time or exceeds the log groups log"
+        " retention settings",
+    )
+    found = look(client, messages)
+    assert found.searched == set(messages)
+    assert not found.problem
