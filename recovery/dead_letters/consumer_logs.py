@@ -20,7 +20,7 @@ from recovery.errors import RepriseError
 from recovery.failures import Evidence, LogFinding, LoggedMessage, Origin
 from recovery.failures.logs import NOTHING, Link
 from recovery.logs import Sought
-from recovery.logs.search import SECONDS
+from recovery.logs.reads import SECONDS
 
 ASKED_AT_ONCE = 1000
 """Messages in one search of log lines, so that slow queries fit into its time."""
@@ -152,7 +152,12 @@ def _ask(work: Work, batch: Batch, place: Place, items: Sequence[MessageWork], m
         one = _sought(item, times[item.message.message_id], before[item.message.message_id], now, by_time=by_time)
         if one.window is not None or one.around:
             sought.append(one)
-    found = work.logs.read(place.group, sought, work.log_budget) if sought else None
+    begun = memory.unfinished(place.group) if memory else None
+    if begun is not None and not {one.message.id for one in sought} & set(begun.ids):
+        begun = None
+    found = work.logs.read(place.group, sought, work.log_budget, begun) if sought else None
+    if found is not None and memory is not None and (begun is not None or found.unfinished is not None):
+        memory.note_unfinished(place.group, found.unfinished)
     if found is not None and found.problem and found.problem not in work.warnings:
         work.warnings.append(found.problem)
     asked = {one.message.id for one in sought}
@@ -165,7 +170,7 @@ def _ask(work: Work, batch: Batch, place: Place, items: Sequence[MessageWork], m
             continue
         search = before[key]
         if found is not None and key in asked:
-            until = min(now, times[key].end) if key in found.searched else search.until
+            until = found.until.get(key, min(now, times[key].end)) if key in found.searched else search.until
             search = Search(until, search.timed or key in found.timed)
             if memory is not None:
                 memory.note(place.group, key, search)

@@ -6,15 +6,21 @@ One record holds many messages of a queue: thousands without a log line cost a f
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from recovery.ledger import Ledger, put
+from recovery.ledger import Ledger, delete, put
+from recovery.logs import Unfinished
 from recovery.records import DamagedRecord, Record, record_item
 
 BUCKETS = 64
 MOST = 4_000
 """Messages in one record, which DynamoDB keeps below 400 KB; what is forgotten is searched again."""
+TOKEN_KEEP = timedelta(days=1)
+"""FilterLogEvents takes its tokens for a day."""
+_OPEN = "open#"
 KEEP = timedelta(days=16)
 """SQS keeps no message longer than 14 days."""
 
@@ -49,7 +55,12 @@ class SearchMemory:
         damaged: list[DamagedRecord] = []  # what cannot be read is searched again, and written anew
         self._buckets: dict[str, dict[str, list[int]]] = {}
         self._changed: set[str] = set()
+        self._open: dict[str, Unfinished] = {}
         for record in ledger.query(self._pk, damaged=damaged):
+            if record.sk.startswith(_OPEN):
+                if (read := _unfinished(record.data)) is not None:
+                    self._open[record.sk] = read
+                continue
             ids = record.data.get("ids")
             if isinstance(ids, dict):
                 self._buckets[record.sk] = {key: value for key, value in ids.items() if _is_sound(value)}
@@ -67,6 +78,19 @@ class SearchMemory:
         ids[message_id] = [search.until, int(search.timed), _short(group)]
         self._changed.add(bucket)
 
+    def unfinished(self, group: str) -> Unfinished | None:
+        """A read of a log group that a bound ended."""
+        return self._open.get(f"{_OPEN}{_short(group)}")
+
+    def note_unfinished(self, group: str, read: Unfinished | None) -> None:
+        """Remember a read to go on from (None: there is none any more), until `save`."""
+        key = f"{_OPEN}{_short(group)}"
+        if read is not None:
+            self._open[key] = read
+            self._changed.add(key)
+        elif self._open.pop(key, None) is not None:
+            self._changed.add(key)
+
     def save(self, now: datetime) -> None:
         """Write what changed.
 
@@ -76,6 +100,14 @@ class SearchMemory:
         oldest = (now - KEEP).timestamp() * 1000
         writes = []
         for bucket in sorted(self._changed):
+            if bucket.startswith(_OPEN):
+                read = self._open.get(bucket)
+                if read is None:
+                    writes.append(delete(self._pk, bucket))
+                else:
+                    kept_read = Record(self._pk, bucket, asdict(read), 0)
+                    writes.append(put(record_item(kept_read, now + TOKEN_KEEP)))
+                continue
             kept = {key: value for key, value in self._buckets[bucket].items() if value[0] >= oldest}
             self._buckets[bucket] = dict(list(kept.items())[-MOST:])
             record = Record(self._pk, bucket, {"ids": self._buckets[bucket]}, 0)
@@ -83,6 +115,20 @@ class SearchMemory:
         if writes:
             self._ledger.write_items(writes)
         self._changed.clear()
+
+
+def _unfinished(data: Mapping[str, Any]) -> Unfinished | None:
+    """A read as `asdict` kept it; None for anything else."""
+    try:
+        (start, end), streams = data["window"], data["streams"]
+        return Unfinished(
+            (int(start), int(end)),
+            tuple(str(each) for each in data["ids"]),
+            str(data["token"]),
+            {str(name): (int(first), int(last)) for name, (first, last) in streams.items()},
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
 
 
 def _bucket(message_id: str) -> str:

@@ -2,6 +2,6 @@
 
 from recovery.logs.budget import LogBudget
 from recovery.logs.search import Found, Logs
-from recovery.logs.windows import Sought
+from recovery.logs.windows import Sought, Unfinished
 
-__all__ = ["Found", "LogBudget", "Logs", "Sought"]
+__all__ = ["Found", "LogBudget", "Logs", "Sought", "Unfinished"]

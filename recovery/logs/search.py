@@ -8,16 +8,16 @@ messages that nothing names, all lines at the times of their receives.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from recovery.aws import calling, require_field
 from recovery.errors import Refused, Transient
-from recovery.failures import LogEvent, LogFinding, LoggedMessage, failures_of
+from recovery.failures import LogFinding, LoggedMessage, failures_of
 from recovery.logs.budget import LogBudget
-from recovery.logs.windows import Sought, Window, grouped, halves, merged
-from recovery.logs.wire import QUERY_ROWS, event_of, event_of_row, patterns, queries
+from recovery.logs.reads import Reads
+from recovery.logs.windows import Sought, Unfinished, Window, grouped, merged
+from recovery.logs.wire import patterns, queries
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -30,14 +30,10 @@ QUERIED = 260
 """Messages in one query: as many ids as its text holds."""
 PAGES = 20
 """Pages read of one window before Logs Insights is asked instead; FilterLogEvents may return many empty ones."""
-SECONDS = 30.0
-"""Time for one search."""
-POLL_SECONDS = 0.5
-"""Between two polls of a running query."""
+STREAM_PAGES = 20
+"""Pages read of the streams around those lines."""
 AFTER_MILLISECONDS = 900_000
 """Time after a line that names a message in which its stream is read: the longest that a Lambda function may run."""
-
-ACTIONS = {"read": ("logs:FilterLogEvents", "logs:StartQuery", "logs:GetQueryResults", "logs:StopQuery")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +45,16 @@ class Found:
         searched: messages whose window was read to its end.
         timed: messages whose receives were read to their end.
         problem: why the log could not be read to its end, or "".
+        unfinished: a read to go on from, or None.
+        until: milliseconds up to which the log was read, of messages for which that is not the end of their window.
     """
 
     findings: Mapping[str, LogFinding] = field(default_factory=dict)
     searched: frozenset[str] = frozenset()
     timed: frozenset[str] = frozenset()
     problem: str = ""
+    unfinished: Unfinished | None = None
+    until: Mapping[str, int] = field(default_factory=dict)
 
 
 class Logs:
@@ -76,37 +76,48 @@ class Logs:
         self._monotonic = monotonic
         self._sleep = sleep
 
-    def read(self, group: str, sought: Sequence[Sought], budget: LogBudget) -> Found:
+    def read(
+        self, group: str, sought: Sequence[Sought], budget: LogBudget, unfinished: Unfinished | None = None
+    ) -> Found:
         """Find each message's own failure. Never raises: `problem` says what could not be read.
 
         Args:
             group: name of the log group.
             sought: messages, and when their lines were written.
             budget: of the run; it is spent.
+            unfinished: a read of an earlier run, which goes on first.
         """
-        look = _Search(self._client, self._monotonic, self._sleep, group, budget)
+        search = _Search(self._client, self._monotonic, self._sleep, group, budget)
         problem = ""
         try:
-            look.naming(sought)
-            look.around()
-            look.invocations(sought)
+            search.go_on(unfinished, {each.message.id for each in sought})
+            search.naming(sought)
+            search.around()
+            search.invocations(sought)
         except Refused as error:
             problem = _refused(group, error)
         except Transient as error:
             problem = f"log group {group}: could not be read now ({error.code or 'no answer'})"
         messages = [
-            each.message if each.message.id in look.timed else _without_receives(each.message) for each in sought
+            each.message if each.message.id in search.timed else _without_receives(each.message) for each in sought
         ]
-        findings = failures_of(look.events, messages)
-        if problem or not look.around_is_whole:
-            look.searched -= {message_id for message_id, finding in findings.items() if finding.named}
+        findings = failures_of(search.events, messages)
+        if problem or not search.around_is_whole:
+            search.searched -= {message_id for message_id, finding in findings.items() if finding.named}
         # Lines that were not read may tell of a later failure, or that this one was overcome.
-        whole = look.searched | look.timed
+        whole = search.searched | search.timed
         findings = {message_id: finding for message_id, finding in findings.items() if message_id in whole}
-        return Found(findings, frozenset(look.searched), frozenset(look.timed), problem or look.cut)
+        return Found(
+            findings,
+            frozenset(search.searched),
+            frozenset(search.timed),
+            problem or search.cut,
+            search.unfinished,
+            search.until,
+        )
 
 
-class _Search:
+class _Search(Reads):
     """One search: the lines read so far, and the bound that was met."""
 
     def __init__(
@@ -117,23 +128,42 @@ class _Search:
         group: str,
         budget: LogBudget,
     ) -> None:
-        self._client = client
-        self._monotonic = monotonic
-        self._sleep = sleep
-        self._group = group
-        self._budget = budget
-        self._began = monotonic()
-        self._events: dict[tuple[str, int, str], LogEvent] = {}
+        super().__init__(client, monotonic, sleep, group, budget)
         self._queries = True
+        self._streams: dict[str, Window] = {}
+        self.unfinished: Unfinished | None = None
+        self.until: dict[str, int] = {}
         self.searched: set[str] = set()
         self.timed: set[str] = set()
         self.around_is_whole = True
-        self.cut = ""
 
-    @property
-    def events(self) -> list[LogEvent]:
-        """The lines that were read, each once."""
-        return list(self._events.values())
+    def go_on(self, before: Unfinished | None, wanted: set[str]) -> None:
+        """Go on with a read of an earlier run, while messages of it are still looked for.
+
+        Raises:
+            Refused, Transient: as below; a token that is too old is no error, and the read then begins anew.
+        """
+        if before is None or not wanted & set(before.ids):
+            return
+        made = patterns(before.ids)
+        if len(made) != 1 or self._is_over():
+            self.unfinished = before
+            return
+        self.unfinished = before
+        try:
+            done = self._filter(before.window, PAGES, token=before.token, filterPattern=made[0][0])
+        except Refused as error:
+            self.unfinished = None
+            if error.code != "InvalidParameterException":
+                raise
+            return
+        self._streams.update(before.streams)
+        if done:
+            self.unfinished = None
+            self.searched.update(before.ids)
+            self.until.update(dict.fromkeys(before.ids, before.window[1]))
+        else:
+            self.unfinished = replace(before, token=self._token or before.token, streams=self._spans())
 
     def naming(self, sought: Sequence[Sought]) -> None:
         """Read the lines that name the messages.
@@ -142,7 +172,12 @@ class _Search:
             Refused: the log group does not exist, or may not be read.
             Transient: it could not be read now.
         """
-        wanted = [each for each in sought if each.window is not None]
+        begun = set(self.unfinished.ids) if self.unfinished else set()
+        wanted = [
+            each
+            for each in sought
+            if each.window is not None and each.message.id not in begun and each.message.id not in self.until
+        ]
         if len(wanted) > FILTERED and self._queried(wanted):
             return
         for window, some in grouped(wanted, FILTERED):
@@ -152,8 +187,10 @@ class _Search:
                     return
                 if self._filter(window, PAGES, filterPattern=pattern):
                     self.searched.update(ids)
-                elif not self._is_over():
-                    self._queried([each for each in left if each.message.id in ids])
+                elif self._is_over() or not self._queried([each for each in left if each.message.id in ids]):
+                    if self.unfinished is None and self._token:
+                        self.unfinished = Unfinished(window, tuple(ids), self._token, self._spans())
+                    return
 
     def around(self) -> None:
         """Read the streams of those lines, from the first of them to the longest that its work may last.
@@ -161,11 +198,7 @@ class _Search:
         Raises:
             Refused, Transient: as above.
         """
-        spans: dict[str, Window] = {}
-        for event in self._events.values():
-            first, last = spans.get(event.stream, (event.time, event.time))
-            spans[event.stream] = (min(first, event.time), max(last, event.time))
-        spans.pop("", None)
+        spans = self._spans()
         names = sorted(spans, key=lambda name: spans[name])
         for place in range(0, len(names), STREAMS):
             some = names[place : place + STREAMS]
@@ -174,10 +207,19 @@ class _Search:
             if (
                 self._is_over()
                 or not self._afford((start, end))
-                or not self._filter((start, end), PAGES, logStreamNames=some)
+                or not self._filter((start, end), STREAM_PAGES, logStreamNames=some)
             ):
                 self.around_is_whole = False
                 return
+
+    def _spans(self) -> dict[str, Window]:
+        """The streams of the lines that were read, with their time."""
+        spans = dict(self._streams)
+        for event in self._events.values():
+            first, last = spans.get(event.stream, (event.time, event.time))
+            spans[event.stream] = (min(first, event.time), max(last, event.time))
+        spans.pop("", None)
+        return spans
 
     def invocations(self, sought: Sequence[Sought]) -> None:
         """Read all lines at the receives of messages that no line names.
@@ -201,28 +243,6 @@ class _Search:
             if all(any(start <= part[0] and part[1] <= end for start, end in read) for part in each.around):
                 self.timed.add(each.message.id)
 
-    def _filter(self, window: Window, pages: int, **what: Any) -> bool:
-        """Read a window by FilterLogEvents; true when it was read to its end."""
-        request: dict[str, Any] = {
-            "logGroupName": self._group,
-            "startTime": max(0, window[0]),
-            "endTime": max(0, window[1]),
-            **what,
-        }
-        for _ in range(pages):
-            if not self._request():
-                return False
-            with calling("logs:FilterLogEvents"):
-                answer = self._client.filter_log_events(**request)
-            self._keep(event_of(cast("Any", event)) for event in answer.get("events", []))
-            if "nextToken" not in answer:
-                return True
-            if self._is_over():
-                return False
-            request["nextToken"] = answer["nextToken"]
-        self.cut = f"log group {self._group}: holds more lines than are read for one batch"
-        return False
-
     def _queried(self, sought: Sequence[Sought]) -> bool:
         """Ask Logs Insights; false when it cannot be asked, so that filters must do."""
         if not self._queries:
@@ -244,83 +264,6 @@ class _Search:
         if whole:
             self.cut = ""
         return True
-
-    def _query(self, text: str, ids: Sequence[str], window: Window) -> bool:
-        """One query; an answer at its limit of rows is asked for in halves. True when all of it was read."""
-        if self._is_over() or not self._afford(window) or not self._request():
-            return False
-        try:
-            with calling("logs:StartQuery"):
-                started = self._client.start_query(
-                    logGroupName=self._group,
-                    startTime=max(0, window[0] // 1000),
-                    endTime=max(0, -(-window[1] // 1000)),
-                    queryString=text,
-                    limit=QUERY_ROWS,
-                )
-        except Refused as error:
-            if error.code == "MalformedQueryException" and "retention" in str(error):
-                return True  # the window is older than the log keeps lines, so there are none
-            raise
-        rows = self._rows(require_field(started, "queryId", "logs:StartQuery"))
-        if rows is None:
-            return False
-        self._keep(rows)
-        if len(rows) < QUERY_ROWS:
-            return True
-        if len(ids) > 1:
-            first, second = ids[: len(ids) // 2], ids[len(ids) // 2 :]
-            done = self._query(queries(first)[0][0], first, window)
-            return self._query(queries(second)[0][0], second, window) and done
-        if window[1] - window[0] > 2_000:
-            earlier, later = halves(window)
-            done = self._query(text, ids, earlier)
-            return self._query(text, ids, later) and done
-        self.cut = f"log group {self._group}: holds more lines of one message than are read"
-        return False
-
-    def _rows(self, query: str) -> list[LogEvent] | None:
-        """The rows of a query; None when the search was over first."""
-        while True:
-            if not self._request():
-                return None
-            with calling("logs:GetQueryResults"):
-                answer = self._client.get_query_results(queryId=query)
-            status = answer.get("status", "Unknown")
-            if status == "Complete":
-                self._budget.scanned_bytes += float(answer.get("statistics", {}).get("bytesScanned", 0.0))
-                return [event_of_row(cast("Any", row)) for row in answer.get("results", [])]
-            if status not in ("Scheduled", "Running"):
-                raise Transient(f"the query ended as {status}", code=str(status), operation="logs:GetQueryResults")
-            if self._is_over():
-                with calling("logs:StopQuery"):
-                    self._client.stop_query(queryId=query)
-                return None
-            self._sleep(POLL_SECONDS)
-
-    def _afford(self, window: Window) -> bool:
-        return self._within_budget(self._budget.allows(window[1] - window[0]))
-
-    def _request(self) -> bool:
-        return self._within_budget(self._budget.request())
-
-    def _within_budget(self, allowed: bool) -> bool:
-        if not allowed:
-            self.cut = f"log group {self._group}: the run's budget for reading logs is used up"
-        return allowed
-
-    def _is_over(self) -> bool:
-        if self._monotonic() - self._began > SECONDS:
-            self.cut = f"log group {self._group}: reading it took longer than {SECONDS:.0f} s"
-            return True
-        return False
-
-    def _keep(self, events: Iterable[LogEvent]) -> None:
-        for event in events:
-            key = (event.stream, event.time, event.text)
-            # A line that is read again, with its stream, takes its place there: lines of one instant keep their order.
-            self._events.pop(key, None)
-            self._events[key] = event
 
 
 def _without_receives(message: LoggedMessage) -> LoggedMessage:

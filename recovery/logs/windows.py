@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from recovery.failures import LoggedMessage
@@ -29,6 +29,23 @@ class Sought:
     message: LoggedMessage
     window: Window | None
     around: tuple[Window, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A read that a bound ended: the next look-up goes on from its token.
+
+    Attributes:
+        window: the time that is read.
+        ids: the messages that are looked for.
+        token: where FilterLogEvents goes on.
+        streams: names of streams in which lines named one of them so far, with the time of these lines.
+    """
+
+    window: Window
+    ids: tuple[str, ...]
+    token: str
+    streams: Mapping[str, Window]
 
 
 def grouped(sought: Iterable[Sought], most: int) -> Iterator[tuple[Window, Sequence[Sought]]]:

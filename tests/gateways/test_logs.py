@@ -12,9 +12,10 @@ from botocore.config import Config
 from botocore.stub import ANY, Stubber
 
 from recovery.failures import Kind, LoggedMessage, diagnose
-from recovery.logs import Found, LogBudget, Logs, Sought
+from recovery.logs import Found, LogBudget, Logs, Sought, Unfinished, reads
 from recovery.logs import search as searching
-from recovery.logs.search import AFTER_MILLISECONDS, FILTERED, PAGES, SECONDS
+from recovery.logs.reads import SECONDS
+from recovery.logs.search import AFTER_MILLISECONDS, FILTERED, PAGES
 from recovery.logs.windows import grouped, merged
 from recovery.logs.wire import FILTER_LENGTH, QUERY_LENGTH, QUERY_ROWS, patterns, queries
 
@@ -292,7 +293,7 @@ def test_an_answer_at_its_limit_of_rows_is_asked_for_in_halves(
     client: Any, stub: Stubber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One chatty message fills the answer: the others are found all the same."""
-    monkeypatch.setattr(searching, "QUERY_ROWS", 3)
+    monkeypatch.setattr(reads, "QUERY_ROWS", 3)
     monkeypatch.setattr(searching, "FILTERED", 1)
     chatty, quiet = ids(2)
     answer(stub, *[f"INFO {chatty} still working"] * 3)
@@ -309,7 +310,7 @@ def test_one_message_with_more_lines_than_rows_is_asked_for_by_time(
     client: Any, stub: Stubber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its window is halved until its lines fit."""
-    monkeypatch.setattr(searching, "QUERY_ROWS", 2)
+    monkeypatch.setattr(reads, "QUERY_ROWS", 2)
     monkeypatch.setattr(searching, "FILTERED", 0)
     [message] = ids(1)
     answer(stub, *[f"INFO {message} still working"] * 2)
@@ -404,3 +405,50 @@ def test_a_window_older_than_the_log_keeps_lines_has_none(client: Any, stub: Stu
     found = look(client, messages)
     assert found.searched == set(messages)
     assert not found.problem
+
+
+def test_a_read_that_was_cut_off_goes_on_where_it_stopped(client: Any, stub: Stubber) -> None:
+    """Without the right to query: page after page, over as many runs as it takes, and nothing found is lost."""
+    [message] = ids(1)
+    stub.add_response(
+        "filter_log_events", {"events": [event(f"ERROR {message} failed: Read timed out", 5)], "nextToken": "t0"}
+    )
+    for number in range(1, PAGES):
+        stub.add_response("filter_log_events", {"events": [], "nextToken": f"t{number}"})
+    stub.add_client_error("start_query", service_error_code="AccessDeniedException")
+    stub.add_response("filter_log_events", {"events": []}, asked(logStreamNames=["s"]))
+    first = look(client, [message])
+    assert not first.searched
+    assert not first.findings
+    assert first.unfinished is not None
+    assert (first.unfinished.token, first.unfinished.streams) == (f"t{PAGES - 1}", {"s": (START + 5, START + 5)})
+    stub.add_response("filter_log_events", {"events": []}, asked(filterPattern=ANY, nextToken=f"t{PAGES - 1}"))
+    stub.add_response(
+        "filter_log_events",
+        {"events": [event(f"ERROR {message} failed: Read timed out", 5)]},
+        asked(logStreamNames=["s"]),
+    )
+    second = Logs(client, Ticks(0.0), refuse_to_wait).read(GROUP, sought(message), LogBudget(), first.unfinished)
+    assert second.unfinished is None
+    assert second.until == {message: END}
+    assert kind_of(second, message) is Kind.TIMEOUT
+
+
+def test_a_token_that_is_too_old_lets_the_read_begin_anew(client: Any, stub: Stubber) -> None:
+    """FilterLogEvents takes its tokens for a day."""
+    [message] = ids(1)
+    stub.add_client_error("filter_log_events", service_error_code="InvalidParameterException")
+    stub.add_response("filter_log_events", {"events": []}, asked(filterPattern=ANY))
+    before = Unfinished((START, END), (message,), "old", {})
+    found = Logs(client, Ticks(0.0), refuse_to_wait).read(GROUP, sought(message), LogBudget(), before)
+    assert found.searched == {message}
+    assert found.unfinished is None
+
+
+def test_a_read_for_messages_that_are_gone_is_given_up(client: Any, stub: Stubber) -> None:
+    """Nobody looks for them any more."""
+    old, new = ids(2)
+    stub.add_response("filter_log_events", {"events": []}, asked(filterPattern=f'?"{new}"'))
+    before = Unfinished((START, END), (old,), "t", {})
+    found = Logs(client, Ticks(0.0), refuse_to_wait).read(GROUP, sought(new), LogBudget(), before)
+    assert (found.searched == {new}, found.unfinished) == (True, None)

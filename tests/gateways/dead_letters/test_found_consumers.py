@@ -219,3 +219,20 @@ def test_a_function_that_was_throttled_left_no_log_and_that_is_an_answer(
         assert "was throttled at that time, and then no log exists" in report.groups[0].reason
     else:
         assert report.by_kind == {"THROTTLED": 1}
+
+
+def test_a_big_log_is_read_on_by_the_next_run(world: DeadLettersWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the right to query, each run reads some pages, and the ledger remembers where it stopped."""
+    monkeypatch.setattr("recovery.logs.search.PAGES", 1)
+    pair = world.pair()
+    group = world.consume(pair)
+    [message] = world.die(pair, [""])
+    log(world, group, *[f"{n} {message} " + "x" * 250_000 for n in range(9)], f"ERROR {message} {TIMEOUT}")
+    world.aws.clock.advance(1200)
+    world.aws.fault("error", service="logs", operation="StartQuery", code="AccessDeniedException", status=400)
+    monkeypatch.setattr("recovery.logs.search.STREAM_PAGES", 20)
+    seen = [world.recover(pair.dead, policy=SILENT).by_action for _ in range(4)]
+    assert seen[0] == {"leave": 1}
+    assert {"heal": 1} in seen
+    opened = [item for item in world.items() if item["sk"]["S"].startswith("open#")]
+    assert not opened

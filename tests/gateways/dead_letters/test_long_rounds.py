@@ -8,7 +8,7 @@ import pytest
 
 from recovery.dead_letters import consumer_logs, run, sending, triage
 from recovery.dead_letters.policy import DeadLetterPolicy
-from recovery.logs.search import SECONDS
+from recovery.logs.reads import SECONDS
 from tests.dead_letters_world import POLICY, TIMEOUT, DeadLettersWorld
 
 
