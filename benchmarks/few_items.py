@@ -73,8 +73,9 @@ def run() -> Table:
 
     from flows.appflow_runs import recover_appflow_runs
     from flows.replication_tasks import recover_replication_tasks
-    from recovery.appflow_runs.policy import AppFlowRequest, Cause
+    from recovery.appflow_runs.policy import AppFlowRequest
     from recovery.replication_tasks.policy import ReplicationRequest
+    from recovery.scope import StartedBy
 
     table = Table(
         title=f"{COUNT} items that fail once and recover, swept every {SWEEP_SECONDS // 60} minutes",
@@ -93,7 +94,7 @@ def run() -> Table:
         (
             "AppFlow flows",
             fail_flows,
-            lambda: recover_appflow_runs(AppFlowRequest(flows=(TAG,), dry_run=False, trigger=Cause.SWEEP)),
+            lambda: recover_appflow_runs(AppFlowRequest(flows=(TAG,), dry_run=False, started_by=StartedBy.SWEEP)),
         ),
         (
             "DMS replication tasks",

@@ -149,8 +149,8 @@ def _wire(made: World) -> None:
     made.runs.configure("outbox-records/on-insert", outbox)
     made.runs.configure("dead-letters/on-event", {"queues": [QUEUE], "dry_run": False})
     for source in SOURCES[:2]:
-        name = "tasks" if source.service == "dms" else "flows"
-        made.runs.configure(source.deployment, {name: ["tag:reprise=recover"], "trigger": "event", "dry_run": False})
+        names, started = ("tasks", "trigger") if source.service == "dms" else ("flows", "started_by")
+        made.runs.configure(source.deployment, {names: ["tag:reprise=recover"], started: "event", "dry_run": False})
     start_relay(made, queues=[QUEUE], outboxes=[outbox])
 
 

@@ -207,7 +207,7 @@ def make(world: World, actor: Actor) -> None:
 
 def _request(trigger: str, grace: int = 0) -> dict[str, Any]:
     policy = {**POLICY, "event_grace_seconds": grace}
-    return {"flows": [TAG], "policy": policy, "trigger": trigger, "dry_run": False}
+    return {"flows": [TAG], "policy": policy, "started_by": trigger, "dry_run": False}
 
 
 def _place(runs: Sequence[str], case: Case | None, actor: Actor) -> str:

@@ -275,7 +275,7 @@ class World:
     ) -> None:
         """Sweep as the deployment does, every ten minutes, until the time has passed or something is reached."""
         for _ in range(round(hours * 60 / every)):
-            self.recover(*flows, trigger="sweep", **request)
+            self.recover(*flows, started_by="sweep", **request)
             if until is not None and until():
                 return
             self.advance(minutes=every)

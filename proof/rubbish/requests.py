@@ -47,7 +47,7 @@ SOUND: dict[type[BaseModel], dict[str, Any]] = {
         "table": "orders",
         "topic_arn": "arn:aws:sns:eu-west-1:123456789012:orders",
         "names": {"message": "body", "attributes": ["kind"]},
-        "policy": {"budget": 3, "grace_seconds": 5},
+        "policy": {"max_attempts": 3, "grace_seconds": 5},
         "shards": 4,
         "mode": "deliver",
     },

@@ -20,7 +20,7 @@ from recovery.appflow_runs.models import (
     RunStatus,
     Trigger,
 )
-from recovery.appflow_runs.policy import AppFlowPolicy, Cause, is_name, matches
+from recovery.appflow_runs.policy import AppFlowPolicy, is_name, matches
 from recovery.appflow_runs.remembered import remembered, set_aside
 from recovery.appflow_runs.rules import decide
 from recovery.appflow_runs.verdicts import Verdict
@@ -34,6 +34,7 @@ from recovery.failures import (
     RuleSet,
     load_rules,
 )
+from recovery.scope import StartedBy
 
 LAG = timedelta(minutes=10)
 """After this time the list of flows and the records of a run agree; before it, a flow is read again."""
@@ -142,7 +143,7 @@ def is_quiet(work: AppFlowRun, item: FlowWork) -> bool:
     """
     if work.seen.get(item.name) == item.summary.stamp:
         return True  # an earlier pass of this very run
-    if work.request.cause_is_mended or item.case is None or item.case.state not in _SETTLED:
+    if work.request.cause_fixed or item.case is None or item.case.state not in _SETTLED:
         return False
     if item.twin_runs is not None or item.memory.summary != stamp(item) or item.memory.read_at is None:
         return False
@@ -190,7 +191,7 @@ def judge(work: AppFlowRun, item: FlowWork) -> None:
 
 def _was_missed(work: AppFlowRun, item: FlowWork, failed: Run, now: datetime) -> bool:
     """Whether a sweep is the first to notice a failure of which an event should have told."""
-    if work.request.trigger is not Cause.SWEEP:
+    if work.request.started_by is not StartedBy.SWEEP:
         return False
     if failed.id in {attempt.run for attempt in item.memory.history.attempts}:
         return False  # our own run, whose end is being watched
@@ -202,8 +203,8 @@ def _was_missed(work: AppFlowRun, item: FlowWork, failed: Run, now: datetime) ->
 def verdict_on(work: AppFlowRun, item: FlowWork, facts: FlowFacts, history: History) -> Verdict:
     """What is decided by these facts, under the item's policy and what a person has said."""
     policy = item.policy
-    if work.request.cause_is_mended:
-        facts, policy = _mended(facts, history, policy)
+    if work.request.cause_fixed:
+        facts, policy = _fixed(facts, history, policy)
         history = replace(history, refusal=None)
     return decide(facts, history, policy, work.now())
 
@@ -241,18 +242,18 @@ def rules_of(policy: AppFlowPolicy) -> RuleSet:
     return load_rules(path)
 
 
-def _mended(facts: FlowFacts, history: History, policy: AppFlowPolicy) -> tuple[FlowFacts, AppFlowPolicy]:
-    """A person says that the cause is mended: what failed passes now, with a fresh budget. Numbers go on counting."""
+def _fixed(facts: FlowFacts, history: History, policy: AppFlowPolicy) -> tuple[FlowFacts, AppFlowPolicy]:
+    """Let pass what failed, with all attempts again: a person says that the cause is fixed. Numbers go on counting."""
     made = len(history.attempts)
     fresh = policy.model_copy(
         update={
-            "attempts": made + policy.attempts,
-            "attempts_when_unknown": made + policy.attempts,
+            "max_attempts": made + policy.max_attempts,
+            "max_attempts_when_unknown": made + policy.max_attempts,
             "max_age_hours": 8760.0,
         }
     )
     if facts.diagnosis is None:
         return facts, fresh
     kind = facts.diagnosis.kind if facts.diagnosis.kind is not Kind.UNKNOWN else Kind.DEPENDENCY_FAILURE
-    told = Diagnosis(kind, True, "by-hand", "a person says that the cause is mended")
+    told = Diagnosis(kind, True, "by-hand", "a person says that the cause is fixed")
     return replace(facts, diagnosis=told), fresh

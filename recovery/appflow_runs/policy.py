@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from recovery.backoff import Backoff
+from recovery.scope import StartedBy
 
 Pattern = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=512)]
 """A flow's name, a glob over it (`orders-*`), or a tag: `tag:name=value` (globs allowed), `tag:name`."""
@@ -38,8 +38,8 @@ class AppFlowPolicy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    attempts: int = Field(5, ge=0, le=100, description="Attempts for each incident; then a person is told.")
-    attempts_when_unknown: int = Field(
+    max_attempts: int = Field(5, ge=0, le=100, description="Attempts for each incident; then a person is told.")
+    max_attempts_when_unknown: int = Field(
         1, ge=0, le=100, description="Attempts when the error text does not tell whether it passes by itself."
     )
     backoff: Backoff = Field(
@@ -67,7 +67,7 @@ class AppFlowPolicy(BaseModel):
         3600,
         ge=0,
         le=604_800,
-        description="A failure within this time after a recovery uses the same budget, in seconds.",
+        description="A failure within this time after a recovery uses the same attempts, in seconds.",
     )
     max_age_hours: float = Field(
         24, gt=0, le=8760, description="Older failures are told to a person instead of being run again, in hours."
@@ -115,14 +115,6 @@ class AppFlowPolicy(BaseModel):
         return timedelta(hours=self.max_age_hours)
 
 
-class Cause(StrEnum):
-    """What made a run happen."""
-
-    EVENT = "event"
-    SWEEP = "sweep"
-    BY_HAND = "by-hand"
-
-
 class AppFlowRequest(BaseModel):
     """What a run of the AppFlow path is asked to do. No flow named: nothing is touched."""
 
@@ -146,12 +138,14 @@ class AppFlowRequest(BaseModel):
         480, ge=10, le=21_600, description="The run takes up no further flow after this time, in seconds."
     )
     dry_run: bool = Field(True, description="Only look, and report what would be done. Nothing in AWS is changed.")
-    cause_is_mended: bool = Field(
+    cause_fixed: bool = Field(
         False,
-        title="The cause is mended",
+        title="The cause is fixed",
         description="Run flows again that wait for a person, and count their attempts anew.",
     )
-    trigger: Cause = Field(Cause.BY_HAND, description="What made this run happen; a sweep counts missed events.")
+    started_by: StartedBy = Field(
+        StartedBy.BY_HAND, description="What made this run happen; a sweep counts missed events."
+    )
     estate: str | None = Field(
         None, description="Name of a saved Recovery Estate block; empty: the block named default, else the environment."
     )

@@ -189,7 +189,7 @@ def entry(item: FlowWork) -> Entry:
         attempt=verdict.attempt
         if isinstance(verdict, Rerun | RunTwin | Reactivate)
         else len(item.memory.history.attempts),
-        max_attempts=item.policy.attempts,
+        max_attempts=item.policy.max_attempts,
         settled=item.failure is None,
         next_step=_step(verdict),
         exhausted=isinstance(verdict, Escalate) and verdict.rule in _EXHAUSTED,
@@ -245,7 +245,7 @@ def _escalation(item: FlowWork, verdict: Escalate) -> Alert:
     lines += [
         "",
         f"What to do: {verdict.next_step}.",
-        "When the cause is mended, appflow-runs/by-hand with cause_is_mended runs it again, where it can be run.",
+        "When the cause is fixed, appflow-runs/by-hand with cause_fixed runs it again, where it can be run.",
     ]
     subject = f"Reprise: AppFlow flow {flow.name} needs a person ({kind or 'not judged'})"
     group = f"{_stuck(item)}:R1" if verdict.rule == "R1" else f"{_incident(item)}:{verdict.rule}:{kind}"
@@ -277,7 +277,7 @@ def _deactivation(item: FlowWork) -> Alert:
         f"Last error: {item.facts.error or '(none)'}",
         f"Decided: {item.verdict.reason}.",
         "",
-        "What to do: mend the cause before then. A flow that was switched off is activated by",
+        "What to do: fix the cause before then. A flow that was switched off is activated by",
         f"aws appflow start-flow --flow-name {flow.name}",
     ]
     subject = f"Reprise: AppFlow is about to switch off flow {flow.name}"

@@ -185,15 +185,15 @@ def _cause(newest: Run, facts: FlowFacts, history: History, policy: AppFlowPolic
     old = _too_old("C2", newest, facts, history, policy, now) if by_us else None
     if old is not None:
         return old
-    budget = (
-        policy.attempts if partial or kind is not Kind.UNKNOWN else min(policy.attempts, policy.attempts_when_unknown)
-    )
-    if open_attempt(newest, history) is None and len(history.attempts) >= budget:
-        rule = "C3" if budget == policy.attempts else "C4"
+    most = policy.max_attempts
+    if kind is Kind.UNKNOWN and not partial:
+        most = min(most, policy.max_attempts_when_unknown)
+    if open_attempt(newest, history) is None and len(history.attempts) >= most:
+        rule = "C3" if most == policy.max_attempts else "C4"
         why = f"failed again after {len(history.attempts)} attempts" if history.attempts else "no attempts are allowed"
         return Escalate(rule, f"{why}: {reason}{off}", f"look at the error; {how_to_run(flow)}")
     in_a_row = facts.failures_in_a_row
-    if not by_us and in_a_row > policy.attempts:
+    if not by_us and in_a_row > policy.max_attempts:
         return Escalate("C5", f"failed {in_a_row} times in a row: {reason}", f"look at the error; {how_to_run(flow)}")
     refusal = history.refusal
     if refusal is not None and refusal.failed_run == newest.id and now < refusal.at + REFUSAL_STANDS:
@@ -219,7 +219,7 @@ def _switched_off_by_appflow(
         return Wait("A2", "it was activated a moment ago", last.claimed + LOOK_AGAIN)
     number, due = next_attempt(newest, facts, history, policy)
     if now < due:
-        return Wait("A3", f"attempt {number} of {policy.attempts} to activate it again is due later", due)
+        return Wait("A3", f"attempt {number} of {policy.max_attempts} to activate it again is due later", due)
     return Reactivate(
         "A4",
         "AppFlow switched the flow off for a cause that passes by itself",
@@ -247,11 +247,11 @@ def _on_demand(newest: Run, facts: FlowFacts, history: History, policy: AppFlowP
         )
     number, due = next_attempt(newest, facts, history, policy)
     if now < due:
-        return Wait("O2", f"attempt {number} of {policy.attempts} is due later", due)
+        return Wait("O2", f"attempt {number} of {policy.max_attempts} is due later", due)
     cause = facts.diagnosis.reason if facts.diagnosis else "the cause is not known"
     return Rerun(
         "O3",
-        f"attempt {number} of {policy.attempts}: {cause}",
+        f"attempt {number} of {policy.max_attempts}: {cause}",
         client_token(flow.arn, newest.id, number),
         newest.id,
         number,
@@ -311,10 +311,10 @@ def _through_a_twin(newest: Run, facts: FlowFacts, history: History, policy: App
         return old
     number, due = next_attempt(newest, facts, history, policy)
     if now < due:
-        return Wait("W8", f"attempt {number} of {policy.attempts} through a temporary twin is due later", due)
+        return Wait("W8", f"attempt {number} of {policy.max_attempts} through a temporary twin is due later", due)
     return RunTwin(
         "W9",
-        f"attempt {number} of {policy.attempts}: its next schedule is far, so a temporary twin makes the transfer once",
+        f"attempt {number} of {policy.max_attempts}: its next schedule is far, so a temporary twin makes it once",
         twin_name(flow.arn, newest.id, number),
         client_token(flow.arn, newest.id, number),
         newest.id,

@@ -10,13 +10,14 @@ from recovery.appflow_runs.coverage import Window
 from recovery.appflow_runs.deactivation import Deactivation
 from recovery.appflow_runs.memory import Memory
 from recovery.appflow_runs.models import PATH, FlowFacts, Run
-from recovery.appflow_runs.policy import AppFlowPolicy, AppFlowRequest, Cause
+from recovery.appflow_runs.policy import AppFlowPolicy, AppFlowRequest
 from recovery.appflow_runs.undecided import NOT_READ
 from recovery.appflow_runs.verdicts import Reactivate, Rerun, RunTwin, Verdict
 from recovery.cases import Case
 from recovery.errors import RepriseError
 from recovery.report import LISTED
 from recovery.run import RecoveryRun, Tools
+from recovery.scope import StartedBy
 
 if TYPE_CHECKING:
     from recovery.appflow_runs.gateway import AppFlowGateway
@@ -155,11 +156,11 @@ class AppFlowRun(RecoveryRun):
     @property
     def passes(self) -> int:
         """How often the run looks at most: what fails while an event's run is at work starts no run of its own."""
-        return MOST_PASSES if self.request.trigger is Cause.EVENT and not self.dry_run else 1
+        return MOST_PASSES if self.request.started_by is StartedBy.EVENT and not self.dry_run else 1
 
     def conclude(self) -> None:
         """Name the failed flows that the request does not name."""
         news = self.tally.found or self.problems or self.warnings
-        if self.outside and (news or self.request.trigger is Cause.BY_HAND):
+        if self.outside and (news or self.request.started_by is StartedBy.BY_HAND):
             names = ", ".join(self.outside[:LISTED])
             self.warn(f"{len(self.outside)} failed flows are outside the request and were not touched: {names}")

@@ -27,7 +27,7 @@ class Mode(StrEnum):
 
     DELIVER = "deliver"  # publish what is due
     FIND_LOST = "find_lost"  # put rows in line that nobody put there
-    REVIVE = "revive"  # give exhausted rows a fresh budget, after a person has mended the cause
+    REVIVE = "revive"  # give exhausted rows all attempts again, after a person has fixed the cause
 
 
 class ExhaustedHead(StrEnum):
@@ -114,7 +114,7 @@ class OutboxPolicy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    budget: int = Field(10, ge=1, le=100, description="Attempts before a row is Exhausted.")
+    max_attempts: int = Field(10, ge=1, le=100, description="Attempts before a row is Exhausted.")
     backoff: Backoff = Field(
         # Not a factory: the form in the UI shows this object, and would show Backoff's own defaults without it.
         Backoff(base_seconds=30, factor=2, cap_seconds=3600),

@@ -155,7 +155,7 @@ def entry(
         group=verdict.group,
         error=verdict.error,
         attempt=attempt,
-        max_attempts=work.policy.budget,
+        max_attempts=work.policy.max_attempts,
         settled=settled,
         next_step=verdict.next_step,
     )

@@ -44,12 +44,12 @@ def decide(row: Row, message: Message | Unsendable, policy: OutboxPolicy, now: d
         return Verdict(Action.PASS, "gone", "it is exhausted; the index lagged behind")
     if row.due is None or row.due > now.timestamp():
         return Verdict(Action.PASS, "not-due", "it is not due yet, or in flight elsewhere; the index lagged behind")
-    if row.attempts >= policy.budget:
+    if row.attempts >= policy.max_attempts:
         kind = row.kind if row.kind in set(Kind) else Kind.UNKNOWN
         return Verdict(
             Action.EXHAUST,
             "budget",
-            f"all {policy.budget} attempts are used up",
+            f"all {policy.max_attempts} attempts are used up",
             kind=kind,
             group=fingerprint(kind, row.error or "in flight when its workers ended"),
             error=row.error,
@@ -65,7 +65,7 @@ def decide(row: Row, message: Message | Unsendable, policy: OutboxPolicy, now: d
             error=message.rule,
             next_step=f"fix the row, then {_REVIVE}",
         )
-    return Verdict(Action.DELIVER, "due", f"it is due: attempt {row.attempts + 1} of {policy.budget}")
+    return Verdict(Action.DELIVER, "due", f"it is due: attempt {row.attempts + 1} of {policy.max_attempts}")
 
 
 _REVIVE = "run the path with mode=revive, which gives it a fresh budget"
@@ -131,11 +131,11 @@ def after_failure(row: Row, failure: NotSent, policy: OutboxPolicy, now: datetim
             error=error,
             next_step=f"fix the row, then {_REVIVE}",
         )
-    if attempt >= policy.budget:
+    if attempt >= policy.max_attempts:
         return Verdict(
             Action.EXHAUST,
             "budget",
-            f"attempt {attempt} of {policy.budget} failed, and it was the last",
+            f"attempt {attempt} of {policy.max_attempts} failed, and it was the last",
             kind=diagnosis.kind,
             diagnosis=diagnosis.rule,
             group=group,
@@ -146,7 +146,7 @@ def after_failure(row: Row, failure: NotSent, policy: OutboxPolicy, now: datetim
     return Verdict(
         Action.RETRY,
         "unread" if unread else "failed",
-        f"attempt {attempt} of {policy.budget} failed{unread}; the next follows with backoff",
+        f"attempt {attempt} of {policy.max_attempts} failed{unread}; the next follows with backoff",
         kind=diagnosis.kind,
         diagnosis=diagnosis.rule,
         group=group,

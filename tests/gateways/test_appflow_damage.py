@@ -61,7 +61,7 @@ def test_a_damaged_case_is_one_entry_with_what_to_do(world: World, how: str) -> 
     world.advance(minutes=10)
     world.appflow.calls.clear()
     for trigger in ("event", "sweep"):
-        report = world.recover(trigger=trigger)
+        report = world.recover(started_by=trigger)
         assert report.unsettled == 1
         [group] = [group for group in report.groups if not group.settled]
         assert (group.count, group.samples) == (1, ("stock",))

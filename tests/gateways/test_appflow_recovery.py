@@ -85,7 +85,7 @@ def test_the_usual_retrier_runs_what_has_succeeded_since(world: World) -> None:
     late = world.estate.events[-1]
     world.client.start_flow(flowName="orders")
     world.advance(minutes=5)
-    world.recover(trigger="event")
+    world.recover(started_by="event")
     assert len(world.appflow.flow("orders").runs) == 2
     usual_retrier(world, late)
     assert len(world.appflow.flow("orders").runs) == 3
@@ -104,7 +104,7 @@ def test_the_usual_retrier_doubles_runs(world: World) -> None:
     world.flow("ours")
     world.advance(minutes=5)
     for _ in range(2):
-        world.recover("ours", trigger="event")
+        world.recover("ours", started_by="event")
         world.advance(seconds=5)
     assert len(world.appflow.flow("ours").runs) == 2
 
@@ -156,7 +156,7 @@ def test_a_person_mends_the_cause(world: World) -> None:
     assert world.alerts() == ["Reprise: AppFlow flow orders needs a person (AUTH_FAILURE)"]
     world.recover()
     assert len(world.appflow.flow("orders").runs) == 1
-    assert world.recover(cause_is_mended=True).by_action == {"rerun": 1}
+    assert world.recover(cause_fixed=True).by_action == {"rerun": 1}
     world.advance(minutes=1)
     report = world.recover()
     assert report.by_action == {"recovered": 1}
@@ -172,7 +172,7 @@ def test_what_works_and_comes_back_uses_up_one_budget(world: World) -> None:
     world.appflow.script(*[Outcome.failure(DOWN), Outcome()] * 20, flow="orders")
     world.flow("orders")
     for _ in range(60):
-        world.recover(trigger="sweep", policy=AppFlowPolicy(settle_seconds=36_000))
+        world.recover(started_by="sweep", policy=AppFlowPolicy(settle_seconds=36_000))
         world.advance(minutes=10)
         if world.appflow.flow("orders").runs[-1].status == "Successful":
             world.client.start_flow(flowName="orders")  # somebody's next regular run, which fails
@@ -184,12 +184,12 @@ def test_what_works_and_comes_back_uses_up_one_budget(world: World) -> None:
 def test_partial_failures_are_reported(world: World) -> None:
     """Failed records in a success are in the report once, and run again only where the policy says so."""
     world.flow("orders", Outcome(records=10, failed_records=3, bytes_written=700))
-    report = world.recover(trigger="sweep")
+    report = world.recover(started_by="sweep")
     assert report.by_action == {"partial": 1}
     assert "3 records failed" in report.groups[0].reason
     world.advance(minutes=20)
-    world.recover(trigger="sweep")
-    assert world.recover(trigger="sweep").is_quiet
+    world.recover(started_by="sweep")
+    assert world.recover(started_by="sweep").is_quiet
     assert len(world.appflow.flow("orders").runs) == 1
     world.recover(policy=AppFlowPolicy(rerun_partial=True))
     world.advance(minutes=1)
@@ -203,7 +203,7 @@ def test_a_warning_before_the_switch_off(world: World) -> None:
     """A person hears of it once, while a run is left; the report tells the runs left and the time at every failure."""
     world.appflow.script(flow="orders", then=Outcome.failure(DOWN))
     world.flow("orders", schedule={**HOURLY, "flowErrorDeactivationThreshold": 3})
-    first = world.recover(trigger="sweep")
+    first = world.recover(started_by="sweep")
     assert "after 2 more, at 2026-03-10 14:00:00 UTC (threshold 3)" in first.groups[0].reason
     world.advance(hours=1)
     world.sweeps(0.8)
@@ -219,23 +219,23 @@ def test_a_warning_before_the_switch_off(world: World) -> None:
 def test_gaps_are_shown_until_they_are_covered(world: World) -> None:
     """The window of a failed incremental run is a gap in every report, until a success has pulled it."""
     world.flow("orders", Outcome(), Outcome.failure(DOWN), Outcome.failure(DOWN), schedule=HOURLY)
-    assert world.recover(trigger="sweep").warnings == ()
+    assert world.recover(started_by="sweep").warnings == ()
     world.advance(hours=1)
     gap = "flow orders: no successful run has pulled the data from 2026-03-10 12:00:00 UTC to 2026-03-10 {}:00:00 UTC"
-    assert world.recover(trigger="sweep").warnings == (gap.format(13),)
+    assert world.recover(started_by="sweep").warnings == (gap.format(13),)
     world.advance(minutes=30)
-    assert world.recover(trigger="sweep").warnings == (gap.format(13),)
+    assert world.recover(started_by="sweep").warnings == (gap.format(13),)
     world.advance(minutes=30)
-    assert world.recover(trigger="sweep").warnings == (gap.format(14),)
+    assert world.recover(started_by="sweep").warnings == (gap.format(14),)
     world.advance(hours=1)
-    assert world.recover(trigger="sweep").warnings == ()
+    assert world.recover(started_by="sweep").warnings == ()
     assert [operation for operation, _ in world.changes()] == ["CreateFlow", "StartFlow"]
 
 
 def test_a_gap_that_nothing_covers_stays(world: World) -> None:
     """A window that was jumped over is shown for as long as the ledger lives, however quiet the flow is."""
     world.flow("orders", schedule=HOURLY)
-    world.recover(trigger="sweep")
+    world.recover(started_by="sweep")
     flow = world.appflow.flow("orders")
     flow.runs[0].window = (START - timedelta(days=30), START - timedelta(hours=2))  # what AppFlow tells of it now
     world.advance(hours=1)
@@ -244,7 +244,7 @@ def test_a_gap_that_nothing_covers_stays(world: World) -> None:
     lost.window = (START + timedelta(minutes=30), lost.window[1])
     for _ in range(4):
         world.advance(minutes=20)
-        report = world.recover(trigger="sweep")
+        report = world.recover(started_by="sweep")
         assert any("from 2026-03-10 12:00:00 UTC to 2026-03-10 12:30:00 UTC" in line for line in report.warnings)
 
 
@@ -307,18 +307,18 @@ def test_scope_is_opt_in(world: World) -> None:
 def test_missed_events(world: World) -> None:
     """A failure that a sweep finds and no event's run has seen is counted, once."""
     world.flow("told", Outcome.failure(EXPIRED))
-    world.recover(trigger="event")
+    world.recover(started_by="event")
     world.flow("untold", Outcome.failure(EXPIRED, announced=False))
     world.advance(minutes=4)
-    assert world.recover(trigger="sweep").missed_events == 1
-    assert world.recover(trigger="sweep").missed_events == 0
+    assert world.recover(started_by="sweep").missed_events == 1
+    assert world.recover(started_by="sweep").missed_events == 0
 
 
 def test_an_old_failure_is_no_missed_event(world: World) -> None:
     """A failure long before the flow's first inspection was announced to nobody."""
     world.flow("orders", Outcome.failure(DOWN))
     world.advance(hours=30)
-    assert world.recover(trigger="sweep").missed_events == 0
+    assert world.recover(started_by="sweep").missed_events == 0
 
 
 def test_a_run_of_an_event_looks_again(world: World) -> None:
@@ -326,10 +326,10 @@ def test_a_run_of_an_event_looks_again(world: World) -> None:
     world.flow("orders", Outcome.failure(DOWN))
     world.flow("others", Outcome(seconds=20), Outcome.failure(EXPIRED, seconds=0.5))
     world.advance(minutes=1)
-    work = world.work(AppFlowRequest(flows=("*",), dry_run=False, trigger="event"))
+    work = world.work(AppFlowRequest(flows=("*",), dry_run=False, started_by="event"))
     work.close()
     lists = Counter(operation for operation, _ in world.appflow.calls)["ListFlows"]
-    world.recover(trigger="event")
+    world.recover(started_by="event")
     assert Counter(operation for operation, _ in world.appflow.calls)["ListFlows"] - lists == 2
 
 
@@ -357,7 +357,7 @@ def test_three_hundred_flows_in_one_sweep() -> None:
         def sweep() -> tuple[Counter[str], float]:
             world.appflow.calls.clear()
             before = world.seconds()
-            report = world.recover(trigger="sweep")
+            report = world.recover(started_by="sweep")
             assert report.problems == ()
             assert report.unsettled == 0
             calls = Counter(operation for operation, _ in world.appflow.calls)

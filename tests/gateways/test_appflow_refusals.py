@@ -51,7 +51,7 @@ class Denied:
 def sweep(world: World, through: Callable[[Any], Any], hours: float, **request: Any) -> None:
     """Sweeps every ten minutes by a role that may do less."""
     for _ in range(round(hours * 6)):
-        world.recover(trigger="sweep", through=through, **request)
+        world.recover(started_by="sweep", through=through, **request)
         world.advance(minutes=10)
 
 
@@ -62,7 +62,7 @@ def test_a_start_that_is_refused_is_told_once(world: World) -> None:
         world.flow(name, Outcome.failure(DOWN))
     world.advance(minutes=10)
     denied = Denied("start_flow")
-    first = world.recover(trigger="sweep", through=denied)
+    first = world.recover(started_by="sweep", through=denied)
     assert first.by_action == {"escalate": 3}
     assert "AppFlow refuses appflow:StartFlow: AccessDeniedException" in first.groups[0].reason
     sweep(world, denied, 5)
@@ -101,7 +101,7 @@ def test_a_person_who_mended_it_need_not_wait(world: World) -> None:
     world.advance(minutes=10)
     world.recover(through=Denied("start_flow"))
     assert world.recover().by_action == {"escalate": 1}
-    assert world.recover(cause_is_mended=True).by_action == {"rerun": 1}
+    assert world.recover(cause_fixed=True).by_action == {"rerun": 1}
 
 
 def test_a_twin_that_may_be_made_and_not_started(world: World) -> None:
@@ -174,7 +174,7 @@ def test_a_read_that_is_refused_is_told_once(world: World, method: str) -> None:
     world.advance(minutes=10)
     denied = Denied(method)
     for _ in range(5):
-        assert world.recover(trigger="sweep", through=denied).unsettled == 2
+        assert world.recover(started_by="sweep", through=denied).unsettled == 2
         world.advance(minutes=10)
     assert len(world.alerts()) == 1
 
@@ -258,7 +258,7 @@ def test_no_words_of_a_failure_leak(world: World) -> None:
     told = []
     world.advance(minutes=10)
     for _ in range(12):
-        told.append(world.recover(trigger="sweep", policy=TWINS).model_dump_json())
+        told.append(world.recover(started_by="sweep", policy=TWINS).model_dump_json())
         world.advance(minutes=30)
     told.append(everything_told(world))
     assert "Service Unavailable" in "\n".join(told)
@@ -370,7 +370,7 @@ def test_a_stuck_run_is_told_once_whatever_runs_beside_it(world: World) -> None:
     world.flow("orders", Outcome(seconds=90 * 86_400))
     world.advance(hours=50)
     for number in range(4):
-        work = world.work(AppFlowRequest(flows=("*",), dry_run=False, trigger="sweep"))
+        work = world.work(AppFlowRequest(flows=("*",), dry_run=False, started_by="sweep"))
         play(recover_appflow_runs, work.request, work)
         flow = world.appflow.flow("orders")
         other = type(flow.runs[0])(f"run-{number}", Outcome.failure(DOWN), world.estate.now(), world.estate.now())

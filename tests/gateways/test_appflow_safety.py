@@ -182,7 +182,7 @@ def side_by_side(world: World, order: Sequence[int], policy: AppFlowPolicy) -> N
 
     def run(worker: int) -> None:
         try:
-            world.recover(policy=policy, trigger="sweep", through=turns.through(worker))
+            world.recover(policy=policy, started_by="sweep", through=turns.through(worker))
         except BaseException as error:  # noqa: BLE001 - shown by the test's own thread
             errors.append(error)
         finally:
@@ -344,7 +344,7 @@ def test_no_story_breaks_the_laws(outcomes: list[Outcome], story: list[Any], att
     """Never a rerun after a newer success, never two runs for one failure, never beyond the budget, never before the
     backoff, and the user's flow stays as it was: whatever runs do, whoever else starts or cancels them, and wherever
     runs of the path are killed."""
-    policy = AppFlowPolicy(attempts=attempts, backoff=Backoff(base_seconds=60, factor=2, cap_seconds=600))
+    policy = AppFlowPolicy(max_attempts=attempts, backoff=Backoff(base_seconds=60, factor=2, cap_seconds=600))
     with a_world() as world:
         world.flow("orders", *outcomes)
         before = world.definition("orders")
@@ -353,7 +353,7 @@ def test_no_story_breaks_the_laws(outcomes: list[Outcome], story: list[Any], att
                 case int():
                     world.advance(minutes=event)
                 case "sweep" | "event":
-                    world.recover(policy=policy, trigger=event)
+                    world.recover(policy=policy, started_by=event)
                 case "person starts":
                     if not world.appflow.flow("orders").under_way():
                         world.client.start_flow(flowName="orders")

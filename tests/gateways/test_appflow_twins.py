@@ -49,7 +49,7 @@ def test_a_started_twin_is_never_given_up(world: World) -> None:
     assert case.state is State.ESCALATED
     run = world.appflow.flow(twin).runs[0]
     run.outcome = replace(run.outcome, recorded=True)
-    world.recover(trigger="sweep", policy=TWINS)
+    world.recover(started_by="sweep", policy=TWINS)
     assert world.twins() == []
     assert world.memory("orders").history.attempts[-1].outcome == "Successful"
     assert world.alerts() == ["Reprise: AppFlow flow orders has recovered"]

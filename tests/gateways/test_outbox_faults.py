@@ -386,12 +386,12 @@ def test_whatever_fails_everything_arrives(world: OutboxWorld, seed: int) -> Non
             rule = chance.choice(kinds)()
             world.aws.fault(**rule, times=chance.randrange(1, 5), after=chance.randrange(6))
         with contextlib.suppress(Transient):  # a run that could not begin, or read; the flow reports it
-            world.run(policy=NO_PAUSE.model_copy(update={"budget": 50}))
+            world.run(policy=NO_PAUSE.model_copy(update={"max_attempts": 50}))
         world.later(400)
     world.aws.lift_faults()
     for _ in range(3):
         world.later(3_700)
-        world.run(policy=NO_PAUSE.model_copy(update={"budget": 50}))
+        world.run(policy=NO_PAUSE.model_copy(update={"max_attempts": 50}))
     arrived = Counter(envelope["MessageAttributes"]["outbox_row_id"]["Value"] for envelope in world.delivered())
     assert set(arrived) == {f"row-{n}" for n in range(60)}
     assert set(world.statuses().values()) == {"Successful"}

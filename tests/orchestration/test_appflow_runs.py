@@ -134,12 +134,12 @@ def test_fails_twice_and_then_works(aws: SimulatedAws) -> None:
 def test_expired_credentials(aws: SimulatedAws) -> None:
     """A cause that does not pass is told to a person once, with what to do, and nothing is run."""
     make(aws, "orders", failure("invalid_grant: expired access/refresh token"))
-    report = recover("orders", trigger="sweep")
+    report = recover("orders", started_by="sweep")
     assert report.by_action == {"escalate": 1}
     assert report.by_kind == {"AUTH_FAILURE": 1}
     assert "start-flow" in report.groups[0].next_step
     aws.clock.advance(600)
-    recover("orders", trigger="sweep")
+    recover("orders", started_by="sweep")
     assert len(alerts(aws)) == 1
     assert "orders" in alerts(aws)[0]
     assert runs(aws, "orders") == ["Error"]
@@ -202,7 +202,7 @@ def test_a_refused_start_is_told_to_a_person(aws: SimulatedAws) -> None:
     assert "appflow:StartFlow" in report.groups[0].reason
     assert report.groups[0].samples == ("orders",)
     assert runs(aws, "orders") == ["Error"]
-    assert recover("orders", cause_is_mended=True).by_action == {"rerun": 1}
+    assert recover("orders", cause_fixed=True).by_action == {"rerun": 1}
 
 
 def test_a_flow_that_does_not_exist(aws: SimulatedAws) -> None:

@@ -468,7 +468,7 @@ SITUATIONS: tuple[Situation, ...] = (
         (failed(30), failed(90), failed(95), failed(120), failed(150), failed(180)),
         history=tuple(attempt(n, f"gone-{n}", 200 - 20 * n, run="some") for n in range(1, 6)),
     ),
-    S("no attempts are allowed", "C3", "escalate", "untouched", (F,), policy=AppFlowPolicy(attempts=0)),
+    S("no attempts are allowed", "C3", "escalate", "untouched", (F,), policy=AppFlowPolicy(max_attempts=0)),
     S(
         "one attempt is left",
         "O3",
@@ -492,7 +492,7 @@ SITUATIONS: tuple[Situation, ...] = (
         "escalate",
         "untouched",
         (failed(30, PUZZLE),),
-        policy=AppFlowPolicy(attempts_when_unknown=0),
+        policy=AppFlowPolicy(max_attempts_when_unknown=0),
     ),
     S(
         "an incremental flow fails again and again",

@@ -98,7 +98,7 @@ def test_a_quota_of_the_day_is_outlasted() -> None:
     verdict = decide(facts, History(), AppFlowPolicy(), NOW)
     assert isinstance(verdict, Wait)
     assert verdict.until - facts.runs[0].updated >= timedelta(hours=5)
-    assert AppFlowPolicy().attempts * timedelta(hours=5) >= timedelta(hours=24)
+    assert AppFlowPolicy().max_attempts * timedelta(hours=5) >= timedelta(hours=24)
 
 
 def test_the_page_has_every_row() -> None:

@@ -102,7 +102,7 @@ def test_the_defaults_are_those_that_the_page_promises() -> None:
     """Ten attempts, from 30 seconds to an hour, and names that fit `message` and `status`."""
     policy = OutboxPolicy()
     waits = [each.total_seconds() for each in policy.backoff.ceilings(9)]
-    assert policy.budget == 10
+    assert policy.max_attempts == 10
     assert waits == [30, 60, 120, 240, 480, 960, 1_920, 3_600, 3_600]
     assert (RowNames().message, RowNames().status) == ("message", "status")
     assert OutboxRequest(topic_arn=f"{ARN}.fifo").is_fifo

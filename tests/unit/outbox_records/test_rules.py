@@ -121,7 +121,7 @@ def test_what_follows_from_a_failure(given_failure: NotSent, action: Action) -> 
 )
 def test_no_failure_exceeds_the_budget(attempts: int, budget: int, draw: float, fault: Fault, code: str) -> None:
     """After a failed attempt a row is due again only while attempts are left, later, and within the cap."""
-    policy = OutboxPolicy(budget=budget)
+    policy = OutboxPolicy(max_attempts=budget)
     found = after_failure(row(outbox_attempts=attempts), failure(fault, code, "text"), policy, NOW, draw)
     if fault is Fault.THROTTLE:
         assert (found.action, found.due) == (Action.WAIT, None)
@@ -153,7 +153,7 @@ def test_nothing_in_a_row_makes_a_decision_fail(attributes: dict[str, Any]) -> N
     assert found.reason
     assert found == verdict(row(**attributes))
     if found.action is Action.DELIVER:
-        assert row(**attributes).attempts < POLICY.budget
+        assert row(**attributes).attempts < POLICY.max_attempts
 
 
 OLD, YOUNG, FUTURE = NOW - timedelta(hours=1), NOW - timedelta(seconds=10), NOW + timedelta(hours=1)
