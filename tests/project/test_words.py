@@ -57,7 +57,7 @@ OPENERS_LEFT: dict[str, int] = {
 }
 WORDS_LEFT: dict[str, int] = {
     ".": 6,
-    "deployments": 38,
+    "deployments": 14,
     "docs": 87,
     "flows": 5,
     "proof": 13,
