@@ -50,6 +50,7 @@ class WithoutEvidence(StrEnum):
 
     LEAVE = "leave"
     ARCHIVE = "archive"
+    HEAL = "heal"
 
 
 class DeadLetterPolicy(BaseModel):
@@ -130,7 +131,8 @@ class DeadLetterPolicy(BaseModel):
     without_evidence: WithoutEvidence = Field(
         WithoutEvidence.LEAVE,
         title="Messages without evidence",
-        description="What to do with messages about whose failure nothing is known.",
+        description="What to do with messages about whose failure nothing is known: leave, archive, or heal (within the"
+        " attempts; only where a message may be processed again whatever its failure was).",
     )
     max_per_second: float = Field(
         500,

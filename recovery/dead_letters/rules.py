@@ -131,7 +131,7 @@ def decide(known: Known, policy: DeadLetterPolicy, now: datetime, jitter: float,
         return _hide(known, waits.due, waits.attempts + 1, policy, now, "its next attempt is not due yet")
     diagnosis = known.diagnosis or _remembered(waits)
     if diagnosis is None:  # no-evidence
-        return _without_evidence(known, policy)
+        return _without_evidence(known, policy, now, jitter, spread, waited=waits is not None)
     return _act(known, diagnosis, policy, now, jitter, spread, waited=waits is not None)
 
 
@@ -153,7 +153,9 @@ def _remembered(waits: Case | None) -> Diagnosis | None:
     return Diagnosis(kind, kind in TRANSIENT_KINDS, waits.rule, "triaged before its wait began", kind_action=own)
 
 
-def _without_evidence(known: Known, policy: DeadLetterPolicy) -> Verdict:
+def _without_evidence(
+    known: Known, policy: DeadLetterPolicy, now: datetime, jitter: float, spread: timedelta, *, waited: bool
+) -> Verdict:
     if known.evidence_pending:
         return Leave(known.evidence_pending, "nothing to do unless it stays so: then check the policy's log_group")
     why = known.searched or known.unread
@@ -163,6 +165,9 @@ def _without_evidence(known: Known, policy: DeadLetterPolicy) -> Verdict:
         return ArchiveVerdict(
             State.ARCHIVED, f"nothing says why it failed{where}, and the policy archives such messages", step
         )
+    if policy.without_evidence is WithoutEvidence.HEAL:
+        why = f"nothing says why it failed{where}, and the policy heals such messages"
+        return _may_not_heal(known, policy, why) or _heal(known, policy, now, jitter, spread, why, waited=waited)
     return Leave(f"nothing says why it failed{where}, so it is not triaged", step)
 
 

@@ -48,6 +48,8 @@ The payload is weak evidence: it decides only when the error does not tell, and 
 5. **Owner.** A record belongs to the message that it names by id or receipt handle, or that shares an id with such a record, or stands at the place in the batch that the record names; else to the message named before it in the same invocation or thread. An invocation that worked on one message only is that message's, and the platform's time-out is everybody's in it. The batch's own answer (`batchItemFailures`) spares those that it does not name. Messages that were begun at once and failures without a name are nobody's.
 6. **Trace, time.** A message that no record names can be found by its X-Ray trace, or by the time of its receives: that counts only when all invocations at those times end in the same failure, and says so in its reason.
 
+How much of a log is read, what is remembered, and what it costs: [the consumer's log](paths/dead_letters.md#the-consumers-log).
+
 What cannot be told: a failure that is written at INFO without a stack trace; two failures without names of messages that were worked on at once; a log that was cut before the last failure; a cause that only an earlier record of another process tells.
 
 ## Your own rules

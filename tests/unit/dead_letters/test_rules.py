@@ -602,3 +602,21 @@ def test_a_group_of_one_kind_is_told_apart() -> None:
     other = replace(known(), group="fedcba9876543210")
     narrow = DeadLetterPolicy(group_actions={GROUP: Action.ARCHIVE})
     assert isinstance(decide(other, narrow, NOW, 0.5, timedelta(0)), Heal)
+
+
+def test_a_policy_may_heal_messages_about_which_nothing_is_known() -> None:
+    """Only when it says so, never before the log has spoken, and within the attempts."""
+    policy = DeadLetterPolicy(without_evidence=WithoutEvidence.HEAL)
+    mute = known(diagnosis=None, searched="no line of log group /g names it")
+    first = decide(mute, policy, NOW, 0.5, timedelta(0))
+    assert isinstance(first, Heal)
+    assert (first.attempt, first.tries) == (1, 1)
+    assert "nothing says why it failed" in first.reason
+    waits = known(diagnosis=None, evidence_pending="lines may be late")
+    assert isinstance(decide(waits, policy, NOW, 0.5, timedelta(0)), Leave)
+    back = known(diagnosis=None, history=case(kind="", attempts=4))
+    spent = decide(back, policy, NOW, 0.5, timedelta(0))
+    assert isinstance(spent, AlertVerdict)
+    assert spent.state is State.EXHAUSTED
+    assert isinstance(decide(known(diagnosis=None, destination=""), policy, NOW, 0.5, timedelta(0)), AlertVerdict)
+    assert isinstance(decide(mute, DeadLetterPolicy(), NOW, 0.5, timedelta(0)), Leave)
