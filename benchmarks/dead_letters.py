@@ -18,7 +18,7 @@ from benchmarks.traffic import WriteUnits, environment, fill, peak_mib
 from benchmarks.ways import REQUEST, Way, bare_mover, drain, one_by_one, plain, stopwatch, with_prefect
 from blocks.estate import connect_from_environment
 from simulated_aws.server import SimulatedAws
-from tasks.dead_letters import work_of
+from tasks.dead_letters import open_run
 
 MESSAGES = 4_000
 FAR_MESSAGES = 10_000
@@ -218,7 +218,7 @@ def memory(counts: tuple[int, ...] = (2_000, 100_000)) -> list[tuple[int, float]
 
 def work_on_signal() -> None:
     """Get ready, wait for a line, drain the queue, and say how many messages and how much memory that took."""
-    work = work_of(connect_from_environment(), REQUEST)
+    work = open_run(connect_from_environment(), REQUEST)
     print(json.dumps({"ready": True}), flush=True)
     sys.stdin.readline()
     try:

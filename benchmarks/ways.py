@@ -7,20 +7,22 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from types import ModuleType
 from typing import Any
 from unittest import mock
 
 from botocore.config import Config
+from prefect.tasks import Task
 
 from benchmarks.traffic import WriteUnits
 from blocks.estate import connect_from_environment
-from recovery.dead_letters import outlook, run, sending, settle, triage
+from flows.dead_letters import recover_dead_letters
+from proof.plain_prefect import play
 from recovery.dead_letters.policy import DeadLetterPolicy, DeadLetterRequest
 from recovery.dead_letters.work import Work
 from recovery.failures import Evidence, diagnose
 from simulated_aws.server import SimulatedAws
-from tasks.dead_letters import work_of
+from tasks import dead_letters as do
+from tasks.dead_letters import open_run
 
 REQUEST = DeadLetterRequest(
     queues=("orders-dlq",),
@@ -33,13 +35,25 @@ REQUEST = DeadLetterRequest(
 Way = Callable[[SimulatedAws], Callable[[], object]]
 """Prepares what a process does once (clients, rules), which is not timed, and returns what is."""
 
-STEPS: tuple[tuple[str, ModuleType, tuple[str, ...]], ...] = (
-    ("AWS", run, ("find_queues", "store_list")),
-    ("AWS", triage, ("receive", "look_up")),
-    ("diagnosis", triage, ("diagnose_messages", "decide_messages")),
-    ("AWS", sending, ("write_ahead", "send_messages")),
-    ("AWS", settle, ("archive_messages", "record_cases", "announce_groups", "remove_messages", "hide_messages")),
-    ("AWS", outlook, ("count_recovered",)),
+STEPS: tuple[tuple[str, tuple[Task[..., Any], ...]], ...] = (
+    (
+        "AWS",
+        (
+            do.find_queues,
+            do.receive_messages,
+            do.look_up_history,
+            do.write_ahead,
+            do.send_messages,
+            do.confirm_sends,
+            do.archive_messages,
+            do.record_cases,
+            do.announce_groups,
+            do.remove_messages,
+            do.hide_messages,
+            do.count_recovered,
+        ),
+    ),
+    ("diagnosis", (do.diagnose_messages, do.decide_messages)),
 )
 """The steps of the path, by what they spend their time on. Preparing and reading requests counts as AWS."""
 
@@ -118,7 +132,7 @@ def plain(units: WriteUnits | None = None) -> Way:
         connection = connect_from_environment()
         if units is not None:
             units.watch(connection.client("dynamodb"))
-        work = work_of(connection, REQUEST)
+        work = open_run(connection, REQUEST)
 
         def go() -> None:
             try:
@@ -132,29 +146,12 @@ def plain(units: WriteUnits | None = None) -> Way:
 
 
 def drain(work: Work) -> None:
-    """One run of the path's steps over its queues."""
-    for queue in run.find_queues(work, REQUEST):
-        while work.room and not work.time_is_up:
-            batch = triage.receive(work, queue, REQUEST.policy)
-            if not batch.items:
-                break
-            triage.look_up(work, batch)
-            triage.diagnose_messages(work, batch)
-            triage.decide_messages(work, batch)
-            sending.write_ahead(work, batch)
-            sending.send_messages(work, batch)
-            settle.record_cases(work, batch)
-            settle.remove_messages(work, batch)
-            settle.hold(work, batch)
-        outlook.count_recovered(work, queue)
-    settle.release(work)
-    run.finish(work, "bench")
+    """Run the flow's own story over its queues."""
+    play(recover_dead_letters, REQUEST, work)
 
 
 def with_prefect(_: SimulatedAws) -> Callable[[], object]:
     """The flow, on a Prefect server that runs already; a first run has paid for the imports."""
-    from flows.dead_letters import recover_dead_letters
-
     recover_dead_letters(DeadLetterRequest())
     return lambda: recover_dead_letters(REQUEST)
 
@@ -165,17 +162,17 @@ def stopwatch() -> Iterator[Counter[str]]:
     spent: Counter[str] = Counter()
 
     def timed(what: str, step: Callable[..., Any]) -> Callable[..., Any]:
-        def go(*arguments: Any) -> Any:
+        def go(*arguments: Any, **named: Any) -> Any:
             began = time.perf_counter()
             try:
-                return step(*arguments)
+                return step(*arguments, **named)
             finally:
                 spent[what] += time.perf_counter() - began  # type: ignore[assignment] # seconds, not a count
 
         return go
 
     with ExitStack() as patches:
-        for what, module, names in STEPS:
-            for name in names:
-                patches.enter_context(mock.patch.object(module, name, timed(what, getattr(module, name))))
+        for what, steps in STEPS:
+            for step in steps:
+                patches.enter_context(mock.patch.object(step, "fn", timed(what, step.fn)))
         yield spent

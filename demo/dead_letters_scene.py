@@ -104,7 +104,7 @@ class DeadLettersScene:
         self._shop.change(**asdict(expected.EVENING))
         world.say("the key is renewed: what failed with 401 can go back")
         replay = {"queues": expected.REPLAYED, "kinds": ["AUTH_FAILURE"], "settle_seconds": SETTLE_SECONDS}
-        run = world.run("dead-letters/replay", {**replay, "dry_run": False})
+        run = world.run("dead-letters-replay/replay", {**replay, "dry_run": False})
         if not run.completed:
             raise DemoFailed(f"{run.deployment} ended as {run.state}: {run.message} ({run.url})")
         world.say(f"{run.deployment}: {run.name}")

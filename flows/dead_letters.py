@@ -7,25 +7,31 @@ recover_dead_letters(DeadLetterRequest(queues=["orders-dlq"], dry_run=False))
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
+from prefect.tasks import Task
 
-from recovery.dead_letters.batch import Batch
+from recovery.dead_letters.batch import Batch, MessageWork
+from recovery.dead_letters.messages import Queue
 from recovery.dead_letters.policy import DeadLetterRequest, ReplayRequest
-from recovery.dead_letters.verdicts import Hide
+from recovery.dead_letters.receiving import Turn
+from recovery.dead_letters.sending import stop_sending
 from recovery.dead_letters.work import Work
 from recovery.errors import RepriseError
+from recovery.paths import DEAD_LETTERS
 from recovery.report import RecoveryReport
 from tasks import dead_letters as do
-from tasks.digest import note_day
-from tasks.metrics import count_refusal, publish_metrics
-from tasks.reports import outcome, refused
-from tasks.steps import carry_out
+from tasks.frame import recover, run_name
+from tasks.steps import go_on
+
+REPLAY = replace(DEAD_LETTERS, label="replay from the archive", key="dead-letters-replay")
 
 
-@flow(name="dead-letters", flow_run_name=do.run_name, persist_result=False)
+@flow(name="dead-letters", flow_run_name=run_name(DeadLetterRequest), persist_result=False)
 def recover_dead_letters(
     request: DeadLetterRequest = DeadLetterRequest(),  # noqa: B008 - frozen, and the form in the UI shows it
     event: dict[str, Any] | None = None,  # noqa: ARG001 - for the person who looks at the run
@@ -39,42 +45,48 @@ def recover_dead_letters(
     Returns:
         The report of the run; a failed state that carries it when something did not go through.
     """
-    try:
-        with do.at_work(request) as work:
-            queues = do.find_queues(work, request)
-            drain(work, [do.Turn(work, queue, request.policy_for(queue.name)) for queue in queues])
-            for queue in queues:
-                do.count_recovered(work, queue)
-            do.release_messages(work)
-            report = do.publish_report(work, do.subject(request), "dead-letters", "Dead letters")
-            publish_metrics(work, report)
-            note_day(work, report)
-            return outcome(report)
-    except RepriseError as error:
-        count_refusal("dead_letters", request, error)
-        return refused(error)
+    return recover(DEAD_LETTERS, do.open_run, request, take_care)
 
 
-def drain(work: Work, turns: Sequence[do.Turn]) -> None:
+def take_care(work: Work) -> None:
+    """Empty the queues, count what earlier runs brought back, and let go of what stays."""
+    queues = do.find_queues(work)
+    drain(work, queues)
+    go_on(partial(not_counted, work), do.count_recovered, work, queues)
+    do.release_messages(work)
+
+
+def not_counted(work: Work, error: RepriseError) -> None:
+    """Counting changes nothing, so a failure of it is only a warning."""
+    work.warn(f"what has recovered could not be counted: {error}")
+
+
+def drain(work: Work, queues: Sequence[Queue]) -> None:
     """Take up messages, one round of each queue in turn, until all are empty or the run's bounds are reached."""
-    while turns:
-        turns = [turn for turn in turns if take_up(work, turn)]
+    everything = turns = do.turns_of(work, queues)
+    while turns and not work.unrecorded:
+        turns = [turn for n, turn in enumerate(turns) if take_up(work, turn, work.share(len(turns) - n))]
+    do.report_backlog(work, everything)
 
 
-def take_up(work: Work, turn: do.Turn) -> bool:
-    """One round of a queue; whether there may be more."""
+def take_up(work: Work, turn: Turn, share: int) -> bool:
+    """Take up one round of a queue; return True when there may be more. What goes wrong stops that queue only."""
+    if work.unrecorded:
+        return False
+    batch: Batch | None = None
     try:
-        batch = do.receive_messages(work, turn.queue, turn.policy)
+        batch = do.receive_messages(work, turn, share)
         if batch.items:
             triage(work, batch)
             if not work.dry_run:
                 settle(work, batch)
-            do.hold(work, batch)
-            turn.done(batch.count)
-        return bool(batch.items)
-    except RepriseError as error:
-        do.note_problem(work, turn.queue, error)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other queues go on, and the run fails at its end
+        work.note_trouble(turn.queue, batch, error)
         return False
+    finally:
+        if batch is not None:
+            do.close_round(work, batch)
+    return bool(batch.items)
 
 
 def triage(work: Work, batch: Batch) -> None:
@@ -85,25 +97,55 @@ def triage(work: Work, batch: Batch) -> None:
 
 
 def settle(work: Work, batch: Batch) -> None:
-    """Carry the verdicts out: copies first, deletes last."""
-    if batch.archiving:
-        carry_out(do.archive_messages, work, batch, batch.to_archive())
+    """Carry the verdicts out: copies first, deletes last; and what heals first, since it waits for nobody else."""
     if batch.healing:
         carry_out(do.write_ahead, work, batch, batch.to_send())
     if batch.healing:
         carry_out(do.send_messages, work, batch, batch.to_send())
-    if batch.archiving:  # messages that their own queue has just refused
+    if batch.intents and not confirmed(work, batch):
+        return
+    if batch.recording:
+        carry_out(do.record_cases, work, batch, batch.to_record())
+    if batch.removing:
+        carry_out(do.remove_messages, work, batch, batch.to_remove())
+    if batch.hiding:
+        carry_out(do.hide_messages, work, batch, batch.to_hide())
+    keep(work, batch)
+
+
+def confirmed(work: Work, batch: Batch) -> bool:
+    """Write down what was sent as what; a run that cannot do that sends nothing more."""
+    carry_out(do.confirm_sends, work, batch)
+    if not batch.confirmed:
+        stop_sending(work, batch)
+    return batch.confirmed
+
+
+def keep(work: Work, batch: Batch) -> None:
+    """Archive what cannot be sent, and notify people; then the originals may go."""
+    if batch.archiving:
         carry_out(do.archive_messages, work, batch, batch.to_archive())
-    carry_out(do.record_cases, work, batch)
+        if batch.recording:
+            carry_out(do.record_cases, work, batch, batch.to_record())
     if batch.alerting:
         carry_out(do.announce_groups, work, batch, batch.to_announce())
     if batch.removing:
         carry_out(do.remove_messages, work, batch, batch.to_remove())
-    if batch.hiding:
-        carry_out(do.hide_messages, work, batch, batch.having(Hide))
 
 
-@flow(name="dead-letters", flow_run_name=do.replay_name, persist_result=False)
+def carry_out(
+    task: Task[[Work, Batch], None], work: Work, batch: Batch, concerns: Sequence[MessageWork] | None = None
+) -> None:
+    """Run a step. When it failed for good, the messages that it concerns (all) stay in their queue with the reason."""
+
+    def give_up(error: RepriseError) -> None:
+        batch.give_up(error, concerns)
+        work.note_refusal(batch.queue, error)
+
+    go_on(give_up, task, work, batch)
+
+
+@flow(name="dead-letters-replay", flow_run_name=run_name(ReplayRequest), persist_result=False)
 def replay_archived_messages(
     request: ReplayRequest = ReplayRequest(),  # noqa: B008 - frozen, and the form in the UI shows it
 ) -> RecoveryReport | State[RecoveryReport]:
@@ -115,18 +157,11 @@ def replay_archived_messages(
     Returns:
         The report of the run; a failed state that carries it when something did not go through.
     """
-    try:
-        with do.at_work(request) as work:
-            selection = do.choose_messages(work, request)
-            do.fetch_messages(work, selection, request)
-            if not work.dry_run:
-                do.claim_messages(work, selection)
-                do.send_back(work, selection, request)
-            do.note_replay(work, selection)
-            report = do.publish_report(work, "replay", "dead-letters-replay", "Replay from the archive")
-            publish_metrics(work, report)
-            note_day(work, report)
-            return outcome(report)
-    except RepriseError as error:
-        count_refusal("dead_letters", request, error)
-        return refused(error)
+    return recover(REPLAY, do.open_run, request, send_back)
+
+
+def send_back(work: Work) -> None:
+    """Choose the messages, and send them back, a hundred at a time."""
+    for part in do.choose_messages(work):
+        do.replay_part(work, part)
+        do.note_replay(work, part)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -62,6 +62,7 @@ class Case:
         reason: the sentence of the verdict, already normalised.
         expires: when the ledger may forget it.
         detail: what only this path needs (archive pointer, history ...); plain JSON values.
+        stored: its JSON as the ledger holds it, where it was read: a person may have put it right by hand.
     """
 
     path: str
@@ -79,6 +80,7 @@ class Case:
     due: datetime | None = None
     reason: str = ""
     detail: Mapping[str, Any] = field(default_factory=dict)
+    stored: str = field(default="", compare=False, repr=False)
 
     def is_recovered(self, now: datetime, settle: timedelta) -> bool:
         """Whether the item was brought back and has stayed away for the settle time."""
@@ -184,7 +186,7 @@ def case_item(case: Case) -> Mapping[str, Any]:
     }
     if case.state in WAITS_FOR_A_PERSON:
         item["wait"] = {"S": case.shard()}
-        item["since"] = {"S": f"{case.group}#{case.first_seen.isoformat(timespec='seconds')}"}
+        item["since"] = {"S": f"{case.group}#{case.first_seen.isoformat(timespec='seconds')}#{case.source}"}
     elif case.due is not None and info(case.path).due_event:
         item["wait"] = {"S": due_partition(case.path)}
         item["since"] = {"S": due_key(case.due)}
@@ -209,7 +211,8 @@ def from_item(path: str, item: Mapping[str, Any]) -> Case:
     """
     key = item["pk"]["S"].removeprefix(case_key(path, ""))
     try:
-        case = from_json(_attribute(item, "state", "S"), _attribute(item, "data", "S"), _seconds(item))
+        text = _attribute(item, "data", "S")
+        case = replace(from_json(_attribute(item, "state", "S"), text, _seconds(item)), stored=text)
         if (case.path, case.key) != (path, key):
             raise ValueError("path or key")
     except ValueError as error:

@@ -128,14 +128,23 @@ class Ledger:
             condition = {
                 "ConditionExpression": "#data = :data AND #state = :state",
                 "ExpressionAttributeNames": {"#data": "data", "#state": "state"},
-                "ExpressionAttributeValues": {":data": {"S": to_json(expected)}, ":state": {"S": expected.state}},
+                "ExpressionAttributeValues": {
+                    ":data": {"S": expected.stored or to_json(expected)},
+                    ":state": {"S": expected.state},
+                },
             }
         self._put(
             item, condition, same=lambda old: old.get("data") == item["data"] and old.get("state") == item["state"]
         )
 
     def waiting(
-        self, path: str, group: str = "", *, limit: int | None = None, damaged: list[DamagedCase] | None = None
+        self,
+        path: str,
+        group: str = "",
+        *,
+        limit: int | None = None,
+        damaged: list[DamagedCase] | None = None,
+        in_scope: Callable[[str], bool] | None = None,
     ) -> Iterator[Case]:
         """Cases of a path (and group) that wait for a person: by group, and by age within a group and shard.
 
@@ -146,6 +155,7 @@ class Ledger:
             group: only of this group of failures.
             limit: the most that are wanted.
             damaged: as in `read_cases`; they come on top of the limit.
+            in_scope: True for the sources that are wanted; cases of others are passed over in the index, unread.
 
         Raises:
             DamagedCase: a case cannot be read, and nobody takes it.
@@ -161,7 +171,11 @@ class Ledger:
                 names["#since"] = "since"
             keys: list[str] = []
             for page in self._pages("waiting", condition, names, values, left):
-                keys = [item["pk"]["S"].removeprefix(case_key(path, "")) for item in page]
+                keys = [
+                    item["pk"]["S"].removeprefix(case_key(path, ""))
+                    for item in page
+                    if in_scope is None or in_scope(item["since"]["S"].split("#", 2)[-1])
+                ]
                 for case in self.read_cases(path, keys, damaged=damaged).values():
                     if case.state in WAITS_FOR_A_PERSON:
                         yield case

@@ -79,10 +79,10 @@ class QueueDoorbells:
         """Nothing is held."""
 
     def _find(self, now: datetime) -> None:
-        urls, problems = self._sqs.find(self._wanted)
-        self._unfound = [queue_problem(name, error) for name, error in problems.items()]
+        found = self._sqs.find(self._wanted)
+        self._unfound = [queue_problem(name, error) for name, error in found.failed.items()]
         queues = []
-        for url in urls:
+        for url in found.urls:
             try:
                 queues.append(self._sqs.describe(url))
             except RepriseError as error:

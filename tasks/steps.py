@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import get_run_logger
 from prefect.tasks import Task
 
-from recovery.dead_letters.batch import Batch, MessageWork
-from recovery.dead_letters.work import Work
 from recovery.errors import RepriseError
 from tasks.policies import REPEATABLE
 
@@ -54,22 +52,3 @@ def inform(missing: str, task: Task[P, R], *args: P.args, **kwargs: P.kwargs) ->
         task(*args, **kwargs)
     except Exception as error:  # noqa: BLE001 - the work is done; its numbers must not undo it
         get_run_logger().warning("%s: %s", missing, error)
-
-
-def carry_out(
-    step: Task[[Work, Batch], None], work: Work, batch: Batch, concerns: Sequence[MessageWork] | None = None
-) -> None:
-    """Run a step. When it failed for good, the letters that it concerns stay in their queue with the reason.
-
-    Args:
-        step: a task of `tasks.dead_letters`.
-        work, batch: what the step works on.
-        concerns: the letters that must stay if it fails; all of the batch unless told.
-    """
-    go_on(lambda error: give_up(work, batch, error, concerns), step, work, batch)
-
-
-def give_up(work: Work, batch: Batch, error: RepriseError, concerns: Sequence[MessageWork] | None = None) -> None:
-    """A step could not be done for letters: they stay, and what a person must change is one line in the report."""
-    batch.give_up(error, concerns)
-    work.note_refusal(batch.queue, error)

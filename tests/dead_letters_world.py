@@ -10,31 +10,26 @@ import gzip
 import io
 import itertools
 import json
-import threading
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from unittest import mock
 
 import boto3
-from prefect.tasks import Task
 
-import flows.dead_letters as story
 from blocks.connection import Connection
+from flows import dead_letters as flow
+from proof.plain_prefect import play
 from recovery.cases import Case, from_json
-from recovery.dead_letters import outlook, replay, run, settle, triage
-from recovery.dead_letters.batch import Batch, MessageWork
-from recovery.dead_letters.messages import Queue
+from recovery.dead_letters import find, receiving
+from recovery.dead_letters.batch import Batch
 from recovery.dead_letters.policy import DeadLetterPolicy, DeadLetterRequest, ReplayRequest
 from recovery.dead_letters.work import Work
-from recovery.errors import RepriseError
 from recovery.report import RecoveryReport
 from simulated_aws.guard import SIMULATED_CREDENTIALS
 from simulated_aws.server import REGION, SimulatedAws
 from tasks import dead_letters as tasks
-from tasks.steps import give_up
 
 ERROR = "error"
 """The attribute in which the consumer of these tests writes why it failed."""
@@ -78,6 +73,7 @@ class DeadLettersWorld:
 
     def __init__(self, aws: SimulatedAws) -> None:
         aws.reset()
+        receiving.POLL_SECONDS = 0  # nobody sends while a test waits for an empty poll
         self.aws = aws
         self.outputs = aws.create_estate()
         self.sqs = aws.client("sqs")
@@ -138,6 +134,15 @@ class DeadLettersWorld:
             "Messages"
         ):
             count += len(got)
+        return count
+
+    def work_off(self, queue: str) -> int:
+        """Let the consumer of a queue take all that it can get, successfully; returns how many."""
+        url, count = self.url(queue), 0
+        while got := self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+            count += len(got)
+            entries = [{"Id": str(n), "ReceiptHandle": message["ReceiptHandle"]} for n, message in enumerate(got)]
+            self.sqs.delete_message_batch(QueueUrl=url, Entries=entries)
         return count
 
     def die(self, pair: Pair, errors: Sequence[str], **message: Any) -> list[str]:
@@ -231,7 +236,8 @@ class DeadLettersWorld:
 
     def open_intents(self, queue: str) -> int:
         """Send intents of a queue that nobody has closed."""
-        return sum(item["pk"]["S"] == f"intent#{queue}" and "open#" in item["sk"]["S"] for item in self.items())
+        pk = f"intent#{self.arn(queue)}"
+        return sum(item["pk"]["S"] == pk and "open#" in item["sk"]["S"] for item in self.items())
 
     def alerts(self, queue: str = "") -> list[str]:
         """Texts of the alerts so far that speak of a queue (all)."""
@@ -274,16 +280,20 @@ class DeadLettersWorld:
     def at_work(
         self, request: DeadLetterRequest | ReplayRequest, *, threads: int = 4, connection: Connection | None = None
     ) -> Iterator[Work]:
-        """A run's tools; its pauses take no time, and its draws are the middle."""
+        """Open a run's tools; its pauses take no time, and its jitter is the middle."""
         connection = connection or replace(self._connection, owner=f"run-{next(_number)}")
-        work = tasks.work_of(connection, request)
-        work.close()
-        given = {name: getattr(work, name) for name in _TOOLS}
-        work = Work(**given, jitter=lambda: 0.5, sleep=lambda _: None, threads=threads)
+        work = tasks.open_run(connection, request)
+        work.jitter, work.sleep, work.threads = (lambda: 0.5), (lambda _: None), threads
         try:
             yield work
         finally:
             work.close()
+
+    @staticmethod
+    def received(work: Work) -> Batch:
+        """The first round of the one queue that a run is about."""
+        [turn] = receiving.turns_of(work, find.find_queues(work))
+        return receiving.receive(work, turn, work.room)
 
     def request(self, *queues: str, policy: DeadLetterPolicy = POLICY, **fields: Any) -> DeadLetterRequest:
         """A request that is no dry run."""
@@ -300,96 +310,10 @@ class DeadLettersWorld:
         """One run of the path over queues, its steps as plain functions."""
         request = self.request(*queues, policy=policy, **fields)
         with self.at_work(request, threads=threads, connection=connection) as work:
-            return drive(work, request)
+            return play(flow.recover_dead_letters, request, work)
 
     def replay(self, *, threads: int = 4, connection: Connection | None = None, **fields: Any) -> RecoveryReport:
         """One replay, its steps as plain functions."""
         request = ReplayRequest(**{"dry_run": False, **fields})
         with self.at_work(request, threads=threads, connection=connection) as work:
-            selection = replay.choose(work, request)
-            replay.fetch(work, selection, request)
-            if not work.dry_run:
-                replay.claim(work, selection)
-                replay.send_back(work, selection, request)
-            work.note(replay.entries(selection, work.dry_run))
-            return run.finish(work, "replay")
-
-
-_TOOLS = (
-    "sqs",
-    "ledger",
-    "archive",
-    "alerts",
-    "logs",
-    "consumers",
-    "log_budget",
-    "now",
-    "requests",
-    "owner",
-    "limit",
-    "time_limit",
-    "dry_run",
-    "archive_keep",
-)
-
-
-class _Plain:
-    """The tasks of the path as the functions that they were made of."""
-
-    def __getattr__(self, name: str) -> Any:
-        thing = getattr(tasks, name)
-        return thing.fn if isinstance(thing, Task) else thing
-
-    class Turn(tasks.Turn):
-        def done(self, count: int) -> None:
-            pass
-
-    @staticmethod
-    def count_recovered_messages(work: Work, queue: Queue) -> int:
-        return outlook.count_recovered(work, queue)
-
-
-def _carry_out(step: Any, work: Work, batch: Batch, concerns: Sequence[MessageWork] | None = None) -> None:
-    try:
-        step(work, batch)
-    except RepriseError as error:
-        give_up(work, batch, error, concerns)
-
-
-_plain = contextlib.ExitStack()
-_lock = threading.Lock()
-_drives = 0
-
-
-@contextlib.contextmanager
-def plain_story() -> Iterator[None]:
-    """The flow's own order of steps, without Prefect and its retries; polls of an empty queue do not wait.
-
-    Several threads may be inside at once: the first one in changes the modules, and the last one out restores them.
-    """
-    global _drives
-    with _lock:
-        if not _drives:
-            _plain.enter_context(mock.patch.object(story, "do", _Plain()))
-            _plain.enter_context(mock.patch.object(story, "carry_out", _carry_out))
-            _plain.enter_context(mock.patch.object(tasks, "count_recovered_messages", _Plain.count_recovered_messages))
-            _plain.enter_context(mock.patch.object(triage, "POLL_SECONDS", 0))
-        _drives += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _drives -= 1
-            if not _drives:
-                _plain.close()
-
-
-def drive(work: Work, request: DeadLetterRequest) -> RecoveryReport:
-    """Play the flow's story on tools that are open already."""
-    with plain_story():
-        queues = run.find_queues(work, request)
-        story.drain(work, [_Plain.Turn(work, queue, request.policy_for(queue.name)) for queue in queues])
-        for queue in queues:
-            tasks.count_recovered(work, queue)
-        settle.release(work)
-        return run.finish(work, "test")
+            return play(flow.replay_archived_messages, request, work)

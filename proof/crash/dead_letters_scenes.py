@@ -18,8 +18,8 @@ from simulated_aws.server import SimulatedAws
 from tests.dead_letters_world import AUTH, INVALID, POLICY, TIMEOUT, DeadLettersWorld, Pair
 
 TIME_LIMIT = 60
-LEASE = 190
-"""Seconds after which all that a killed run held is free: messages (180), alerts (120). Less than the five minutes for
+LEASE = 250
+"""Seconds after which all that a killed run held is free: messages (240), alerts (120). Less than the five minutes for
 which a FIFO queue remembers a deduplication id."""
 
 
@@ -80,7 +80,7 @@ class Messages:
         world, pair = self.world, self.pair
         left = world.bodies(pair.dead)
         found.expect(not left, f"left behind: {left}")
-        open_send = is_open(kill, operations, "SendMessageBatch", "BatchWriteItem", 2)
+        open_send = is_open(kill, operations, "SendMessageBatch", "BatchWriteItem", 1)
         found.copies(world.bodies(pair.source), self.healing, 2 if open_send and not self.fifo else 1)
         if self.fifo:
             order = [body for body in world.bodies(pair.source) if body.startswith("pair")]
@@ -173,7 +173,7 @@ class Due(Hidden):
     def is_done(self, kill: Kill | None, operations: Sequence[str]) -> Findings:
         found, world, pair = Findings(), self.world, self.pair
         found.expect(not world.bodies(pair.dead), "left behind")
-        open_send = is_open(kill, operations, "SendMessageBatch", "BatchWriteItem", 2)
+        open_send = is_open(kill, operations, "SendMessageBatch", "BatchWriteItem", 1)
         found.copies(world.bodies(pair.source), self.originals, 2 if open_send else 1)
         sent = [case.attempts for case in world.cases(pair.dead).values() if case.state is State.SENT]
         found.expect(set(sent) == {1}, f"attempts: {sent}")

@@ -64,10 +64,10 @@ def _in_prefect(aws: SimulatedAws, api_url: str, call: Callable[[], Any]) -> str
     """In the child: one flow run; the name of the state that it ended in."""
     from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-    from recovery.dead_letters import triage
+    from recovery.dead_letters import receiving
 
     os.environ |= aws.environ({})
-    triage.POLL_SECONDS = 0
+    receiving.POLL_SECONDS = 0
     with temporary_settings({PREFECT_API_URL: api_url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         return str(call().type.value)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
 from recovery.archive import Pointer
-from recovery.cases import Case, DamagedCase
+from recovery.cases import WAITS_FOR_A_PERSON, Case, DamagedCase
 from recovery.dead_letters.messages import Message, Queue
 from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.dead_letters.rules import LEASE_MARGIN, Unconfirmed
@@ -15,22 +15,25 @@ from recovery.dead_letters.verdicts import AlertVerdict, ArchiveVerdict, Finish,
 from recovery.errors import RepriseError, Transient
 from recovery.failures import Diagnosis, Evidence
 
+LEASE_ENDS = "the time for which this run held it ran out; the next run completes it"
+
 
 class MessageWork:
     """One message on its way through a run; each step fills in what it finds.
 
     Attributes:
         message: the message.
-        key: key of its case.
-        content: its content hash.
+        identity: key of the case that counts how often this work came back.
+        content: its content hash, without what changes each time.
         evidence, diagnosis, group, error: why it failed; `error` is the normalised text.
         log_group: the log group that speaks of it, or "".
         by_time: its evidence was found by the time of its receives, since no line names it.
         pending: why evidence could not be had yet, or "".
         searched: where there was none, or "".
         unread: why no log could be asked, or "".
-        history: its case before this run.
-        damaged: that case, if it cannot be read.
+        history: the case of its work before this run.
+        own: the case of this very message: what was done with it, should SQS hand it out again.
+        damaged: one of them, if it cannot be read.
         unconfirmed: what an interrupted run left open.
         destination: URL of the queue it would go back to, or "".
         verdict: what was decided.
@@ -39,9 +42,13 @@ class MessageWork:
         maybe_sent: a send of it was not answered, so a copy may be on its way.
         failure: why the action did not go through; the message then stays in its queue.
         removed: the original is gone.
+        recorded: its cases are written.
+        announced: people know of it, where they must.
+        sent_to: URL of the queue that took the copy.
     """
 
     __slots__ = (
+        "announced",
         "by_time",
         "content",
         "damaged",
@@ -52,15 +59,18 @@ class MessageWork:
         "failure",
         "group",
         "history",
-        "key",
+        "identity",
         "log_group",
         "maybe_sent",
         "message",
         "new_id",
+        "own",
         "pending",
         "pointer",
+        "recorded",
         "removed",
         "searched",
+        "sent_to",
         "unconfirmed",
         "unread",
         "verdict",
@@ -68,7 +78,7 @@ class MessageWork:
 
     def __init__(self, message: Message) -> None:
         self.message = message
-        self.key = message.message_id
+        self.identity = message.message_id
         self.content = ""
         self.evidence: Evidence = Evidence()
         self.diagnosis: Diagnosis | None = None
@@ -80,6 +90,7 @@ class MessageWork:
         self.searched = ""
         self.unread = ""
         self.history: Case | None = None
+        self.own: Case | None = None
         self.damaged: DamagedCase | None = None
         self.unconfirmed: Unconfirmed | None = None
         self.destination = ""
@@ -89,6 +100,9 @@ class MessageWork:
         self.maybe_sent = False
         self.failure: RepriseError | None = None
         self.removed = False
+        self.recorded = False
+        self.announced = False
+        self.sent_to = ""
 
     @property
     def archives(self) -> bool:
@@ -105,14 +119,20 @@ class MessageWork:
         """Whether a person must have been told before the message may be removed."""
         if isinstance(self.verdict, AlertVerdict):
             return self.pointer is not None
-        if isinstance(self.verdict, Finish) and self.verdict.archived and self.history is not None:
-            return bool(self.history.detail.get("alert"))
+        if isinstance(self.verdict, Finish) and self.verdict.archived and self.own is not None:
+            return bool(self.own.detail.get("alert")) and self.own.state in WAITS_FOR_A_PERSON
         return False
 
     @property
     def is_gone_for_good(self) -> bool:
         """Its copy is safe and recorded, so the original may be removed."""
         if self.failure is not None:
+            return False
+        if self.wants_alert and not self.announced:
+            return False
+        if isinstance(self.verdict, Finish) and self.verdict.archived:
+            return True
+        if not self.recorded:
             return False
         if isinstance(self.verdict, Finish):
             return True
@@ -133,6 +153,9 @@ class Batch:
         ]
         self.intents: list[SendIntent] = []
         self.recorded_at: datetime | None = None
+        self.confirmed = False
+        self.earlier: Mapping[str, set[str]] = {}  # what earlier runs sent, by the id of their intents
+        self.reach = timedelta(0)  # how long until later runs have gone through all of the queue
         self.unreadable = ""  # which send intent of the queue cannot be read
         self._by_id = {item.message.message_id: item for item in self.items}
 
@@ -173,6 +196,16 @@ class Batch:
         return len(self.to_announce())
 
     @property
+    def sent(self) -> int:
+        """Messages that were sent, or may have been."""
+        return sum(not item.is_certainly_unsent for item in self.items)
+
+    @property
+    def recording(self) -> int:
+        """Messages whose cases can be written."""
+        return len(self.to_record())
+
+    @property
     def removing(self) -> int:
         """Messages whose original may be removed."""
         return len(self.to_remove())
@@ -185,13 +218,25 @@ class Batch:
         """Items whose copy is to be put into the archive and is not yet."""
         return [item for item in self.having(ArchiveVerdict, AlertVerdict) if item.pointer is None]
 
+    def to_record(self) -> list[MessageWork]:
+        """Items whose cases can be written and are not yet: what is archived first has its copy."""
+        return [
+            item
+            for item in self.items
+            if not item.recorded and not (item.archives and item.pointer is None and item.failure is None)
+        ]
+
     def to_announce(self) -> list[MessageWork]:
-        """Items that may be removed only after a person was told."""
-        return [item for item in self.items if item.failure is None and item.wants_alert]
+        """Items that may be removed only after a person was notified, who was not yet."""
+        return [item for item in self.items if item.failure is None and item.wants_alert and not item.announced]
 
     def to_remove(self) -> list[MessageWork]:
         """Items whose original may be removed and is not yet."""
         return [item for item in self.items if item.is_gone_for_good and not item.removed]
+
+    def to_hide(self) -> list[MessageWork]:
+        """Items that wait in their queue for their next attempt."""
+        return self.having(Hide)
 
     def having(self, *kinds: type[Verdict]) -> list[MessageWork]:
         """Items with a verdict of these kinds whose action has not failed so far."""
@@ -204,7 +249,7 @@ class Batch:
     def keep_to_leases(self, items: Sequence[MessageWork], now: datetime) -> None:
         """Nothing more is done on messages that another run may hold soon; what was done stands in the ledger."""
         late = [item for item in items if item.message.lease_until - now < LEASE_MARGIN]
-        self.give_up(Transient("the time for which this run held it ran out; the next run completes it"), late)
+        self.give_up(Transient(LEASE_ENDS), late)
 
     def give_up(self, error: RepriseError, items: Sequence[MessageWork] | None = None) -> None:
         """The step could not be done for these items (all): they stay in their queue, with the reason."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import uuid4
 
 from recovery.aws import calling, is_throttle, redact, require_field
 from recovery.dead_letters.messages import BATCH, Message, Queue
 from recovery.dead_letters.search_times import Source
-from recovery.errors import BadInput, OutcomeUnknown, Refused, RepriseError, Transient
+from recovery.errors import OutcomeUnknown, Refused, RepriseError, Transient
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -22,6 +24,7 @@ ACTIONS = {
     "describe": ("sqs:GetQueueAttributes", "sqs:ListDeadLetterSourceQueues"),
     "source": ("sqs:GetQueueAttributes",),
     "visible": ("sqs:GetQueueAttributes",),
+    "inspect": ("sqs:GetQueueAttributes",),
     "receive": ("sqs:ReceiveMessage", "kms:Decrypt"),
     "send": ("sqs:SendMessage", "kms:GenerateDataKey"),
     "delete": ("sqs:DeleteMessage",),
@@ -32,6 +35,7 @@ ACTIONS = {
 _T = TypeVar("_T")
 
 GLOB = frozenset("*?[")
+_PERMISSION = re.compile(r"not authorized to perform: (\w[\w-]*:\w+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,51 @@ class NotSent:
 
 Outcome = Sent | NotSent
 
+_OF_CONTENT = frozenset(
+    {
+        "BatchRequestTooLong",
+        "InvalidMessageContents",
+        "InvalidParameterValue",
+        "InvalidParameterValueException",
+        "MissingParameter",
+        "MessageTooLong",
+    }
+)
+"""Refusals of an entry that speak of the entry itself; all others speak of the queue, its key or the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Queues that a request names.
+
+    Attributes:
+        urls: in the order in which they are named, each once.
+        failed: by name as it was given, the error of those that cannot be had.
+        left_out: by glob, names of its matches that may not be asked whether they are a dead-letter queue.
+        sources: by URL, the sources (ARN -> URL) of those that a glob found.
+    """
+
+    urls: list[str]
+    failed: dict[str, RepriseError]
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+    sources: dict[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """What a run must know of a queue that messages go back to.
+
+    Attributes:
+        name: the queue's name.
+        comeback: how long after it arrived a message may still come back: each of its receives may last for the
+            queue's visibility timeout.
+        held: messages in it, whether they can be received, are being worked on, or are delayed.
+    """
+
+    name: str
+    comeback: timedelta
+    held: int
+
 
 class Sqs:
     """Calls SQS.
@@ -69,38 +118,49 @@ class Sqs:
         self._client = client
         self._sender = sender
 
-    def find(self, wanted: Sequence[str]) -> tuple[list[str], dict[str, RepriseError]]:
-        """URLs of the queues that are named, and what was said of each name that cannot be had.
+    def find(self, wanted: Sequence[str]) -> Found:
+        """Find the queues that are named.
 
-        A glob finds queues that are some queue's dead-letter queue. A name or URL is taken as it is.
+        A glob finds queues that are some queue's dead-letter queue. A name or URL is taken as it is. A match that may
+        not be asked, or is gone meanwhile, loses nothing else.
         """
+        found = Found([], {})
         urls: dict[str, None] = {}
-        failed: dict[str, RepriseError] = {}
         for name in wanted:
             try:
                 if name.startswith(("https://", "http://")):
                     urls[name] = None
                 elif GLOB & set(name):
-                    for url in self._matching(name):
+                    for url in self._matching(name, found):
                         urls[url] = None
                 else:
                     urls[self.url(name)] = None
             except RepriseError as error:
-                failed[name] = error
-        return list(urls), failed
+                found.failed[name] = error
+        found.urls.extend(urls)
+        return found
 
-    def url(self, name: str) -> str:
-        """The URL of a queue by its name.
+    def url(self, name: str, account: str = "") -> str:
+        """Return the URL of a queue by its name.
+
+        Args:
+            name: the queue's name.
+            account: of its owner; "" for the caller's own.
 
         Raises:
             Refused: there is none, or it may not be read.
         """
+        owner = {"QueueOwnerAWSAccountId": account} if account else {}
         with calling("sqs:GetQueueUrl"):
-            answer = self._client.get_queue_url(QueueName=name)
+            answer = self._client.get_queue_url(QueueName=name, **owner)
         return str(require_field(answer, "QueueUrl", "sqs:GetQueueUrl"))
 
-    def describe(self, url: str) -> Queue:
-        """What a run needs to know about a dead-letter queue.
+    def describe(self, url: str, sources: Mapping[str, str] | None = None) -> Queue:
+        """Return what a run needs to know about a dead-letter queue.
+
+        Args:
+            url: its URL.
+            sources: its sources, where they are known already.
 
         Raises:
             Refused: it does not exist, or may not be read.
@@ -117,7 +177,7 @@ class Sqs:
             fifo=name.endswith(".fifo"),
             retention=timedelta(seconds=int(found.get("MessageRetentionPeriod", "345600"))),
             has_redrive="RedrivePolicy" in found,
-            sources=self._sources(url, arn),
+            sources=self._sources(url, arn) if sources is None else sources,
             in_flight=int(found.get("ApproximateNumberOfMessagesNotVisible", "0")),
             visible=int(found.get("ApproximateNumberOfMessages", "0")),
         )
@@ -133,11 +193,26 @@ class Sqs:
                 QueueUrl=url, AttributeNames=["VisibilityTimeout", "RedrivePolicy"]
             )
         found = require_field(answer, "Attributes", "sqs:GetQueueAttributes")
-        try:
-            policy = json.loads(found.get("RedrivePolicy", "{}"))
-            return Source(int(found.get("VisibilityTimeout", "30")), max(1, int(policy.get("maxReceiveCount", 1))))
-        except (ValueError, TypeError, AttributeError):
-            return Source(int(found.get("VisibilityTimeout", "30")))
+        return _source(found)
+
+    def inspect(self, url: str) -> Destination:
+        """Return what a run must know of a queue that messages go back to.
+
+        Raises:
+            Refused: it does not exist, or may not be read.
+        """
+        with calling("sqs:GetQueueAttributes"):
+            answer = self._client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+        found = require_field(answer, "Attributes", "sqs:GetQueueAttributes")
+        source = _source(found)
+        return Destination(
+            url.rsplit("/", 1)[1],
+            timedelta(seconds=source.visibility_seconds * source.max_receives),
+            sum(
+                int(require_field(found, f"ApproximateNumberOfMessages{which}", "sqs:GetQueueAttributes"))
+                for which in ("", "NotVisible", "Delayed")
+            ),
+        )
 
     def visible(self, queue: Queue) -> int:
         """Messages to be had now, about."""
@@ -165,6 +240,8 @@ class Sqs:
                 WaitTimeSeconds=wait,
                 MessageSystemAttributeNames=["All"],
                 MessageAttributeNames=["All"],
+                # Should the answer be lost, the SDK's repetition gets the same messages, and none stays hidden unseen.
+                **({"ReceiveRequestAttemptId": uuid4().hex} if queue.fifo else {}),  # type: ignore[arg-type]
             )
         return [
             Message(
@@ -183,12 +260,18 @@ class Sqs:
         """Send one batch; an outcome for each entry, in their order. Never raises for what AWS says.
 
         A FIFO entry carries a deduplication id, so the SDK may repeat it; a standard one must not be repeated unseen.
+        A batch that is too long for the queue is halved.
         """
         client = self._client if fifo else self._sender
         try:
             with calling("sqs:SendMessage"):
                 answer = client.send_message_batch(QueueUrl=url, Entries=list(entries))  # type: ignore[arg-type]
         except RepriseError as error:
+            if error.code.endswith("BatchRequestTooLong"):
+                half = len(entries) // 2
+                if half:
+                    return self.send(url, entries[:half], fifo=fifo) + self.send(url, entries[half:], fifo=fifo)
+                return [NotSent(error, its_own_fault=True) for _ in entries]
             return [NotSent(error) for _ in entries]
         sent = {done["Id"]: Sent(done["MessageId"]) for done in answer.get("Successful", [])}
         return _outcomes([entry["Id"] for entry in entries], sent, answer.get("Failed", []), "sqs:SendMessage")
@@ -219,14 +302,28 @@ class Sqs:
         ids = [str(entry["Id"]) for entry in entries]
         return _outcomes(ids, done, answer.get("Failed", []), "sqs:ChangeMessageVisibility")
 
-    def _matching(self, glob: str) -> list[str]:
+    def _matching(self, glob: str, found: Found) -> list[str]:
         prefix = glob[: min(index for index, char in enumerate(glob) if char in GLOB)]
         with calling("sqs:ListQueues"):
             pages = self._client.get_paginator("list_queues").paginate(
                 **({"QueueNamePrefix": prefix} if prefix else {}), PaginationConfig={"PageSize": 1000}
             )
             urls = [url for page in pages for url in page.get("QueueUrls", [])]
-        return [url for url in urls if fnmatchcase(url.rsplit("/", 1)[1], glob) and self._sources(url, "")]
+        matching = []
+        refused: list[RepriseError] = []
+        for url in (url for url in urls if fnmatchcase(url.rsplit("/", 1)[1], glob)):
+            try:
+                sources = self._sources(url, "")
+            except Refused as error:
+                if not is_missing(error):
+                    refused.append(error)
+                    found.left_out.setdefault(glob, []).append(url.rsplit("/", 1)[1])
+                continue
+            if sources:
+                matching.append(url)
+        if refused and not matching:
+            raise refused[0]
+        return matching
 
     def _sources(self, url: str, arn: str) -> dict[str, str]:
         with calling("sqs:ListDeadLetterSourceQueues"):
@@ -245,31 +342,39 @@ def paired(parts: Sequence[Sequence[_T]], outcomes: Sequence[Sequence[Outcome]])
 
 
 def queue_problem(name: str, error: RepriseError) -> str:
-    """One clear line about a queue that cannot be worked on, with the permission or setting that is missing."""
+    """Describe in one line why a queue cannot be worked on: the permission that is missing, and AWS's own words."""
     if is_missing(error):
         return f"queue {name}: does not exist in this account and region"
-    if isinstance(error, Refused) and ("denied" in error.code.lower() or error.code.startswith("AuthorizationError")):
-        return f"queue {name}: permission {error.operation} is missing for this role"
+    if is_denied(error):
+        named = _PERMISSION.search(str(error))
+        permission = named[1] if named else "kms:Decrypt" if _of_key(error) else error.operation
+        return f"queue {name}: permission {permission} is missing for this role ({error})"
     if isinstance(error, Transient):
         return f"queue {name}: could not be read now ({error.code or 'no answer'}); the next run tries again"
     return f"queue {name}: {error}"
 
 
+def is_denied(error: RepriseError) -> bool:
+    """True when a person must grant something: to the role, in the queue's policy, or of the key."""
+    code = error.code.lower()
+    return isinstance(error, Refused) and ("denied" in code or code.startswith("authorizationerror") or _of_key(error))
+
+
+def _of_key(error: RepriseError) -> bool:
+    return error.code.lower().startswith("kms")
+
+
 def is_missing(error: RepriseError) -> bool:
-    """Whether SQS said that the queue does not exist, in either spelling of that code."""
-    return error.code in {"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "InvalidAddress"}
+    """True when SQS said that the queue does not exist, in any spelling of that code."""
+    return error.code.rpartition(".")[2] in {"NonExistentQueue", "QueueDoesNotExist", "InvalidAddress"}
 
 
-def name_of(url_or_name: str) -> str:
-    """A queue's name from its name, URL or ARN.
-
-    Raises:
-        BadInput: nothing is left of it.
-    """
-    name = url_or_name.rstrip("/").rsplit("/", 1)[-1].rsplit(":", 1)[-1]
-    if not name:
-        raise BadInput(f"queue {url_or_name!r}: expected a name, a URL or an ARN")
-    return name
+def _source(found: Mapping[str, str]) -> Source:
+    try:
+        policy = json.loads(found.get("RedrivePolicy", "{}"))
+        return Source(int(found.get("VisibilityTimeout", "30")), max(1, int(policy.get("maxReceiveCount", 1))))
+    except (ValueError, TypeError, AttributeError):
+        return Source(int(found.get("VisibilityTimeout", "30")))
 
 
 def _outcomes(
@@ -295,7 +400,10 @@ def _failure(item: Mapping[str, Any], operation: str) -> NotSent:
     text = f"{operation}: {code}: {redact(str(item.get('Message', '')))}"
     if is_throttle(code):
         return NotSent(Transient(text, code=code, operation=operation))
+    refusal = Refused(text, code=code, operation=operation)
+    if is_denied(refusal) or is_missing(refusal):
+        return NotSent(refusal)
     if not item.get("SenderFault"):
         # As with a whole request that SQS answers with a 5xx: the entry may have been carried out.
         return NotSent(OutcomeUnknown(text, code=code, operation=operation))
-    return NotSent(Refused(text, code=code, operation=operation), its_own_fault=True)
+    return NotSent(refusal, its_own_fault=code.rpartition(".")[2] in _OF_CONTENT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -102,10 +102,16 @@ class Message:
         return self.sent_at + queue.retention
 
 
-def content_hash(message: Message) -> str:
-    """What the message says, as 32 hexadecimal digits: body, user attributes and group."""
-    digest = hashlib.sha256(_bytes(message.body))
-    for name in sorted(message.attributes):
+def content_hash(message: Message, changing: Collection[str] = (), body_paths: Collection[str] = ()) -> str:
+    """Hash what the message says, as 32 hexadecimal digits: body, user attributes and group.
+
+    Args:
+        message: the message.
+        changing: names of attributes that differ each time that it fails: the error's, say.
+        body_paths: dotted paths of such values in a JSON body.
+    """
+    digest = hashlib.sha256(_bytes(_without(message.body, body_paths)))
+    for name in sorted(message.attributes.keys() - set(changing)):
         value = message.attributes[name]
         digest.update(b"\0" + _bytes(name) + b"\0" + _bytes(value.get("DataType", "")) + b"\0")
         binary = value.get("BinaryValue")
@@ -114,11 +120,18 @@ def content_hash(message: Message) -> str:
     return digest.hexdigest()[:32]
 
 
-def identity(message: Message, attribute: str | None, body_path: str | None) -> str:
-    """The key of the message's case.
+def identity(
+    message: Message,
+    attribute: str | None,
+    body_path: str | None,
+    changing: Collection[str] = (),
+    body_paths: Collection[str] = (),
+) -> str:
+    """Return the key under which the attempts of the message's work are counted.
 
     A redrive keeps the message id, so that id finds the case when the message comes back. A consumer that sends to
-    the dead-letter queue itself makes a new message each time: then a business id counts, else the content.
+    the dead-letter queue itself makes a new message each time: then a business id counts, else the content without
+    the attributes that change each time.
     """
     if message.origin is not Origin.UNKNOWN:
         return message.message_id
@@ -130,7 +143,7 @@ def identity(message: Message, attribute: str | None, body_path: str | None) -> 
         value = _at(message.body, body_path)
         if value is not None:
             return f"{message.queue}:id:{_short(str(value))}"
-    return f"{message.queue}:content:{content_hash(message)}"
+    return f"{message.queue}:content:{content_hash(message, changing, body_paths)}"
 
 
 def deduplication_id(message: Message, attempt: int) -> str:
@@ -270,6 +283,24 @@ def _moment(milliseconds: str) -> datetime:
         return datetime.fromtimestamp(_count(milliseconds) / 1000, UTC)
     except (OverflowError, OSError, ValueError):
         return datetime.fromtimestamp(0, UTC)
+
+
+def _without(body: str, paths: Collection[str]) -> str:
+    """Return a JSON body without the values at these paths; anything else as it is."""
+    if not paths:
+        return body
+    try:
+        document: object = json.loads(body)
+    except (ValueError, RecursionError):
+        return body
+    for path in paths:
+        *parents, last = path.split(".")
+        place = document
+        for part in parents:
+            place = place.get(part) if isinstance(place, dict) else None
+        if isinstance(place, dict):
+            place.pop(last, None)
+    return json.dumps(document, sort_keys=True)
 
 
 def _at(body: str, path: str) -> object:

@@ -1,88 +1,183 @@
-"""What earlier runs brought back: counted as recovered once it has stayed away for the settle time."""
+"""What earlier runs brought back: recovered once its consumer took it and it stayed away for its time."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from recovery.cases import Case, DamagedCase, State
 from recovery.dead_letters import records
 from recovery.dead_letters.messages import Queue
 from recovery.dead_letters.remembered import describe_damaged, remembered, waiting
-from recovery.dead_letters.send_intents import Settling
+from recovery.dead_letters.settling import Awaited, Settling, Taken
 from recovery.dead_letters.work import PATH, Work
 from recovery.errors import RepriseError
 from recovery.records import DamagedRecord
 
-FLIGHTS = 500
-"""Closed send intents that one run counts at most: 50,000 messages. The rest is counted by the next run."""
+MOST = 500
+"""Send intents that one run counts at most: 50,000 messages. The rest is counted by the next run."""
 
 
-def count_recovered(work: Work, queue: Queue) -> int:
-    """Count messages of a queue whose settle time has passed without a comeback; returns how many.
+@dataclass
+class Found:
+    """What one run counts of one pair of queue and destination."""
 
-    A message that came back has a case that says so; one whose case cannot be read is a warning, and not counted.
-    Counting changes only the ledger's list of send intents to look at. Of several runs one counts a send intent: it
-    says so there first, so that a message is counted once, or, if that run dies before its report, not at all.
+    done: list[Settling] = field(default_factory=list)
+    cases: list[tuple[Case, datetime]] = field(default_factory=list)  # with the time at which it was proven
+    damaged: list[DamagedCase] = field(default_factory=list)
+    counted: datetime | None = None
+    unproven: list[Settling] = field(default_factory=list)
+
+
+def count_recovered(work: Work, queues: Sequence[Queue]) -> int:
+    """Count messages of queues that are proven to have worked; return how many.
+
+    A message is proven once its destination was seen empty after it had arrived there, or its oldest message is
+    younger, and the time in which it could come back has passed. A message that came back has a case that says so; one
+    whose case cannot be read is a warning, and not counted. Of several runs one counts a send intent: it says so in the
+    ledger first, so that a message is counted once, or, if that run dies before its report, not at all.
 
     Raises:
         Transient: the ledger could not be read, or not all send intents could be counted; asking again counts the
-        others.
+            others.
     """
+    by_arn = {queue.arn: queue for queue in queues}
+    if not by_arn:
+        return 0
     unreadable: list[DamagedRecord] = []
-    settled = list(work.intents.settled(queue.name, work.now(), FLIGHTS, unreadable))
-    damaged: list[DamagedCase] = []
-    ours: list[list[Case]] = []
-    done = [intent for intent in settled if intent.taken]
+    pairs, taken = work.unproven.awaited(unreadable)
+    failed: list[RepriseError] = []
+    total = 0
+    for pair in (pair for pair in pairs if pair.queue in by_arn):
+        proof = _inspect(work, pair, taken.get(pair.destination, Taken()))
+        found = Found()
+        try:
+            _count(work, pair, proof, found, unreadable)
+        except RepriseError as error:
+            failed.append(error)
+        total += _report(work, by_arn[pair.queue], pair, found)
+        if not work.dry_run:
+            work.unproven.forget(pair, found.done)
+            if found.counted and (proof.counted is None or found.counted > proof.counted):
+                proof = replace(proof, counted=found.counted)
+            if proof != taken.get(pair.destination, Taken()):
+                work.unproven.prove(pair.destination, proof, work.now())
+            if not failed and not found.unproven and work.now() > pair.due:
+                work.unproven.close(pair, work.now())
+        taken[pair.destination] = proof
+    _correct(work, taken)
+    if unreadable:
+        work.warn(
+            f"what has recovered is not known of {len(unreadable)} damaged item(s) of the ledger. Delete"
+            f" {unreadable[0].place}: only the count of recovered messages needs it"
+        )
+    if failed:
+        raise failed[0]
+    return total
+
+
+def _inspect(work: Work, pair: Awaited, taken: Taken) -> Taken:
+    """Return what is proven of a destination's consumer now."""
+    now = work.now()
+    name = pair.destination.rsplit("/", 1)[1]
+    if pair.arrived > now or any(until >= pair.arrived for _, until in taken.proofs):
+        return taken
+    try:
+        if not work.sqs.inspect(pair.destination).held:
+            return taken.with_proof(now, now)
+        until = work.ages.taken_until(name, now)
+    except RepriseError as error:
+        work.warn(f"queue {name}: not known whether its consumer takes what was sent back: {error}")
+        return taken
+    return taken.with_proof(now, until) if until is not None else taken
+
+
+def _count(work: Work, pair: Awaited, proof: Taken, found: Found, unreadable: list[DamagedRecord]) -> None:
+    open_sends: list[tuple[Settling, datetime]] = []
+    for sends in work.unproven.settled(pair, work.now(), unreadable):
+        if sends.taken:
+            found.done.append(sends)
+            continue
+        proven = proof.proven_at(sends.arrived)
+        if proven is None:
+            found.unproven.append(sends)
+        elif len(open_sends) < MOST:
+            open_sends.append((sends, proven))
     failed: list[RepriseError] = []
 
-    def take(intent: Settling) -> None:
+    def take(one: tuple[Settling, datetime]) -> None:
+        sends, proven = one
         unread: list[DamagedCase] = []
         try:
-            cases = remembered(work.ledger, intent.keys, unread)
-            if not (work.dry_run or work.intents.take(queue.name, intent, work.owner, work.now())):
+            cases = remembered(work.ledger, sends.keys, unread)
+            if not (work.dry_run or work.unproven.take(pair, sends, work.owner, work.now())):
                 return
         except RepriseError as error:
             failed.append(error)
             return
-        done.append(intent)
-        damaged.extend(unread)
-        ours.append([c for c in cases.values() if c.state is State.SENT and c.changed <= intent.arrived])
+        found.done.append(sends)
+        found.damaged.extend(unread)
+        found.counted = max(sends.arrived, found.counted or sends.arrived)
+        stayed = [case for case in cases.values() if case.state is State.SENT and case.changed <= sends.arrived]
+        found.cases.extend((case, proven) for case in stayed)
 
-    work.each(take, [intent for intent in settled if not intent.taken])
+    work.each(take, open_sends)
+    if failed:
+        raise failed[0]
+
+
+def _report(work: Work, queue: Queue, pair: Awaited, found: Found) -> int:
     groups: Counter[str] = Counter()
-    for case in (case for cases in ours for case in cases):
+    for case, proven in found.cases:
         groups[case.group] += 1
         work.recovered += 1
-        work.seconds_to_recover += max(0.0, (case.changed - case.first_seen).total_seconds())
-    if unreadable:
-        line = (
-            f"queue {queue.name}: not known whether recovered: {len(unreadable)} damaged send intent(s). Delete"
-            f" {unreadable[0].place}: only the count of recovered messages needs it"
-        )
-        if line not in work.warnings:  # the step may be repeated
-            work.warnings.append(line)
-    if damaged:
-        work.warnings.append(
-            f"queue {queue.name}: not known whether recovered: {describe_damaged(damaged, work.ledger.table)}"
+        work.seconds_to_recover += max(0.0, (proven - case.first_seen).total_seconds())
+    if found.damaged:
+        which = describe_damaged(found.damaged, work.ledger.table)
+        work.warn(f"queue {queue.name}: not known whether recovered: {which}")
+    if found.unproven:
+        minutes = (work.now() - found.unproven[0].arrived).total_seconds() / 60
+        count = sum(len(sends.keys) for sends in found.unproven)
+        work.warn(
+            f"queue {pair.destination.rsplit('/', 1)[1]}: its consumer has not taken all that was sent back to it"
+            f" {minutes:.0f} minutes ago: look after it. Until it has, {count} message(s) count as sent only"
         )
     if not work.dry_run:
         for group, count in groups.items():
-            _tell_recovery(work, queue, group, count)
-        work.intents.forget(queue.name, done)
-    if failed:
-        raise failed[0]
+            _announce_recovery(work, queue, group, count)
     return sum(groups.values())
 
 
-def _tell_recovery(work: Work, queue: Queue, group: str, count: int) -> None:
-    """One notice when a group that people were told of has recovered and nothing of it waits any more."""
+def _correct(work: Work, taken: dict[str, Taken]) -> None:
+    """Take back what was counted as recovered and came back all the same."""
+    wrong = 0
+    for (destination, arrived), count in work.comebacks.items():
+        counted = taken.get(destination, Taken()).counted
+        if counted is not None and arrived <= counted:
+            wrong += count
+    work.comebacks.clear()
+    if wrong:
+        work.recovered -= wrong
+        work.warn(
+            f"{wrong} message(s) that had been counted as recovered came back: they are taken off the count. A longer"
+            " settle_seconds waits longer"
+        )
+
+
+def _announce_recovery(work: Work, queue: Queue, group: str, count: int) -> None:
+    """Send one notice when a group that people were notified of has recovered and nothing of it waits any more."""
     try:
         if not work.alerts.is_announced(PATH, queue.name, group):
             return
         damaged: list[DamagedCase] = []
         # A case that cannot be read may be of this queue, and wait.
-        if any(case.source == queue.name for case in waiting(work.ledger, group, damaged)) or damaged:
+        if (
+            any(case.source == queue.name for case in waiting(work.ledger, group, damaged, queue.name.__eq__))
+            or damaged
+        ):
             return
         work.alerts.announce_recovery(records.recovery_notice(group, count, queue.name), work.now())
     except RepriseError as error:
-        work.warnings.append(f"queue {queue.name}: the notice that group {group} has recovered was not sent: {error}")
+        work.warn(f"queue {queue.name}: the notice that group {group} has recovered was not sent: {error}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
@@ -11,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, field_validator, model_validator
 
 from recovery.backoff import Backoff
+from recovery.dead_letters.names import name_of
 from recovery.failures import Kind
 from recovery.failures.models import OWN_KIND
 
@@ -182,6 +184,13 @@ class DeadLetterPolicy(BaseModel):
         title="Path of the business id in the body",
         description="The same, as a dotted path into a JSON body (order.id).",
     )
+    changing_attributes: tuple[str, ...] = Field(
+        (),
+        max_length=20,
+        title="Attributes that change each time",
+        description="Message attributes that differ each time that the same work fails (a time, a count of retries),"
+        " so that comebacks are counted without them. Those with the error are left out anyway.",
+    )
     body_schema: dict[str, Any] | None = Field(
         None,
         title="Schema of the body",
@@ -193,6 +202,11 @@ class DeadLetterPolicy(BaseModel):
         title="File of rules",
         description="A file of your own diagnosis rules, tried before the built-in ones.",
     )
+
+    @property
+    def changing(self) -> frozenset[str]:
+        """Attributes that say nothing of which work a message is."""
+        return frozenset(self.error_attributes) | frozenset(self.changing_attributes)
 
     @model_validator(mode="after")
     def _known_kinds(self) -> DeadLetterPolicy:
@@ -222,6 +236,15 @@ class DeadLetterPolicy(BaseModel):
         if kind_action:
             return Action(kind_action), f"default for {kind}, by the rules file"
         return DEFAULT_ACTIONS.get(kind, Action.ARCHIVE), f"default for {kind}"
+
+
+_WILDCARD = re.compile(r"\*|\?|\[.[^]]*\]")
+
+
+def _specificity(pattern: str) -> tuple[bool, int, int, str]:
+    """Order globs: a name, then more literal characters, then fewer wildcards; the text itself breaks ties."""
+    wildcards = _WILDCARD.findall(pattern)
+    return not wildcards, len(pattern) - sum(map(len, wildcards)), -len(wildcards), pattern
 
 
 class DeadLetterRequest(BaseModel):
@@ -269,7 +292,8 @@ class DeadLetterRequest(BaseModel):
     queue_policies: dict[str, DeadLetterPolicy] = Field(
         default_factory=dict,
         title="Policies of single queues",
-        description="A policy of their own for queues, by name or glob; the first match counts.",
+        description="A policy of their own for queues, by name or glob; of several matches the most specific counts:"
+        " a name before a glob, then the glob with more characters that are no wildcards.",
     )
     estate: str | None = Field(
         None,
@@ -282,12 +306,23 @@ class DeadLetterRequest(BaseModel):
     def _one_name_is_a_list(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
 
+    @property
+    def subject(self) -> str:
+        """What a run is about, for its name; short, so that the counts behind it are seen."""
+        if not self.queues:
+            return "no queue named"
+        more = len(self.queues) - 1
+        return name_of(self.queues[0]) + (f" and {more} more" if more else "")
+
+    @property
+    def run_name(self) -> str:
+        """The name of a run that has just begun."""
+        return f"recover {self.subject}"
+
     def policy_for(self, queue: str) -> DeadLetterPolicy:
-        """The policy of a queue, by its name."""
-        for pattern, policy in self.queue_policies.items():
-            if fnmatchcase(queue, pattern):
-                return policy
-        return self.policy
+        """Return the policy of a queue, by its name: the most specific match, in whatever order they are stored."""
+        matching = [pattern for pattern in self.queue_policies if fnmatchcase(queue, pattern)]
+        return self.queue_policies[max(matching, key=_specificity)] if matching else self.policy
 
 
 class ReplayRequest(BaseModel):
@@ -339,6 +374,16 @@ class ReplayRequest(BaseModel):
         description="The run starts nothing new after this (seconds).",
     )
     estate: str | None = Field(None, title="Estate", description="Name of a saved Recovery Estate block.")
+
+    @property
+    def subject(self) -> str:
+        """What a run is about, for its name."""
+        return "replay"
+
+    @property
+    def run_name(self) -> str:
+        """The name of a run that has just begun."""
+        return "replay archived messages"
 
     @property
     def is_empty(self) -> bool:

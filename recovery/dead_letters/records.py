@@ -13,7 +13,8 @@ from recovery.alerts import Alert
 from recovery.cases import Case, State, case_item
 from recovery.dead_letters.batch import Batch, MessageWork
 from recovery.dead_letters.messages import to_record
-from recovery.dead_letters.verdicts import AlertVerdict, ArchiveVerdict, Heal, Hide, Leave
+from recovery.dead_letters.rules import Unconfirmed
+from recovery.dead_letters.verdicts import AlertVerdict, ArchiveVerdict, Finish, Heal, Hide, Leave
 from recovery.dead_letters.work import PATH
 from recovery.failures import BodyShape, Origin
 from recovery.ledger import LedgerWrite, put
@@ -32,6 +33,10 @@ def cases(item: MessageWork, batch: Batch, now: datetime, archive_keep: timedelt
         if item.history is not None and item.history.state is State.SENT and item.message.lease_until > now:
             yield replace(item.history, state=State.BACK, changed=now)
         return
+    if isinstance(verdict, Finish):
+        if not verdict.archived and item.unconfirmed is not None:
+            yield from _case_of_confirmed(item, batch, item.unconfirmed, now)
+        return
     if isinstance(verdict, Heal) and item.new_id:
         key = new_key(item)
         yield _case(
@@ -46,20 +51,20 @@ def cases(item: MessageWork, batch: Batch, now: datetime, archive_keep: timedelt
             reason=verdict.reason,
             detail=_history(item, key),
         )
-        if item.history is not None and key != item.key:
+        if item.history is not None and key != item.identity:
             yield replace(item.history, state=State.SUPERSEDED, changed=now, detail={"next": key})
     elif isinstance(verdict, Hide):
         yield _case(
             item,
             batch,
-            item.key,
+            item.identity,
             State.BACKOFF,
             now,
             now + KEEP_SENT,
             attempts=verdict.attempt - 1,
             due=verdict.due,
             reason=verdict.reason,
-            detail=_history(item, item.key),
+            detail=_history(item, item.identity),
         )
     elif isinstance(verdict, ArchiveVerdict | AlertVerdict) and item.pointer is not None:
         # A business id may stand on many messages, but each archived message needs a case of its own.
@@ -68,7 +73,9 @@ def cases(item: MessageWork, batch: Batch, now: datetime, archive_keep: timedelt
             "archive": item.pointer.as_json(),
             "id": item.message.message_id,
             "origin": item.message.origin.value,
-            "identity": item.key,
+            "identity": item.identity,
+            "content": item.content,
+            "arn": batch.queue.arn,
             "alert": isinstance(verdict, AlertVerdict),
             "error": item.error,
             "step": verdict.next_step,
@@ -84,8 +91,29 @@ def cases(item: MessageWork, batch: Batch, now: datetime, archive_keep: timedelt
             reason=verdict.reason,
             detail=detail,
         )
-        if item.history is not None and item.key != item.message.message_id:
+        if item.history is not None and item.identity != item.message.message_id:
             yield replace(item.history, state=State.SUPERSEDED, changed=now, detail={"next": item.message.message_id})
+
+
+def _case_of_confirmed(item: MessageWork, batch: Batch, sent: Unconfirmed, now: datetime) -> Iterator[Case]:
+    """Yield the case of a send that an interrupted run confirmed and did not get to record."""
+    key = sent.new_id if item.message.origin is Origin.SQS_REDRIVE else item.identity
+    if item.history is not None and item.history.key == key and item.history.attempts >= sent.attempt:
+        return
+    yield _case(
+        item,
+        batch,
+        key,
+        State.SENT,
+        now,
+        now + KEEP_SENT,
+        attempts=sent.attempt,
+        tries=sent.tries,
+        reason="sent by an earlier run that was interrupted",
+        detail=_history(item, key),
+    )
+    if item.history is not None and key != item.identity:
+        yield replace(item.history, state=State.SUPERSEDED, changed=now, detail={"next": key})
 
 
 def write(case: Case) -> LedgerWrite:
@@ -95,7 +123,7 @@ def write(case: Case) -> LedgerWrite:
 
 def new_key(item: MessageWork) -> str:
     """The key under which a message that is sent now will be found when it comes back."""
-    return item.new_id if item.message.origin is Origin.SQS_REDRIVE else item.key
+    return item.new_id if item.message.origin is Origin.SQS_REDRIVE else item.identity
 
 
 def archive_record(item: MessageWork, batch: Batch, now: datetime) -> dict[str, Any]:
@@ -163,7 +191,8 @@ def payload_copy_key(item: MessageWork) -> str:
 
 def alert_group(item: MessageWork) -> str:
     """The group that the alert speaks of."""
-    return item.group or (item.history.group if item.history else "") or "ungrouped"
+    past = item.own or item.history
+    return item.group or (past.group if past else "") or "ungrouped"
 
 
 def alert(group: str, items: Sequence[MessageWork], queue: str) -> Alert:
@@ -181,7 +210,7 @@ def alert(group: str, items: Sequence[MessageWork], queue: str) -> Alert:
         f"Examples: {examples}" + (f" and {len(items) - EXAMPLES} more" if len(items) > EXAMPLES else ""),
         "",
         f"What to do: {step}.",
-        f'Replay: run the deployment dead-letters/replay with groups ["{group}"] and dry_run false.',
+        f'Replay: run the deployment dead-letters-replay/replay with groups ["{group}"] and dry_run false.',
         "Messages that join this group in the alert window are archived without another message.",
     ]
     subject = f"Reprise: {len(items)} dead letter(s) of {queue} wait for a person ({kind or 'not triaged'})"

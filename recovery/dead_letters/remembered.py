@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from recovery.cases import Case, DamagedCase, State, sound
 from recovery.dead_letters.work import PATH
@@ -11,7 +11,7 @@ from recovery.fields import Fields
 from recovery.ledger import Ledger
 
 SHOWN = 5
-_TEXTS = ("id", "identity", "next", "origin", "owner", "error", "step")
+_TEXTS = ("id", "arn", "identity", "content", "next", "origin", "owner", "error", "step")
 
 
 def remembered(ledger: Ledger, keys: Iterable[str], damaged: list[DamagedCase]) -> dict[str, Case]:
@@ -24,13 +24,15 @@ def remembered(ledger: Ledger, keys: Iterable[str], damaged: list[DamagedCase]) 
     return {case.key: case for case in sound(cases, check, damaged)}
 
 
-def waiting(ledger: Ledger, group: str, damaged: list[DamagedCase]) -> Iterator[Case]:
+def waiting(
+    ledger: Ledger, group: str, damaged: list[DamagedCase], in_scope: Callable[[str], bool] | None = None
+) -> Iterator[Case]:
     """The cases of messages (of a group) that wait for a person; `damaged` takes those that cannot be read.
 
     Raises:
         Transient, Refused: the ledger cannot be read.
     """
-    return sound(ledger.waiting(PATH, group, damaged=damaged), check, damaged)
+    return sound(ledger.waiting(PATH, group, damaged=damaged, in_scope=in_scope), check, damaged)
 
 
 def check(case: Case) -> None:

@@ -36,7 +36,9 @@ class Unconfirmed:
     Attributes:
         attempt: the attempt whose send was not confirmed.
         tries: how often it was begun.
-        sent: the send was confirmed and recorded; only the original was not removed.
+        sent: the send was confirmed; its case may not be written, and the original was not removed.
+        new_id: of the copy, where the send was confirmed.
+        intent: id of the send intent that says so.
         same_message: this very message, or only one with the same content (a copy whose send was not confirmed).
     """
 
@@ -44,6 +46,8 @@ class Unconfirmed:
     tries: int
     sent: bool
     same_message: bool
+    new_id: str = ""
+    intent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +58,14 @@ class Known:
         message, queue: the message and where it lies.
         diagnosis: None when nothing speaks of its failure.
         group: fingerprint of alike failures.
-        history: its case, or None.
+        history: the case of its work, or None.
+        own: the case of this very message, or None.
+        reach: how long it takes until later runs have surely gone through all of its queue.
+        removed: this run removed it already: SQS handed it out again.
         unconfirmed: what an interrupted run left open, or None.
         destination: URL of the queue it would go back to, or "" when it has none.
         hidden: messages of this queue that are hidden already.
-        follows: an earlier message of its FIFO group is sent now, after its own wait.
+        follows: an earlier message of its FIFO group is sent by this run, after its own wait.
         evidence_pending: the log group could not be read, or has nothing yet: a later run may know more.
         searched: where evidence was looked for, and there is none, or "".
         unread: why no log could be asked for it, or "".
@@ -78,20 +85,21 @@ class Known:
     evidence_pending: str = ""
     searched: str = ""
     unread: str = ""
+    own: Case | None = None
+    removed: bool = False
+    reach: timedelta = timedelta(0)
     damaged: str = ""
     unreadable: str = ""
 
 
-def decide(known: Known, policy: DeadLetterPolicy, now: datetime, jitter: float, spread: timedelta) -> Verdict:
-    """The verdict on one message.
+def _doubt(known: Known) -> str:
+    if known.unreadable or known.damaged:
+        return ", and was not sent already, which is not known"
+    unconfirmed = known.unconfirmed
+    return ", and did not arrive: it may have been sent" if unconfirmed is not None and not unconfirmed.sent else ""
 
-    Args:
-        known: the facts.
-        policy: the queue's policy.
-        now: the time by AWS's clock.
-        draw: the jitter, from 0 to 1.
-        spread: how much later it must arrive so that the destination's rate is kept.
-    """
+
+def _decide(known: Known, policy: DeadLetterPolicy, now: datetime, jitter: float, spread: timedelta) -> Verdict:
     message, history = known.message, known.history
     if message.lease_until - now < LEASE_MARGIN:  # lease
         return Leave("the time for which this run holds the message is about to end; a later run takes it up")
@@ -116,8 +124,7 @@ def decide(known: Known, policy: DeadLetterPolicy, now: datetime, jitter: float,
         return ArchiveVerdict(
             State.STALE,
             "its queue would have dropped it before the next runs",
-            "replay it from the archive if the work is still wanted"
-            + (", and was not sent already, which is not known" if known.unreadable or known.damaged else ""),
+            "replay it from the archive if the work is still wanted" + _doubt(known),
         )
     age = (now - message.sent_at).total_seconds()
     if policy.max_age_seconds is not None and age > policy.max_age_seconds:  # stale
@@ -136,11 +143,14 @@ def decide(known: Known, policy: DeadLetterPolicy, now: datetime, jitter: float,
 
 
 def _finish(known: Known) -> Finish | None:
-    history, unconfirmed = known.history, known.unconfirmed
+    own, unconfirmed = known.own, known.unconfirmed
+    if known.removed:
+        return Finish(archived=True, reason="removed by this run already; SQS handed it out again")
     if unconfirmed is not None and unconfirmed.same_message and unconfirmed.sent:
-        return Finish(archived=False, reason="sent and recorded by an earlier run that was interrupted")
-    if history is not None and history.detail.get("archive") and history.detail.get("id") == known.message.message_id:
-        return Finish(archived=True, reason="archived by an earlier run that was interrupted")
+        return Finish(archived=False, reason="sent by an earlier run that was interrupted")
+    if own is not None and own.detail.get("archive") and own.detail.get("id") == known.message.message_id:
+        since = ", and replayed since" if own.state in (State.REPLAYED, State.REPLAYING) else ""
+        return Finish(archived=True, reason=f"archived by an earlier run that was interrupted{since}")
     return None
 
 
@@ -251,6 +261,7 @@ def _heal(
     known: Known, policy: DeadLetterPolicy, now: datetime, jitter: float, spread: timedelta, why: str, *, waited: bool
 ) -> Verdict:
     attempt, tries = _count(known)
+    history = known.history
     at_once = _takes_no_delay(known)
     if waited and (at_once or spread <= LONGEST_DELAY):  # due
         return Heal(known.destination, spread, attempt, tries, f"{why}; the wait before attempt {attempt} is over")
@@ -258,7 +269,8 @@ def _heal(
         rate = f"its destination takes at most {policy.max_per_second:g} a second"
         return _hide(known, now + spread, attempt, policy, now, f"{why}; {rate}")
     reason = f"{why}; attempt {attempt} of {policy.max_attempts}"
-    if known.follows:  # follows
+    came_back = history is not None and history.state in (State.SENT, State.BACK)
+    if known.follows and not came_back:  # follows
         return Heal(known.destination, timedelta(0), attempt, tries, f"{reason}, right behind its group")
     delay = policy.backoff.delay(attempt, jitter) + spread
     if not at_once and delay <= LONGEST_DELAY:  # delay
@@ -270,6 +282,28 @@ def _heal(
     return _hide(known, now + delay, attempt, policy, now, reason)
 
 
+def decide(known: Known, policy: DeadLetterPolicy, now: datetime, jitter: float, spread: timedelta) -> Verdict:
+    """Return the verdict on one message; one that would stay must survive until a later run reaches it.
+
+    Args:
+        known: the facts.
+        policy: the queue's policy.
+        now: the time by AWS's clock.
+        jitter: from 0 to 1.
+        spread: how much later it must arrive so that the destination's rate is kept.
+    """
+    verdict = _decide(known, policy, now, jitter, spread)
+    message = known.message
+    stays = isinstance(verdict, Leave | Hide) and message.lease_until - now >= LEASE_MARGIN
+    if stays and message.expires_at(known.queue) - now < known.reach + LEASE_MARGIN:  # backlog
+        return ArchiveVerdict(
+            State.STALE,
+            f"its queue would drop it before later runs have gone through all that lies there ({verdict.reason})",
+            "replay it from the archive if the work is still wanted" + _doubt(known),
+        )
+    return verdict
+
+
 def _takes_no_delay(known: Known) -> bool:
     """SQS takes no delay for a single message of a FIFO queue, whatever queue it comes from."""
     return known.queue.fifo or known.destination.endswith(".fifo")
@@ -278,7 +312,7 @@ def _takes_no_delay(known: Known) -> bool:
 def _hide(known: Known, due: datetime, attempt: int, policy: DeadLetterPolicy, now: datetime, reason: str) -> Verdict:
     """Keep it waiting in its queue: hidden if the queue can do that and surely keeps it so long."""
     queue = known.queue
-    last = known.message.expires_at(queue) - 2 * timedelta(seconds=policy.sweep_seconds)
+    last = known.message.expires_at(queue) - max(known.reach, 2 * timedelta(seconds=policy.sweep_seconds))
     until = min(due, now + LONGEST_HIDE)
     if queue.has_redrive or known.hidden >= MOST_HIDDEN or until >= last:
         waits_already = known.history is not None and known.history.state is State.BACKOFF

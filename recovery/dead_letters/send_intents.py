@@ -6,25 +6,23 @@ removes its originals. A send intent that stays open tells the next run which se
 resets the count of attempts: the message is sent again as the same attempt (with the same FIFO deduplication id), and
 an unknown message with the content of an unconfirmed send inherits its attempt.
 
-Three small items a send intent, in the ledger:
-    pk `intent#<queue>`  sk `open#<id>`         the messages; removed when the send intent is closed
-    pk `intent#<queue>`  sk `sent#<id>`         the cases are written; names the messages for which that is not so, and
-                                                those that certainly were not sent
-    pk `settle#<queue>`  sk `<due>#<id>`        with the cases: the new ones, until their settle time has passed and a
-                                                run has counted them; names that run until it is removed
+Two small items a send intent, in the ledger:
+    pk `intent#<queue ARN>`  sk `open#<id>`         the messages; removed when the send intent is closed
+    pk `intent#<queue ARN>`  sk `sent#<id>`         written right after the sends, before anything else: what each
+    message
+                                                became, in their order (its new id; "" for one that certainly was not
+                                                sent; null where that is not known). Cases can be written from it
 A message that certainly was not sent (refused, throttled) leaves nothing open: it does not use up a try.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import islice
 
-from recovery.dead_letters.messages import Message, Queue
+from recovery.dead_letters.messages import Message
 from recovery.dead_letters.rules import Unconfirmed
-from recovery.errors import Conflict
 from recovery.failures import Origin
 from recovery.fields import Fields
 from recovery.ledger import Ledger, LedgerWrite, delete, put
@@ -97,6 +95,8 @@ class Open:
         fifo: whether it is a FIFO queue.
         by_message: by message id of the original.
         by_content: by content hash, only sends that are unconfirmed.
+        by_copy: by message id of the copy, sends that are confirmed.
+        members: by id of the intent, originals that were sent, or may have been.
         unreadable: send intents that cannot be understood: with any of these, what is not named above may be open as
             well.
     """
@@ -105,35 +105,20 @@ class Open:
     by_message: Mapping[str, Unconfirmed]
     by_content: Mapping[str, Sequence[Copy]]
     unreadable: Sequence[DamagedRecord] = ()
+    by_copy: Mapping[str, Unconfirmed] = field(default_factory=dict)
+    members: Mapping[str, set[str]] = field(default_factory=dict)
 
     def about(self, message: Message, content: str) -> Unconfirmed | None:
         """What is open about a message that has this content."""
         if message.message_id in self.by_message:
             return self.by_message[message.message_id]
+        if message.message_id in self.by_copy:
+            return self.by_copy[message.message_id]
         found: Unconfirmed | None = None
         for copy in self.by_content.get(content, ()):
             if copy.may_be(message, fifo=self.fifo):
                 found = _further(found, copy.attempt)
         return found
-
-
-@dataclass(frozen=True, slots=True)
-class Settling:
-    """A send intent whose settle time has passed.
-
-    Attributes:
-        sk: its key in the ledger.
-        keys: keys of the cases that were written for it.
-        arrived: when the last of its messages could be received: a case that changed later speaks of a later send.
-        version: of its item in the ledger.
-        taken: a run has counted it, or died over it.
-    """
-
-    sk: str
-    keys: tuple[str, ...]
-    arrived: datetime
-    version: int
-    taken: bool
 
 
 class SendIntents:
@@ -168,14 +153,18 @@ class SendIntents:
             ]
         )
 
-    def open_of(self, queue: Queue) -> Open:
-        """What is open of a queue's send intents (of interrupted runs, and of those under way right now)."""
+    def open_of(self, queue: str, *, fifo: bool) -> Open:
+        """Return what is open of a queue's send intents (of interrupted runs, and of those under way right now).
+
+        Args:
+            queue: its ARN.
+            fifo: whether it is a FIFO queue.
+        """
         times: dict[str, datetime] = {}
         opened: dict[str, list[PendingSend]] = {}
-        unsaid: dict[str, frozenset[str]] = {}
-        unsent: dict[str, frozenset[str]] = {}
+        became: dict[str, list[str | None]] = {}
         unreadable: list[DamagedRecord] = []
-        for record in self._ledger.query(_pk(queue.name), damaged=unreadable):
+        for record in self._ledger.query(_pk(queue), damaged=unreadable):
             what, _, intent = record.sk.partition("#")
             try:
                 if what == "open":
@@ -183,102 +172,47 @@ class SendIntents:
                     times[intent] = _time(fields, "at")
                     opened[intent] = [_pending_send(message) for message in fields.many("messages")]
                 else:
-                    fields = Fields(record.data, "not", "unsent")
-                    unsaid[intent] = frozenset(fields.texts("not"))
-                    unsent[intent] = frozenset(fields.texts("unsent"))
+                    became[intent] = [_new_id(new) for new in Fields(record.data, "became").many("became")]
             except ValueError:
                 unreadable.append(DamagedRecord(record.pk, record.sk))
         by_message: dict[str, Unconfirmed] = {}
         by_content: dict[str, list[Copy]] = {}
+        by_copy: dict[str, Unconfirmed] = {}
+        members: dict[str, set[str]] = {}
         for intent, pending in opened.items():
-            for p in pending:
-                if p.message_id in unsent.get(intent, ()):
+            known = became.get(intent, [None] * len(pending))
+            if len(known) != len(pending):
+                unreadable.append(DamagedRecord(_pk(queue), f"sent#{intent}"))
+                known = [None] * len(pending)
+            for p, new_id in zip(pending, known, strict=True):
+                if new_id == "":
                     continue
-                sent = intent in unsaid and p.message_id not in unsaid[intent]
-                own = Unconfirmed(p.attempt, p.tries, sent, same_message=True)
+                own = Unconfirmed(
+                    p.attempt, p.tries, new_id is not None, same_message=True, new_id=new_id or "", intent=intent
+                )
                 by_message[p.message_id] = _further(by_message.get(p.message_id), own)
-                if not sent:
-                    copy = Unconfirmed(p.attempt, p.tries, False, same_message=False)
+                copy = Unconfirmed(p.attempt, p.tries, False, same_message=False)
+                if new_id is None:
                     by_content.setdefault(p.content, []).append(Copy(copy, times[intent]))
-        return Open(queue.fifo, by_message, by_content, unreadable)
+                else:
+                    by_copy[new_id] = copy
+                members.setdefault(intent, set()).add(p.message_id)
+        return Open(fifo, by_message, by_content, unreadable, by_copy, members)
 
-    def confirmation(
-        self, intent: SendIntent, unconfirmed: Sequence[str], unsent: Sequence[str], now: datetime
-    ) -> LedgerWrite:
-        """The write that says that the cases of a send intent stand in the ledger, and for which originals that is not
-        so.
+    def confirmation(self, intent: SendIntent, became: Sequence[str | None], now: datetime) -> LedgerWrite:
+        """Return the write that says what the messages of an intent became.
 
         Args:
-            send intent: the send intent.
-            unconfirmed: originals whose send was not answered.
-            unsent: originals that certainly were not sent.
+            intent: the send intent.
+            became: in the order of its pending sends: the new id, "" when certainly not sent, None when not known.
             now: the time.
         """
-        data = {"not": sorted(unconfirmed), "unsent": sorted(unsent)}
-        record = Record(_pk(intent.queue), f"sent#{intent.id}", data, 0)
+        record = Record(_pk(intent.queue), f"sent#{intent.id}", {"became": list(became)}, 0)
         return put(record_item(record, now + KEEP))
 
-    def settling(
-        self, intent: SendIntent, keys: Sequence[str], arrived: datetime, settle: timedelta
-    ) -> list[LedgerWrite]:
-        """The write that lets a send intent be counted as recovered, whoever removes its originals.
-
-        Args:
-            send intent: the send intent.
-            keys: the cases to look at once they have settled; none for a send intent of which nothing was sent.
-            arrived: when the last of its messages can be received.
-            settle: how long they must then stay away.
-        """
-        if not keys:
-            return []
-        settled = arrived + settle
-        data = {"keys": list(keys), "arrived": arrived.isoformat()}
-        record = Record(_settle_pk(intent.queue), f"{settled.isoformat()}#{intent.id}", data, 0)
-        return [put(record_item(record, settled + KEEP))]
-
-    def closing(self, intent: SendIntent) -> list[LedgerWrite]:
-        """The writes that close a send intent about which nothing is open any more."""
-        return [
-            delete(_pk(intent.queue), f"open#{intent.id}"),
-            delete(_pk(intent.queue), f"sent#{intent.id}"),
-        ]
-
-    def settled(self, queue: str, now: datetime, most: int, damaged: list[DamagedRecord]) -> Iterator[Settling]:
-        """Send intents of a queue whose settle time has passed, the oldest first.
-
-        Args:
-            queue: name of the queue.
-            now: the time.
-            most: at most so many.
-            damaged: takes those that cannot be understood.
-        """
-        found = self._ledger.query(_settle_pk(queue), up_to=f"{now.isoformat()}#~", damaged=damaged)
-        for record in islice(found, most):
-            try:
-                fields = Fields(record.data, "keys", "arrived")
-                arrived = _time(fields, "arrived")
-                intent = Settling(record.sk, fields.texts("keys"), arrived, record.version, "by" in record.data)
-            except ValueError:
-                damaged.append(DamagedRecord(record.pk, record.sk))
-            else:
-                yield intent
-
-    def take(self, queue: str, intent: Settling, owner: str, now: datetime) -> bool:
-        """Whether this run (`owner`) is the one that counts a settled send intent; of several runs one is.
-
-        Raises:
-            Transient: not known; then this run must not count it.
-        """
-        data = {"keys": [], "arrived": intent.arrived.isoformat(), "by": owner}
-        try:
-            self._ledger.write_record(Record(_settle_pk(queue), intent.sk, data, intent.version), now + KEEP)
-        except Conflict:
-            return False
-        return True
-
-    def forget(self, queue: str, settled: Sequence[Settling]) -> None:
-        """Remove settled send intents that were counted."""
-        self._ledger.write_items([delete(_settle_pk(queue), intent.sk) for intent in settled])
+    def closing(self, intent: str, queue: str) -> list[LedgerWrite]:
+        """The writes that close a send intent about which nothing is open any more, by its id and its queue's ARN."""
+        return [delete(_pk(queue), f"open#{intent}"), delete(_pk(queue), f"sent#{intent}")]
 
 
 def _time(fields: Fields, name: str) -> datetime:
@@ -295,6 +229,12 @@ def _pending_send(message: object) -> PendingSend:
     raise ValueError("messages")
 
 
+def _new_id(new: object) -> str | None:
+    if new is None or isinstance(new, str):
+        return new
+    raise ValueError("became")
+
+
 def _further(one: Unconfirmed | None, other: Unconfirmed) -> Unconfirmed:
     # A later send intent of the same message says more than an earlier one, and a confirmed send says most.
     if one is None:
@@ -304,7 +244,3 @@ def _further(one: Unconfirmed | None, other: Unconfirmed) -> Unconfirmed:
 
 def _pk(queue: str) -> str:
     return f"intent#{queue}"
-
-
-def _settle_pk(queue: str) -> str:
-    return f"settle#{queue}"

@@ -1,19 +1,26 @@
-"""Sending what is to be healed: written ahead, ten at a time, in order on FIFO queues."""
+"""Sending what is to be healed: written ahead, ten at a time, in order on FIFO queues, and confirmed before all
+else."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import uuid4
 
 from recovery.cases import State
-from recovery.dead_letters.batch import Batch, MessageWork
+from recovery.dead_letters import records
+from recovery.dead_letters.batch import LEASE_ENDS, Batch, MessageWork
 from recovery.dead_letters.gateway import NotSent, Outcome, paired
 from recovery.dead_letters.messages import batches, entry, size
+from recovery.dead_letters.rules import LEASE_MARGIN
 from recovery.dead_letters.send_intents import SIZE, PendingSend, SendIntent
 from recovery.dead_letters.verdicts import AlertVerdict, Heal
 from recovery.dead_letters.work import Work
 from recovery.errors import OutcomeUnknown, Refused, RepriseError, Transient
+from recovery.ledger import WRITE_BATCH, LedgerWrite
+
+_ROUNDING = timedelta(milliseconds=1)  # cases keep whole milliseconds
 
 
 def write_ahead(work: Work, batch: Batch) -> None:
@@ -26,7 +33,7 @@ def write_ahead(work: Work, batch: Batch) -> None:
     if not batch.intents:
         for start in range(0, len(healing), SIZE):
             pending = tuple(_pending_send(item) for item in healing[start : start + SIZE])
-            batch.intents.append(SendIntent(uuid4().hex, batch.queue.name, pending))
+            batch.intents.append(SendIntent(uuid4().hex, batch.queue.arn, pending))
     work.intents.open(batch.intents, work.now())
 
 
@@ -51,6 +58,48 @@ def send_messages(work: Work, batch: Batch) -> None:
         for item in waiting:
             item.failure = None
         raise certainly_not[0]
+
+
+def confirm_sends(work: Work, batch: Batch) -> None:
+    """Write down what was sent as what, before anything else: any later run can write the cases from it.
+
+    Raises:
+        Transient: it is not certain to stand there, so what was sent stays unconfirmed. Repeating it is safe.
+    """
+    # The same time when it is repeated: what is counted as recovered must be what the cases say.
+    now = batch.recorded_at = batch.recorded_at or work.now()
+    writes: list[LedgerWrite] = []
+    under_way = []
+    for intent in batch.intents:
+        members = batch.members(intent)
+        if all(item.is_certainly_unsent for item in members):
+            writes += work.intents.closing(intent.id, intent.queue)
+            continue
+        under_way.append(intent)
+        became = [item.new_id or ("" if item.is_certainly_unsent else None) for item in members]
+        writes.append(work.intents.confirmation(intent, became, now))
+        for url in dict.fromkeys(item.sent_to for item in members if item.new_id):
+            sent = [item for item in members if item.new_id and item.sent_to == url]
+            latest = max((item.verdict.delay for item in sent if isinstance(item.verdict, Heal)), default=timedelta(0))
+            keys = [records.new_key(item) for item in sent]
+            arrived = now + latest + _ROUNDING
+            settle = max(timedelta(seconds=batch.policy.settle_seconds), work.comeback_time(url))
+            writes += work.unproven.writes(intent.id, batch.queue.arn, url, keys, arrived, settle)
+    write_all(work, writes)
+    batch.intents = under_way
+    batch.confirmed = True
+
+
+def stop_sending(work: Work, batch: Batch) -> None:
+    """Send nothing more in this run: what it sent could not be written down."""
+    error = next((item.failure for item in batch.items if item.failure is not None), None)
+    work.unrecorded = f"the ledger does not take what was sent ({error}): this run sends nothing more"
+    work.complain(work.unrecorded)
+
+
+def write_all(work: Work, writes: Sequence[LedgerWrite]) -> None:
+    """Carry out writes on the run's threads; repeating them is safe."""
+    work.each(work.ledger.write_items, [writes[n : n + WRITE_BATCH] for n in range(0, len(writes), WRITE_BATCH)])
 
 
 def _pending_send(item: MessageWork) -> PendingSend:
@@ -86,6 +135,9 @@ def _send(work: Work, items: Sequence[MessageWork]) -> None:
         parts = [[bound[index] for index in part] for part in batches([size(item.message) for item in bound])]
 
         def send(part: list[MessageWork], url: str = url, fifo: bool = fifo) -> list[Outcome]:
+            # Many sends take long: each looks at its leases itself, or another run may hold the messages by now.
+            if min(item.message.lease_until for item in part) - work.now() < LEASE_MARGIN:
+                return [NotSent(Transient(LEASE_ENDS)) for _ in part]
             entries = []
             for index, item in enumerate(part):
                 assert isinstance(item.verdict, Heal)
@@ -94,29 +146,21 @@ def _send(work: Work, items: Sequence[MessageWork]) -> None:
 
         for item, outcome in paired(parts, work.each(send, parts)):
             if not isinstance(outcome, NotSent):
-                item.new_id = outcome.message_id
+                item.new_id, item.sent_to = outcome.message_id, url
             elif outcome.its_own_fault:
                 # The queue will never take this message as it is: a person must know, and it must not be tried for
                 # ever.
                 item.verdict = AlertVerdict(
                     State.PARKED,
-                    f"its queue refuses it: {_said(outcome.error)}",
+                    f"its queue refuses it: {outcome.error.code or outcome.error}",
                     "compare the message with the queue's limits and key, then replay or drop it",
                 )
             else:
                 item.failure = outcome.error
                 item.maybe_sent = isinstance(outcome.error, OutcomeUnknown)
-                _tell_of_refusal(work, url, outcome.error)
+                _report_refusal(work, url, outcome.error)
 
 
-def _tell_of_refusal(work: Work, url: str, error: RepriseError) -> None:
-    if not isinstance(error, Refused):
-        return
-    name = url.rsplit("/", 1)[1]
-    line = f"queue {name}: nothing can be sent to it: {error}"
-    if line not in work.problems:
-        work.problems.append(line)
-
-
-def _said(error: RepriseError) -> str:
-    return error.code or str(error)
+def _report_refusal(work: Work, url: str, error: RepriseError) -> None:
+    if isinstance(error, Refused):
+        work.complain(f"queue {url.rsplit('/', 1)[1]}: nothing can be sent to it: {error}")

@@ -1,16 +1,16 @@
 """Second half of a round: carry the verdicts out. Copies first, deletes last.
 
 The order of the steps is what keeps messages safe; a process killed between any two requests loses nothing:
-send intent -> sends -> archive -> cases (and the send intent's confirmation) -> alerts -> deletes (and the send
-intent's closing). Each step can be repeated: it takes up only what earlier steps left undone. The sends are in
-`sending`.
+send intent -> sends -> their confirmation -> cases -> deletes (and the intent's closing); then, for what is kept,
+archive -> cases -> alerts -> deletes. What heals waits for neither S3 nor SNS. Each step can be repeated: it takes up
+only what earlier steps left undone. The sends are in `sending`.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from recovery.alerts import Alert, Announced
@@ -20,21 +20,23 @@ from recovery.dead_letters.batch import Batch, MessageWork
 from recovery.dead_letters.gateway import NotSent, Outcome, paired
 from recovery.dead_letters.messages import BATCH, Queue
 from recovery.dead_letters.rules import LEASE_MARGIN
-from recovery.dead_letters.verdicts import Heal, Hide, Leave
-from recovery.dead_letters.work import PATH, Work
+from recovery.dead_letters.sending import write_all
+from recovery.dead_letters.verdicts import Finish, Hide, Leave
+from recovery.dead_letters.work import LEASE, PATH, Work
 from recovery.errors import OutcomeUnknown, Refused, RepriseError, Transient
-from recovery.ledger import WRITE_BATCH, LedgerWrite
+from recovery.ledger import LedgerWrite
 
-_ROUNDING = timedelta(milliseconds=1)  # cases keep whole milliseconds
 _LOOKS = 5  # a publish takes well under a second; after these seconds its sender is taken for dead
 
 
 def archive_messages(work: Work, batch: Batch) -> None:
-    """Put copies into the archive, many to one object.
+    """Put copies into the archive, many to one object. Once S3 does not answer, the rest is left without asking.
 
     Raises:
         Transient, Refused: some copies are not safe; repeating it is safe.
     """
+    if _is_stopped(work, "s3", batch, batch.to_archive()):
+        return
     batch.keep_to_leases(batch.to_archive(), work.now())
     waiting = batch.to_archive()
     work.each(partial(_copy_payload, work), waiting)
@@ -44,40 +46,37 @@ def archive_messages(work: Work, batch: Batch) -> None:
     for bundle in bundles(lines):
         work.bundles += 1
         key = bundle_key(PATH, batch.queue.name, work.now(), f"{work.owner[:12]}-{work.bundles:05d}")
-        work.archive.put_bundle(key, bundle)
+        try:
+            work.archive.put_bundle(key, bundle)
+        except Transient as error:
+            if not work.stop_asking("s3", error):
+                raise
+            _is_stopped(work, "s3", batch, batch.to_archive())
+            return
         for line, item in enumerate(waiting[start : start + len(bundle)]):
             item.pointer = Pointer(key, line)
         start += len(bundle)
 
 
+def _is_stopped(work: Work, service: str, batch: Batch, items: Sequence[MessageWork]) -> bool:
+    """Give items up when the service that they need does not answer; return True then."""
+    if service in work.stopped:
+        batch.give_up(Transient(work.stopped[service]), items)
+    return service in work.stopped
+
+
 def record_cases(work: Work, batch: Batch) -> None:
-    """Write the cases, then that they are written.
+    """Write the cases of all that went through so far.
 
     Raises:
         Transient: some are not written, so no original may be removed. Repeating it is safe.
     """
-    # The same time when it is repeated: what a send intent is counted by must be what its cases say.
     now = batch.recorded_at = batch.recorded_at or work.now()
-    settle = timedelta(seconds=batch.policy.settle_seconds)
-    cases = [case for item in batch.items for case in records.cases(item, batch, now, work.archive_keep)]
-    writes = [records.write(case) for case in cases]
-    _write(work, writes)
-    confirmations: list[LedgerWrite] = []
-    under_way = []
-    for intent in batch.intents:
-        members = batch.members(intent)
-        if all(item.is_certainly_unsent for item in members):
-            confirmations += work.intents.closing(intent)
-            continue
-        under_way.append(intent)
-        unsent = [item.message.message_id for item in members if item.is_certainly_unsent]
-        unconfirmed = [item.message.message_id for item in members if item.maybe_sent and not item.new_id]
-        confirmations.append(work.intents.confirmation(intent, unconfirmed, unsent, now))
-        keys = [records.new_key(item) for item in members if item.new_id]
-        latest = max((item.verdict.delay for item in members if isinstance(item.verdict, Heal)), default=timedelta(0))
-        confirmations += work.intents.settling(intent, keys, now + latest + _ROUNDING, settle)
-    _write(work, confirmations)
-    batch.intents = under_way
+    ready = batch.to_record()
+    cases = [case for item in ready for case in records.cases(item, batch, now, work.archive_keep)]
+    write_all(work, [records.write(case) for case in cases])
+    for item in ready:
+        item.recorded = True
 
 
 def announce_groups(work: Work, batch: Batch) -> None:
@@ -87,6 +86,9 @@ def announce_groups(work: Work, batch: Batch) -> None:
         Transient: SNS or the ledger was throttled before an alert was published; repeating is safe, since an alert
             that is out is known to be out.
     """
+    if _is_stopped(work, "sns", batch, batch.to_announce()):
+        return
+    batch.keep_to_leases(batch.to_announce(), work.now())
     groups: dict[str, list[MessageWork]] = defaultdict(list)
     for item in batch.to_announce():
         groups[records.alert_group(item)].append(item)
@@ -96,6 +98,9 @@ def announce_groups(work: Work, batch: Batch) -> None:
         try:
             said = _announce(work, records.alert(group, items, batch.queue.name), window)
         except RepriseError as error:
+            if work.stop_asking("sns", error):
+                _is_stopped(work, "sns", batch, batch.to_announce())
+                return
             if isinstance(error, Transient) and not isinstance(error, OutcomeUnknown):
                 throttled = error
             else:
@@ -106,6 +111,9 @@ def announce_groups(work: Work, batch: Batch) -> None:
             batch.give_up(
                 Transient("another run has been sending this group's alert, and has not said that it is out"), items
             )
+            continue
+        for item in items:
+            item.announced = True
     if throttled is not None:
         raise throttled
 
@@ -125,6 +133,7 @@ def remove_messages(work: Work, batch: Batch) -> None:
     for item, outcome in paired(parts, outcomes):
         if not isinstance(outcome, NotSent):
             item.removed = True
+            work.removed.add(item.message.message_id)
         elif isinstance(outcome.error, Transient):
             later.append(outcome.error)
         else:
@@ -155,34 +164,50 @@ def hide_messages(work: Work, batch: Batch) -> None:
             work.hidden[batch.queue.name] -= 1
 
 
-def hold(work: Work, batch: Batch) -> None:
+def close_round(work: Work, batch: Batch) -> None:
     """Remember what stays in the queue: it is made visible again at the end of the run, not before, so that this run
     does not receive it twice."""
     for item in batch.items:
         stays = item.failure is not None and not item.removed
         left = isinstance(item.verdict, Leave) or (isinstance(item.verdict, Hide) and not item.verdict.hidden)
         if work.dry_run or stays or left:
-            work.held.append((batch.queue, item.message.receipt, item.message.lease_until))
+            work.to_release.append((batch.queue, item.message.receipt, item.message.lease_until))
     work.note(records.entry(item, batch) for item in batch.items)
+    _extend(work)
 
 
 def release(work: Work) -> int:
-    """Make everything that was only looked at, or could not be settled, visible again; returns how many."""
-    by_queue: dict[str, tuple[Queue, list[str]]] = {}
+    """Make everything that was only inspected, or could not be settled, visible again; returns how many."""
     now = work.now()
-    for queue, receipt, lease_until in work.held:
-        if lease_until - now < LEASE_MARGIN:
-            continue  # it shows up by itself, or another run holds it already
-        by_queue.setdefault(queue.url, (queue, []))[1].append(receipt)
-    parts = [
-        (queue, receipts[start : start + BATCH])
-        for queue, receipts in by_queue.values()
-        for start in range(0, len(receipts), BATCH)
-    ]
-    outcomes = work.each(lambda part: work.sqs.hide(part[0], [(receipt, 0) for receipt in part[1]]), parts)
-    work.held.clear()
+    # What is late shows up by itself, or another run holds it already.
+    staying = [held for held in work.to_release if held[2] - now >= LEASE_MARGIN]
+    work.to_release.clear()
     # What could not be made visible now shows up by itself when its lease ends.
-    return sum(not isinstance(outcome, NotSent) for part in outcomes for outcome in part)
+    return sum(_change_visibility(work, staying, timedelta(0)))
+
+
+def _extend(work: Work) -> None:
+    """Keep what stays hidden for the rest of a long run, a few minutes at a time."""
+    now = work.now()
+    soon = [held for held in work.to_release if LEASE_MARGIN <= held[2] - now < LEASE / 2]
+    if not soon:
+        return
+    others = [held for held in work.to_release if held[2] - now >= LEASE / 2]
+    extended = _change_visibility(work, soon, LEASE)
+    again = [(queue, receipt, now + LEASE) for (queue, receipt, _), done in zip(soon, extended, strict=True) if done]
+    work.to_release = [*others, *again]
+
+
+def _change_visibility(work: Work, held: Sequence[tuple[Queue, str, datetime]], until: timedelta) -> list[bool]:
+    """Hide messages for so long from now; return which were changed."""
+    by_queue: dict[str, list[tuple[Queue, str, datetime]]] = defaultdict(list)
+    for one in held:
+        by_queue[one[0].url].append(one)
+    parts = [same[start : start + BATCH] for same in by_queue.values() for start in range(0, len(same), BATCH)]
+    seconds = int(until.total_seconds())
+    outcomes = work.each(lambda part: work.sqs.hide(part[0][0], [(receipt, seconds) for _, receipt, _ in part]), parts)
+    changed = {one[1]: not isinstance(outcome, NotSent) for one, outcome in paired(parts, outcomes)}
+    return [changed[receipt] for _, receipt, _ in held]
 
 
 def _announce(work: Work, message: Alert, window: timedelta) -> Announced:
@@ -196,11 +221,6 @@ def _announce(work: Work, message: Alert, window: timedelta) -> Announced:
     return said
 
 
-def _write(work: Work, writes: Sequence[LedgerWrite]) -> None:
-    """Carry out writes on the run's threads; repeating them is safe."""
-    work.each(work.ledger.write_items, [writes[n : n + WRITE_BATCH] for n in range(0, len(writes), WRITE_BATCH)])
-
-
 def _close_intents(work: Work, batch: Batch) -> None:
     writes: list[LedgerWrite] = []
     closed = []
@@ -208,9 +228,16 @@ def _close_intents(work: Work, batch: Batch) -> None:
         members = batch.members(intent)
         if not all(item.removed or item.is_certainly_unsent for item in members):
             continue
-        writes += work.intents.closing(intent)
+        writes += work.intents.closing(intent.id, intent.queue)
         closed.append(intent)
-    _write(work, writes)
+    finished: dict[str, set[str]] = defaultdict(set)  # by an earlier run's intent
+    for item in batch.items:
+        if item.removed and isinstance(item.verdict, Finish) and item.unconfirmed is not None:
+            finished[item.unconfirmed.intent].add(item.message.message_id)
+    for earlier, removed in finished.items():
+        if earlier and batch.earlier.get(earlier, set()) <= removed:
+            writes += work.intents.closing(earlier, batch.queue.arn)
+    write_all(work, writes)
     batch.intents = [intent for intent in batch.intents if intent not in closed]
 
 
@@ -223,8 +250,6 @@ def _copy_payload(work: Work, item: MessageWork) -> None:
     try:
         work.archive.copy_payload(bucket, key, records.payload_copy_key(item))
     except Refused as error:
-        warning = f"payload s3://{bucket}/...: could not be copied into the archive ({error.code})"
-        if warning not in work.warnings:
-            work.warnings.append(warning)
+        work.warn(f"payload s3://{bucket}/...: could not be copied into the archive ({error.code})")
     except Transient as error:
         item.failure = error  # this one waits for the next run; the others need not

@@ -1,18 +1,19 @@
-"""First half of a round: take messages up, learn what is known about them, diagnose, decide. Only leases change."""
+"""First half of a round: learn what is known about the messages, diagnose, decide. Nothing in AWS is changed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from recovery.cases import Case, DamagedCase
-from recovery.dead_letters.batch import Batch
+from recovery.cases import Case, DamagedCase, State
+from recovery.dead_letters.batch import Batch, MessageWork
 from recovery.dead_letters.consumer_logs import ask_logs
-from recovery.dead_letters.gateway import name_of
-from recovery.dead_letters.messages import BATCH, BATCH_BYTES, Message, Queue, content_hash, identity, size
+from recovery.dead_letters.messages import Message, Queue, content_hash, identity
+from recovery.dead_letters.names import name_of
 from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.dead_letters.remembered import remembered
 from recovery.dead_letters.rules import Known, decide
@@ -24,75 +25,19 @@ from recovery.failures import (
     DEFAULT_RULES,
     Diagnosis,
     Kind,
+    Origin,
     RuleSet,
-    body_shape,
     diagnose,
     evidence_for,
     group_of,
     load_rules,
     normalise,
-    recognise,
     violates_schema,
 )
 from recovery.failures.schemas import check_schema
 from recovery.ledger import READ_BATCH
 
-ROUND = 2000
-"""Messages in one round: one task run each for receiving, diagnosing, deciding, acting, recording and removing."""
-ROUND_BYTES = 64 * 1024 * 1024
-"""Bytes of messages that a round takes up, so that memory is bounded for messages of any size."""
-POLL_SECONDS = 1
-"""Long polling asks all of SQS's servers; a short poll may come back empty from a queue that is not."""
 BY_TIME = " (matched by time: no log line names the message, and all that ran when it was received ended so)"
-EMPTY_POLLS = 5
-"""Empty polls in a row after which a drain ends even though SQS still counts messages."""
-
-
-def receive(work: Work, queue: Queue, policy: DeadLetterPolicy) -> Batch:
-    """The messages of the next round; an empty batch when the queue is drained, or the run's bounds are reached.
-
-    Raises:
-        Transient: SQS could not be asked and nothing was received; asking again is safe.
-        Refused: the queue may not be read.
-    """
-    messages: list[Message] = []
-    taken = 0
-    empties = 0
-    visible = max(0, queue.visible - work.taken_of[queue.name])
-    while len(messages) < min(ROUND, work.room) and taken < ROUND_BYTES and not work.time_is_up:
-        wanted = min(ROUND, work.room) - len(messages)
-        affordable = (ROUND_BYTES - taken) // (BATCH * work.largest.get(queue.name, BATCH_BYTES))
-        polls = max(1, min(work.threads, -(-wanted // BATCH), -(-visible // BATCH), affordable))
-        asked = [BATCH] * (polls - 1) + [wanted - BATCH * (polls - 1)]
-        wait = POLL_SECONDS if visible else 0  # nothing is expected: an empty poll and SQS's count then end the drain
-        answers = work.each(partial(_poll, work, queue, wait), asked)
-        got = [message for answer in answers if not isinstance(answer, RepriseError) for message in answer]
-        failed = [answer for answer in answers if isinstance(answer, RepriseError)]
-        if failed and not got and not messages:
-            raise failed[0]
-        messages += got
-        sizes = [size(message) for message in got]
-        taken += sum(sizes)
-        if sizes:
-            work.largest[queue.name] = max(1, *sizes, work.largest.get(queue.name, 0))
-        visible = max(0, visible - len(got))
-        if failed or (messages and not got):
-            break
-        if not got:
-            # One empty poll proves nothing: the drain ends when SQS counts nothing either, or keeps saying nothing.
-            empties += 1
-            visible = work.sqs.visible(queue)
-            if not visible:
-                break
-            if empties >= EMPTY_POLLS:
-                work.warnings.append(
-                    f"queue {queue.name}: SQS counts about {visible} messages but hands out none; more than 120,000"
-                    " may be in flight, or another consumer takes them"
-                )
-                break
-    work.taken += len(messages)
-    work.taken_of[queue.name] += len(messages)
-    return Batch(queue, policy, [_recognised(message, policy) for message in messages])
 
 
 def look_up(work: Work, batch: Batch) -> None:
@@ -106,9 +51,15 @@ def look_up(work: Work, batch: Batch) -> None:
     """
     policy = batch.policy
     for item in batch.items:
-        item.key = identity(item.message, policy.identity_attribute, policy.identity_body_path)
-        item.content = content_hash(item.message)
-    keys = list(dict.fromkeys(item.key for item in batch.items))
+        item.identity = identity(
+            item.message,
+            policy.identity_attribute,
+            policy.identity_body_path,
+            policy.changing,
+            policy.error_body_paths,
+        )
+        item.content = content_hash(item.message, policy.changing, policy.error_body_paths)
+    keys = list(dict.fromkeys(key for item in batch.items for key in (item.identity, item.message.message_id)))
     parts = [keys[start : start + READ_BATCH] for start in range(0, len(keys), READ_BATCH)]
     cases: dict[str, Case] = {}
     opened: Open | None = None
@@ -123,21 +74,34 @@ def look_up(work: Work, batch: Batch) -> None:
     if opened.unreadable:
         batch.unreadable = opened.unreadable[0].place
         said = [f"queue {batch.queue.name}: {error}" for error in opened.unreadable]
-        work.problems += [line for line in said if line not in work.problems]
+        for line in said:
+            work.complain(line)
+    batch.earlier = opened.members
     damages = {case.key: case for case in damaged}
     for item in batch.items:
-        item.damaged = damages.get(item.key)
-        item.history = cases.get(item.key)
+        item.damaged = damages.get(item.identity) or damages.get(item.message.message_id)
+        item.history = cases.get(item.identity)
+        item.own = cases.get(item.message.message_id)
         item.unconfirmed = opened.about(item.message, item.content)
         if item.history is not None and item.unconfirmed is not None and not item.unconfirmed.same_message:
             item.unconfirmed = None  # a message with a case of its own needs nobody else's
+    # A send that was confirmed, and whose run then died: its case may not be written yet.
+    sent = {
+        item.unconfirmed.new_id: item
+        for item in batch.items
+        if item.unconfirmed is not None and item.unconfirmed.sent and item.message.origin is Origin.SQS_REDRIVE
+    }
+    for key in remembered(work.ledger, sent, damaged) if sent else ():
+        sent[key].recorded = True
 
 
 def _read(
     work: Work, queue: Queue, damaged: list[DamagedCase], keys: Sequence[str] | None
 ) -> Mapping[str, Case] | Open:
     """Cases by key, or what is open of the queue's send intents: both are read at once."""
-    return work.intents.open_of(queue) if keys is None else remembered(work.ledger, keys, damaged)
+    if keys is None:
+        return work.intents.open_of(queue.arn, fifo=queue.fifo)
+    return remembered(work.ledger, keys, damaged)
 
 
 def diagnose_messages(work: Work, batch: Batch) -> None:
@@ -157,31 +121,57 @@ def diagnose_messages(work: Work, batch: Batch) -> None:
     known: dict[tuple[object, ...], Diagnosis] = {}
     bare: dict[str, str] = {}
     for item in batch.items:
-        if not item.evidence.is_empty:
-            said = (item.evidence.error, *sorted(item.evidence.attributes.items()))
-            item.diagnosis = known.get(said) or diagnose(item.evidence, rules)
-            if not _is_weak(item.diagnosis):
-                known[said] = item.diagnosis  # messages that fail together often say the very same
-            if item.by_time:
-                item.diagnosis = replace(item.diagnosis, reason=f"{item.diagnosis.reason}{BY_TIME}")
-        if policy.body_schema is not None and not item.pending and _is_silent(item.diagnosis):
-            item.diagnosis = violates_schema(item.message.body, policy.body_schema) or item.diagnosis
-        if item.diagnosis is not None:
-            error = item.evidence.error or item.diagnosis.reason
-            if error not in bare:
-                bare[error] = normalise(error)
-            item.error = bare[error]
-            item.group = group_of(item.diagnosis, item.error)
+        if item.failure is None:
+            with _alone(work, item):
+                _diagnose(item, policy, rules, known, bare)
+
+
+def _diagnose(
+    item: MessageWork,
+    policy: DeadLetterPolicy,
+    rules: RuleSet,
+    known: dict[tuple[object, ...], Diagnosis],
+    bare: dict[str, str],
+) -> None:
+    if not item.evidence.is_empty:
+        words = (item.evidence.error, *sorted(item.evidence.attributes.items()))
+        item.diagnosis = known.get(words) or diagnose(item.evidence, rules)
+        if not _is_weak(item.diagnosis):
+            known[words] = item.diagnosis  # messages that fail together often say the very same
+        if item.by_time:
+            item.diagnosis = replace(item.diagnosis, reason=f"{item.diagnosis.reason}{BY_TIME}")
+    if policy.body_schema is not None and not item.pending and _is_silent(item.diagnosis):
+        item.diagnosis = violates_schema(item.message.body, policy.body_schema) or item.diagnosis
+    if item.diagnosis is not None:
+        error = item.evidence.error or item.diagnosis.reason
+        if error not in bare:
+            bare[error] = normalise(error)
+        item.error = bare[error]
+        item.group = group_of(item.diagnosis, item.error)
+
+
+@contextmanager
+def _alone(work: Work, item: MessageWork) -> Iterator[None]:
+    """Let what nobody expected about one message stop that message only; the run fails at its end."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - any mistake of ours: the others go on
+        kind = type(error).__name__
+        item.failure = Refused(f"an unexpected {kind} while it was triaged: please report it", code=kind)
+        work.complain(f"message {item.message.message_id}: {item.failure}")
 
 
 def decide_messages(work: Work, batch: Batch) -> None:
     """A verdict for each message. On a FIFO queue a message that stays holds back all later ones of its group."""
     now = work.now()
     for item in batch.items:
+        if item.failure is not None:
+            continue
         try:
             item.destination = _destination(work, item.message, batch.queue, batch.policy)
-        except Refused as error:
+        except RepriseError as error:
             item.failure = error
+            work.note_refusal(batch.queue, error)
     order = sorted(batch.items, key=lambda item: item.message.sequence) if batch.queue.fifo else batch.items
     blocked: set[str] = set()
     for item in order:
@@ -192,28 +182,14 @@ def decide_messages(work: Work, batch: Batch) -> None:
         if batch.queue.fifo and item.message.group_id in blocked:
             item.verdict = Leave("an earlier message of its group stays in the queue, and order is kept")
             continue
-        spread = timedelta(seconds=work.sent_to[item.destination] / batch.policy.max_per_second)
-        known = Known(
-            message=item.message,
-            queue=batch.queue,
-            diagnosis=item.diagnosis,
-            group=item.group,
-            history=item.history,
-            unconfirmed=item.unconfirmed,
-            destination=item.destination,
-            hidden=batch.queue.in_flight + work.hidden[batch.queue.name],
-            follows=batch.queue.fifo and (batch.queue.name, item.message.group_id) in work.going,
-            evidence_pending=item.pending,
-            searched=item.searched,
-            unread=item.unread,
-            damaged=item.damaged.place(work.ledger.table) if item.damaged else "",
-            unreadable=batch.unreadable,
-        )
-        item.verdict = decide(known, batch.policy, now, work.jitter(), spread)
+        with _alone(work, item):
+            follows = batch.queue.fifo and (batch.queue.arn, item.message.group_id) in work.going
+            spread = timedelta(seconds=work.sent_to[item.destination] / batch.policy.max_per_second)
+            item.verdict = decide(_known(work, batch, item, follows=follows), batch.policy, now, work.jitter(), spread)
         if isinstance(item.verdict, Heal):
             work.sent_to[item.destination] += 1
             if batch.queue.fifo:
-                work.going.add((batch.queue.name, item.message.group_id))
+                work.going.add((batch.queue.arn, item.message.group_id))
         elif isinstance(item.verdict, Hide) and item.verdict.hidden:
             work.hidden[batch.queue.name] += 1
         if item.damaged is not None and isinstance(item.verdict, Leave):
@@ -222,6 +198,30 @@ def decide_messages(work: Work, batch: Batch) -> None:
             item.failure = BadInput("a send intent of its queue, in the ledger, is damaged")
         if isinstance(item.verdict, Leave | Hide):
             blocked.add(item.message.group_id)
+
+
+def _known(work: Work, batch: Batch, item: MessageWork, *, follows: bool) -> Known:
+    if item.history is not None and item.history.state is State.SENT:
+        work.comebacks[item.destination, item.history.changed] += 1
+    return Known(
+        message=item.message,
+        queue=batch.queue,
+        diagnosis=item.diagnosis,
+        group=item.group,
+        history=item.history,
+        own=item.own,
+        unconfirmed=item.unconfirmed,
+        destination=item.destination,
+        hidden=batch.queue.in_flight + work.hidden[batch.queue.name],
+        follows=follows,
+        evidence_pending=item.pending,
+        searched=item.searched,
+        unread=item.unread,
+        damaged=item.damaged.place(work.ledger.table) if item.damaged else "",
+        unreadable=batch.unreadable,
+        removed=item.message.message_id in work.removed,
+        reach=batch.reach,
+    )
 
 
 def check(policy: DeadLetterPolicy) -> None:
@@ -252,18 +252,6 @@ def rules_of(policy: DeadLetterPolicy) -> RuleSet:
     return load_rules(path)
 
 
-def _poll(work: Work, queue: Queue, wait: int, most: int) -> list[Message] | RepriseError:
-    try:
-        return work.sqs.receive(queue, most, work.lease, wait, work.now())
-    except RepriseError as error:
-        return error
-
-
-def _recognised(message: Message, policy: DeadLetterPolicy) -> Message:
-    origin = recognise(message.body, message.attributes, message.system, policy.error_attributes)
-    return replace(message, origin=origin, shape=body_shape(message.body))
-
-
 def _is_weak(diagnosis: Diagnosis) -> bool:
     """Whether the body had a say in it, and not the error alone."""
     return diagnosis.rule in ("none", "body.unreadable")
@@ -274,13 +262,13 @@ def _is_silent(diagnosis: Diagnosis | None) -> bool:
 
 
 def _destination(work: Work, message: Message, queue: Queue, policy: DeadLetterPolicy) -> str:
-    """URL of the queue that a message goes back to: its own source, else the one that the policy names, else none."""
+    """Return the URL of the queue that a message goes back to: its source, else the policy's destination, else none."""
     own = queue.sources.get(message.source_arn, "") if message.source_arn else ""
     if not own and message.source_arn:
-        own = work.url_of(message.source_arn.rpartition(":")[2])  # it may exist without naming this queue any more
+        own = work.url_of(message.source_arn, queue.arn)  # it may exist without naming this queue any more
     if own or not policy.destination:
         return own
-    named = work.url_of(name_of(policy.destination))
+    named = work.url_of(policy.destination, queue.arn)
     problem = ""
     if not named:
         problem = (
@@ -288,6 +276,6 @@ def _destination(work: Work, message: Message, queue: Queue, policy: DeadLetterP
         )
     elif name_of(named) == queue.name:
         problem = f"destination: queue {queue.name} cannot be its own destination"
-    if problem and problem not in work.problems:
-        work.problems.append(problem)
+    if problem:
+        work.complain(problem)
     return "" if problem else named

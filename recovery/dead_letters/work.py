@@ -1,224 +1,202 @@
-"""What one run holds in its hands: its tools, its bounds, and what it has counted so far.
-
-Plain classes on purpose: Prefect walks through dataclasses and lists that are handed to a task, message by message.
-"""
+"""One run of the path: its gateway, its bounds, and what it holds in its hands."""
 
 from __future__ import annotations
 
 import gc
-import gzip
-import random
-import tempfile
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from typing import IO, TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Unpack
 
-from recovery.archive import encode
-from recovery.aws import CONNECTIONS
 from recovery.dead_letters.gateway import is_missing, queue_problem
 from recovery.dead_letters.messages import Queue
+from recovery.dead_letters.names import QueueName, parsed
 from recovery.dead_letters.send_intents import SendIntents
+from recovery.dead_letters.settling import Unproven
 from recovery.errors import Refused, RepriseError
 from recovery.logs import LogBudget
-from recovery.report import Entry, Number, RecoveryReport, Tally
+from recovery.paths import Path
+from recovery.report import Number
+from recovery.run import RecoveryRun, Tools
 
 if TYPE_CHECKING:
-    from recovery.alerts import Alerts
-    from recovery.archive import Archive
     from recovery.consumers import Consumers, Load
+    from recovery.dead_letters.ages import QueueAges
+    from recovery.dead_letters.batch import Batch
     from recovery.dead_letters.consumer_logs import Place
     from recovery.dead_letters.gateway import Sqs
+    from recovery.dead_letters.policy import DeadLetterRequest, ReplayRequest
     from recovery.dead_letters.searched import SearchMemory
-    from recovery.ledger import Ledger
     from recovery.logs import Logs
-    from recovery.metrics.publication import Metrics
 
-_T = TypeVar("_T")
-_R = TypeVar("_R")
+PATH = Path.DEAD_LETTERS
+LEASE = timedelta(minutes=4)
+"""How long messages are hidden from others at a time; extended while work goes on, so that a killed run hides them for
+minutes, whatever its time limit; within the five minutes for which a FIFO queue remembers a deduplication id."""
+_SILENCES = frozenset(
+    {
+        "ReadTimeoutError",
+        "ConnectTimeoutError",
+        "ConnectionClosedError",
+        "EndpointConnectionError",
+        "HTTPClientError",
+        "ProxyConnectionError",
+    }
+)
 
-PATH = "dead_letters"
-THREADS = CONNECTIONS
-"""Calls under way at once: with fewer, a run would mostly wait for answers that take 15 ms each."""
 
+class Work(RecoveryRun):
+    """One run's tools and counts. Make it, use it, and close it.
 
-class Work:
-    """One run's tools and counts. Make it, use it, and close it."""
+    Args:
+        sqs, logs, ages, consumers: gateways.
+        log_budget: what it may spend on reading logs.
+        request: what the run is asked to do.
+        archive_keep: how long the ledger keeps the case of an archived message.
+        tools: see `Tools`.
+
+    Attributes:
+        places: where the logs of a source's consumer stand, by dead-letter queue and ARN of the source.
+        searches: what earlier runs searched in logs, by dead-letter queue.
+        loads: by function, from and until (milliseconds), and its load.
+        taken_of: messages taken up so far, by queue.
+        largest: bytes of the largest message so far, by queue.
+        bundles: archive objects written so far.
+        visible: messages to be had as the run found them, by queue.
+        hidden: messages that this run hid, by queue.
+        sent_to: messages sent so far, by destination.
+        comebacks: messages that came back to this run, by destination and the time at which they had arrived there.
+        going: queues and their FIFO groups whose first message is sent by this run.
+        removed: ids of messages that this run removed: SQS may hand one out again.
+        to_release: messages that stay (queue, receipt, end of the lease): visible again at the end of the run.
+        stopped: by service that does not answer ("s3", "sns", "logs"), the line that says so.
+        unrecorded: why nothing more may be sent by this run, or "".
+    """
+
+    path = PATH
 
     def __init__(
         self,
-        *,
         sqs: Sqs,
-        ledger: Ledger,
-        archive: Archive,
-        alerts: Alerts,
         logs: Logs,
-        now: Callable[[], datetime],
-        requests: Callable[[], dict[str, int]],
-        owner: str,
-        limit: int,
-        time_limit: timedelta,
-        dry_run: bool,
-        archive_keep: timedelta,
-        jitter: Callable[[], float] = random.random,
-        sleep: Callable[[float], None] = time.sleep,
-        monotonic: Callable[[], float] = time.monotonic,
-        threads: int = THREADS,
-        metrics: Metrics | None = None,
+        ages: QueueAges,
+        request: DeadLetterRequest | ReplayRequest,
+        *,
         consumers: Consumers | None = None,
         log_budget: LogBudget | None = None,
+        archive_keep: timedelta,
+        **tools: Unpack[Tools],
     ) -> None:
+        super().__init__(request, **tools)
+        self.request: Any = request  # of the one flow or the other, whose steps know which
+        self.last_object: dict[str, list[dict[str, Any]]] = {}
         self.sqs = sqs
-        self.ledger = ledger
-        self.intents = SendIntents(ledger)
-        self.archive = archive
-        self.alerts = alerts
         self.logs = logs
         self.consumers = consumers
         self.log_budget = log_budget or LogBudget()
-        self.places: dict[tuple[str, str], Place] = {}  # by dead-letter queue and ARN of the source
-        self.loads: dict[str, tuple[int, int, Load]] = {}  # by function: from and until (milliseconds), and its load
-        self.searches: dict[str, SearchMemory | None] = {}  # by dead-letter queue
-        self.now = now
-        self.requests = requests
-        self.owner = owner
-        self.limit = limit
-        self.time_limit = time_limit
-        self.dry_run = dry_run
+        self.places: dict[tuple[str, str], Place] = {}
+        self.searches: dict[str, SearchMemory | None] = {}
+        self.loads: dict[str, tuple[int, int, Load]] = {}
         self.archive_keep = archive_keep
-        self.jitter = jitter
-        self.sleep = sleep
-        self.threads = threads
-        self.metrics = metrics
-        self._monotonic = monotonic
-        self._began = monotonic()
-        self.tally = Tally()
-        self.problems: list[str] = []
-        self.warnings: list[str] = []
-        self.recovered = 0
-        self.seconds_to_recover = 0.0
-        self.taken = 0
+        self.intents = SendIntents(self.ledger)
+        self.unproven = Unproven(self.ledger)
+        self.ages = ages
+        self.comebacks: Counter[tuple[str, datetime]] = Counter()
+        self._comeback_times: dict[str, timedelta] = {}
         self.taken_of: Counter[str] = Counter()
-        self.largest: dict[str, int] = {}  # bytes of the largest message so far, by queue
+        self.largest: dict[str, int] = {}
         self.bundles = 0
-        self.visible: dict[str, int] = {}  # by queue, as the run found it
+        self.visible: dict[str, int] = {}
         self.hidden: Counter[str] = Counter()
         self.sent_to: Counter[str] = Counter()
-        self.going: set[tuple[str, str]] = set()  # queue and FIFO group whose first message is sent by this run
-        self.held: list[tuple[Queue, str, datetime]] = []  # queue, receipt, end of the lease
-        self._urls: dict[str, str] = {}
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="reprise")
+        self.going: set[tuple[str, str]] = set()
+        self.removed: set[str] = set()
+        self.to_release: list[tuple[Queue, str, datetime]] = []
+        self.stopped: dict[str, str] = {}
+        self.unrecorded = ""
+        self._urls: dict[QueueName, str | RepriseError] = {}
         # A round makes tens of thousands of objects. Without this the collector would look again and again through all
         # that Python, boto3 and Prefect have loaded, which took a tenth of a run.
         gc.freeze()
-        self._list: IO[bytes] | None = None
-        self._lines: gzip.GzipFile | None = None
+        self.at_close.callback(gc.unfreeze)
 
-    @property
-    def lease(self) -> timedelta:
-        """How long messages are hidden from others: longer than the run may last."""
-        return self.time_limit + timedelta(seconds=120)
+    def url_of(self, written: str, home: str) -> str:
+        """Return the URL of a queue, or "" when there is none; each is asked for once a run, refusals included.
 
-    @property
-    def room(self) -> int:
-        """How many more messages this run may take up."""
-        return max(0, self.limit - self.taken)
-
-    @property
-    def time_is_up(self) -> bool:
-        """Whether nothing new may be taken up."""
-        return self.seconds >= self.time_limit.total_seconds()
-
-    @property
-    def seconds(self) -> float:
-        """How long the run has taken. Not by AWS's clock: the first answer may correct that by any amount."""
-        return self._monotonic() - self._began
-
-    @property
-    def started(self) -> datetime:
-        """When the run began, by AWS's clock as it is known by now."""
-        return self.now() - timedelta(seconds=self.seconds)
-
-    def each(self, do: Callable[[_T], _R], things: Sequence[_T]) -> list[_R]:
-        """Do something with each thing on the run's threads, at most `threads` at once; results in order."""
-        if len(things) <= 1:
-            return [do(thing) for thing in things]
-        return list(self._pool.map(do, things))
-
-    def url_of(self, name: str) -> str:
-        """The URL of a queue, or "" when there is none; asked once a run.
+        Args:
+            written: its name, URL or ARN.
+            home: ARN of the dead-letter queue: another account is asked for by its number, another region refused.
 
         Raises:
             Transient, Refused: SQS could not be asked, or does not let us ask.
+            BadInput: it is no queue's name.
         """
-        if name not in self._urls:
+        name = parsed(written)
+        region, account = home.split(":")[3:5] if home.count(":") == 5 else ("", "")
+        if name.region and region and name.region != region:
+            raise Refused(
+                f"queue {name.name} lies in region {name.region}, and this run works in {region}: nothing is sent to"
+                " another region",
+                code="OtherRegion",
+            )
+        asked = QueueName(name.name, name.account if name.account != account else "")
+        if asked not in self._urls:
             try:
-                self._urls[name] = self.sqs.url(name)
+                self._urls[asked] = self.sqs.url(asked.name, asked.account)
             except Refused as error:
-                if not is_missing(error):
-                    raise
-                self._urls[name] = ""
-        return self._urls[name]
+                self._urls[asked] = "" if is_missing(error) else error
+        known = self._urls[asked]
+        if isinstance(known, RepriseError):
+            raise known
+        return known
+
+    def share(self, turns: int) -> int:
+        """Return how many messages the next round may take up, so that as many queues have their turn."""
+        return max(1, -(-self.room // max(1, turns)))
+
+    def note_trouble(self, queue: Queue, batch: Batch | None, error: Exception) -> None:
+        """Let what went wrong with a queue stop that queue only, with one line in the report."""
+        if not isinstance(error, RepriseError):
+            kind = type(error).__name__
+            error = Refused(f"an unexpected {kind}: please report it, with the log of this run", code=kind)
+        if batch is not None:
+            batch.give_up(error)
+        self.complain(queue_problem(queue.name, error))
+
+    def comeback_time(self, url: str) -> timedelta:
+        """Return how long a message that was sent to a queue may take to come back; asked once a run."""
+        if url not in self._comeback_times:
+            try:
+                self._comeback_times[url] = self.sqs.inspect(url).comeback
+            except RepriseError as error:
+                self._comeback_times[url] = timedelta(0)
+                self.warn(
+                    f"queue {url.rsplit('/', 1)[1]}: how long a message may take to come back from it is not known, so"
+                    f" only the settle time is waited for: {error}"
+                )
+        return self._comeback_times[url]
 
     def note_refusal(self, queue: Queue, error: RepriseError) -> None:
-        """What AWS will refuse again until a person changes something is one line for each queue, not one a message."""
-        line = queue_problem(queue.name, error)
-        if isinstance(error, Refused) and line not in self.problems:
-            self.problems.append(line)
+        """Report in one line for each queue what AWS will refuse again until a person changes something."""
+        if isinstance(error, Refused):
+            self.complain(queue_problem(queue.name, error))
 
-    def note(self, entries: Iterator[Entry]) -> None:
-        """Count entries and append them to the full list, which waits in a temporary file."""
-        noted = list(entries)
-        if not noted:
-            return
-        self.tally.add(noted)
-        if self._lines is None:
-            self._list = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
-            self._lines = gzip.GzipFile(fileobj=self._list, mode="wb", compresslevel=5)
-        self._lines.write(b"".join(encode(entry.as_json()) + b"\n" for entry in noted))
+    def stop_asking(self, service: str, error: RepriseError) -> bool:
+        """Ask a service that does not answer nothing more in this run; return True when it is that.
 
-    def full_list(self) -> IO[bytes] | None:
-        """The full list of this run, ready to be read; None when nothing was noted."""
-        if self._lines is None or self._list is None:
-            return None
-        if not self._lines.closed:
-            self._lines.close()
-        self._list.seek(0)
-        return self._list
+        Args:
+            service: "s3", "sns" or "logs".
+            error: the last call's.
+        """
+        if error.code not in _SILENCES:
+            return False
+        line = f"{service} does not answer ({error.code}): what needs it is left to the next run"
+        self.stopped.setdefault(service, line)
+        self.complain(line)
+        return True
 
-    def report(self, run: str, full_list: str) -> RecoveryReport:
-        """What this run found and did."""
-        return RecoveryReport(
-            path=PATH,
-            run=run,
-            started=self.started,
-            seconds=self.seconds,
-            dry_run=self.dry_run,
-            found=self.tally.found,
-            by_kind=dict(self.tally.by_kind),
-            by_action=dict(self.tally.by_action),
-            unsettled=self.tally.unsettled,
-            recovered=self.recovered,
-            seconds_to_recover=self.seconds_to_recover / self.recovered if self.recovered else None,
-            groups=self.tally.groups(),
-            problems=tuple(self.problems),
-            warnings=tuple(self.warnings),
-            facts=tuple(fact for fact in (self.log_budget.fact(),) if fact),
-            requests=self.requests(),
-            full_list=full_list,
-            numbers=tuple(
-                Number(name="VisibleDeadLetters", value=visible, source=queue)
-                for queue, visible in self.visible.items()
-            ),
-        )
-
-    def close(self) -> None:
-        """Let go of threads and the temporary file."""
-        gc.unfreeze()
-        self._pool.shutdown(wait=True)
-        if self._lines is not None:
-            self._lines.close()
-        if self._list is not None:
-            self._list.close()
+    def conclude(self) -> None:
+        """Add the depth of each queue as the run found it, and the cost of reading logs."""
+        self.facts += [fact for fact in (self.log_budget.fact(),) if fact]
+        self.numbers += [
+            Number(name="VisibleDeadLetters", value=visible, source=queue) for queue, visible in self.visible.items()
+        ]

@@ -159,7 +159,7 @@ def test_groups_are_a_table(ui: Ui, page: Page) -> None:
     ("deployment", "shows", "values"),
     [
         ("dead-letters/by-hand", ("Dead-letter queues", "Dry run", "Budget of attempts"), ("60", "10", "21600")),
-        ("dead-letters/replay", ("Kinds of failure", "Dry run", "Groups"), ("1800",)),
+        ("dead-letters-replay/replay", ("Kinds of failure", "Dry run", "Groups"), ("1800",)),
         ("outbox-records/by-hand", ("Topic ARN", "Mode", "Attribute names"), ("30", "2", "3600", "outbox_line")),
         ("replication-tasks/by-hand", ("Replications", "May be reloaded", "Dry run"), ("60", "3", "3600")),
         ("appflow-runs/by-hand", ("Flows", "Policy", "The cause is fixed"), ("60", "4", "3600")),

@@ -14,16 +14,17 @@ from recovery.dead_letters.rules import Unconfirmed
 from recovery.dead_letters.send_intents import SIZE, PendingSend, SendIntent, SendIntents
 from recovery.failures import Origin
 from recovery.ledger import Ledger, put
-from recovery.records import DamagedRecord, Record, record_item
+from recovery.records import Record, record_item
 from simulated_aws.server import SimulatedAws
-from tests.unit.dead_letters.samples import fifo_queue, message, queue
+from tests.unit.dead_letters.samples import message
 
 NOW = datetime(2030, 3, 1, 12, tzinfo=UTC)
 SETTLE = timedelta(minutes=30)
-NOTHING: tuple[str, ...] = ()
+QUEUE = "orders-dlq"
+"""Stands for the ARN."""
 
 
-def intent(name: str, *pending: tuple[str, str, int, int], queue: str = "orders-dlq") -> SendIntent:
+def intent(name: str, *pending: tuple[str, str, int, int], queue: str = QUEUE) -> SendIntent:
     return SendIntent(name, queue, tuple(PendingSend(*pending_send) for pending_send in pending))
 
 
@@ -59,11 +60,11 @@ def items(aws: SimulatedAws) -> list[dict[str, Any]]:
 def test_an_open_intent_leaves_its_sends_unconfirmed(intents: SendIntents) -> None:
     """The message itself is known by its id, and a copy of it by its content; other queues know nothing of it."""
     intents.open([ONE], NOW)
-    opened = intents.open_of(queue())
-    assert opened.about(named("m-1"), "c-1") == Unconfirmed(1, 1, sent=False, same_message=True)
+    opened = intents.open_of(QUEUE, fifo=False)
+    assert opened.about(named("m-1"), "c-1") == Unconfirmed(1, 1, sent=False, same_message=True, intent="f-1")
     assert opened.about(named("copy"), "c-2") == Unconfirmed(2, 1, sent=False, same_message=False)
     assert opened.about(named("m-3"), "c-3") is None
-    assert intents.open_of(queue(name="other-dlq")).about(named("m-1"), "c-1") is None
+    assert intents.open_of("other-dlq", fifo=False).about(named("m-1"), "c-1") is None
 
 
 def test_a_copy_was_sent_when_its_intent_was_open(intents: SendIntents) -> None:
@@ -72,9 +73,8 @@ def test_a_copy_was_sent_when_its_intent_was_open(intents: SendIntents) -> None:
     copy = Unconfirmed(1, 1, sent=False, same_message=False)
 
     def about(seconds: float, *, fifo: bool = False, origin: Origin = Origin.SQS_REDRIVE) -> Unconfirmed | None:
-        lies_in = replace(fifo_queue() if fifo else queue(), name="orders-dlq")
         sent = replace(named("copy", origin=origin), system=sent_at(NOW + timedelta(seconds=seconds)))
-        return intents.open_of(lies_in).about(sent, "c-1")
+        return intents.open_of(QUEUE, fifo=fifo).about(sent, "c-1")
 
     assert about(-121) is None
     assert about(-119) == about(0) == about(3600) == copy
@@ -87,22 +87,26 @@ def test_a_copy_was_sent_when_its_intent_was_open(intents: SendIntents) -> None:
 def test_a_confirmed_intent_was_sent(intents: SendIntents, ledger: Ledger) -> None:
     """Then only removing the original is left, and a message alike is a message of its own."""
     intents.open([ONE], NOW)
-    ledger.write_items([intents.confirmation(ONE, ["m-2"], NOTHING, NOW)])
-    opened = intents.open_of(queue())
-    assert opened.about(named("m-1"), "c-1") == Unconfirmed(1, 1, sent=True, same_message=True)
+    ledger.write_items([intents.confirmation(ONE, ["n-1", None], NOW)])
+    opened = intents.open_of(QUEUE, fifo=False)
+    assert opened.about(named("m-1"), "c-1") == Unconfirmed(
+        1, 1, sent=True, same_message=True, new_id="n-1", intent="f-1"
+    )
     assert opened.about(named("copy"), "c-1") is None
-    assert opened.about(named("m-2"), "c-2") == Unconfirmed(2, 1, sent=False, same_message=True)
+    assert opened.about(named("m-2"), "c-2") == Unconfirmed(2, 1, sent=False, same_message=True, intent="f-1")
     assert opened.about(named("copy"), "c-2") == Unconfirmed(2, 1, sent=False, same_message=False)
 
 
 def test_a_message_that_certainly_was_not_sent_leaves_nothing_open(intents: SendIntents, ledger: Ledger) -> None:
     """Refused or throttled: it uses up no try, and no copy of it is on its way."""
     intents.open([ONE], NOW)
-    ledger.write_items([intents.confirmation(ONE, NOTHING, ["m-2"], NOW)])
-    opened = intents.open_of(queue())
+    ledger.write_items([intents.confirmation(ONE, ["n-1", ""], NOW)])
+    opened = intents.open_of(QUEUE, fifo=False)
     assert opened.about(named("m-2"), "c-2") is None
     assert opened.about(named("copy"), "c-2") is None
-    assert opened.about(named("m-1"), "c-1") == Unconfirmed(1, 1, sent=True, same_message=True)
+    assert opened.about(named("m-1"), "c-1") == Unconfirmed(
+        1, 1, sent=True, same_message=True, new_id="n-1", intent="f-1"
+    )
 
 
 def test_the_furthest_intent_of_a_message_counts(intents: SendIntents, ledger: Ledger) -> None:
@@ -110,42 +114,32 @@ def test_the_furthest_intent_of_a_message_counts(intents: SendIntents, ledger: L
     intents.open(
         [intent("f-1", ("m-1", "c", 1, 1)), intent("f-2", ("m-1", "c", 1, 2)), intent("f-0", ("m-1", "c", 1, 1))], NOW
     )
-    assert intents.open_of(queue()).about(named("m-1"), "c") == Unconfirmed(1, 2, sent=False, same_message=True)
-    ledger.write_items([intents.confirmation(intent("f-1"), NOTHING, NOTHING, NOW)])
-    assert intents.open_of(queue()).about(named("m-1"), "c") == Unconfirmed(1, 1, sent=True, same_message=True)
-    assert intents.open_of(queue()).about(named("copy"), "c") == Unconfirmed(1, 2, sent=False, same_message=False)
+    assert intents.open_of(QUEUE, fifo=False).about(named("m-1"), "c") == Unconfirmed(
+        1, 2, sent=False, same_message=True, intent="f-2"
+    )
+    ledger.write_items([intents.confirmation(intent("f-1"), ["n-1"], NOW)])
+    assert intents.open_of(QUEUE, fifo=False).about(named("m-1"), "c") == Unconfirmed(
+        1, 1, sent=True, same_message=True, new_id="n-1", intent="f-1"
+    )
+    assert intents.open_of(QUEUE, fifo=False).about(named("copy"), "c") == Unconfirmed(
+        1, 2, sent=False, same_message=False
+    )
 
 
-def test_a_closed_intent_is_remembered_until_it_has_settled(intents: SendIntents, ledger: Ledger) -> None:
-    """Nothing is open any more; its cases are looked at after the settle time, once."""
+def test_a_confirmed_copy_is_known_by_its_id(intents: SendIntents, ledger: Ledger) -> None:
+    """Should it come back before its case is written, its attempt counts."""
     intents.open([ONE], NOW)
-    ledger.write_items([intents.confirmation(ONE, NOTHING, NOTHING, NOW)])
-    arrived = NOW + timedelta(minutes=1)
-    ledger.write_items(intents.settling(ONE, ["n-1", "n-2"], arrived, SETTLE))
-    ledger.write_items(intents.closing(ONE))
-    assert intents.open_of(queue()).about(named("m-1"), "c-1") is None
-    assert list(intents.settled("orders-dlq", arrived + SETTLE - timedelta(seconds=1), 10, [])) == []
-    [settled] = intents.settled("orders-dlq", arrived + SETTLE, 10, [])
-    assert (settled.keys, settled.arrived) == (("n-1", "n-2"), arrived)
-    intents.forget("orders-dlq", [settled])
-    assert list(intents.settled("orders-dlq", arrived + SETTLE, 10, [])) == []
+    ledger.write_items([intents.confirmation(ONE, ["n-1", ""], NOW)])
+    opened = intents.open_of(QUEUE, fifo=False)
+    assert opened.about(named("n-1"), "anything") == Unconfirmed(1, 1, sent=False, same_message=False)
 
 
-def test_an_intent_of_which_nothing_was_sent_leaves_nothing(
-    aws: SimulatedAws, intents: SendIntents, ledger: Ledger
-) -> None:
+def test_a_closed_intent_leaves_nothing(aws: SimulatedAws, intents: SendIntents, ledger: Ledger) -> None:
     """Otherwise every sweep of an outage would leave one."""
     intents.open([ONE], NOW)
-    ledger.write_items([*intents.settling(ONE, [], NOW, SETTLE), *intents.closing(ONE)])
+    ledger.write_items([intents.confirmation(ONE, ["n-1", "n-2"], NOW)])
+    ledger.write_items(intents.closing(ONE.id, ONE.queue))
     assert items(aws) == []
-
-
-def test_settled_intents_come_oldest_first_and_bounded(intents: SendIntents, ledger: Ledger) -> None:
-    """One run counts at most so many; the rest is left for the next."""
-    for n in (3, 1, 2):
-        ledger.write_items(intents.settling(intent(f"f-{n}"), [f"n-{n}"], NOW + timedelta(hours=n), timedelta(0)))
-    assert [one.keys for one in intents.settled("orders-dlq", NOW + timedelta(days=1), 2, [])] == [("n-1",), ("n-2",)]
-    assert [one.keys for one in intents.settled("orders-dlq", NOW + timedelta(hours=1), 9, [])] == [("n-1",)]
 
 
 def test_a_full_intent_is_small_and_expires(aws: SimulatedAws, intents: SendIntents) -> None:
@@ -175,8 +169,9 @@ def test_opening_again_changes_nothing(aws: SimulatedAws, intents: SendIntents) 
         ("open#f-1", {"at": NOW.isoformat(), "messages": [["m-1", "c-1", 1]]}),
         ("open#f-1", {"at": NOW.isoformat(), "messages": [["m-1", "c-1", "1", 1]]}),
         ("open#f-1", {"at": NOW.isoformat(), "messages": {"m-1": 1}}),
-        ("sent#f-1", {"not": []}),
-        ("sent#f-1", {"not": [], "unsent": [1]}),
+        ("sent#f-1", {}),
+        ("sent#f-1", {"became": [1]}),
+        ("sent#f-2", {"became": ["n-1"]}),
         ("odd", {}),
     ],
 )
@@ -186,27 +181,8 @@ def test_an_intent_that_cannot_be_understood_is_set_aside(
     """Nobody knows which sends of it are unconfirmed; what other send intents say holds all the same."""
     intents.open([replace(ONE, id="f-2")], NOW)
     ledger.write_items([put(record_item(Record("intent#orders-dlq", sk, data, 0), NOW + SETTLE))])
-    opened = intents.open_of(queue())
+    opened = intents.open_of(QUEUE, fifo=False)
     assert [error.place for error in opened.unreadable] == [
         f"the ledger's item with pk 'intent#orders-dlq' and sk '{sk}'"
     ]
     assert set(opened.by_message) == {"m-1", "m-2"}
-
-
-@pytest.mark.parametrize(
-    "data", [None, {}, {"keys": []}, {"keys": [], "arrived": None}, {"keys": ["m-1", 2], "arrived": NOW.isoformat()}]
-)
-def test_a_settled_intent_that_cannot_be_understood_is_set_aside(
-    intents: SendIntents, ledger: Ledger, data: dict[str, Any] | None
-) -> None:
-    """The number of those that recovered is not guessed, and the others are counted."""
-    sk = f"{NOW.isoformat()}#f-1"
-    item = dict(record_item(Record("settle#orders-dlq", sk, data or {}, 0), NOW + SETTLE))
-    if data is None:
-        item["data"] = {"S": "{cut off"}
-    good = Record("settle#orders-dlq", f"{NOW.isoformat()}#f-2", {"keys": ["m-2"], "arrived": NOW.isoformat()}, 0)
-    ledger.write_items([put(item), put(record_item(good, NOW + SETTLE))])
-    damaged: list[DamagedRecord] = []
-    [settled] = intents.settled("orders-dlq", NOW + SETTLE, 10, damaged)
-    assert settled.keys == ("m-2",)
-    assert [error.place for error in damaged] == [f"the ledger's item with pk 'settle#orders-dlq' and sk {sk!r}"]

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from recovery.aws import client_config
-from recovery.dead_letters.gateway import NotSent, Outcome, Sent, Sqs, name_of, queue_problem
+from recovery.dead_letters.gateway import NotSent, Outcome, Sent, Sqs, queue_problem
 from recovery.dead_letters.messages import Queue, entry
+from recovery.dead_letters.names import name_of
 from recovery.errors import BadInput, OutcomeUnknown, Refused, RepriseError, Transient
 from simulated_aws.server import SimulatedAws
 
@@ -58,19 +59,74 @@ def fault(aws: SimulatedAws, kind: str, operation: str, **rule: Any) -> None:
 # -- finding -------------------------------------------------------------------------------------------------------
 
 
+def found(sqs: Sqs, wanted: list[str]) -> list[str]:
+    answer = sqs.find(wanted)
+    assert not answer.failed
+    return answer.urls
+
+
 def test_a_glob_finds_dead_letter_queues_only(aws: SimulatedAws, sqs: Sqs) -> None:
     """A queue that matches but is nobody's dead-letter queue is not taken; one named in full is, whatever it serves."""
     dead, other = made(aws, "orders-dlq"), made(aws, "orders-eu-dlq")
     made(aws, "orders", dead="orders-dlq")
     made(aws, "orders-eu", dead="orders-eu-dlq")
     plain = made(aws, "orders-plain")
-    assert sqs.find(["orders-*"]) == ([dead, other], {})
-    assert sqs.find(["*"]) == ([dead, other], {})
-    assert sqs.find(["orders-??-dlq"]) == ([other], {})
-    assert sqs.find(["orders-plain"]) == ([plain], {})
-    assert sqs.find([dead, "orders-dlq", "orders-*"]) == ([dead, other], {}), "once, however often it is named"
-    assert sqs.find([]) == ([], {})
-    assert sqs.find(["nothing-*"]) == ([], {})
+    assert found(sqs, ["orders-*"]) == [dead, other]
+    assert found(sqs, ["*"]) == [dead, other]
+    assert found(sqs, ["orders-??-dlq"]) == [other]
+    assert found(sqs, ["orders-plain"]) == [plain]
+    assert found(sqs, [dead, "orders-dlq", "orders-*"]) == [dead, other], "once, however often it is named"
+    assert found(sqs, []) == []
+    assert found(sqs, ["nothing-*"]) == []
+
+
+def test_a_match_that_may_not_be_asked_loses_no_other(aws: SimulatedAws, sqs: Sqs) -> None:
+    """The shipped role may ask only dead-letter queues for their sources; other matches of a glob are left out."""
+    dead = made(aws, "orders-dlq")
+    made(aws, "orders", dead="orders-dlq")
+    fault(aws, "error", "ListDeadLetterSourceQueues", code="AccessDenied", status=403, containing="orders&")
+    aws.fault(
+        "error",
+        service="sqs",
+        operation="ListDeadLetterSourceQueues",
+        code="AccessDenied",
+        status=403,
+        containing='/orders"',
+        times=None,
+    )
+    answer = sqs.find(["orders*"])
+    assert (answer.urls, answer.failed) == ([dead], {})
+    assert answer.left_out == {"orders*": ["orders"]}
+
+
+def test_a_match_that_is_gone_meanwhile_loses_no_other(aws: SimulatedAws, sqs: Sqs) -> None:
+    """A queue may be deleted between the list and the question."""
+    dead = made(aws, "orders-dlq")
+    made(aws, "orders", dead="orders-dlq")
+    aws.fault(
+        "error",
+        service="sqs",
+        operation="ListDeadLetterSourceQueues",
+        code="QueueDoesNotExist",
+        status=400,
+        containing='/orders"',
+        times=None,
+    )
+    assert found(sqs, ["orders*"]) == [dead]
+
+
+def test_a_refusal_of_the_key_is_reported_as_such(aws: SimulatedAws, sqs: Sqs) -> None:
+    """AWS's own words stand in the line, and the permission is the one that they name."""
+    made(aws, "orders-dlq")
+    refusal = Refused(
+        "sqs:ReceiveMessage: KMS.AccessDeniedException: User is not authorized to perform: kms:Decrypt on resource"
+        " key/1 because no identity-based policy allows it",
+        code="KMS.AccessDeniedException",
+        operation="sqs:ReceiveMessage",
+    )
+    line = queue_problem("orders-dlq", refusal)
+    assert "permission kms:Decrypt is missing" in line
+    assert "no identity-based policy allows it" in line
 
 
 def test_more_queues_than_fit_on_a_page_are_found(aws: SimulatedAws, sqs: Sqs) -> None:
@@ -100,21 +156,20 @@ def test_a_queue_is_described(aws: SimulatedAws, sqs: Sqs) -> None:
 def test_a_missing_queue_and_a_missing_permission_are_one_line_each(aws: SimulatedAws, sqs: Sqs) -> None:
     """The line names the queue and what is missing; the others are found."""
     here = made(aws, "here")
-    urls, failed = sqs.find(["gone", "here"])
-    assert urls == [here]
-    assert queue_problem("gone", failed["gone"]) == "queue gone: does not exist in this account and region"
+    answer = sqs.find(["gone", "here"])
+    assert answer.urls == [here]
+    assert queue_problem("gone", answer.failed["gone"]) == "queue gone: does not exist in this account and region"
     fault(aws, "error", "GetQueueAttributes", code="AccessDenied", status=403)
     with pytest.raises(Refused) as refused:
         sqs.describe(here)
     line = queue_problem("here", refused.value)
-    assert line == "queue here: permission sqs:GetQueueAttributes is missing for this role"
+    assert line.startswith("queue here: permission sqs:GetQueueAttributes is missing for this role (")
     fault(aws, "error", "ListDeadLetterSourceQueues", code="AccessDeniedException", status=400)
     with pytest.raises(Refused) as refused:
         sqs.describe(here)
     assert "permission sqs:ListDeadLetterSourceQueues is missing" in queue_problem("here", refused.value)
     fault(aws, "error", "GetQueueUrl", code="RequestThrottled", status=403, times=None)
-    _, failed = sqs.find(["here"])
-    assert "the next run tries again" in queue_problem("here", failed["here"])
+    assert "the next run tries again" in queue_problem("here", sqs.find(["here"]).failed["here"])
 
 
 @pytest.mark.parametrize(

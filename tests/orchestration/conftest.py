@@ -14,7 +14,7 @@ from prefect.settings import (
 )
 from prefect.testing.utilities import prefect_test_harness
 
-from recovery.dead_letters import triage
+from recovery.dead_letters import receiving
 from simulated_aws.server import SimulatedAws
 from tasks import dead_letters as dead_letter_tasks
 from tests.dead_letters_world import DeadLettersWorld
@@ -51,7 +51,7 @@ def world(messages_aws: SimulatedAws, monkeypatch: pytest.MonkeyPatch) -> DeadLe
     made = DeadLettersWorld(messages_aws)
     for name, value in messages_aws.environ({}).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(triage, "POLL_SECONDS", 0)
+    monkeypatch.setattr(receiving, "POLL_SECONDS", 0)
     monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))
     for task in vars(dead_letter_tasks).values():
         if isinstance(task, Task) and task.retries:

@@ -301,7 +301,7 @@ def test_recovered_is_having_stayed_away(world: DeadLettersWorld) -> None:
     report = recover(world, pair.dead)
     assert report.recovered == 1
     assert report.seconds_to_recover is not None
-    assert report.seconds_to_recover < 120
+    world.work_off(pair.source)
     world.aws.clock.advance(1200)
     assert world.recover(pair.dead).recovered == 1, "the second one, after its own settle time"
     world.aws.clock.advance(1900)
@@ -314,6 +314,7 @@ def test_people_are_told_once_that_a_group_has_recovered(world: DeadLettersWorld
     world.die(pair, [AUTH])
     world.recover(pair.dead)
     world.replay(queues=[pair.dead])
+    world.work_off(pair.source)
     world.aws.clock.advance(1801)
     for _ in range(2):
         recover(world, pair.dead)
@@ -376,8 +377,11 @@ def test_what_a_run_shows(world: DeadLettersWorld) -> None:
         f"archive 2 of {pair.dead}",
         f"write ahead 1 of {pair.dead}",
         f"send 1 of {pair.dead}",
-        f"record 3 of {pair.dead}",
-        f"remove 3 of {pair.dead}",
+        f"confirm 1 of {pair.dead}",
+        f"record 1 of {pair.dead}",
+        f"remove 1 of {pair.dead}",
+        f"record 2 of {pair.dead}",
+        f"remove 2 of {pair.dead}",
     ):
         assert expected in names
     assert flow_run(state).name == f"{pair.dead}: 1 alert, 1 archive, 1 heal"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from recovery.dead_letters.triage import ROUND
+from recovery.dead_letters.receiving import ROUND
 from tests.dead_letters_world import AUTH, TIMEOUT, DeadLettersWorld
 from tests.orchestration.dead_letters_runs import artifacts, run, task_runs
 

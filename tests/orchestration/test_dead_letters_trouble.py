@@ -69,7 +69,7 @@ def test_a_step_that_fails_stops_its_messages_and_not_the_run(
     assert (report.found, report.by_action, report.unsettled) == (3, expected, 3 - sum(expected.values()))
     assert world.visible(pair.dead) == report.unsettled
     refused = [] if "Throttled" in code else [f"queue {pair.dead}: permission {service}"]
-    assert [":".join(line.split(":")[:2]) for line in report.problems] == refused
+    assert [":".join(line.split(":")[:2]) for line in report.problems if "sends nothing more" not in line] == refused
     recover(world, pair.dead)
     assert world.bodies(pair.dead) == []
     assert len({record["message_id"] for record in world.archived(pair.dead)}) == 2
@@ -105,7 +105,7 @@ def test_a_queue_that_cannot_be_had_is_one_line_and_the_others_go_on(world: Dead
     world.aws.fault("error", operation="GetQueueAttributes", containing=closed.dead, **denied)
     world.aws.fault("error", operation="ReceiveMessage", containing=mute.dead, **denied)
     report = incomplete(run(world, "nowhere", closed.dead, mute.dead, good.dead))
-    assert report.problems == (
+    assert tuple(line.partition(" (")[0] for line in report.problems) == (
         "queue nowhere: does not exist in this account and region",
         f"queue {closed.dead}: permission sqs:GetQueueAttributes is missing for this role",
         f"queue {mute.dead}: permission sqs:ReceiveMessage is missing for this role",

@@ -20,7 +20,7 @@ import boto3
 import pytest
 
 from flows.dead_letters import recover_dead_letters, replay_archived_messages
-from recovery.dead_letters import triage
+from recovery.dead_letters import receiving
 from recovery.dead_letters.policy import DeadLetterPolicy, DeadLetterRequest, ReplayRequest
 from recovery.report import RecoveryReport
 from simulated_aws.guard import SIMULATED_CREDENTIALS
@@ -135,7 +135,7 @@ def moto(monkeypatch: pytest.MonkeyPatch) -> Iterator[Moto]:
             made = Moto(f"http://127.0.0.1:{port}")
             for name, value in made.environment.items():
                 monkeypatch.setenv(name, value)
-            monkeypatch.setattr(triage, "POLL_SECONDS", 0)
+            monkeypatch.setattr(receiving, "POLL_SECONDS", 0)
             yield made
         finally:
             process.kill()

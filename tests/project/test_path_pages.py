@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 
@@ -49,8 +50,9 @@ def test_the_operations_page_tells_every_deployment() -> None:
     told = {name: (when, dry, busy) for name, when, dry, busy in rows}
     expected = {}
     for deployment in configured:
-        path = deployment["entrypoint"].split(".")[1].replace("_", "-")
-        expected[f"{path}/{deployment['name']}"] = deployment
+        module, _, function = deployment["entrypoint"].rpartition(".")
+        flow = getattr(importlib.import_module(module), function)
+        expected[f"{flow.name}/{deployment['name']}"] = deployment
     assert set(told) == set(expected)
     for name, deployment in expected.items():
         when, dry, busy = told[name]

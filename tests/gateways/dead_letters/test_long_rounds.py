@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from recovery.dead_letters import consumer_logs, run, sending, triage
+from recovery.dead_letters import consumer_logs, sending, triage
 from recovery.dead_letters.policy import DeadLetterPolicy
+from recovery.dead_letters.work import LEASE
 from recovery.logs.reads import SECONDS
 from tests.dead_letters_world import POLICY, TIMEOUT, DeadLettersWorld
 
@@ -21,9 +22,8 @@ def test_a_lease_that_ends_between_two_waves_ends_the_sending(
     )
     pair = world.pair(fifo=True)
     world.die(pair, [TIMEOUT] * 3, MessageBody="{n}", MessageGroupId="g")
-    with world.at_work(world.request(pair.dead)) as work:
-        [queue] = run.find_queues(work, world.request(pair.dead))
-        batch = triage.receive(work, queue, policy)
+    with world.at_work(world.request(pair.dead, policy=policy)) as work:
+        batch = world.received(work)
         triage.look_up(work, batch)
         triage.diagnose_messages(work, batch)
         triage.decide_messages(work, batch)
@@ -32,7 +32,7 @@ def test_a_lease_that_ends_between_two_waves_ends_the_sending(
 
         def send_slowly(*given: Any, **named: Any) -> Any:
             outcomes = send(*given, **named)
-            world.aws.clock.advance(work.lease.total_seconds() / 2)
+            world.aws.clock.advance(LEASE.total_seconds() / 2)
             work.ledger.read_cases("dead_letters", ["anything"])  # an answer tells the time
             return outcomes
 
@@ -56,7 +56,6 @@ def test_a_long_round_asks_the_log_in_parts(world: DeadLettersWorld, monkeypatch
     policy = POLICY.model_copy(update={"log_group": "/shop/consumer"})
     asked: list[int] = []
     with world.at_work(world.request(pair.dead, policy=policy)) as work:
-        [queue] = run.find_queues(work, world.request(pair.dead, policy=policy))
         read = work.logs.read
 
         def counted(group: str, sought: Any, *given: Any) -> Any:
@@ -64,7 +63,7 @@ def test_a_long_round_asks_the_log_in_parts(world: DeadLettersWorld, monkeypatch
             return read(group, sought, *given)
 
         monkeypatch.setattr(work.logs, "read", counted)
-        batch = triage.receive(work, queue, policy)
+        batch = world.received(work)
         triage.look_up(work, batch)
         triage.diagnose_messages(work, batch)
     assert asked == [2, 2, 1]
@@ -79,8 +78,7 @@ def test_a_slow_log_is_not_asked_for_ever(world: DeadLettersWorld, monkeypatch: 
     world.aws.client("logs").create_log_group(logGroupName="/shop/consumer")
     policy = POLICY.model_copy(update={"log_group": "/shop/consumer"})
     with world.at_work(world.request(pair.dead, policy=policy)) as work:
-        [queue] = run.find_queues(work, world.request(pair.dead, policy=policy))
-        batch = triage.receive(work, queue, policy)
+        batch = world.received(work)
         triage.look_up(work, batch)
         seconds = iter([0.0, 0.0, SECONDS - 1, SECONDS])
         monkeypatch.setattr(work, "_monotonic", lambda: next(seconds))

@@ -6,17 +6,20 @@ import itertools
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from unittest import mock
 
 import pytest
 
+from flows.dead_letters import recover_dead_letters
+from proof.plain_prefect import play
 from recovery.cases import State
-from recovery.dead_letters import run, sending, settle, triage
+from recovery.dead_letters import find, receiving, sending, settle, triage
 from recovery.dead_letters.batch import Batch
 from recovery.dead_letters.policy import DeadLetterPolicy
-from recovery.dead_letters.work import Work
+from recovery.dead_letters.work import LEASE, Work
 from recovery.errors import Transient
 from recovery.report import RecoveryReport
-from tests.dead_letters_world import AUTH, ERROR, INVALID, POLICY, TIMEOUT, DeadLettersWorld, Pair, drive, text
+from tests.dead_letters_world import AUTH, ERROR, INVALID, POLICY, TIMEOUT, DeadLettersWorld, Pair, text
 
 
 def fault(world: DeadLettersWorld, service: str, operation: str, kind: str = "error", **rule: Any) -> None:
@@ -32,8 +35,7 @@ def denied(world: DeadLettersWorld, service: str, operation: str, **rule: Any) -
 
 def triaged(world: DeadLettersWorld, work: Work, pair: Pair, policy: DeadLetterPolicy = POLICY) -> Batch:
     """The first half of a round."""
-    [queue] = run.find_queues(work, world.request(pair.dead, policy=policy))
-    batch = triage.receive(work, queue, policy)
+    batch = world.received(work)
     triage.look_up(work, batch)
     triage.diagnose_messages(work, batch)
     triage.decide_messages(work, batch)
@@ -192,18 +194,51 @@ def test_a_ledger_that_cannot_be_read_stops_the_round(world: DeadLettersWorld) -
     assert world.visible(pair.dead) == 1
 
 
-@pytest.mark.parametrize("after", [1, 2], ids=["the cases", "the confirmation"])
-def test_what_was_sent_and_not_recorded_is_sent_once_more(world: DeadLettersWorld, after: int) -> None:
+def test_what_was_sent_and_not_confirmed_is_sent_once_more(world: DeadLettersWorld) -> None:
     """The ledger fails after the sends: nothing is removed, and the next run repeats the same attempt."""
     pair = world.pair()
     world.die(pair, [TIMEOUT])
-    denied(world, "dynamodb", "BatchWriteItem", after=after, times=None)
+    denied(world, "dynamodb", "BatchWriteItem", after=1, times=None)
     assert world.recover(pair.dead).unsettled == 1
     world.aws.lift_faults()
     assert len(world.bodies(pair.source)) == len(world.bodies(pair.dead)) == 1
     assert world.recover(pair.dead).by_action == {"heal": 1}
     assert len(world.bodies(pair.source)) == 2
     assert {case.attempts for case in world.cases(pair.dead).values()} == {1}
+
+
+def test_what_was_confirmed_and_not_recorded_is_recorded_by_the_next_run(world: DeadLettersWorld) -> None:
+    """A confirmation says what became what: nothing is sent twice, and the case is written from it."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT])
+    denied(world, "dynamodb", "BatchWriteItem", after=2, times=None)
+    assert world.recover(pair.dead).unsettled == 1
+    world.aws.lift_faults()
+    assert world.recover(pair.dead).by_action == {"finish": 1}
+    [copy] = world.ids(pair.source)
+    assert {key: case.attempts for key, case in world.cases(pair.dead).items()} == {copy: 1}
+    assert world.bodies(pair.dead) == []
+    assert world.open_intents(pair.dead) == 0
+
+
+def test_a_ledger_that_takes_no_confirmation_ends_the_sending(world: DeadLettersWorld) -> None:
+    """Of two hundred messages the run sends one round, not the backlog: no other round is begun."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT] * 25)
+    fault(
+        world,
+        "dynamodb",
+        "BatchWriteItem",
+        code="ProvisionedThroughputExceededException",
+        status=400,
+        after=1,
+        times=None,
+    )
+    with mock.patch.object(receiving, "ROUND", 10):
+        report = world.recover(pair.dead)
+    world.aws.lift_faults()
+    assert len(world.bodies(pair.source)) == 10
+    assert any("sends nothing more" in line for line in report.problems)
 
 
 def test_unprocessed_items_and_keys_are_submitted_again(world: DeadLettersWorld) -> None:
@@ -308,7 +343,7 @@ def test_nothing_is_sent_when_the_lease_is_about_to_end(world: DeadLettersWorld)
     with world.at_work(world.request(pair.dead)) as work:
         batch = triaged(world, work, pair)
         sending.write_ahead(work, batch)
-        world.aws.clock.advance(work.lease.total_seconds() - 20)
+        world.aws.clock.advance(LEASE.total_seconds() - 20)
         work.ledger.read_cases("dead_letters", ["anything"])  # an answer tells the time
         sending.send_messages(work, batch)
         settle.archive_messages(work, batch)
@@ -331,15 +366,15 @@ def test_a_late_delete_is_not_believed(world: DeadLettersWorld) -> None:
         batch = triaged(world, late, pair)
         sending.write_ahead(late, batch)
         sending.send_messages(late, batch)
+        sending.confirm_sends(late, batch)
         settle.record_cases(late, batch)
-        world.aws.clock.advance(late.lease.total_seconds() + 1)
-        [queue] = run.find_queues(other, request)
-        theirs = triage.receive(other, queue, POLICY)
+        world.aws.clock.advance(LEASE.total_seconds() + 1)
+        theirs = world.received(other)
         assert theirs.count == 1
 
         world.aws.clear_requests()
         settle.remove_messages(late, batch)
-        settle.hold(late, batch)
+        settle.close_round(late, batch)
         settle.release(late)
         assert world.aws.request_counts() == {}, "the message is in the other run's hands"
 
@@ -375,7 +410,7 @@ def test_a_queue_that_hands_out_nothing_ends_the_drain(world: DeadLettersWorld) 
     world.aws.clear_requests()
     report = world.recover(pair.dead)
     client.meta.events.unregister("after-call.sqs.GetQueueAttributes", count_seven)
-    assert world.aws.request_counts()["sqs:ReceiveMessage"] == triage.EMPTY_POLLS
+    assert world.aws.request_counts()["sqs:ReceiveMessage"] == receiving.EMPTY_POLLS
     assert "counts about 7 messages but hands out none" in report.warnings[0]
     assert not report.failed
 
@@ -384,7 +419,7 @@ def test_a_queue_that_is_never_empty_keeps_no_other_waiting(
     world: DeadLettersWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Messages that are left are received in every run: the queues take turns, and none is always the last."""
-    monkeypatch.setattr(triage, "ROUND", 5)
+    monkeypatch.setattr(receiving, "ROUND", 5)
     full, small = world.pair("full"), world.pair("small")
     world.die(full, [""] * 20)
     world.die(small, [TIMEOUT] * 3)
@@ -395,7 +430,7 @@ def test_a_queue_that_is_never_empty_keeps_no_other_waiting(
 
 def test_nothing_new_is_taken_up_when_the_time_is_up(world: DeadLettersWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """The round that has begun is completed; the rest stays visible for the next run."""
-    monkeypatch.setattr(triage, "ROUND", 5)
+    monkeypatch.setattr(receiving, "ROUND", 5)
     pair = world.pair()
     world.die(pair, [TIMEOUT] * 20)
     request = world.request(pair.dead, time_limit_seconds=60)
@@ -403,7 +438,7 @@ def test_nothing_new_is_taken_up_when_the_time_is_up(world: DeadLettersWorld, mo
         # Every look at the clock, one before each round, finds it 25 seconds further on.
         ticks = itertools.count(0, 25)
         work._monotonic, work._began = (lambda: float(next(ticks))), 0.0
-        report = drive(work, request)
+        report = play(recover_dead_letters, request, work)
     assert report.by_action == {"heal": 15}
     assert world.visible(pair.dead) == 5
     assert not report.failed
@@ -422,6 +457,7 @@ def test_a_business_id_that_is_sent_again_has_not_recovered(world: DeadLettersWo
     world.aws.clock.advance(300)
     assert world.recover(dead, policy=policy).recovered == 0
     world.aws.clock.advance(3600)
+    world.work_off(orders)
     assert world.recover(dead, policy=policy).recovered == 1
     assert world.recover(dead, policy=policy).recovered == 0
 
@@ -434,7 +470,7 @@ def test_the_first_queue_is_another_one_each_time(world: DeadLettersWorld) -> No
     with world.at_work(request) as work:
         for draw in (0.0, 0.3, 0.6, 0.99):
             work.jitter = lambda jitter=draw: jitter  # type: ignore[misc]
-            queues = run.find_queues(work, request)
+            queues = find.find_queues(work)
             assert {queue.name for queue in queues} == {pair.dead for pair in pairs}
             first.add(queues[0].name)
     assert len(first) == 4

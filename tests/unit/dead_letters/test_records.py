@@ -60,7 +60,7 @@ def test_a_sent_message_is_found_under_its_new_id() -> None:
 def test_a_message_sent_by_a_consumer_keeps_its_key() -> None:
     """Its comeback will have another message id, so its case stays under what makes it the same."""
     item, batch = one(HEAL, case(key="orders-dlq:id:7"), origin=Origin.UNKNOWN)
-    item.key, item.new_id = "orders-dlq:id:7", "n-1"
+    item.identity, item.new_id = "orders-dlq:id:7", "n-1"
     cases = written(item, batch)
     assert set(cases) == {"orders-dlq:id:7"}
     assert cases["orders-dlq:id:7"].attempts == 2
@@ -120,7 +120,7 @@ def test_an_archived_message_points_at_its_copy(verdict: AlertVerdict | ArchiveV
 def test_each_archived_message_of_one_business_id_has_a_case_of_its_own() -> None:
     """The copy is found by message id; the shared case is superseded and keeps the count."""
     item, batch = one(KEPT, case(key="orders-dlq:id:7", attempts=4), origin=Origin.UNKNOWN)
-    item.key, item.pointer = "orders-dlq:id:7", Pointer("k", 0)
+    item.identity, item.pointer = "orders-dlq:id:7", Pointer("k", 0)
     cases = written(item, batch)
     assert set(cases) == {"m-1", "orders-dlq:id:7"}
     assert cases["m-1"].detail["identity"] == "orders-dlq:id:7"
@@ -222,6 +222,7 @@ def test_an_interrupted_alert_is_told_from_the_ledger() -> None:
     """A message whose copy is archived but whose alert was not sent speaks through its case."""
     history = case(State.PARKED, kind=Kind.AUTH_FAILURE.value, detail={"archive": {}, "id": "m-1", "alert": True})
     item, batch = one(Finish(archived=True, reason="archived earlier"), history)
+    item.own = history
     item.diagnosis, item.group, item.error = None, "", ""
     assert item.wants_alert
     assert records.alert_group(item) == GROUP
@@ -256,14 +257,19 @@ def test_an_original_goes_only_when_its_copy_is_safe() -> None:
     item, _ = one(HEAL)
     assert not item.is_gone_for_good
     item.new_id = "n-1"
+    assert not item.is_gone_for_good, "its case is not written"
+    item.recorded = True
     assert item.is_gone_for_good
     item.failure = Transient("the case is not written")
     assert not item.is_gone_for_good
     parked, _ = one(PARK)
     assert not parked.is_gone_for_good
-    parked.pointer = Pointer("k", 0)
+    parked.pointer, parked.recorded = Pointer("k", 0), True
+    assert not parked.is_gone_for_good, "nobody knows of it"
+    parked.announced = True
     assert parked.is_gone_for_good
-    assert one(Finish(archived=False, reason="done"))[0].is_gone_for_good
+    assert one(Finish(archived=True, reason="done"))[0].is_gone_for_good
+    assert not one(Finish(archived=False, reason="done"))[0].is_gone_for_good, "its case may not be written"
     assert not one(HIDE)[0].is_gone_for_good
     assert not one(Leave("no"))[0].is_gone_for_good
 

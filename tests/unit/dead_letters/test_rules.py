@@ -83,14 +83,14 @@ TABLE = [
     Row(
         "finish",
         "archived and recorded",
-        known(history=case(State.PARKED, detail={"archive": {"key": "k", "line": 0}, "id": "m-1"})),
+        known(own=case(State.PARKED, detail={"archive": {"key": "k", "line": 0}, "id": "m-1"})),
         Finish,
         {"archived": True},
     ),
     Row(
         "finish",
         "archived, and replayed since",
-        known(history=case(State.REPLAYED, detail={"archive": {"key": "k", "line": 0}, "id": "m-1"})),
+        known(own=case(State.REPLAYED, detail={"archive": {"key": "k", "line": 0}, "id": "m-1"})),
         Finish,
         {"archived": True},
     ),
@@ -101,6 +101,16 @@ TABLE = [
         Heal,
         {"attempt": 2},
     ),
+    Row("finish", "removed by this run, and handed out again", known(removed=True), Finish, {"archived": True}),
+    Row(
+        "backlog",
+        "left, and later runs reach it too late",
+        known(diagnosis=None, reach=DAY * 13 + seconds(86_400)),
+        ArchiveVerdict,
+        {"state": State.STALE},
+    ),
+    Row("backlog", "left, and reached in time", known(diagnosis=None, reach=DAY), Leave),
+    Row("backlog", "sent all the same", known(reach=DAY * 14), Heal),
     Row(
         "finish",
         "even when it would expire: the copy is safe",

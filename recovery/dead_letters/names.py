@@ -1,0 +1,56 @@
+"""Names of queues, as people and SQS write them. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from recovery.errors import BadInput
+
+_HOST = re.compile(r"sqs(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.")
+
+
+@dataclass(frozen=True, slots=True)
+class QueueName:
+    """A queue as somebody wrote it: by name, URL or ARN.
+
+    Attributes:
+        name: the queue's name.
+        account, region: "" where they are not said.
+    """
+
+    name: str
+    account: str = ""
+    region: str = ""
+
+
+def name_of(written: str) -> str:
+    """Return a queue's name from its name, URL or ARN.
+
+    Raises:
+        BadInput: nothing is left of it.
+    """
+    return parsed(written).name
+
+
+def parsed(written: str) -> QueueName:
+    """Read a queue's name, URL or ARN.
+
+    Raises:
+        BadInput: it is none of these.
+    """
+    text = written.strip().rstrip("/")
+    account = region = ""
+    if text.startswith("arn:"):
+        parts = text.split(":")
+        region, account = parts[3:5] if len(parts) == 6 else ("", "")
+        text = parts[-1]
+    elif "://" in text:
+        host, _, path = text.partition("://")[2].partition("/")
+        of_sqs = _HOST.match(host)
+        region = of_sqs[1] if of_sqs else ""
+        account, _, text = path.rpartition("/")
+        account = account.rsplit("/", 1)[-1]
+    if not text or "/" in text or ":" in text:
+        raise BadInput(f"queue {written!r}: expected a name, a URL or an ARN")
+    return QueueName(text, account if account.isdecimal() else "", region)
