@@ -116,7 +116,7 @@ The name has 3 to 40 capital letters, digits and `_`. `action` is one of {action
 
 ## How good it is
 
-The labelled development texts are one check. The other is {count} texts of our own (`tests/unit/failures/cases`), written in eight sets one after another, each **before** its first run, from what is known of each ecosystem; texts that were wrong led to rules, so all pass now. (One more file, `later`, holds 9 texts written together with the rules they check; it has no first run.) The first runs are the honest figures:
+The labelled development texts are one check. The other is {count} texts of our own (`tests/unit/failures/cases`), written in nine sets one after another, each **before** its first run, from what is known of each ecosystem; texts that were wrong led to rules, so all pass now. (One more file, `later`, holds 9 texts written together with the rules they check; it has no first run.) The first runs are the honest figures:
 
 | set | texts | right on the first run | harmful |
 |---|---|---|---|
@@ -128,6 +128,7 @@ The labelled development texts are one check. The other is {count} texts of our 
 | sixth: cut off, nested and misleading texts, rarer libraries | 133 | 88.7 % | 0.8 % |
 | seventh: fifteen languages of people, payments, user errors in a 200, national services, rarer languages and warehouses | 372 | 79.8 % | 0.5 % |
 | eighth: the same again, in prose and harder: names and values that read as statements | 296 | 69.3 % | 1.4 % |
+| ninth: the main ecosystems once more, statuses behind services, and texts without a cause | 160 | 96.9 % | 0.0 % |
 
 *Harmful* is a lasting failure that is called transient. What was missed was nearly always called `UNKNOWN`. So expect a new, ordinary failure to be told in nine cases of ten, and write a rule for those that are not.
 
@@ -154,7 +155,7 @@ def render() -> str:
                 ]
             ),
             actions=", ".join(f"`{action}`" for action in ACTIONS),
-            count="2,221",
+            count="2,343",
             summary=_summary(rules),
         )
     ]

@@ -37,8 +37,10 @@ _RETRIES = _Words(
     "retry retrying retried retries re attempting reattempting connecting reconnecting refreshing renewing back "
     "backing backoff sleep sleeping sleeps waiting wait waited waits trying try next attempt rescheduling "
     "scheduling failover fail failing switching half opened breaker reopening resubscribing establishing "
-    "reestablishing requeued requeuing queued queuing half_open will",
-    r"\b(?:retry(?:ing|ied)?|retries left|will (?:be )?re-?tr(?:y|ied)|re-?attempting|re-?connecting|"
+    "reestablishing requeued requeuing queued queuing half_open will redelivery redelivering redelivered "
+    "redeliver scheduling try",
+    r"\b(?:redeliver\w{1,4}|scheduling|retry(?:ing|ied)?|retries left|will (?:be )?re-?tr(?:y|ied)|"
+    r"re-?attempting|re-?connecting|"
     r"refreshing|renewing|"
     r"back(?:ing)?[ -]?off|sleep(?:ing|s)?|waiting|wait(?:ed|s)? \d|trying again|try again in|next (?:attempt|"
     r"retry|try)|"
@@ -60,13 +62,14 @@ _HARMLESS = _Words(
     "ignored ignoring ignore skipped skipping dropped dropping continuing proceeding carrying using used fall "
     "falling fallen falls fallback fell non nonfatal noncritical harmless optional best suppressed swallowed "
     "tolerated as expected not deprecated deprecation recovered degraded serving from will rebuilding recreating "
-    "handled",
+    "handled keep keeps keeping",
     r"\b(?:ignor(?:ed|ing|e)|skipp(?:ed|ing)|dropp(?:ed|ing)|continuing|proceeding|carrying on|"
     r"us(?:ing|ed) (?:the )?(?:default|cached|stale|last known|previous|fallback|local|older|secondary|backup)|"
     r"fall(?:ing|en|s)?[ -]?back|fell back|fallback|non-?fatal|non-?critical|harmless|optional|best[ -]effort|"
     r"suppressed|swallowed|tolerated|as expected|expected error|not required|deprecated|deprecation|recovered|"
     r"degraded mode|"
-    r"serving (?:stale|from cache)|from cache|will be rebuilt|rebuilding|recreating|handled gracefully)\b",
+    r"serving (?:stale|from cache)|keep(?:s|ing)? (?:the )?(?:old|previous|current|last|using)|from cache|"
+    r"will be rebuilt|rebuilding|recreating|handled gracefully)\b",
 )
 _RESOLVED = _Words(
     "succeeded succeeds success successful successfully recovered recovery connected reconnected established "
@@ -79,7 +82,7 @@ _RESOLVED = _Words(
     r"restored|resumed|refreshed|renewed|rebuilt|re-?created|committed|replaced|repaired|"
     r"(?:is |now |again )?(?:back|up again|online|available again|healthy|reachable|caught up)|"
     r"closed|(?:answered|returned|responded|replied|status[=: \"']{1,3}|->|got|"
-    r"with) ?(?:with )?(?:http )?2\d\d|2\d\d ok|"
+    r"with) ?(?:with )?(?:http )?2\d\d|2\d\d ok|http 2\d\d|"
     r"ok (?:after|on|now|again)|worked (?:on|after)|went through|passed (?:on|after)|accepted (?:on|after)|"
     r"continuing without|continuing with|us(?:ing|ed) (?:the )?(?:fallback|cached|default|stale|secondary|"
     r"backup|replica)|"
@@ -90,7 +93,8 @@ _RESOLVED = _Words(
 _AGAIN = _Words(
     "connected reconnected recovered established reestablished restored refreshed renewed succeeded success "
     "successful successfully worked passed accepted attempt try retry breaker closed back again fallback used "
-    "using served serving answered loaded went ok",
+    "using served serving answered loaded went ok done completed complete",
+    r"\bre-?[a-z]{3,15} (?:has |was |is )?(?:succeeded|successful|ok|done|complete|completed|worked|accepted)\b|"
     r"\b(?:re-?connected|recovered|re-?established|restored|refreshed|renewed|"
     r"(?:succeeded|success(?:ful)?(?:ly)?|worked|ok|passed|accepted|done|completed|went through|"
     r"answered(?: with)? 2\d\d|"
@@ -107,7 +111,8 @@ _SUCCESS = re.compile(
     re.IGNORECASE,
 )
 _NOT = re.compile(
-    r"\b(?:not|never|without|cannot|could|fail\w{0,4}|error|unable|wasn|isn|being|start\w{0,3}|begin\w{0,4}|will|to be|"
+    r"\b(?:not|never|without|cannot|could|fail\w{0,4}|error|unable|wasn|isn|being|start\w{0,3}|begin\w{0,4}|"
+    r"will|to be|"
     r"about to|exception|retry\w{0,3})\b",
     re.IGNORECASE,
 )
@@ -116,7 +121,10 @@ _BESIDE = _Words(
     "metrics actuator heartbeat kube elb export flush send push publish emit ship report upload exporting "
     "flushing sending pushing publishing emitting shipping reporting uploading exported flushed sent pushed "
     "published emitted opentelemetry otel otlp xray x statsd datadog dd ddtrace new newrelic relic sentry "
-    "telemetry feature",
+    "telemetry feature tracing exporter exporters heartbeat heart zipkin jaeger prometheus graphite cloudwatch",
+    r"\b(?:tracing|traces?|spans?|metrics?|telemetry|logs?) export(?:er|ers|ing)?\b|heart-?beat (?:missed|"
+    r"failed|lost)|"
+    r"\b(?:to|from|with) (?:zipkin|jaeger|prometheus|graphite|cloudwatch metrics)\b|"
     r"/(?:healthz?|ready|readyz|live|livez|livenessz?|readiness|ping|metrics|actuator|heartbeat)\b|kube-probe|"
     r"elb-healthchecker|health[ _-]?check|(?:liveness|readiness|startup) probe|"
     r"(?:export|flush|send|push|publish|emit|ship|report|upload)(?:ing|ed)? (?:of )?(?:\d{1,6} )?"
@@ -153,6 +161,8 @@ _GENERIC = frozenset(
     """.split()  # noqa: SIM905
 )
 _WORD = re.compile(r"[A-Za-z][A-Za-z']{1,40}")
+_SOON = 3
+"""Records between a warning and the end of the work that it ended, at most."""
 _USED_UP = re.compile(r"attempted too many times|MaxAttemptsExceeded|ApproximateReceiveCount")
 _DUMP = re.compile(r"\s{0,8}\{…\}\s{0,8}")
 _LEAD = re.compile(r"(?:[\w.\-]{1,60}: |\([\w.]{1,60}:\d{1,6}\) - )")
@@ -227,10 +237,10 @@ def last_failure(records: Sequence[Record]) -> Record | None:
     for place in range(len(failing) - 1, -1, -1):
         record = failing[place]
         if says_something(record):
-            if place < len(failing) - 1 and not _near(record, failing[place + 1 :], records):
+            if _carried_on(record, failing[place + 1 :], records):
                 break
             return record
-    return failing[-1] if failing else None
+    return failing[-1] if failing and failing[-1].level is not Level.WARN else None
 
 
 def _remaining(failing: list[Record], record: Record) -> list[Record]:
@@ -269,12 +279,12 @@ def _kin(one: Record, other: Record) -> bool:
     return not words.isdisjoint({word.lower() for word in _WORD.findall(other.text[:300])})
 
 
-def _near(record: Record, after: Sequence[Record], records: Sequence[Record]) -> bool:
-    """True when later records without a cause can speak of this one: it is an error, or close before them."""
-    if record.level is not Level.WARN or not is_provisional(record):
-        return True
-    between = [one for one in records if record.order < one.order < after[0].order and not fails(one)]
-    return len(between) <= 3
+def _carried_on(record: Record, after: Sequence[Record], records: Sequence[Record]) -> bool:
+    """True when a warning without an exception was followed by other work: then it did not end this one."""
+    if record.level is not Level.WARN or _threw(record) or _FINAL.search(record.text[:600]):
+        return False
+    until = after[0].order if after else records[-1].order + 1
+    return sum(record.order < one.order < until and not fails(one) for one in records) > _SOON
 
 
 def says_something(record: Record) -> bool:

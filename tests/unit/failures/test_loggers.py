@@ -39,6 +39,17 @@ OVERCOME: tuple[tuple[Line, ...], ...] = (
     ),
     (("error", "failed to export 12 spans: connection refused", {}),),
     (("warn", "carrier API timed out, falling back to cached tariff", {}), ("info", "used cached tariff", {})),
+    (("warn", "could not reach config server (timed out), will keep old config", {}), ("info", "config loaded", {})),
+    (
+        ("error", "publish failed: broker not available; scheduling redelivery", {}),
+        ("info", "redelivery succeeded", {}),
+    ),
+    (("warn", "HTTP 503 from tariffs (try 1/4)", {}), ("info", "HTTP 200 from tariffs (try 2/4)", {})),
+    (("warn", "circuit for pricing is open: too many failures", {}), ("info", "circuit for pricing is closed", {})),
+    (("warn", "lock held by another worker, waiting", {}), ("info", "got the lock after 900 ms", {})),
+    (("warn", "primary db unavailable, promoted replica", {}), ("info", "writes flowing to new primary", {})),
+    (("warn", "read timed out; retrying in 200ms (1 of 3)", {}), ("info", "done (2 of 3)", {})),
+    (("error", "tracing exporter error: UNAVAILABLE", {}),),
 )
 FAILURES = (
     (Kind.VALIDATION_ERROR, Thrown("ValidationException", "quantity must be greater than or equal to 1")),
@@ -95,6 +106,16 @@ def test_the_last_failure_decides_in_a_long_text(writer: Writer) -> None:
         for seed in range(2):
             text = "\n".join(lines_of(writer, story(f"{writer.__name__} {number} {seed}", thrown)))
             assert diagnose(Evidence(error=text)).kind is kind, text
+
+
+@pytest.mark.parametrize("trouble", OVERCOME, ids=lambda trouble: trouble[0][1][:30])
+def test_a_last_failure_without_a_cause_does_not_borrow_one(trouble: tuple[Line, ...]) -> None:
+    """The job failed for a reason that nobody wrote; earlier trouble was overcome, and is not it."""
+    said = [*trouble, *QUIET[:5], ("error", "job failed", {})]
+    records = [Said(number * 0.4, level, text, dict(facts)) for number, (level, text, facts) in enumerate(said)]
+    for writer in WRITERS:
+        text = "\n".join(lines_of(writer, records))
+        assert diagnose(Evidence(error=text)).kind is Kind.UNKNOWN, text
 
 
 @pytest.mark.parametrize("writer", WRITERS, ids=lambda writer: writer.__name__)
