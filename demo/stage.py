@@ -189,15 +189,20 @@ def let_services_notify(aws: SimulatedAws, outputs: Mapping[str, str]) -> None:
     """
     queue, key = outputs["EventsQueueArn"], outputs["KeyArn"]
     parked = outputs["EventsDeadLetterQueueArn"]
-    estate.create(aws.client, estate.TEMPLATES / "appflow.yaml", "reprise-appflow", {"EventsQueueArn": queue})
-    rules = {"EventsQueueArn": queue, "ParkedQueueArn": parked, "KeyArn": key}
+    estate.create(
+        aws.client,
+        estate.TEMPLATES / "appflow.yaml",
+        "reprise-appflow",
+        {"EventsQueueArn": queue, "ParkedQueueArn": parked},
+    )
+    rules = {"EventsQueueArn": queue, "ParkedQueueArn": parked, "KeyArn": key, "AlarmPrefix": "orders-"}
     estate.create(aws.client, estate.TEMPLATES / "events.yaml", "reprise-events", rules)
     outputs = estate.create(
         aws.client,
         estate.TEMPLATES / "dms.yaml",
         "reprise-dms",
         # The emulator's CloudFormation knows no event subscription; the simulated DMS does.
-        {"Subscribe": "no", "EventsQueueArn": queue, "KeyArn": key},
+        {"Subscribe": "no", "EventsQueueArn": queue, "ParkedQueueArn": parked, "KeyArn": key},
     )
     aws.client("dms").create_event_subscription(
         SubscriptionName="reprise-tasks",

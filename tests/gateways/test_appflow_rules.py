@@ -21,7 +21,8 @@ TEMPLATE = estate.TEMPLATES / "appflow.yaml"
 def told(aws: SimulatedAws) -> SimulatedAws:
     """A simulated AWS in which AppFlow's events go to the estate's queue."""
     outputs = aws.create_estate()
-    estate.create(aws.client, TEMPLATE, "appflow", {"EventsQueueArn": outputs["EventsQueueArn"]})
+    given = {"EventsQueueArn": outputs["EventsQueueArn"], "ParkedQueueArn": outputs["EventsDeadLetterQueueArn"]}
+    estate.create(aws.client, TEMPLATE, "appflow", given)
     return aws
 
 

@@ -50,9 +50,8 @@ def told(aws: SimulatedAws, queue: str) -> list[DmsEvent]:
 
 def test_failure_reaches_the_queue_by_subscription(aws: SimulatedAws) -> None:
     """With the template's topic and a subscription for one task, its failure lies in the events queue, readable."""
-    outputs = estate.create(
-        aws.client, TEMPLATE, "reprise-dms", {"Subscribe": "no", "EventsQueueArn": queue_arn(aws, "events")}
-    )
+    to = {"EventsQueueArn": queue_arn(aws, "events"), "ParkedQueueArn": queue_arn(aws, "parked")}
+    outputs = estate.create(aws.client, TEMPLATE, "reprise-dms", {"Subscribe": "no", **to})
     task = failing_task(aws, "orders")
     failing_task(aws, "other")
     aws.client("dms").create_event_subscription(

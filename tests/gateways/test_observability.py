@@ -43,10 +43,12 @@ def full(path: str, **more: Any) -> RecoveryReport:
 
 
 def states(aws: SimulatedAws) -> dict[str, str]:
-    """State of each alarm by name, the estate's own on its events queue left out."""
+    """State of each alarm by name, the estate's own left out."""
     pages = aws.client("cloudwatch").get_paginator("describe_alarms").paginate()
     found = {alarm["AlarmName"]: alarm["StateValue"] for page in pages for alarm in page["MetricAlarms"]}
-    return {name: state for name, state in found.items() if not name.startswith("reprise-events-")}
+    return {
+        name: state for name, state in found.items() if not name.startswith(("reprise-events-", "reprise-nothing-runs"))
+    }
 
 
 def alarms(aws: SimulatedAws) -> set[str]:
@@ -125,7 +127,12 @@ def test_an_error_of_the_healer_raises_an_alarm_that_people_and_events_get(aws: 
     outputs = aws.client("cloudformation").describe_stacks(StackName="reprise")["Stacks"][0]["Outputs"]
     given = {output["OutputKey"]: output["OutputValue"] for output in outputs}
     rules = {"EventsQueueArn": given["EventsQueueArn"], "ParkedQueueArn": given["EventsDeadLetterQueueArn"]}
-    estate.create(aws.client, estate.TEMPLATES / "events.yaml", "events", rules | {"KeyArn": given["KeyArn"]})
+    estate.create(
+        aws.client,
+        estate.TEMPLATES / "events.yaml",
+        "events",
+        rules | {"KeyArn": given["KeyArn"], "AlarmPrefix": "reprise-"},
+    )
     client = aws.client("sqs")
     client.create_queue(QueueName="people")
     topic = aws.environment["REPRISE_ALERT_TOPIC_ARN"]

@@ -48,6 +48,7 @@ def create_events(aws: SimulatedAws, outputs: dict[str, str], **more: str) -> di
         "ParkedQueueArn": outputs["EventsDeadLetterQueueArn"],
         "KeyArn": outputs["KeyArn"],
         "LedgerTableArn": outputs["LedgerTableArn"],
+        "AlarmPrefix": "orders-",
     }
     return estate.create(aws.client, estate.TEMPLATES / "events.yaml", "reprise-events", parameters | more)
 
@@ -115,7 +116,7 @@ def test_replications_and_alarms_reach_prefect(told: SimulatedAws) -> None:
     dms(told, "DMS Replication State Change", "REPLICATION_FAILED", CONFIG)
     dms(told, "DMS Replication State Change", "REPLICATION_STOPPED", CONFIG)
     alarm(told, "orders-depth", "ApproximateNumberOfMessagesVisible", QueueName="orders-dlq")
-    alarm(told, "consumer-errors", "NumberOfMessagesDeleted", QueueName="orders")
+    alarm(told, "orders-errors", "NumberOfMessagesDeleted", QueueName="orders")
     assert len(arrived(told, 5)) == 5
     server = Server()
     relay(told, server).round(wait=0)
@@ -124,7 +125,7 @@ def test_replications_and_alarms_reach_prefect(told: SimulatedAws) -> None:
         ("reprise.dms.task.failed", "reprise.dms.MAIL"),
         ("reprise.dms.task.stopped", "reprise.dms.MAIL"),
         ("reprise.alarm.changed", "reprise.alarm.orders-depth"),
-        ("reprise.alarm.changed", "reprise.alarm.consumer-errors"),
+        ("reprise.alarm.changed", "reprise.alarm.orders-errors"),
         ("reprise.queue.dead-letters", "reprise.queue.orders-dlq"),
     }
 
@@ -153,14 +154,17 @@ def test_rules_can_be_switched_off(aws: SimulatedAws) -> None:
 
 
 def test_the_relay_s_alarms_name_what_it_publishes(aws: SimulatedAws) -> None:
-    """Silence and unheard rings raise an alarm; after a minute of work both have a datapoint."""
+    """Each cause of deafness raises an alarm; after a minute of work each has a datapoint."""
     outputs = aws.create_estate()
     create_events(aws, outputs, AlertTopicArn=outputs["RepriseAlertTopicArn"])
     cloudwatch = aws.client("cloudwatch")
     alarms = {alarm["AlarmName"]: alarm for alarm in cloudwatch.describe_alarms()["MetricAlarms"]}
     template = estate.load(estate.TEMPLATES / "events.yaml")["Resources"]
-    named = [template[name]["Properties"] for name in ("RelaySilentAlarm", "RelayUnheardAlarm")]
-    assert {"reprise-relay-silent", "reprise-relay-unheard"} <= set(alarms)
+    of_the_relay = ("Silent", "Unheard", "Away", "QueueErrors", "Resting", "Parked")
+    named = [template[f"Relay{name}Alarm"]["Properties"] for name in of_the_relay]
+    assert {
+        f"reprise-relay-{name}" for name in ("silent", "unheard", "away", "queue-errors", "resting", "parked")
+    } <= set(alarms)
     relay(aws, Server()).round(wait=0)
     now = aws.clock.now()
     for alarm in named:

@@ -155,8 +155,8 @@ def failed_task(aws: SimulatedAws, names: Sequence[str]) -> None:
 
 
 def _create_rules(aws: SimulatedAws, outputs: Mapping[str, str]) -> None:
-    to = {"EventsQueueArn": outputs["EventsQueueArn"]}
-    own = {**to, "ParkedQueueArn": outputs["EventsDeadLetterQueueArn"], "KeyArn": outputs["KeyArn"]}
+    to = {"EventsQueueArn": outputs["EventsQueueArn"], "ParkedQueueArn": outputs["EventsDeadLetterQueueArn"]}
+    own = {**to, "KeyArn": outputs["KeyArn"], "AlarmPrefix": "orders-"}
     estate.create(aws.client, estate.TEMPLATES / "events.yaml", "events", own)
     estate.create(aws.client, estate.TEMPLATES / "appflow.yaml", "appflow", to)
     by_sns = {**to, "KeyArn": outputs["KeyArn"], "Subscribe": "no"}  # the emulator has no such type of resource

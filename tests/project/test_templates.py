@@ -15,11 +15,14 @@ from typing import Any
 import pytest
 
 import recovery
+from deployments.smoke import MARK
 from recovery.appflow_runs.models import TWIN_PREFIX
 from recovery.outbox_records import stream
 from recovery.settings import SETTINGS
 from relay import permissions
 from simulated_aws import estate
+from tests.security import policies
+from tests.security.calls import Need
 
 TEMPLATES = sorted(estate.TEMPLATES.glob("*.yaml"))
 ESTATE = estate.load(estate.ESTATE)
@@ -92,7 +95,7 @@ def test_what_is_kept_survives_the_stack() -> None:
     """Deleting the stack deletes neither the ledger nor the archive, nor the key that reads them."""
     for name in ("Ledger", "Archive", "Key"):
         resource = ESTATE["Resources"][name]
-        assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
+        assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
 
 
 def test_everything_is_encrypted_with_the_key() -> None:
@@ -267,3 +270,115 @@ def test_the_depth_alarm_waits_five_minutes_above_ten() -> None:
     assert defaults[alarm["Threshold"]["Ref"]] == 10
     assert defaults[alarm["EvaluationPeriods"]["Ref"]] == 5
     assert alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"
+
+
+# -- safe in an account ------------------------------------------------------------------------------------------------
+
+ELSEWHERE = ("eu-central-1", "cn-north-1", "us-gov-west-1")
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+def test_cfn_lint_finds_nothing_in_other_partitions(template: Path) -> None:
+    """GovCloud has no API destinations: the way without a relay is not for it, and nothing else is missing."""
+    command = [
+        str(Path(sys.executable).with_name("cfn-lint")),
+        str(template),
+        "--format",
+        "json",
+        "--regions",
+        *ELSEWHERE,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = [f"{each['Rule']['Id']} {each['Message']}" for each in json.loads(done.stdout or "[]")]
+    gone = {
+        f"E3006 Resource type 'AWS::Events::{kind}' does not exist in 'us-gov-west-1'"
+        for kind in ("Connection", "ApiDestination")
+    }
+    assert set(found) <= (gone if template.name == "events.yaml" else set())
+
+
+def default(template: str, parameter: str) -> Any:
+    return estate.load(estate.TEMPLATES / template)["Parameters"][parameter]["Default"]
+
+
+def test_nothing_is_sent_read_or_started_unless_it_is_named() -> None:
+    """By default the worker sends to the smoke test's queues only, reads no logs, and starts what bears the tag."""
+    assert default("estate.yaml", "DestinationQueues") == f"{MARK}-*"
+    for parameter in ("ConsumerLogGroups", "OutboxTopics", "DestinationQueueArns", "ConsumerLogGroupArns"):
+        assert default("estate.yaml", parameter) == "", parameter
+    assert default("estate.yaml", "OnlyTagged") == "yes"
+    assert default("events.yaml", "AlarmPrefix") == ""
+    tagged = {"StringEquals": {"aws:ResourceTag/reprise": "recover"}}
+    starts = [
+        entry
+        for policy in POLICIES.values()
+        for entry in statements(policy["PolicyDocument"])
+        if {"dms:StartReplicationTask", "dms:ReloadTables"} & set(entry["Action"])
+        or (entry["Action"] == ["appflow:StartFlow"])
+    ]
+    assert len(starts) == 3
+    assert all(entry["Condition"]["Fn::If"] == ["NeedsTheTag", tagged, {"Ref": "AWS::NoValue"}] for entry in starts)
+
+
+def test_every_rule_and_subscription_of_the_events_queue_has_a_dead_letter_queue() -> None:
+    """A mistake in a policy or a key must not lose an event without a trace."""
+    for template in TEMPLATES:
+        loaded = estate.load(template)
+        for name, rule in properties(loaded, "AWS::Events::Rule").items():
+            assert all("DeadLetterConfig" in target for target in rule["Targets"]), (template.name, name)
+        for name, subscription in properties(loaded, "AWS::SNS::Subscription").items():
+            assert subscription["Protocol"] != "sqs" or "RedrivePolicy" in subscription, (template.name, name)
+
+
+def test_the_estate_alone_has_an_alarm_when_nothing_runs_and_one_on_the_age_of_events() -> None:
+    """Both tell the estate's own topic; messages in a relay's hand count into the age, and not into the depth."""
+    alarms = properties(ESTATE, "AWS::CloudWatch::Alarm")
+    for name, metric in (("NothingRunsAlarm", "Sweeps"), ("EventsOldAlarm", "ApproximateAgeOfOldestMessage")):
+        assert alarms[name]["MetricName"] == metric
+        assert alarms[name]["AlarmActions"] == [{"Ref": "AlertTopic"}]
+    assert alarms["NothingRunsAlarm"]["TreatMissingData"] == "breaching"
+    assert default("estate.yaml", "AlarmWhenNothingRuns") == "yes"
+
+
+def test_an_alarm_on_silence_says_when_it_really_comes() -> None:
+    """CloudWatch looks at older numbers before it takes missing ones for a breach."""
+    for template in ("estate.yaml", "events.yaml"):
+        for name, alarm in properties(estate.load(estate.TEMPLATES / template), "AWS::CloudWatch::Alarm").items():
+            if alarm.get("TreatMissingData") == "breaching":
+                assert re.search(r"Comes \d+ to \d+ minutes after", alarm["AlarmDescription"]), name
+
+
+@pytest.mark.parametrize(
+    ("runs_on", "principal"),
+    [
+        ("principal", {"AWS": "arn:aws:iam::000000000000:root"}),
+        ("ecs", {"Service": "ecs-tasks.amazonaws.com"}),
+        ("ec2", {"Service": "ec2.amazonaws.com"}),
+        ("eks", {"Service": "pods.eks.amazonaws.com"}),
+    ],
+)
+def test_the_worker_s_role_can_be_taken_where_the_worker_runs(runs_on: str, principal: dict[str, str]) -> None:
+    """By a principal, an ECS task, an EC2 instance or an EKS pod."""
+    [statement] = policies.trust("estate.yaml", {"WorkerRunsOn": runs_on})
+    assert statement["Principal"] == principal
+    actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+    assert ("sts:TagSession" in actions) == (runs_on == "eks")
+    assert "Condition" not in statement or runs_on == "ecs"
+
+
+def test_a_restored_ledger_takes_the_place_of_the_first() -> None:
+    """Rights and outputs name it; the first table stays."""
+    restored = f"arn:aws:dynamodb:{policies.REGION}:{policies.ACCOUNT}:table/restored"
+    need = Need("dynamodb:PutItem", restored)
+    assert policies.allowed(policies.policy("estate.yaml", {"RestoredLedgerTable": "restored"}), need)
+    assert not policies.allowed(policies.policy("estate.yaml", {}), need)
+    for output in ("RepriseLedgerTable", "LedgerTableArn"):
+        assert ESTATE["Outputs"][output]["Value"]["Fn::If"][0] == "UsesRestoredLedger"
+
+
+def test_two_estates_of_one_account_do_not_keep_each_other_s_alarms_quiet() -> None:
+    """Another prefix needs a namespace of its own."""
+    rule = ESTATE["Rules"]["ASecondEstateHasNumbersOfItsOwn"]
+    assert rule["RuleCondition"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "Prefix"}, "reprise"]}]}
+    [assertion] = rule["Assertions"]
+    assert assertion["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "MetricsNamespace"}, "Reprise"]}]}

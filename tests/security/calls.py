@@ -45,6 +45,11 @@ def _on(resource: Callable[[Params], str], *actions: str) -> Callable[[Params], 
     return lambda params: [Need(action, resource(params)) for action in actions]
 
 
+def _on_tagged(resource: Callable[[Params], str], action: str) -> Callable[[Params], Needs]:
+    """On a resource that bears the tag of what is in scope: the policies ask for it."""
+    return lambda params: [Need(action, resource(params), (("aws:ResourceTag/reprise", "recover"),))]
+
+
 def _anything(_: Params) -> str:
     return "*"
 
@@ -188,15 +193,16 @@ NEEDS: Mapping[tuple[str, str], Callable[[Params], Needs]] = {
         for name in ("GetFunctionConfiguration", "GetFunctionConcurrency")
     },
     **{("dms", name): _on(_anything, f"dms:{name}") for name in _DMS_LOOKS},
-    ("dms", "StartReplicationTask"): _on(_given("ReplicationTaskArn"), "dms:StartReplicationTask"),
-    ("dms", "ReloadTables"): _on(_given("ReplicationTaskArn"), "dms:ReloadTables"),
-    ("dms", "StartReplication"): _on(_given("ReplicationConfigArn"), "dms:StartReplication"),
-    ("dms", "ReloadReplicationTables"): _on(_given("ReplicationConfigArn"), "dms:ReloadReplicationTables"),
+    ("dms", "StartReplicationTask"): _on_tagged(_given("ReplicationTaskArn"), "dms:StartReplicationTask"),
+    ("dms", "ReloadTables"): _on_tagged(_given("ReplicationTaskArn"), "dms:ReloadTables"),
+    ("dms", "StartReplication"): _on_tagged(_given("ReplicationConfigArn"), "dms:StartReplication"),
+    ("dms", "ReloadReplicationTables"): _on_tagged(_given("ReplicationConfigArn"), "dms:ReloadReplicationTables"),
+    ("appflow", "StartFlow"): _on_tagged(_flow, "appflow:StartFlow"),
     ("appflow", "ListFlows"): _on(_anything, "appflow:ListFlows"),
     ("appflow", "CreateFlow"): _create_flow,
     **{
         ("appflow", name): _on(_flow, f"appflow:{name}")
-        for name in ("DescribeFlow", "DescribeFlowExecutionRecords", "StartFlow", "DeleteFlow")
+        for name in ("DescribeFlow", "DescribeFlowExecutionRecords", "DeleteFlow")
     },
 }
 """Needs of each call, by service (boto3's name) and operation."""

@@ -43,6 +43,9 @@ _NAMES: Mapping[str, Any] = {
     "AWS::AccountId": ACCOUNT,
     "AWS::Region": REGION,
     "AWS::Partition": "aws",
+    "AWS::URLSuffix": "amazonaws.com",
+    "WorkerPolicy": "worker-policy",
+    "ConsumerPolicy": "consumer-policy",
     "EventsQueue.Arn": EVENTS,
     "EventsDeadLetterQueue.Arn": PARKED,
     "Ledger.Arn": LEDGER,
@@ -160,6 +163,13 @@ def policy(template: str, parameters: Mapping[str, str]) -> list[Statement]:
         for _, properties in deployed.resources("AWS::IAM::ManagedPolicy")
         for entry in properties["PolicyDocument"]["Statement"]
     ]
+
+
+def trust(template: str, parameters: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Statements of who may take the role that a template makes with these parameters."""
+    deployed = _Deployed(estate.load(estate.TEMPLATES / template), parameters)
+    [(_, role)] = deployed.resources("AWS::IAM::Role")
+    return list(role["AssumeRolePolicyDocument"]["Statement"])
 
 
 def _statement(entry: Mapping[str, Any]) -> Statement:
