@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from blocks.connection import Connection
 from recovery.pacing import Pace
-from recovery.replication_tasks import act, find, inspection, records, triage
+from recovery.replication_tasks import act, find, inspection, notices, records, triage
 from recovery.replication_tasks.gateway import ReplicationGateway
 from recovery.replication_tasks.policy import ReplicationRequest
 from recovery.replication_tasks.work import ReplicationRun
@@ -26,7 +26,7 @@ find_replications = step(find.find, "find replications")
 read_statistics = step(inspection.inspect, "read statistics", "read the statistics of {batch.count}")
 decide = step(triage.triage_all, "decide", "decide on {batch.count}", ONCE)
 restart = step(act.restart_all, "restart", "restart what may be of {batch.count}", ONCE)
-notify_people = step(records.tell, "notify people", options=ONCE)
+notify_people = step(notices.notify, "notify people", options=ONCE)
 record = step(records.keep, "record", "record {batch.count}", ONCE)
 count = records.note
 """Count what was found and done; no request is made."""

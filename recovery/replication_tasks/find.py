@@ -9,10 +9,15 @@ from datetime import timedelta
 from recovery.cases import DamagedCase, State
 from recovery.errors import BadInput, Refused
 from recovery.replication_tasks.memory import Memory
-from recovery.replication_tasks.models import PATH, Facts
-from recovery.replication_tasks.policy import asks_for_tags, matches
+from recovery.replication_tasks.models import PATH, Facts, Migration
+from recovery.replication_tasks.policy import Trigger, asks_for_tags, matches
 from recovery.replication_tasks.situation import Met, Obstacle, has_failed
 from recovery.replication_tasks.work import OPEN, Batch, ReplicationRun, ReplicationWork
+
+WAITING = 1_000
+"""Cases that wait for a person, and that a sweep compares with what DMS lists."""
+GONE_AT_ONCE = 50
+"""Deleted replications that one sweep closes."""
 
 
 def find(run: ReplicationRun) -> Batch:
@@ -31,7 +36,7 @@ def find(run: ReplicationRun) -> Batch:
     items = _with_cases(run, [facts for facts in everything if facts.arn not in run.seen])
     wanted = [item for item in items if item.failure is not None or has_failed(item.facts) or _is_open(item)]
     _read_tags(run, wanted)
-    within = []
+    within = _gone(run, {facts.arn for facts in everything})
     for item in wanted:
         item.asked = asked
         if matches(item.facts, run.request.tasks):
@@ -47,6 +52,33 @@ def find(run: ReplicationRun) -> Batch:
     run.taken += len(batch)
     run.seen.update(item.facts.arn for item in batch.items)
     return batch
+
+
+def _gone(run: ReplicationRun, listed: set[str]) -> list[ReplicationWork]:
+    """Replications that wait for a person, and that DMS does not know any more: nobody need act on them."""
+    if run.request.trigger is not Trigger.SWEEP or not run.request.tasks:
+        return []
+    listed |= {facts.arn for facts in run.dms.unreadable} | run.seen
+    found: list[ReplicationWork] = []
+    for case in run.ledger.waiting(PATH, limit=WAITING, damaged=[]):
+        facts = Facts(
+            case.key,
+            str(case.detail.get("name") or case.key),
+            Migration.CDC,
+            status="deleted",
+            serverless=":replication-config:" in case.key,
+            tables=(),
+        )
+        if case.key in listed or len(found) >= GONE_AT_ONCE or run.dms.read(facts) is not None:
+            continue
+        item = ReplicationWork(facts, case)
+        try:
+            item.memory = Memory.from_json(case.detail)
+        except ValueError:
+            continue
+        item.met = Met(Obstacle.GONE)
+        found.append(item)
+    return found
 
 
 def _name_the_unreadable(run: ReplicationRun) -> None:

@@ -25,7 +25,7 @@ def inspect(run: ReplicationRun, batch: Batch) -> None:
             left = sum(each.facts.tables is None and each.failure is None for each in batch.items)
             run.warnings.append(f"the time limit was reached before {left} replications were inspected")
             return
-        if item.failure is not None:
+        if item.failure is not None or item.met is not None:
             continue
         try:
             _inspect(run, item, instances.get(item.facts.instance, ""))

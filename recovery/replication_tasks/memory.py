@@ -32,6 +32,7 @@ class Memory:
         gave_up: the failure (by `mark_of`) at which restarting was given up; "" while it was not.
         asked: the failure (by `mark_of`) for which a person was asked last; "" while nobody need act.
         told: the mark of the incident that people were told of, until they are told that it recovered; "" for none.
+        told_with: group of the alert that spoke of many replications at once, and of this one; "" for one of its own.
         refusal: of the last call of this incident, if DMS refused it for good.
         refusal_told: mark, operation and code of the refusal that people were told of, until they are told as above.
         missed: no event had told of it when a sweep found it.
@@ -48,6 +49,7 @@ class Memory:
     gave_up: str = ""
     asked: str = ""
     told: str = ""
+    told_with: str = ""
     refusal: Refusal | None = None
     refusal_told: str = ""
     missed: bool = False
@@ -134,6 +136,7 @@ class Memory:
             "gave_up": self.gave_up,
             "asked": self.asked,
             "told": self.told,
+            "told_with": self.told_with,
             "refusal": _refusal_json(self.refusal),
             "refusal_told": self.refusal_told,
             "missed": self.missed,
@@ -159,6 +162,7 @@ class Memory:
             gave_up=read.text("gave_up"),
             asked=read.text("asked"),
             told=read.text("told"),
+            told_with=read.text("told_with"),
             refusal=_refusal(raw.get("refusal")),
             refusal_told=read.text("refusal_told"),
             missed=read.flag("missed"),

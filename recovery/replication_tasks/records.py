@@ -1,4 +1,4 @@
-"""What is written down and told about replications: ledger cases, alerts, report entries."""
+"""Ledger cases and report entries of replications."""
 
 from __future__ import annotations
 
@@ -6,22 +6,18 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from recovery.alerts import Alert, Announced
 from recovery.cases import Case, State
 from recovery.errors import Conflict, RepriseError
 from recovery.replication_tasks.memory import Memory
-from recovery.replication_tasks.models import NOT_MADE, PATH, Restart
+from recovery.replication_tasks.models import PATH
 from recovery.replication_tasks.policy import Trigger
 from recovery.replication_tasks.rules import CALL_REFUSED
 from recovery.replication_tasks.verdicts import Action, AnyVerdict, Escalate, Leave, ReloadTables, Wait
 from recovery.replication_tasks.work import Batch, ReplicationRun, ReplicationWork
 from recovery.report import Entry
-from recovery.times import shown
 
 KEEP = timedelta(days=400)
 """The ledger forgets a replication of which it heard nothing for so long."""
-ONCE = timedelta(days=365)
-"""The window of alerts whose group names the incident: one for each incident."""
 
 
 def save(run: ReplicationRun, item: ReplicationWork, memory: Memory, state: State) -> None:
@@ -59,20 +55,6 @@ def save(run: ReplicationRun, item: ReplicationWork, memory: Memory, state: Stat
 def source_of(item: ReplicationWork) -> str:
     """The replication instance, or "serverless": for reports, metrics and alerts."""
     return "serverless" if item.facts.serverless else item.facts.instance.rsplit(":", 1)[-1] or "dms"
-
-
-def tell(run: ReplicationRun, batch: Batch) -> None:
-    """Tell people what they must do, once for the incident, and when it recovered.
-
-    A replication whose alert is not out yet keeps the reason in `failure`, and the next run tells.
-    """
-    for item in batch.items:
-        if run.dry_run or (item.failure is not None and item.verdict.rule != CALL_REFUSED):
-            continue
-        try:
-            _tell(run, item)
-        except RepriseError as error:
-            item.failure = error
 
 
 def keep(run: ReplicationRun, batch: Batch) -> None:
@@ -187,71 +169,3 @@ def _is_news(item: ReplicationWork) -> bool:
     # A wait that is put off by a few minutes is no news, and neither is a restart that is still being watched.
     memory = replace(Memory.from_json(old.detail), checkpoint=item.memory.checkpoint)
     return memory != item.memory or (item.state is not State.SENT and old.reason != item.verdict.reason)
-
-
-def _tell(run: ReplicationRun, item: ReplicationWork) -> None:
-    now, memory = run.now(), item.memory
-    if item.recovered_seconds is not None and (memory.told or memory.refusal_told):
-        if run.alerts.announce_recovery(_recovery(item), now) is Announced.ELSEWHERE:
-            item.state, item.recovered_seconds = None, None  # as below; the one who tells it counts it, too
-            return
-        item.memory = replace(memory, told="", refusal_told="")
-    if not isinstance(item.verdict, Escalate):
-        return
-    refused = memory.refusal if item.verdict.rule == CALL_REFUSED else None
-    # What is refused is not what failed: who heard of the one must still hear of the other.
-    mark = f"{memory.mark}:{refused.operation}:{refused.code}" if refused else memory.mark
-    if mark == (memory.refusal_told if refused else memory.told):
-        return
-    if run.alerts.announce(_escalation(item, item.verdict, mark), now, ONCE) is not Announced.ELSEWHERE:
-        item.memory = replace(memory, refusal_told=mark) if refused else replace(memory, told=mark)
-    elif not item.acted:
-        item.state = None  # the other run writes it down; should it die first, the next one decides again
-
-
-def _escalation(item: ReplicationWork, verdict: Escalate, mark: str) -> Alert:
-    facts = item.facts
-    lines = [
-        f"DMS {'serverless replication' if facts.serverless else 'task'} {facts.name} needs a person.",
-        "",
-        f"Why: {verdict.reason}.",
-        f"Last failure: {item.error or '(DMS gives no text)'}",
-        f"Status: {facts.status}    Migration: {facts.migration.value}    Kind: {item.kind or '(not judged)'}",
-        "",
-        "What was tried:",
-        *(_tried(item.memory) or ["- nothing: no restart would have helped or was allowed"]),
-        "",
-        f"What to do: {verdict.next_step or 'read the log of the task in CloudWatch Logs'}.",
-        f"ARN: {facts.arn}",
-    ]
-    subject = f"DMS {facts.name} needs a person: {verdict.reason}"
-    return Alert(PATH, source_of(item), _group(item, mark), subject, "\n".join(lines))
-
-
-def _recovery(item: ReplicationWork) -> Alert:
-    facts = item.facts
-    lines = [
-        f"DMS {'serverless replication' if facts.serverless else 'task'} {facts.name} has recovered.",
-        "",
-        f"How: {item.verdict.reason}.",
-        f"Time to recover: {item.recovered_seconds or 0:.0f} s",
-        "",
-        "What was tried:",
-        *(_tried(item.memory) or ["- nothing by Reprise"]),
-    ]
-    group = _group(item, item.memory.told or item.memory.refusal_told)
-    return Alert(PATH, source_of(item), group, f"DMS {facts.name} has recovered", "\n".join(lines))
-
-
-def _group(item: ReplicationWork, mark: str) -> str:
-    return f"{item.facts.name}@{mark}"
-
-
-def _tried(memory: Memory) -> list[str]:
-    return [f"- {shown(one.at)} {one.verb.value}: {_became(one)}" for one in memory.tried]
-
-
-def _became(restart: Restart) -> str:
-    if restart.outcome == NOT_MADE:
-        return "written down, but DMS shows no start after it (the run ended first, or its request was lost)"
-    return restart.outcome or "not judged yet"

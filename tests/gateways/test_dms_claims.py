@@ -14,8 +14,9 @@ from recovery.replication_tasks.find import find
 from recovery.replication_tasks.gateway import ReplicationGateway
 from recovery.replication_tasks.inspection import inspect
 from recovery.replication_tasks.models import Facts, Verb
+from recovery.replication_tasks.notices import notify
 from recovery.replication_tasks.policy import ReplicationRequest, Trigger
-from recovery.replication_tasks.records import keep, note, tell
+from recovery.replication_tasks.records import keep, note
 from recovery.replication_tasks.triage import triage_all
 from recovery.replication_tasks.work import Batch, ReplicationRun
 from recovery.report import RecoveryReport
@@ -104,7 +105,7 @@ def by_hand(world: Recovering) -> tuple[ReplicationRun, Batch]:
 
 def end(work: ReplicationRun, batch: Batch) -> RecoveryReport:
     restart_all(work, batch)
-    tell(work, batch)
+    notify(work, batch)
     keep(work, batch)
     note(work, batch)
     report = work.report("run")

@@ -14,8 +14,10 @@ from recovery.replication_tasks.act import restart_all
 from recovery.replication_tasks.find import find
 from recovery.replication_tasks.gateway import ReplicationGateway
 from recovery.replication_tasks.inspection import inspect
+from recovery.replication_tasks.models import PATH, Verb
+from recovery.replication_tasks.notices import notify
 from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest, Trigger
-from recovery.replication_tasks.records import keep, note, tell
+from recovery.replication_tasks.records import keep, note
 from recovery.replication_tasks.triage import triage_all
 from recovery.report import RecoveryReport
 from simulated_aws.dms import Fault, Future
@@ -187,7 +189,7 @@ def test_a_person_says_that_the_cause_is_mended(world: Recovering) -> None:
     inspect(work, batch)
     triage_all(work, batch)
     restart_all(work, batch)
-    tell(work, batch)
+    notify(work, batch)
     keep(work, batch)
     note(work, batch)
     assert work.report("by hand").by_action == {"resume": 1}
@@ -462,7 +464,7 @@ def test_two_sweeps_at_once_restart_nothing_twice(world: Recovering) -> None:
         restart_all(works[0], type(batches[0])([one]))
         restart_all(works[1], type(batches[1])([two]))
     for work, batch in zip(works, batches, strict=True):
-        tell(work, batch)
+        notify(work, batch)
         keep(work, batch)
         note(work, batch)
     reports = [work.report("sweep") for work in works]
@@ -575,3 +577,54 @@ def test_policy_object_is_the_default_one() -> None:
     assert policy.allow_reload == ()
     assert (policy.budget, policy.window_seconds) == (5, 6 * 3_600)
     assert [round(wait.total_seconds() / 60) for wait in policy.backoff.ceilings(5)] == [1, 3, 9, 27, 60]
+
+
+def fail_many(world: Recovering, count: int, text: str) -> list[str]:
+    """Tasks that failed with one text, as when a password of their source expired."""
+    arns = []
+    for number in range(count):
+        arn = world.task(f"many-{number:02}", "cdc")
+        task = world.dms.replication(arn)
+        task.status, task.last_failure, task.checkpoint = "failed", text, CHECKPOINT
+        task.fresh = task.began = task.ended = world.now
+        task.start_type = "start-replication"
+        arns.append(arn)
+    return arns
+
+
+def test_one_cause_on_many_tasks_is_one_alert(world: Recovering) -> None:
+    """Forty tasks that are refused one password are one mail with their names, and one when they are back."""
+    arns = fail_many(world, 40, WRONG_PASSWORD)
+    assert world.recover().by_action == {"escalate": 40}
+    [alert] = world.alerts()
+    assert "40 replications need a person" in alert["subject"]
+    assert all(f"many-{number:02}" in alert["text"] for number in range(40))
+    assert all(report.is_quiet for report in sweeps(world, 30))
+    assert world.alerts() == []
+    for arn in arns:
+        world.start(arn, Verb.RESUME)
+    world.advance(900)
+    assert world.recover().recovered == 40
+    [back] = world.alerts()
+    assert "40 replications have recovered" in back["subject"]
+
+
+def test_few_of_one_cause_are_told_one_by_one(world: Recovering) -> None:
+    """A handful gets an alert each, with the command of each."""
+    fail_many(world, 3, WRONG_PASSWORD)
+    world.recover()
+    assert len(world.alerts()) == 3
+
+
+def test_a_deleted_task_waits_for_nobody(world: Recovering) -> None:
+    """A task that needed a person and was deleted is closed by the next sweep, and not by one that names nothing."""
+    [arn] = fail_many(world, 1, WRONG_PASSWORD)
+    world.recover()
+    assert world.case(arn).state is State.ESCALATED
+    world.client.delete_replication_task(ReplicationTaskArn=arn)
+    world.advance(600)
+    report = world.recover()
+    assert report.by_action == {"leave": 1}
+    assert world.case(arn).state is State.SUPERSEDED
+    assert list(world.ledger.waiting(PATH)) == []
+    assert world.recover().is_quiet
