@@ -271,7 +271,16 @@ def _put(thing: Replicator, facts: Facts, now: datetime) -> None:
     thing.deprovisioned = facts.status == "deprovisioned"
     thing.start_type = "resume-processing" if facts.has_run else "start-replication"
     thing.tables = [
-        TableRow(table.schema, table.name, 1000, table.state, table.rows / 1000, table.changes)
+        TableRow(
+            table.schema,
+            table.name,
+            1000,
+            table.state,
+            table.rows / 1000,
+            table.changes,
+            validation=table.validation or "Not enabled",
+            mismatched=table.mismatched,
+        )
         for table in facts.tables or ()
     ]
     if facts.status == "running" and not thing.captures:

@@ -81,6 +81,8 @@ def table_of(raw: Mapping[str, Any]) -> Table:
         changes=sum(int(raw.get(name) or 0) for name in ("Inserts", "Deletes", "Updates", "Ddls")),
         load_began=from_answer(raw.get("FullLoadStartTime")),
         load_ended=from_answer(raw.get("FullLoadEndTime")),
+        validation=raw.get("ValidationState") or "",
+        mismatched=sum(int(raw.get(f"Validation{kind}Records") or 0) for kind in ("Failed", "Suspended")),
     )
 
 

@@ -75,6 +75,9 @@ IN_ERROR_STOP = RECYCLING | {
 }
 """Stop reasons of a replication that did not mean to stop."""
 
+UNEQUAL = frozenset({"Mismatched records", "Suspended records", "Table error", "Error"})
+"""Validation states of a table that is not as its source."""
+
 PATH = "replication_tasks"
 FLAPPED = "failed again at once"
 REFUSED = "refused"
@@ -136,6 +139,8 @@ class Table:
         state: "Table completed", "Full load", "Before load", "Table error" ...
         rows: rows of the full load so far.
         changes: inserts, updates, deletes and schema changes replicated since.
+        validation: "Validated", "Mismatched records" ...; "" or "Not enabled" where it is not validated.
+        mismatched: rows that validation found unequal, or could not compare.
         load_began, load_ended: when its last load began and ended; either may be unknown.
     """
 
@@ -146,6 +151,8 @@ class Table:
     changes: int = 0
     load_began: datetime | None = field(default=None, compare=False)
     load_ended: datetime | None = field(default=None, compare=False)
+    validation: str = field(default="", compare=False)
+    mismatched: int = field(default=0, compare=False)
 
     @property
     def label(self) -> str:
@@ -267,6 +274,11 @@ class Facts:
     def tables_set_aside(self) -> tuple[Table, ...]:
         """The tables that are not replicated (error, cancelled, suspended, missing), by name."""
         return tuple(sorted(table for table in self.tables or () if table.state in SET_ASIDE))
+
+    @property
+    def tables_unequal(self) -> tuple[Table, ...]:
+        """The tables whose validation failed, by name."""
+        return tuple(sorted(table for table in self.tables or () if table.validation in UNEQUAL or table.mismatched))
 
     @property
     def empties_target(self) -> bool:

@@ -51,6 +51,7 @@ class Situation:
         proof: of the last restart, while that is watched.
         refusal: of the last call of this incident, if DMS refused it for good.
         given_up: the reason for which restarting was given up; "" while it was not.
+        findings: what DMS calls no failure counts, too.
         is_known: the ledger has a case of it.
         is_open: that case's incident is not over.
         met: the obstacle to the last verdict of this run.
@@ -61,6 +62,7 @@ class Situation:
     proof: Proof | None = None
     refusal: Refusal | None = None
     given_up: str = ""
+    findings: bool = False
     is_known: bool = False
     is_open: bool = False
     met: Met | None = None
@@ -75,6 +77,8 @@ class Situation:
         """True when something is wrong with it. Of what runs, the statistics count: `TablesErrored` may lag behind."""
         if self.facts.status != RUNNING:
             return has_failed(self.facts)
+        if self.findings and self.facts.tables_unequal:
+            return True
         return bool(self.facts.tables_set_aside) or (not self.is_known and self.facts.errored > 0)
 
     @property

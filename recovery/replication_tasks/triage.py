@@ -41,11 +41,11 @@ def triage(run: ReplicationRun, item: ReplicationWork, met: Met | None = None) -
     if item.state is None and _is_watched(run, item):
         proof = _verified(run, item, now)
     is_open = item.state is not None or (item.case is not None and item.case.state in OPEN)
-    situation = _situation(item, proof, met, is_open=is_open)
+    situation = _situation(run, item, proof, met, is_open=is_open)
     new = situation.needs_something and not situation.is_settled
     if new:
         _begin_incident(run, item, now, is_open=is_open)
-        situation = _situation(item, proof, met, is_open=is_open)
+        situation = _situation(run, item, proof, met, is_open=is_open)
     item.verdict = decide(situation, run.policy, now)
     if new and item.verdict.rule != "given-up":
         mark = mark_of(item.facts)
@@ -57,7 +57,9 @@ def triage(run: ReplicationRun, item: ReplicationWork, met: Met | None = None) -
     _keep_state(item, item.verdict, is_open=is_open)
 
 
-def _situation(item: ReplicationWork, proof: Proof | None, met: Met | None, *, is_open: bool) -> Situation:
+def _situation(
+    run: ReplicationRun, item: ReplicationWork, proof: Proof | None, met: Met | None, *, is_open: bool
+) -> Situation:
     given_up = ""
     if item.memory.gave_up and item.case is not None and item.case.state is State.ESCALATED:
         given_up = item.case.reason
@@ -67,6 +69,7 @@ def _situation(item: ReplicationWork, proof: Proof | None, met: Met | None, *, i
         proof=proof,
         refusal=item.memory.refusal,
         given_up=given_up,
+        findings=run.policy.findings,
         is_known=item.case is not None,
         is_open=is_open,
         met=met,

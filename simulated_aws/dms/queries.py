@@ -123,9 +123,9 @@ def _table(row: TableRow) -> dict[str, Any]:
         "FullLoadReloaded": row.reloaded,
         "TableState": row.state,
         "ValidationPendingRecords": 0,
-        "ValidationFailedRecords": 0,
+        "ValidationFailedRecords": row.mismatched,
         "ValidationSuspendedRecords": 0,
-        "ValidationState": "Not enabled",
+        "ValidationState": row.validation,
     }
     if row.started:
         described["FullLoadStartTime"] = row.started

@@ -73,6 +73,8 @@ class TableRow:
     started: datetime | None = None
     ended: datetime | None = None
     reloaded: bool = False
+    validation: str = "Not enabled"
+    mismatched: int = 0
 
     @property
     def label(self) -> str:

@@ -628,3 +628,33 @@ def test_a_deleted_task_waits_for_nobody(world: Recovering) -> None:
     assert world.case(arn).state is State.SUPERSEDED
     assert list(world.ledger.waiting(PATH)) == []
     assert world.recover().is_quiet
+
+
+def test_validation_that_fails_is_told_once_with_numbers(world: Recovering) -> None:
+    """A task runs well and its target is not as its source: an hour of sweeps finds it, and one alert names it."""
+    arn = world.task("audited", "full-load-and-cdc")
+    world.start(arn)
+    world.advance(900)
+    table = world.dms.replication(arn).tables[0]
+    table.validation, table.mismatched = "Mismatched records", 12
+    reports = sweeps(world, 120)
+    assert sum(report.by_action.get("escalate", 0) for report in reports) == 1
+    [alert] = world.alerts()
+    assert f"{table.schema}.{table.name}" in alert["text"]
+    assert "12 rows" in alert["text"]
+    assert world.starts("audited") == ["start-replication"]
+    table.validation, table.mismatched = "Validated", 0
+    assert sum(report.recovered for report in sweeps(world, 20)) == 1
+    assert len(world.alerts()) == 1
+
+
+def test_validation_is_not_inspected_where_findings_are_off(world: Recovering) -> None:
+    """Without findings nothing that runs well is inspected, and nobody hears of it."""
+    arn = world.task("audited", "full-load-and-cdc")
+    world.start(arn)
+    world.advance(900)
+    world.dms.replication(arn).tables[0].mismatched = 12
+    before = world.dms.calls.get("DescribeTableStatistics", 0)
+    sweeps(world, 90, findings=False)
+    assert world.dms.calls.get("DescribeTableStatistics", 0) == before
+    assert world.alerts() == []

@@ -35,6 +35,7 @@ RULES = (
     "in-transition",
     "running",
     "table-errors",
+    "validation-failed",
     "ready",
     "failed-move",
     "load-with-errors",

@@ -15,6 +15,8 @@ from recovery.replication_tasks.verdicts import AnyVerdict, Escalate, Leave, Rel
 def while_it_runs(facts: Facts, history: History, policy: ReplicationPolicy, now: datetime) -> AnyVerdict:
     """Decide on one that runs: only single tables may need something."""
     tables = facts.tables_set_aside
+    if not tables and policy.findings and facts.tables_unequal:
+        return _unequal(facts)
     if not tables and not facts.errored:
         return Leave(rule="running", reason="it runs; what goes wrong now, DMS retries by itself")
     if not tables:
@@ -50,6 +52,20 @@ def while_it_runs(facts: Facts, history: History, policy: ReplicationPolicy, now
         rule="table-errors", reason=f"{count} while the rest goes on", tables=loadable[:RELOADED_AT_ONCE]
     )
     return bounded(wanted, facts, history, policy, now, rest=False)
+
+
+def _unequal(facts: Facts) -> Escalate:
+    tables = facts.tables_unequal
+    rows = sum(table.mismatched for table in tables)
+    seen = ", ".join(sorted({table.validation for table in tables if table.validation}))
+    again = f"{reload_tables_command(facts, tables)} --reload-option validate-only"
+    return Escalate(
+        rule="validation-failed",
+        reason=f"it runs, but {counted(tables)} in the target differ from the source ({names(tables)}; {rows:,} rows;"
+        f" {seen or 'mismatched'})",
+        next_step="read awsdms_control.awsdms_validation_failures_v1 in the target, repair the rows, then validate"
+        f" again: {again}; a reload of single tables would empty these",
+    )
 
 
 def loaded_with_errors(facts: Facts) -> Escalate:

@@ -39,6 +39,10 @@ MINUTE = timedelta(minutes=1)
 
 LOADED = (Table("public", "orders", "Table completed", 1000), Table("public", "items", "Table completed", 1000))
 HALF = (Table("public", "orders", "Table completed", 1000), Table("public", "items", "Full load", 400))
+UNEQUAL = (
+    Table("public", "orders", "Table completed", 1000, validation="Validated"),
+    Table("public", "items", "Table completed", 1000, validation="Mismatched records", mismatched=12),
+)
 QUEUED = (Table("public", "orders", "Full load", 10), Table("public", "items", "Before load", 0))
 BROKEN = (Table("public", "orders", "Table completed", 1000), Table("public", "items", "Table error", 0))
 BROKEN_LOADING = (*BROKEN, Table("public", "users", "Full load", 400))
@@ -226,6 +230,23 @@ SITUATIONS = [
         "ReloadTables",
         history=restarted(0.2, verb=Verb.RELOAD_TABLES),
         policy=RELOADABLE,
+    ),
+    S(
+        "running-validation-failed",
+        "3.7",
+        both("running", tables=UNEQUAL),
+        "Escalate",
+        "validation-failed",
+        policy=RELOADABLE,
+        says="1 table in the target differ from the source (public.items; 12 rows",
+    ),
+    S(
+        "running-validation-failed-unreported",
+        "3.7",
+        both("running", tables=UNEQUAL),
+        "Leave",
+        "running",
+        policy=ReplicationPolicy(findings=False),
     ),
     # -- never started, or not failed
     S("ready-never-started", "3.6", cdc("ready", has_run=False, stopped=None), "Leave", "ready"),
