@@ -63,7 +63,8 @@ def find(run: ReplicationRun) -> Batch:
 
 def _gone(run: ReplicationRun, listed: set[str]) -> list[ReplicationWork]:
     """Replications that wait for a person, and that DMS does not know any more: nobody need act on them."""
-    if run.request.trigger is not Trigger.SWEEP or not run.request.tasks:
+    # The index of what waits takes a request for each of its shards: one sweep in six is soon enough.
+    if run.request.trigger is not Trigger.SWEEP or not run.request.tasks or _turn(run) != TURNS // 2:
         return []
     listed |= {facts.arn for facts in run.dms.unreadable} | run.seen
     found: list[ReplicationWork] = []
@@ -102,7 +103,11 @@ def _is_in_turn(run: ReplicationRun, facts: Facts) -> bool:
     """True for one that runs well, in about every sixth sweep: its validation may have failed."""
     if not run.policy.findings or run.request.trigger is not Trigger.SWEEP or facts.status != RUNNING:
         return False
-    return crc32(facts.arn.encode()) % TURNS == int(run.started.timestamp()) // SWEEP_SECONDS % TURNS
+    return crc32(facts.arn.encode()) % TURNS == _turn(run)
+
+
+def _turn(run: ReplicationRun) -> int:
+    return int(run.started.timestamp()) // SWEEP_SECONDS % TURNS
 
 
 def _urgency(item: ReplicationWork) -> int:
