@@ -18,7 +18,7 @@ from recovery.replication_tasks.work import OPEN, Batch, ReplicationRun, Replica
 WAITING = 1_000
 """Cases that wait for a person, and that a sweep compares with what DMS lists."""
 SWEEP_SECONDS, TURNS = 600, 6
-"""What runs well is inspected in one of so many sweeps, so that its statistics cost little."""
+"""Replications that run well are inspected in one of so many sweeps: their statistics cost little then."""
 GONE_AT_ONCE = 50
 """Deleted replications that one sweep closes."""
 

@@ -67,7 +67,7 @@ def _alike(items: Sequence[ReplicationWork], key: Callable[[ReplicationWork], st
 
 
 def _cause_to_report(item: ReplicationWork) -> str:
-    """What makes escalations one: cause, rule and instance; "" for one that needs no alert of this kind."""
+    """Cause, rule and instance make escalations one; "" for one that needs no alert of this kind."""
     if not isinstance(item.verdict, Escalate) or item.verdict.rule == CALL_REFUSED:
         return ""
     if item.memory.mark == item.memory.told:

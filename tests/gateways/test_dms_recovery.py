@@ -520,7 +520,7 @@ def test_run_killed_between_call_and_record(world: Recovering, monkeypatch: pyte
 
 
 def test_an_instance_gets_so_many_starts_in_a_run(world: Recovering) -> None:
-    """What lost one source at once is started in portions, and nothing is left behind."""
+    """Tasks that lost one source at once are started in portions, and none is left behind."""
     for number in range(7):
         task = world.dms.replication(world.task(f"task-{number}", "cdc"))
         task.status, task.last_failure, task.checkpoint = "failed", RECOVERABLE, CHECKPOINT

@@ -76,7 +76,7 @@ def _instance(facts: Facts, now: datetime) -> AnyVerdict | None:
 
 
 def _lost(facts: Facts, cause: Cause, now: datetime) -> str:
-    """Why it can never be resumed, or ""."""
+    """The reason for which it can never be resumed, or ""."""
     if cause.nature is Nature.POSITION_LOST:
         return cause.reason
     if facts.serverless and facts.has_run:
@@ -87,7 +87,7 @@ def _lost(facts: Facts, cause: Cause, now: datetime) -> str:
 
 
 def _deprovisioned_at(facts: Facts) -> datetime | None:
-    """When this life of a serverless replication ends (or ended). A moment before its last start or stop is of an
+    """The end of this life of a serverless replication. A moment before its last start or stop is of an
     earlier life, and one that cannot be placed says nothing: DMS itself refuses to resume what is gone.
     """
     lives = max((moment for moment in (facts.started, facts.stopped) if moment is not None), default=None)
