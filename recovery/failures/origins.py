@@ -106,6 +106,8 @@ def _by_document(document: Mapping[str, Any]) -> Origin:
             and "condition" in inner["requestContext"]
         ):
             return _by_document(inner)
+        if inner is not None and inner.get("Event") == "s3:TestEvent":
+            return Origin.S3_TEST_EVENT
         return Origin.SNS
     if document.get("Event") == "s3:TestEvent":
         return Origin.S3_TEST_EVENT
@@ -166,7 +168,10 @@ def _is_notification(document: Mapping[str, Any]) -> bool:
 
 
 def _is_test_event(body: str) -> bool:
-    if "s3:TestEvent" not in body[:400]:
+    """True for the event by which S3 tries a notification, also where a topic passed it on."""
+    if "s3:TestEvent" not in body[:8_000]:
         return False
     document = envelope(body)
+    if document is not None and _is_notification(document):
+        document = envelope(str(document["Message"]))
     return document is not None and document.get("Event") == "s3:TestEvent"
