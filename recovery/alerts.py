@@ -28,7 +28,7 @@ ACTIONS = {"announce": ("sns:Publish",), "announce_recovery": ("sns:Publish",)}
 
 
 class Announced(StrEnum):
-    """What became of an alert. Only in the first two cases may what it speaks of be settled."""
+    """Outcome of an alert. Only in the first two cases may what it speaks of be settled."""
 
     SENT = "sent"
     ALREADY = "already"  # within the window
@@ -37,7 +37,7 @@ class Announced(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """What a person is told.
+    """A message to people.
 
     Attributes:
         path, source, group: what makes it one alert (with the window).
@@ -126,7 +126,7 @@ class Alerts:
         return Announced.SENT
 
     def is_announced(self, path: str, source: str, group: str) -> bool:
-        """Whether people were told of this group and not yet that it recovered."""
+        """True when people were told of this group and not yet that it recovered."""
         return _is_open(self._ledger.read_record(_pk(path, source), group))
 
     def _publish(self, alert: Alert, claimed: Record, before: dict[str, object], now: datetime) -> None:
@@ -141,7 +141,7 @@ class Alerts:
 
 
 def _is_open(record: Record) -> bool:
-    """Whether people were told and wait for the end of it, which another run may have begun to tell (and died)."""
+    """True when people were told and wait for the end of it, which another run may have begun to tell (and died)."""
     state = record.data.get("state")
     return state == "sent" or (state == "pending" and record.data.get("of") == "recovery")
 

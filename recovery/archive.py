@@ -34,7 +34,7 @@ ACTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """Where a record stands: an object of the archive bucket, and the line in it, counted from 0."""
+    """Place of a record: an object of the archive bucket, and the line in it, counted from 0."""
 
     key: str
     line: int
@@ -45,7 +45,7 @@ class Pointer:
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Pointer:
-        """What `as_json` gave."""
+        """Read the result of `as_json`."""
         return cls(str(raw["key"]), int(raw["line"]))
 
 

@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt. Pure: the draw is an argument."""
+"""Waits before the next attempt. Pure: the draw is an argument."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Backoff(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     base_seconds: float = Field(60, ge=1, le=86_400, description="Wait before the first attempt, in seconds.")
-    factor: float = Field(10, ge=1, le=100, description="How much longer each further wait is.")
+    factor: float = Field(10, ge=1, le=100, description="Growth of each further wait.")
     cap_seconds: float = Field(21_600, ge=1, le=1_209_600, description="The longest wait, in seconds.")
 
     @model_validator(mode="after")

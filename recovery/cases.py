@@ -19,7 +19,7 @@ SHARDS = 8
 
 
 class State(StrEnum):
-    """Where a case stands."""
+    """States of a case."""
 
     SENT = "sent"  # the work was sent, restarted or rerun, and has not been away for the settle time yet
     BACK = "back"  # it came back and was not acted upon yet
@@ -44,7 +44,7 @@ WAITS_FOR_A_PERSON = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is known about one failed item.
+    """The case of one failed item.
 
     Attributes:
         path: the recovery path, as "dead_letters".
@@ -83,7 +83,7 @@ class Case:
     stored: str = field(default="", compare=False, repr=False)
 
     def is_recovered(self, now: datetime, settle: timedelta) -> bool:
-        """Whether the item was brought back and has stayed away for the settle time."""
+        """True when the item was brought back and has stayed away for the settle time."""
         return self.state is State.RECOVERED or (self.state is State.SENT and now - self.changed >= settle)
 
     def shard(self) -> str:
@@ -170,7 +170,7 @@ class DamagedCase(BadInput):
         self.kept = kept or {}
 
     def place(self, table: str) -> str:
-        """Where a person finds it."""
+        """The place where a person finds it."""
         return f"the item with pk {case_key(self.path, self.key)!r} and sk 'case' of the table {table!r}"
 
 

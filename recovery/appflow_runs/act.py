@@ -27,7 +27,7 @@ from recovery.errors import BadInput, Conflict, Refused, RepriseError
 LEASE = timedelta(minutes=5)
 """For how long a begun attempt belongs to the worker that wrote it down."""
 ACTIVATED = "activated"
-"""What stands for the run of an activation, which has none."""
+"""Stands for the run of an activation, which has none."""
 
 _MEANS = {Rerun: Means.RERUN, RunTwin: Means.TWIN, Reactivate: Means.REACTIVATE}
 
@@ -78,7 +78,7 @@ def _carry_out(work: AppFlowRun, item: FlowWork, verdict: Rerun | RunTwin | Reac
         run = work.appflow.start(verdict.twin if isinstance(verdict, RunTwin) else item.name, verdict.client_token)
     except Conflict as conflict:
         if work.now() - attempt.claimed >= APPEARS_WITHIN:
-            # What is in the way is in no record, and has been for too long: a person must look.
+            # The run that is in the way is in no record, and has been for too long: a person must look.
             _refused(work, item, attempt, before, conflict)
             return
         if isinstance(verdict, RunTwin):
@@ -115,7 +115,7 @@ def _refused(work: AppFlowRun, item: FlowWork, attempt: Attempt | None, before: 
 
 
 def _still_stands(work: AppFlowRun, item: FlowWork, verdict: Rerun | RunTwin | Reactivate, history: History) -> bool:
-    """Whether the verdict is the same by what AppFlow tells of the flow and its runs at this moment."""
+    """True when the verdict is the same by what AppFlow tells of the flow and its runs at this moment."""
     assert item.facts is not None
     item.described = work.appflow.flow(item.name)
     if item.described is None:
@@ -133,7 +133,7 @@ def _still_stands(work: AppFlowRun, item: FlowWork, verdict: Rerun | RunTwin | R
     item.facts = facts
     if again == verdict:
         return True
-    # What is new is looked at whole by the next run; here only the attempt is called off.
+    # The next run looks at all that is new; here only the attempt is called off.
     item.verdict = again if isinstance(again, Leave) else Wait("O2", "it has changed just now", work.now() + LOOK_AGAIN)
     return False
 

@@ -1,4 +1,4 @@
-"""What a person is told to do about a flow. Pure."""
+"""Next steps for a person about a flow. Pure."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def find_run(attempt: Attempt, flow: Flow) -> str:
 
 
 def refused(refusal: Refusal) -> str:
-    """Why an attempt is not made while AppFlow refuses it."""
+    """The reason for no attempt while AppFlow refuses it."""
     return f"AppFlow refuses {refusal.call}: {refusal.words}" if refusal.words else f"AppFlow refuses {refusal.call}"
 
 
@@ -58,7 +58,7 @@ def unblock(flow: Flow) -> str:
 
 
 def how_to_run(flow: Flow) -> str:
-    """How a flow of this kind is run or switched on."""
+    """The way to run or switch on a flow of this kind."""
     if flow.trigger is Trigger.ON_DEMAND:
         return f"run it: aws appflow start-flow --flow-name {flow.name}"
     if flow.status is not FlowStatus.ACTIVE:

@@ -34,7 +34,7 @@ class Summary:
 
     @property
     def stamp(self) -> str:
-        """What tells whether anything ran since."""
+        """A stamp that changes with every run."""
         return f"{self.last_status}|{self.last_at.isoformat() if self.last_at else ''}|{self.status}"
 
     def as_flow(self) -> Flow:

@@ -1,4 +1,4 @@
-"""Why a run failed: the shared diagnosis, and what AppFlow means by words that mean something else elsewhere. Pure."""
+"""The cause of a failed run: the shared diagnosis, with words that mean something else to AppFlow. Pure."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _known_text(message: str, kind: Kind) -> Text | None:
 
 
 def refusal_of(error: RepriseError, failed_run: str, at: datetime) -> Refusal:
-    """What is kept and told of a call that AppFlow refused: its words without their values.
+    """Words of a call that AppFlow refused, without their values: kept and reported.
 
     Args:
         error: Refused, or BadInput where AppFlow holds something else than expected.

@@ -1,4 +1,4 @@
-"""Which windows of an incremental flow's data no successful run has pulled. Pure.
+"""Windows of an incremental flow's data that no successful run has pulled. Pure.
 
 AppFlow starts an incremental window at the last success, so a failed window is normally covered by the next run. Where
 it was not (a flow made anew, a run cancelled, a window set by hand), nothing else would ever tell.
@@ -28,7 +28,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """What has been pulled so far.
+    """Windows pulled so far.
 
     Attributes:
         asked: from the first window ever seen to the end of the last one, whether it was pulled or not; None: none.

@@ -1,4 +1,4 @@
-"""How far a scheduled flow is from being switched off by AppFlow. Pure."""
+"""The distance of a scheduled flow from being switched off by AppFlow. Pure."""
 
 from __future__ import annotations
 

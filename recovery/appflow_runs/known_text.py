@@ -10,7 +10,7 @@ from recovery.failures.models import Kind
 
 
 class Nature(StrEnum):
-    """What becomes of the cause when nobody does anything."""
+    """The course of a cause when nobody does anything."""
 
     PASSES = "passes"  # within minutes
     DAILY = "daily"  # within a day: tried again hours apart

@@ -136,7 +136,7 @@ def look(work: AppFlowRun, batch: FlowBatch) -> None:
 
 
 def is_quiet(work: AppFlowRun, item: FlowWork) -> bool:
-    """Whether nothing can have changed since the flow's records were last read.
+    """True when nothing can have changed since the flow's records were last read.
 
     The list of flows tells status and time of each newest run. It lags behind, so it is believed only when the records
     were read well after the run that it names, and only for flows about which nothing is pending.
@@ -153,7 +153,7 @@ def is_quiet(work: AppFlowRun, item: FlowWork) -> bool:
 
 
 def stamp(item: FlowWork) -> str:
-    """What decides about a quiet flow: its newest run, its status, and the policy, which a person may have changed."""
+    """The stamp of a quiet flow: its newest run, its status, and the policy, which a person may have changed."""
     policy = hashlib.sha256(item.policy.model_dump_json().encode()).hexdigest()[:12]
     return f"{item.summary.stamp}|{policy}"
 
@@ -190,7 +190,7 @@ def judge(work: AppFlowRun, item: FlowWork) -> None:
 
 
 def _was_missed(work: AppFlowRun, item: FlowWork, failed: Run, now: datetime) -> bool:
-    """Whether a sweep is the first to notice a failure of which an event should have told."""
+    """True when a sweep is the first to notice a failure of which an event should have told."""
     if work.request.started_by is not StartedBy.SWEEP:
         return False
     if failed.id in {attempt.run for attempt in item.memory.history.attempts}:
@@ -201,7 +201,7 @@ def _was_missed(work: AppFlowRun, item: FlowWork, failed: Run, now: datetime) ->
 
 
 def verdict_on(work: AppFlowRun, item: FlowWork, facts: FlowFacts, history: History) -> Verdict:
-    """What is decided by these facts, under the item's policy and what a person has said."""
+    """Return the verdict by these facts, the item's policy and a person's word."""
     policy = item.policy
     if work.request.cause_fixed:
         facts, policy = _fixed(facts, history, policy)
@@ -221,7 +221,7 @@ def _read(work: AppFlowRun, item: FlowWork) -> None:
 
 
 def _needs_description(item: FlowWork, facts: FlowFacts) -> bool:
-    """Whether more than the list of flows tells is needed: on-demand flows that are well cost one call, not two."""
+    """True when more than the list of flows tells is needed: on-demand flows that are well cost one call, not two."""
     if item.summary.trigger != Trigger.ON_DEMAND or not facts.runs:
         return True
     newest = facts.runs[0]

@@ -1,4 +1,4 @@
-"""What the ledger remembers of a flow, brought up to date with what AWS says, and its JSON form. Pure."""
+"""The ledger's memory of a flow, brought up to date with what AWS says, and its JSON form. Pure."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Memory:
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Memory:
-        """What `as_json` gave; an empty mapping is a flow that was never seen.
+        """Read the result of `as_json`; an empty mapping is a flow that was never seen.
 
         Raises:
             ValueError: it is neither; names the field and no value.
@@ -132,7 +132,7 @@ def _with_twin(history: History, facts: FlowFacts) -> History:
 
 
 def _solved(history: History, facts: FlowFacts, policy: AppFlowPolicy) -> datetime | None:
-    """When the latest success ended, by the flow itself or by a twin.
+    """End of the latest success, by the flow itself or by a twin.
 
     A twin that was at work while the flow failed once more has not pulled what that later run was to pull.
     """

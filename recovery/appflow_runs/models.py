@@ -1,4 +1,4 @@
-"""What is known about an AppFlow flow and its runs. Pure values.
+"""Facts about an AppFlow flow and its runs. Pure values.
 
 The field names are AppFlow's own where it has one. Sources: the service model of AppFlow (2020-08-23) and its user
 guide; what is assumed beyond them is said where it is used.
@@ -22,7 +22,7 @@ LONGEST_RUN = timedelta(hours=48)
 
 
 class Trigger(StrEnum):
-    """What makes a flow run (`triggerType`)."""
+    """Trigger of a flow (`triggerType`)."""
 
     ON_DEMAND = "OnDemand"
     SCHEDULED = "Scheduled"
@@ -58,7 +58,7 @@ _NEVER_INSERT = frozenset({"S3", "Upsolver", "CustomerProfiles"})
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where a flow writes.
+    """Destination of a flow.
 
     Attributes:
         connector: `connectorType`, as "Salesforce".
@@ -70,7 +70,7 @@ class Destination:
 
     @property
     def inserts(self) -> bool:
-        """Whether writing the same records twice makes duplicates there."""
+        """True when writing the same records twice makes duplicates there."""
         return self.connector not in _NEVER_INSERT and self.operation not in _KEYED_OPERATIONS
 
 
@@ -111,17 +111,17 @@ class Flow:
 
     @property
     def is_twin(self) -> bool:
-        """Whether the flow is a temporary twin that this path made."""
+        """True when the flow is a temporary twin that this path made."""
         return self.name.startswith(TWIN_PREFIX)
 
     @property
     def inserts(self) -> bool:
-        """Whether any destination makes duplicates of what is written twice."""
+        """True when any destination makes duplicates of what is written twice."""
         return any(destination.inserts for destination in self.destinations)
 
     @property
     def writes_objects(self) -> bool:
-        """Whether any destination is named after the flow (S3 and Upsolver: a twin's objects lie under its name)."""
+        """True when any destination is named after the flow (S3 and Upsolver: a twin's objects lie under its name)."""
         return any(destination.connector in {"S3", "Upsolver"} for destination in self.destinations)
 
 
@@ -155,7 +155,7 @@ class Run:
 
     @property
     def wrote(self) -> bool:
-        """Whether it may have written records.
+        """True when it may have written records.
 
         Where the bytes are not told, processed records count as written; where nothing is told, nobody knows.
         """
@@ -166,7 +166,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class FlowFacts:
-    """What AWS says about a flow right now.
+    """Facts about a flow, as AWS has them right now.
 
     Attributes:
         flow: the flow itself.
@@ -194,7 +194,7 @@ class FlowFacts:
 
     @property
     def wrote_since_success(self) -> bool:
-        """Whether a run since the last full success may have written records."""
+        """True when a run since the last full success may have written records."""
         for run in self.runs:
             if run.status is RunStatus.SUCCESSFUL and not run.failed_records:
                 return False
@@ -204,7 +204,7 @@ class FlowFacts:
 
     @property
     def switched_off(self) -> bool:
-        """Whether AppFlow switched the flow off, as opposed to a person.
+        """True when AppFlow switched the flow off, as opposed to a person.
 
         AppFlow leaves a status message, or the failures in a row reach the threshold; StopFlow leaves neither. An
         on-demand flow has nothing to switch off: StartFlow would run it.
@@ -220,12 +220,12 @@ class FlowFacts:
 
     @property
     def says_why_off(self) -> bool:
-        """Whether AppFlow itself says that it switched the flow off; failures in a row alone only suggest it."""
+        """True when AppFlow itself says that it switched the flow off; failures in a row alone only suggest it."""
         return self.flow.status is FlowStatus.ERRORED or bool(self.flow.status_message)
 
 
 class Means(StrEnum):
-    """How a transfer was tried again."""
+    """Ways to try a transfer again."""
 
     RERUN = "rerun"
     TWIN = "twin"
@@ -279,7 +279,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What the ledger remembers of a flow.
+    """The ledger's memory of a flow.
 
     Attributes:
         attempts: made in this incident, the oldest first; and in the one before, if it came back soon.
@@ -300,7 +300,7 @@ class History:
 
     @property
     def twin_wrote(self) -> bool:
-        """Whether a twin of the incident under way may have written records.
+        """True when a twin of the incident under way may have written records.
 
         Those that it processed count; where AppFlow tells no number, nobody knows.
         """

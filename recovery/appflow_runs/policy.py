@@ -1,4 +1,4 @@
-"""What a run is asked to do, and what may be done with the flows. Pure."""
+"""The request of a run, and the policy of its flows. Pure."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Pattern = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, 
 
 
 def matches(name: str, tags: Mapping[str, str], patterns: Iterable[str]) -> bool:
-    """Whether a flow is meant by any of the patterns; no pattern means none."""
+    """True when a flow is meant by any of the patterns; no pattern means none."""
     return any(_meant(name, tags, pattern) for pattern in patterns)
 
 
 def is_name(pattern: str) -> bool:
-    """Whether a pattern names one flow."""
+    """True when a pattern names one flow."""
     return not pattern.startswith("tag:") and not any(sign in pattern for sign in "*?[")
 
 
@@ -34,7 +34,7 @@ def _meant(name: str, tags: Mapping[str, str], pattern: str) -> bool:
 
 
 class AppFlowPolicy(BaseModel):
-    """What may be done with the flows of a request."""
+    """Policy of the flows of a request."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -83,7 +83,10 @@ class AppFlowPolicy(BaseModel):
     )
 
     event_grace_seconds: int = Field(
-        180, ge=0, le=86_400, description="How long an event may take; a sweep that is slower has found a missed one."
+        180,
+        ge=0,
+        le=86_400,
+        description="Seconds that an event may take; a sweep that is slower has found a missed one.",
     )
     rules_file: str | None = Field(
         None, max_length=1024, description="A file of your own diagnosis rules, tried before the built-in ones."
@@ -116,7 +119,7 @@ class AppFlowPolicy(BaseModel):
 
 
 class AppFlowRequest(BaseModel):
-    """What a run of the AppFlow path is asked to do. No flow named: nothing is touched."""
+    """The request of a run of the AppFlow path. No flow named: nothing is touched."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -128,7 +131,7 @@ class AppFlowRequest(BaseModel):
         " in the report and not touched.",
     )
     policy: AppFlowPolicy = Field(
-        default_factory=lambda: AppFlowPolicy(), title="Policy", description="What may be done with flows."
+        default_factory=lambda: AppFlowPolicy(), title="Policy", description="Policy of the flows."
     )
     flow_policies: dict[str, AppFlowPolicy] = Field(
         default_factory=dict, description="A policy of their own for flows, by name or glob; the first match counts."
@@ -143,9 +146,7 @@ class AppFlowRequest(BaseModel):
         title="The cause is fixed",
         description="Run flows again that wait for a person, and count their attempts anew.",
     )
-    started_by: StartedBy = Field(
-        StartedBy.BY_HAND, description="What made this run happen; a sweep counts missed events."
-    )
+    started_by: StartedBy = Field(StartedBy.BY_HAND, description="Start of this run; a sweep counts missed events.")
     estate: str | None = Field(
         None, description="Name of a saved Recovery Estate block; empty: the block named default, else the environment."
     )
@@ -157,7 +158,7 @@ class AppFlowRequest(BaseModel):
 
     @property
     def subject(self) -> str:
-        """What a run is about, for its name."""
+        """The subject of a run, for its name."""
         return ", ".join((*self.flows[:3], *(["..."] if len(self.flows) > 3 else []))) or "no flow named"
 
     @property

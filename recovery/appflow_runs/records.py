@@ -1,4 +1,4 @@
-"""What is written down and told about flows: ledger cases, alerts, report entries."""
+"""Records of flows: ledger cases, alerts, report entries."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def note(work: AppFlowRun, batch: FlowBatch) -> None:
 
 
 def state_of(item: FlowWork) -> State:
-    """Where the flow's case stands after this run."""
+    """Return the state of the flow's case after this run."""
     verdict = item.verdict
     history = item.memory.history
     if isinstance(verdict, Rerun | RunTwin | Reactivate):
@@ -155,14 +155,14 @@ def state_of(item: FlowWork) -> State:
 
 
 def has_news(item: FlowWork) -> bool:
-    """Whether the report should list the flow."""
+    """True when the report should list the flow."""
     if item.failure is not None or item.recovered_seconds is not None:
         return True
     return not item.quiet and not (isinstance(item.verdict, Leave) and item.verdict.rule in _NOTHING_TO_TELL)
 
 
 def entry(item: FlowWork) -> Entry:
-    """What the report says of one flow."""
+    """Return the report's entry for one flow."""
     verdict = item.verdict
     facts = item.facts
     diagnosis = facts.diagnosis if facts else None
@@ -318,7 +318,7 @@ def _forecast(item: FlowWork) -> str:
 
 
 def _step(verdict: Verdict) -> str:
-    """What a person can do about it; "" where nobody need do anything."""
+    """The next step for a person; "" where nobody need do anything."""
     return verdict.next_step if isinstance(verdict, Escalate | Wait) else ""
 
 
@@ -335,7 +335,7 @@ def _stuck(item: FlowWork) -> str:
 
 
 def _is_news(item: FlowWork, state: State) -> bool:
-    """Whether the case differs by more than the time at which the flow was last read."""
+    """True when the case differs by more than the time at which the flow was last read."""
     old = item.case
     if old is None or old.state is not state:
         return True

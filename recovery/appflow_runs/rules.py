@@ -1,4 +1,4 @@
-"""What to do about a flow whose run failed. Pure: the order of the rules is the order of docs/paths/appflow_runs.md.
+"""Verdicts on a flow whose run failed. Pure: the order of the rules is the order of docs/paths/appflow_runs.md.
 
 The ids (`S1`, `O3` ...) are those of the sentences there.
 """
@@ -44,7 +44,7 @@ from recovery.appflow_runs.verdicts import (
 from recovery.failures.models import Kind
 
 LOOK_AGAIN = timedelta(minutes=10)
-"""When AWS names no time: the next sweep."""
+"""The next sweep, for AWS names no time."""
 APPEARS_WITHIN = timedelta(hours=1)
 """Execution records lag behind StartFlow, usually by seconds; a started run that is missing for longer is a riddle."""
 REFUSAL_STANDS = timedelta(hours=1)

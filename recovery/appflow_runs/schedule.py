@@ -1,4 +1,4 @@
-"""When a scheduled flow runs next. Pure.
+"""Next run of a scheduled flow. Pure.
 
 AppFlow takes `rate(5minutes)` (minutes to months; the tools of AWS also write it with a space) and, although its
 console does not show it, the six-field `cron(...)` of EventBridge, with L, W and #. Cron libraries read five fields and

@@ -1,4 +1,4 @@
-"""What is decided about a flow, and the names that an attempt's calls carry. Pure values."""
+"""Verdicts on a flow, and the names that an attempt's calls carry. Pure values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from recovery.appflow_runs.models import TWIN_PREFIX
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is to be done about one flow, and why.
+    """A verdict on one flow, with its reason.
 
     Attributes:
         rule: id of the sentence in docs/paths/appflow_runs.md that decided.

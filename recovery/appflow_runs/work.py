@@ -155,7 +155,7 @@ class AppFlowRun(RecoveryRun):
 
     @property
     def passes(self) -> int:
-        """How often the run looks at most: what fails while an event's run is at work starts no run of its own."""
+        """Most looks of the run: what fails while an event's run is at work starts no run of its own."""
         return MOST_PASSES if self.request.started_by is StartedBy.EVENT and not self.dry_run else 1
 
     def conclude(self) -> None:

@@ -118,7 +118,7 @@ def _attribute(name: str, value: Value, to_json: Callable[[Value], str], found: 
 
 
 def _is_flat(value: Value) -> bool:
-    """Whether a list holds only what SNS takes in an array: texts, numbers, true, false and null."""
+    """True when a list holds only what SNS takes in an array: texts, numbers, true, false and null."""
     return "L" not in value or all(next(iter(each)) in ("S", "N", "BOOL", "NULL") for each in value["L"])
 
 

@@ -57,14 +57,14 @@ def statement(table: str, change: Change) -> dict[str, Any]:
 
 
 def is_done(change: Change, item: Item) -> bool:
-    """Whether the row already is as the change would leave it: our own first request, whose answer was lost."""
+    """True when the row already is as the change would leave it: our own first request, whose answer was lost."""
     return all(item.get(name) == value for name, value in change.sets.items()) and not any(
         name in item for name in change.removes
     )
 
 
 def as_read(row: Row, names: RowNames) -> dict[str, Value | None]:
-    """What must still stand in the row for a decision about it to hold. Each claim has a token of its own."""
+    """Values that must still stand in the row for a decision about it to hold. Each claim has a token of its own."""
     return {name: row.item.get(name) for name in (names.status, names.next_attempt, names.claim)}
 
 

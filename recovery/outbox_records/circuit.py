@@ -24,7 +24,7 @@ _ROUNDS = 5
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the ledger says about a circuit.
+    """A circuit, as the ledger has it.
 
     Attributes:
         is_open: whether sends have stopped.

@@ -73,7 +73,7 @@ def blame_entry(code: str, text: str, *, ours: bool | None = None) -> Fault:
 
 
 def blame_batch(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """What became of the messages of a batch, seen together: where one of them went out, the topic takes messages, so
+    """Outcomes of the messages of a batch, seen together: where one of them went out, the topic takes messages, so
     what SNS refused for its sake or for an incident counts as the fault of those messages alone."""
     if not any(isinstance(each, Sent) for each in outcomes):
         return list(outcomes)

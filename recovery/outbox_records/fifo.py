@@ -210,7 +210,7 @@ def keep_prefixes(work: OutboxRun, round_: Round) -> None:
 
 
 def may_pass(work: OutboxRun, candidate: RowWork) -> bool:
-    """Whether the rows behind this one may go out."""
+    """True when the rows behind this one may go out."""
     if isinstance(candidate.outcome, Sent):
         return True
     return candidate.verdict.action is Action.EXHAUST and work.policy.exhausted_head is ExhaustedHead.SKIP

@@ -1,4 +1,4 @@
-"""Whether a run may send: the circuit of its topic, the alarm that opens it, the probe that closes it."""
+"""The gate of a run's sends: the circuit of its topic, the alarm that opens it, the probe that closes it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SUBJECT = "circuit"
 
 
 def may_send(work: OutboxRun) -> bool:
-    """Whether the next round may be sent. `work.probing` is then set when that round is the probe.
+    """True when the next round may be sent. `work.probing` is then set when that round is the probe.
 
     Raises:
         Transient, Refused: the ledger could not be read.

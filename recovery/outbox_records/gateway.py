@@ -47,7 +47,7 @@ _AGAIN = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What became of a conditional change.
+    """Outcome of a conditional change.
 
     Attributes:
         done: whether the row now is as wanted.

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class Groups:
-    """What one pass knows of the groups that it met.
+    """Groups that one pass met.
 
     Attributes:
         to_go_on: groups that have more rows to send.

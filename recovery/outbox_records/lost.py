@@ -54,7 +54,7 @@ class Search:
 
     @property
     def is_over(self) -> bool:
-        """Whether every segment was read to its end."""
+        """True when every segment was read to its end."""
         return all(each == _END for each in self.progress.values())
 
 

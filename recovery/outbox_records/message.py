@@ -28,7 +28,7 @@ _NOT_IN_A_QUEUE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # SQS,
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is published for one row.
+    """The message of one row.
 
     Attributes:
         body: the text.

@@ -22,7 +22,7 @@ EXHAUSTED_LINE = "Exhausted"
 
 
 class Status(StrEnum):
-    """Where a row stands. A row without a status is new."""
+    """Status of a row. A row without a status is new."""
 
     PENDING = "Pending"
     IN_FLIGHT = "InFlight"
@@ -127,7 +127,7 @@ def at_once(now: datetime) -> Value:
 
 
 def written_at(value: Value | None) -> datetime | None:
-    """When a row was written: ISO 8601, or seconds or milliseconds since 1970. None for anything else."""
+    """Return the time of a row's writing: ISO 8601, or seconds or milliseconds since 1970. None for anything else."""
     try:
         if value is None:
             return None

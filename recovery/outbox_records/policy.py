@@ -1,4 +1,4 @@
-"""What a person asks of the outbox path: the request, the names of the table's attributes, and the policy.
+"""The outbox path's forms: the request, the names of the table's attributes, and the policy.
 
 These models are the form in the UI.
 """
@@ -23,7 +23,7 @@ LEASE_MARGIN_SECONDS = 40
 
 
 class Mode(StrEnum):
-    """What a run does."""
+    """Modes of a run."""
 
     DELIVER = "deliver"  # publish what is due
     FIND_LOST = "find_lost"  # put rows in line that nobody put there
@@ -31,7 +31,7 @@ class Mode(StrEnum):
 
 
 class ExhaustedHead(StrEnum):
-    """What an exhausted row at the head of a FIFO group does to the rows behind it."""
+    """Effect of an exhausted row at the head of a FIFO group on the rows behind it."""
 
     HOLD = "hold"  # they wait until a person has decided about the head
     SKIP = "skip"  # they go out without it
@@ -44,13 +44,11 @@ class RowNames(BaseModel):
 
     key: OptionalName = Field("", description="Partition key of the table. Empty: as the table says.")
     sort_key: OptionalName = Field("", description="Sort key of the table. Empty: as the table says.")
-    message: AttributeName = Field(
-        "message", description="What is published: a string as it stands, anything else as JSON."
-    )
+    message: AttributeName = Field("message", description="The message: a string as it stands, anything else as JSON.")
     status: AttributeName = Field("status", description="None or Pending, InFlight, Successful, Failure, Exhausted.")
     created: OptionalName = Field(
         "created_at",
-        description="When the row was written: ISO 8601, or seconds or milliseconds since 1970. A row without it is"
+        description="Time of writing: ISO 8601, or seconds or milliseconds since 1970. A row without it is"
         " taken as lost when two searches have seen it. Empty: no row has a time.",
     )
     attributes: tuple[AttributeName, ...] = Field(
@@ -75,13 +73,13 @@ class RowNames(BaseModel):
         "outbox_group", description="Partition key of the group index: the group id while the row is unfinished."
     )
     attempts: AttributeName = Field("outbox_attempts", description="Attempts so far.")
-    claim: AttributeName = Field("outbox_claim", description="Who has the row in flight.")
+    claim: AttributeName = Field("outbox_claim", description="Owner of a row in flight.")
     error: AttributeName = Field("outbox_error", description="The last error, without values.")
     kind: AttributeName = Field("outbox_error_kind", description="The kind of the last error.")
     message_id: AttributeName = Field("outbox_message_id", description="The id that SNS gave the message.")
     expires: AttributeName = Field("outbox_expires", description="TTL of finished rows, in seconds since 1970.")
     seen: AttributeName = Field(
-        "outbox_seen", description="When a search first saw a row that has neither time nor status."
+        "outbox_seen", description="Time at which a search first saw a row that has neither time nor status."
     )
     row_id: AttributeName = Field(
         "outbox_row_id", description="Message attribute that carries the row's key, so that a duplicate can be dropped."
@@ -110,7 +108,7 @@ class RowNames(BaseModel):
 
 
 class OutboxPolicy(BaseModel):
-    """How rows are treated."""
+    """Policy of the rows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -148,7 +146,7 @@ class OutboxPolicy(BaseModel):
         description="FIFO: a row younger than this waits, so that the index (eventually consistent) shows what is"
         " before it.",
     )
-    lease_seconds: int = Field(300, ge=90, le=3_600, description="How long a claim keeps other workers away.")
+    lease_seconds: int = Field(300, ge=90, le=3_600, description="Seconds for which a claim keeps other workers away.")
     grace_seconds: int = Field(
         0,
         ge=0,
@@ -201,7 +199,7 @@ class OutboxPolicy(BaseModel):
 
 
 class OutboxRequest(BaseModel):
-    """Which outbox, and what to do. Nothing named, nothing touched."""
+    """The request of a run of the outbox path. Nothing named, nothing touched."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -220,7 +218,7 @@ class OutboxRequest(BaseModel):
         default_factory=lambda: RowNames(), title="Attribute names", description="Names of the table's attributes."
     )
     policy: OutboxPolicy = Field(
-        default_factory=lambda: OutboxPolicy(), title="Policy", description="How rows are treated."
+        default_factory=lambda: OutboxPolicy(), title="Policy", description="Policy of the rows."
     )
     circuit_alarm: Annotated[str, StringConstraints(strip_whitespace=True, max_length=255)] = Field(
         "", description="A CloudWatch alarm that opens the topic's circuit while it is in ALARM. Empty: none."
@@ -234,12 +232,12 @@ class OutboxRequest(BaseModel):
 
     @property
     def is_fifo(self) -> bool:
-        """Whether the topic keeps the order of its groups."""
+        """True when the topic keeps the order of its groups."""
         return self.topic_arn.endswith(".fifo")
 
     @property
     def subject(self) -> str:
-        """What a run is about, for its name."""
+        """The subject of a run, for its name."""
         return self.table or "no table named"
 
     @property

@@ -123,7 +123,7 @@ class Round:
 
 
 def entry_of(work: OutboxRun, candidate: RowWork) -> Entry:
-    """What happened to a row, for the report. Never its message."""
+    """Return a row's entry for the report. Never its message."""
     verdict = candidate.verdict
     attempt = candidate.row.attempts + (1 if candidate.token and verdict.action is not Action.WAIT else 0)
     return entry(
@@ -139,7 +139,7 @@ def entry_of(work: OutboxRun, candidate: RowWork) -> Entry:
 def entry(
     work: OutboxRun, row_id: str, verdict: Verdict, *, attempt: int = 0, settled: bool = True, trouble: str = ""
 ) -> Entry:
-    """What was decided about a row, for the report.
+    """Return the entry of a verdict on a row.
 
     Args:
         trouble: why it is not settled; told in place of the reason.

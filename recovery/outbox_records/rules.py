@@ -19,7 +19,7 @@ from recovery.outbox_records.verdicts import Action, Verdict
 
 
 def decide(row: Row, message: Message | Unsendable, policy: OutboxPolicy, now: datetime) -> Verdict:
-    """What is done with a row that the index called due.
+    """Return the verdict on a row that the index called due.
 
     Args:
         row: as a consistent read gave it.
@@ -75,12 +75,12 @@ _REVIVE = "run the path with mode=revive, which gives it a fresh budget"
 
 
 def diagnosis_of(code: str, text: str) -> Diagnosis:
-    """Why a publish failed."""
+    """Return the diagnosis of a failed publish."""
     return diagnose(Evidence(error=text, attributes={"ERROR_CODE": code} if code else {}, source="sns"))
 
 
 def after_failure(row: Row, failure: NotSent, policy: OutboxPolicy, now: datetime, draw: float) -> Verdict:
-    """What follows from a publish that did not go through.
+    """Return the verdict after a publish that did not go through.
 
     Args:
         row: as it was read before the attempt.
@@ -230,7 +230,7 @@ def placed(row: Row, verdict: Verdict, names: RowNames) -> Verdict:
 
 
 class Step(StrEnum):
-    """What a row means for the rows behind it in its group."""
+    """Return a row's meaning for the rows behind it in its group."""
 
     TAKE = "take"  # it goes on, and so may they
     SKIP = "skip"  # it is out of their way

@@ -1,4 +1,4 @@
-"""Whether a table is as the request says: its key, its indexes, and whether they are ready. Pure."""
+"""Check of a table against the request: its key, its indexes, and whether they are ready. Pure."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ _LOST_PLACE = frozenset({"ExpiredIteratorException", "TrimmedDataAccessException
 
 @dataclass(slots=True)
 class Positions:
-    """Where a reader stands in a stream.
+    """Position of a reader in a stream.
 
     Attributes:
         arn: the stream.
@@ -67,7 +67,7 @@ class Positions:
 
 
 def place(positions: Positions) -> Mapping[str, Any] | None:
-    """Where a reader stands, as JSON knows it; None when there is nothing to go on from, or too much to write down."""
+    """Return the position as JSON; None when there is nothing to go on from, or too much to write down."""
     if positions.is_new or len(positions.iterators) + len(positions.done) > PLACES:
         return None
     return {
@@ -101,7 +101,7 @@ def resumed(arn: str, stood: Mapping[str, Any]) -> Positions:
 
 @dataclass(frozen=True, slots=True)
 class Enlisted:
-    """What became of a batch of stream records.
+    """Outcome of a batch of stream records.
 
     Attributes:
         inserted: INSERTs of rows, whoever put them in line: reason enough to ring.
@@ -272,7 +272,7 @@ def enlist(table: OutboxTable, request: OutboxRequest, records: Sequence[Record]
 
 
 def earliest_due(table: OutboxTable, request: OutboxRequest) -> datetime | None:
-    """When the next row falls due (or its lease ends), as the index has it; None when nothing is unfinished.
+    """Return the time at which a row falls due next (or its lease ends), by the index; None when nothing is unfinished.
 
     Raises:
         Transient, Refused: the index could not be read.

@@ -104,7 +104,7 @@ class Watch:
         self._client = client
 
     def is_alarmed(self, alarm: str) -> bool | None:
-        """Whether an alarm is in ALARM; None where there is no such alarm."""
+        """True when an alarm is in ALARM; None where there is no such alarm."""
         with calling("cloudwatch:DescribeAlarms"):
             answer: Any = self._client.describe_alarms(AlarmNames=[alarm], AlarmTypes=["MetricAlarm", "CompositeAlarm"])
         found = [*answer.get("MetricAlarms", []), *answer.get("CompositeAlarms", [])]

@@ -1,4 +1,4 @@
-"""What is decided about a row. Pure values; `rules` makes them."""
+"""Verdicts on a row. Pure values; `rules` makes them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Action(StrEnum):
-    """What is done with a row."""
+    """Actions on a row."""
 
     DELIVER = "deliver"
     RETRY = "retry"  # it did not go out and is due again later

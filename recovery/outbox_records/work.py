@@ -50,7 +50,7 @@ class OutboxRun(RecoveryRun):
         self.circuit = Circuit(self.ledger, request.topic_arn, self.owner)
         self.pace = Pace(request.policy.messages_per_second, sleep=self.sleep)
         self.pace_scan = Pace(request.policy.scan_units_per_second, sleep=self.sleep)
-        # What is claimed must be sent before the lease ends, at the allowed rate.
+        # Claimed rows must be sent before the lease ends, at the allowed rate.
         affordable = int(request.policy.messages_per_second * (request.policy.lease_seconds - 60))
         self.round_rows = max(1, min(ROUND, affordable))
         self.rounds = 0
@@ -79,7 +79,7 @@ class OutboxRun(RecoveryRun):
 
     @property
     def keep(self) -> timedelta | None:
-        """How long a finished row is kept; None: for ever."""
+        """Time for which a finished row is kept; None: for ever."""
         return timedelta(days=self.policy.finished_days) if self.policy.finished_days else None
 
     # -- the topic -----------------------------------------------------------------------------------------------
