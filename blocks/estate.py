@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any, ClassVar, cast
 
 import boto3
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError
 from prefect.blocks.core import Block
 from prefect_aws import AwsCredentials
 from pydantic import Field
 
 from blocks.connection import Connection
 from recovery import settings
+from recovery.aws import redact
 from recovery.errors import BadInput
 
 
@@ -63,8 +64,8 @@ class RecoveryEstate(Block):
         """
         try:
             session = self.aws_credentials.get_boto3_session()
-        except BotoCoreError as error:
-            raise BadInput(f"aws_credentials: {error}") from error
+        except (BotoCoreError, ClientError) as error:  # a refused AssumeRole is the second
+            raise BadInput(f"aws_credentials: {redact(str(error))}") from error
         region = self.aws_credentials.region_name or session.region_name
         if not region:
             raise BadInput("region_name: no AWS region is set, in the credentials block or as AWS_DEFAULT_REGION")

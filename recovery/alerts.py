@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from recovery.aws import calling
 from recovery.errors import Conflict, RepriseError
 from recovery.ledger import Ledger
-from recovery.records import Record
+from recovery.records import DamagedRecord, Record
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
@@ -84,9 +84,9 @@ class Alerts:
         """
         record = self._ledger.read_record(_pk(alert.path, alert.source), alert.group)
         state = record.data.get("state")
-        if state == "sent" and now - datetime.fromisoformat(record.data["at"]) < window:
+        if state == "sent" and now - _time(record, "at") < window:
             return Announced.ALREADY
-        if state == "pending" and datetime.fromisoformat(record.data["lease"]) > now:
+        if state == "pending" and _time(record, "lease") > now:
             return Announced.ELSEWHERE
         claim = {"state": "pending", "owner": self._owner, "lease": (now + LEASE).isoformat(), "count": alert.count}
         try:
@@ -107,7 +107,7 @@ class Alerts:
         record = self._ledger.read_record(_pk(alert.path, alert.source), alert.group)
         if not _is_open(record):
             return Announced.ALREADY
-        if record.data["state"] == "pending" and datetime.fromisoformat(record.data["lease"]) > now:
+        if record.data["state"] == "pending" and _time(record, "lease") > now:
             return Announced.ELSEWHERE
         claim = {
             **record.data,
@@ -144,6 +144,17 @@ def _is_open(record: Record) -> bool:
     """True when people were told and wait for the end of it, which another run may have begun to tell (and died)."""
     state = record.data.get("state")
     return state == "sent" or (state == "pending" and record.data.get("of") == "recovery")
+
+
+def _time(record: Record, name: str) -> datetime:
+    """Return a time of a record that a person may have edited by hand: a damaged one is the trouble of its group."""
+    try:
+        found = datetime.fromisoformat(record.data[name])
+    except (KeyError, TypeError, ValueError):
+        found = None
+    if found is None or found.tzinfo is None:
+        raise DamagedRecord(record.pk, record.sk)
+    return found
 
 
 def _pk(path: str, source: str) -> str:

@@ -1,0 +1,173 @@
+"""Backlogs, outages and comebacks: nothing is healed for ever, expires unseen, or counts as recovered before it is."""
+
+from __future__ import annotations
+
+import json
+from unittest import mock
+
+import pytest
+
+from flows.dead_letters import recover_dead_letters
+from proof.plain_prefect import play
+from recovery.dead_letters.policy import DeadLetterPolicy
+from recovery.errors import OutcomeUnknown
+from tests.dead_letters_world import AUTH, ERROR, INVALID, POLICY, TIMEOUT, DeadLettersWorld, text
+
+QUICK = POLICY.model_copy(
+    update={"backoff": POLICY.backoff.model_copy(update={"base_seconds": 1.0, "factor": 1.0, "cap_seconds": 1.0})}
+)
+
+
+def test_words_that_change_each_time_use_up_the_attempts(world: DeadLettersWorld) -> None:
+    """A consumer that sends to its dead-letter queue writes another request id each time: the work is the same."""
+    orders, dead = world.queue("orders"), world.queue("dlq")
+    policy = QUICK.model_copy(update={"destination": orders, "max_attempts": 3})
+    actions = []
+    for n in range(5):
+        words = f"HTTP 503 Service Unavailable (request {n:08x}, after {3000 + n} ms)"
+        world.send(dead, [{"MessageBody": '{"order": 7}', "MessageAttributes": {ERROR: text(words)}}])
+        actions += list(world.recover(dead, policy=policy).by_action)
+        world.aws.clock.advance(2)
+        world.work_off(orders)
+    assert actions[:4] == ["heal", "heal", "heal", "alert"]
+    assert "exhausted" in world.states(dead)
+
+
+def test_a_stopped_consumer_recovers_nothing(world: DeadLettersWorld) -> None:
+    """Messages that still lie in their own queue were not brought back, and a person hears of it."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT] * 20)
+    world.recover(pair.dead)
+    world.aws.clock.advance(2000)
+    report = world.recover(pair.dead)
+    assert report.recovered == 0
+    assert any("its consumer has not taken" in line for line in report.warnings)
+    world.work_off(pair.source)
+    assert world.recover(pair.dead).recovered == 20
+
+
+def test_a_message_may_still_come_back_while_its_receives_last(world: DeadLettersWorld) -> None:
+    """Fifteen minutes times five receives: half an hour proves nothing, though the queue looks empty."""
+    pair = world.pair()
+    policy = {"deadLetterTargetArn": world.arn(pair.dead), "maxReceiveCount": 5}
+    world.sqs.set_queue_attributes(
+        QueueUrl=world.url(pair.source),
+        Attributes={"VisibilityTimeout": "900", "RedrivePolicy": json.dumps(policy)},
+    )
+    dead = world.send(pair.dead, [{"MessageBody": "{}", "MessageAttributes": {ERROR: text(TIMEOUT)}}])
+    back = POLICY.model_copy(update={"destination": pair.source})
+    world.recover(pair.dead, policy=back)
+    world.aws.clock.advance(120)
+    world.work_off(pair.source)
+    world.aws.clock.advance(1800)
+    assert world.recover(pair.dead, policy=back).recovered == 0
+    world.aws.clock.advance(75 * 60)
+    assert world.recover(pair.dead, policy=back).recovered == 1
+    assert dead
+
+
+def test_a_backlog_above_the_limit_does_not_expire(world: DeadLettersWorld) -> None:
+    """Of a hundred messages about which nothing is known, ten a run: what later runs reach too late is archived."""
+    pair = world.pair(MessageRetentionPeriod="3600")
+    world.die(pair, [""] * 40)
+    for _ in range(12):
+        world.recover(pair.dead, limit=4)
+        world.aws.clock.advance(300)
+    assert len({record["message_id"] for record in world.archived(pair.dead)}) == 40
+
+
+def test_a_backlog_that_no_run_can_reach_fails_the_run(world: DeadLettersWorld) -> None:
+    """The line says how many expire and when, and what to raise."""
+    pair = world.pair(MessageRetentionPeriod="3600")
+    world.die(pair, [""] * 40)
+    report = world.recover(pair.dead, limit=2)
+    assert report.failed
+    assert any("will expire from" in line and "raise the run's limit" in line for line in report.problems)
+
+
+def test_each_queue_gets_its_share(world: DeadLettersWorld) -> None:
+    """A limit below what lies in the first queue keeps no other waiting."""
+    pairs = [world.pair() for _ in range(5)]
+    for pair in pairs:
+        world.die(pair, [TIMEOUT] * 10)
+    world.recover(*(pair.dead for pair in pairs), limit=25)
+    assert [len(world.bodies(pair.source)) for pair in pairs] == [5] * 5
+
+
+def test_what_a_consumer_sent_itself_is_archived_once(world: DeadLettersWorld) -> None:
+    """While SNS refuses, the original stays; each sweep finds what was done with this very message."""
+    dead = world.queue("dlq")
+    world.send(dead, [{"MessageBody": '{"order": 1}', "MessageAttributes": {ERROR: text(AUTH)}}])
+    world.aws.fault("error", service="sns", operation="Publish", code="AuthorizationError", status=403, times=None)
+    for _ in range(3):
+        world.recover(dead)
+    world.aws.lift_faults()
+    world.recover(dead)
+    assert len(world.archived(dead)) == 1
+    assert world.bodies(dead) == []
+
+
+def test_an_archive_that_does_not_answer_stops_no_healing(world: DeadLettersWorld) -> None:
+    """What heals goes first; S3 is asked once, and the rest of what needs it is left with one line."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT] * 5 + [INVALID] * 3)
+    silent = OutcomeUnknown("s3:PutObject: ReadTimeoutError", code="ReadTimeoutError", operation="s3:PutObject")
+    request = world.request(pair.dead)
+    with (
+        world.at_work(request) as work,
+        mock.patch.object(work.archive, "put_bundle", side_effect=silent) as asked,
+    ):
+        report = play(recover_dead_letters, request, work)
+    assert (report.by_action, report.unsettled, asked.call_count) == ({"heal": 5}, 3, 1)
+    assert [line for line in report.problems if "s3 does not answer" in line]
+
+
+def test_a_fifo_comeback_waits_for_itself(world: DeadLettersWorld) -> None:
+    """Its attempts are not used up in one run, though an earlier message of its group was just sent."""
+    pair = world.pair(fifo=True)
+    world.die(pair, [TIMEOUT] * 3, MessageBody="{n}", MessageGroupId="g")
+    world.recover(pair.dead)
+    world.aws.clock.advance(61)
+    assert world.recover(pair.dead).by_action == {"heal": 3}
+    world.fail(pair.source)
+    report = world.recover(pair.dead)
+    assert report.by_action == {"wait": 1, "leave": 2}
+
+
+def test_a_queue_of_another_region_is_refused(world: DeadLettersWorld) -> None:
+    """Its name says nothing: a queue of ours may be called the same."""
+    dead, ours = world.queue("dlq"), world.queue("orders")
+    arn = world.arn(ours).split(":")
+    arn[3] = "ap-south-1"
+    policy = DeadLetterPolicy(error_attributes=(ERROR,), destination=":".join(arn))
+    world.send(dead, [{"MessageBody": "{}", "MessageAttributes": {ERROR: text(TIMEOUT)}}])
+    report = world.recover(dead, policy=policy)
+    assert report.unsettled == 1
+    assert any("another region" in line for line in report.problems)
+    assert world.bodies(ours) == []
+
+
+@pytest.mark.parametrize("broad_first", [True, False])
+def test_the_most_specific_policy_counts(world: DeadLettersWorld, broad_first: bool) -> None:
+    """In whatever order a database gives them back."""
+    policies = [("*", POLICY), ("payments-*", POLICY.model_copy(update={"heal": False}))]
+    request = world.request("x", queue_policies=dict(policies if broad_first else reversed(policies)))
+    assert request.policy_for("payments-dlq").heal is False
+    assert request.policy_for("orders-dlq").heal is True
+
+
+def test_a_damaged_alert_stops_its_group_only(world: DeadLettersWorld) -> None:
+    """A record that somebody edited is named; messages of other groups and queues go on."""
+    pair, other = world.pair(), world.pair("bills")
+    world.die(pair, [AUTH])
+    world.recover(pair.dead)
+    [item] = [item for item in world.items() if item["pk"]["S"].startswith("alert#")]
+    data = json.loads(item["data"]["S"])
+    del data["at"]
+    item["data"]["S"] = json.dumps(data)
+    world.aws.client("dynamodb").put_item(TableName=world.table, Item=item)
+    world.die(pair, [AUTH, TIMEOUT])
+    world.die(other, [TIMEOUT])
+    report = world.recover(pair.dead, other.dead)
+    assert (report.by_action, report.unsettled) == ({"heal": 2}, 1)
+    assert report.failed
