@@ -231,7 +231,7 @@ def _by_rank(looked: Looked) -> int:
 
 
 def _places(segment: Segment, what: str | Phrase | tuple[int, int], word: str) -> Iterable[tuple[int, int]]:
-    """Where a name, a phrase or a code stands in an error."""
+    """The places of a name, a phrase or a code in an error."""
     if isinstance(what, tuple):
         return (what,)
     if isinstance(what, Phrase):
@@ -280,7 +280,7 @@ _NAMED_SO = re.compile(
 
 
 def _is_value(rule: Rule, lower: str, start: int, end: int) -> bool:
-    """Whether the words stand in quotation marks as somebody's value: `'timeout' is not a valid choice`."""
+    """True for words in quotation marks that are somebody's value: `'timeout' is not a valid choice`."""
     if rule.kind is Kind.VALIDATION_ERROR or rule.kind is Kind.BAD_PAYLOAD:
         return False
     if rule.kind is Kind.TIMEOUT and (_SETTING.match(lower, end) or _NAMED_SO.match(lower, end)):
@@ -304,7 +304,7 @@ def _is_value(rule: Rule, lower: str, start: int, end: int) -> bool:
 
 
 def _holds(rule: Rule, reading: Reading, segment: Segment | None) -> bool:
-    """Whether a rule's conditions hold: what must stand somewhere in the text, and what must not in this error."""
+    """True when a rule's conditions hold: words that must stand somewhere, and words that may not in this error."""
     if rule.also and not _any_stands(rule.also, reading.context):
         return False
     return not (segment is not None and rule.unless and _any_stands(rule.unless, segment))

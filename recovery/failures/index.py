@@ -11,7 +11,7 @@ from recovery.failures.phrases import UNSPACED, Phrase
 from recovery.failures.rules import Rule
 
 CLASS_ENDS = ("exception", "error", "fault", "failure")
-"""How the names of exception classes end, in lower case."""
+"""Endings of the names of exception classes, in lower case."""
 
 Looked = tuple[int, Rule, str | Phrase | tuple[int, int], str]
 """Rank of a rule (lower speaks more strongly), the rule, what to find, and the word that suggests it. What to find is
@@ -70,7 +70,7 @@ class Shelf:
         self._words = frozenset(self._by_word)
 
     def suggested_by(self, words: frozenset[str], lower: str) -> list[Looked]:
-        """What a text may match, by its words alone, in no order."""
+        """The rules that a text may match, by its words alone, in no order."""
         found: list[Looked] = []
         by_word = self._by_word
         for word in words & self._words:
@@ -121,7 +121,7 @@ class Index:
             )
 
     def unknown_classes(self, words: Set[str], lower: str) -> Iterator[Looked]:
-        """What the names of exception classes suggest that no rule knows in full."""
+        """The rules that the names of unknown exception classes suggest."""
         if not self._class_words:
             return
         for word in words:

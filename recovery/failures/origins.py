@@ -1,4 +1,4 @@
-"""Who put a message into a dead-letter queue, told from what it carries (source: each service's developer guide)."""
+"""The origin of a dead letter, by what it carries (source: each service's developer guide)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MAX_ENVELOPE = 2_000_000
 
 
 class Origin(StrEnum):
-    """How a message came into the dead-letter queue."""
+    """The way of a message into the dead-letter queue."""
 
     SQS_REDRIVE = "SQS_REDRIVE"
     LAMBDA_ASYNC = "LAMBDA_ASYNC"
@@ -30,7 +30,7 @@ class Origin(StrEnum):
 
 
 class BodyShape(StrEnum):
-    """What a body is, whoever sent it."""
+    """The form of a body, whoever sent it."""
 
     EXTENDED_POINTER = "EXTENDED_POINTER"
     S3_NOTIFICATION = "S3_NOTIFICATION"

@@ -1,4 +1,4 @@
-"""What a payload itself tells: whether it can be read at all, and whether it keeps to a schema."""
+"""The evidence of a payload itself: it cannot be read, or it breaks its schema."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _MAX_PARSED = 1_048_576
 
 
 def unreadable(body: str | None) -> str:
-    """Why a payload cannot be read, as the end of a sentence about it, or "" when nothing is wrong with it.
+    """The fault of a payload that cannot be read, as the end of a sentence about it; "" when there is none.
 
     Weak evidence: only what no consumer could read counts (JSON that breaks off, NUL bytes), never what it says.
     """

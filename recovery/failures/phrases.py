@@ -20,7 +20,7 @@ from collections.abc import Iterator, Set
 from functools import cached_property
 
 GAP = 60
-"""How many characters a `*` may pass over."""
+"""Characters that a `*` may pass over, at most."""
 
 _MAX_GAPS = 2
 _MAX_LENGTH = 600
@@ -92,7 +92,7 @@ class Phrase:
         return re.compile(self._expression)
 
     def may_match(self, words: Set[str]) -> bool:
-        """Whether a text with these words can match at all; quick, and right for nearly all that cannot."""
+        """True when a text with these words may match; quick, and right for nearly all that cannot."""
         if not self.needs <= words:
             return False
         return all(not choice.isdisjoint(words) for choice in self.choices)

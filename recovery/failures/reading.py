@@ -56,7 +56,7 @@ class Segment:
 
 @dataclass(slots=True)
 class Reading:
-    """What is left of a text when everything but its errors is gone.
+    """A text without everything but its errors.
 
     Attributes:
         segments: the errors of the chain, as they stand in the text.

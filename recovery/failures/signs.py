@@ -1,4 +1,4 @@
-"""What a text must hold for a pattern to match at all. Looking for that costs a hundredth of the pattern. Pure."""
+"""Signs without which a pattern cannot match: looking for one costs a hundredth of the pattern. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 Sign = Callable[[str], bool]
-"""Whether a pattern may match in a text; a no is certain."""
+"""True when a pattern may match in a text; False is certain."""
 
 _DIGIT = re.compile(r"\d")
 

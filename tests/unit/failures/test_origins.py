@@ -277,3 +277,10 @@ def test_a_plain_redrive_has_no_evidence() -> None:
 def test_a_producers_attributes_are_no_evidence() -> None:
     """Only names that the policy lists, or that AWS itself sets, tell of a failure."""
     assert evidence_for("x", string(reason="timeout", ERROR="503"), REDRIVEN).is_empty
+
+
+def test_a_test_event_through_a_topic_is_no_failure() -> None:
+    """S3 sends it when a notification is set up; a topic wraps it, and a queue's redrive moves it."""
+    wrapped = json.dumps({"Type": "Notification", "TopicArn": "arn:aws:sns:x", "Message": json.dumps(TEST_EVENT)})
+    assert recognise(wrapped, {}, {}) is Origin.S3_TEST_EVENT
+    assert recognise(wrapped, {}, {"DeadLetterQueueSourceArn": "arn:aws:sqs:x"}) is Origin.S3_TEST_EVENT
