@@ -24,7 +24,7 @@ def recover_appflow_runs(
     request: AppFlowRequest = AppFlowRequest(),  # noqa: B008 - frozen, and the form in the UI shows it
     event: dict[str, Any] | None = None,  # noqa: ARG001 - for the person who looks at the run
 ) -> RecoveryReport | State[RecoveryReport]:
-    """Find AppFlow flows whose run failed, and run them again, wait for their schedule, or tell a person.
+    """Find AppFlow flows whose run failed, and run them again, wait for their schedule, or notify a person.
 
     Args:
         request: which flows, under which policy. Nothing named, nothing touched; dry by default.
@@ -58,12 +58,12 @@ def look_after(work: AppFlowRun) -> bool:
 
 
 def take_care(work: AppFlowRun, batch: FlowBatch) -> None:
-    """Read, decide, act, tell, remember."""
+    """Read, decide, act, notify, remember."""
     do.look_and_decide(work, batch)
     if not work.dry_run:
         if batch.due:
             do.act_on(work, batch)
         if batch.news:
-            do.tell_people(work, batch)
+            do.notify_people(work, batch)
             do.record(work, batch)
     do.count(work, batch)

@@ -19,7 +19,7 @@ def open_run(connection: Connection, request: AppFlowRequest) -> AppFlowRun:
     """Return a run's tools, on a connection.
 
     Raises:
-        BadInput: a rules file is wrong, which must be told before anything is read.
+        BadInput: a rules file is wrong, which must be known before anything is read.
     """
     for policy in (request.policy, *request.flow_policies.values()):
         look.rules_of(policy)
@@ -31,7 +31,7 @@ recall = step(look.recall, "recall", "recall {batch.count} flows")
 tidy_twins = step(twins.tidy_twins, "tidy up twins")
 look_and_decide = step(look.look, "look and decide", "look at {batch.count} flows")
 act_on = step(act.act, "act", "act on {batch.due} of {batch.count} flows", ONCE)
-tell_people = step(records.tell, "tell people", options=ONCE)
+notify_people = step(records.tell, "notify people", options=ONCE)
 record = step(records.keep, "record", "record {batch.count} flows", ONCE)
 count = records.note
 """Count what was found and done; no request is made."""

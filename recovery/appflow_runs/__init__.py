@@ -1,1 +1,1 @@
-"""AppFlow runs that failed: run again with backoff, bounded and never doubled, or a person is told why not."""
+"""AppFlow runs that failed: run again with backoff, bounded and never doubled, or a person gets the reason."""

@@ -102,7 +102,7 @@ def _elsewhere(work: AppFlowRun) -> Wait:
 
 
 def _refused(work: AppFlowRun, item: FlowWork, attempt: Attempt | None, before: Memory, error: RepriseError) -> None:
-    """Nothing was started by this call: a person is told, and it is not made again at every run.
+    """Nothing was started by this call: a person is notified, and it is not made again at every run.
 
     The attempt does not count, unless an earlier call of it may have done something (`attempt`): a twin that was made,
     or a start whose answer was not read. That one stays written down, to be made again or to be cleared away.

@@ -38,7 +38,7 @@ class AppFlowPolicy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    max_attempts: int = Field(5, ge=0, le=100, description="Attempts for each incident; then a person is told.")
+    max_attempts: int = Field(5, ge=0, le=100, description="Attempts for each incident; then a person is notified.")
     max_attempts_when_unknown: int = Field(
         1, ge=0, le=100, description="Attempts when the error text does not tell whether it passes by itself."
     )
@@ -52,7 +52,7 @@ class AppFlowPolicy(BaseModel):
         86_400,
         ge=3_600,
         le=31_536_000,
-        description="A person is told once of a failed flow that waits longer than this for its schedule, in seconds.",
+        description="A person is notified once when a failed flow waits longer for its schedule, in seconds.",
     )
     allow_twin: bool = Field(
         False,
@@ -70,7 +70,7 @@ class AppFlowPolicy(BaseModel):
         description="A failure within this time after a recovery uses the same attempts, in seconds.",
     )
     max_age_hours: float = Field(
-        24, gt=0, le=8760, description="Older failures are told to a person instead of being run again, in hours."
+        24, gt=0, le=8760, description="Older failures go to a person instead of being run again, in hours."
     )
     warn_runs_left: int = Field(
         1, ge=0, le=100, description="Warn when so few failures are left before AppFlow switches the schedule off."

@@ -85,7 +85,7 @@ def tell(work: AppFlowRun, batch: FlowBatch) -> None:
 
 
 def tell_refusal(work: AppFlowRun, refusal: Refusal, names: Sequence[str], next_step: str) -> Announced:
-    """Tell people of a call that AppFlow refuses, once for all flows alike.
+    """Notify people of a call that AppFlow refuses, once for all flows alike.
 
     Raises:
         Transient, Refused: it was not told.

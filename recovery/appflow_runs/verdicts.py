@@ -47,7 +47,7 @@ class Wait(Verdict):
 
 @dataclass(frozen=True, slots=True)
 class Escalate(Verdict):
-    """A person is told, once for each incident and sentence.
+    """A person is notified, once for each incident and sentence.
 
     Attributes:
         next_step: what the person can do.

@@ -250,7 +250,7 @@ def noticed(row: Row, names: RowNames, now: datetime) -> Change:
 
 
 def revived(row: Row, names: RowNames, now: datetime) -> Change:
-    """A fresh budget, due now."""
+    """All attempts again, due now."""
     sets: dict[str, Value] = {
         names.status: {"S": Status.PENDING},
         names.attempts: {"N": "0"},

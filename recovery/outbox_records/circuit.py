@@ -1,4 +1,4 @@
-"""The circuit of a topic: open while the topic takes nothing, so that its rows' budgets are not spent on it.
+"""The circuit of a topic: open while the topic takes nothing, so that its rows' attempts are not spent on it.
 
 Its state is one record of the ledger, which all workers share. Only a successful probe closes it: one worker at a
 time sends one row.

@@ -157,7 +157,7 @@ def _only_one(names: Sequence[str], chains: Sequence[Chain]) -> tuple[list[str],
 
 
 def _report_held(work: OutboxRun) -> None:
-    """One entry for each group that stands still, at the end of a pass; people are told of foreign heads."""
+    """One entry for each group that stands still, at the end of a pass; people are notified of foreign heads."""
     groups = work.groups
     behind: Counter[str] = Counter()
     first: dict[str, str] = {}

@@ -177,7 +177,7 @@ def announce_open(work: OutboxRun, state: State) -> None:
 
 
 def announce_closed(work: OutboxRun) -> None:
-    """Tell people that the topic takes messages again, where they were told that it did not."""
+    """Notify people that the topic takes messages again, where they were told that it did not."""
     try:
         told = work.alerts.announce_recovery(
             Alert(

@@ -174,7 +174,7 @@ class OutboxPolicy(BaseModel):
         300,
         ge=0,
         le=86_400,
-        description="A circuit has stayed closed for so long when people are told: one that opens and closes is one"
+        description="A circuit has stayed closed for so long when people are notified: one that opens and closes is one"
         " trouble.",
     )
     throttled_seconds: int = Field(

@@ -164,7 +164,7 @@ def _prepare_exhausted(work: OutboxRun, candidate: RowWork, trouble: str) -> Non
 
 
 def _announce(work: OutboxRun, group: str, candidates: Sequence[RowWork]) -> str:
-    """Tell people about a group of exhausted rows; "" when they are told, else why not."""
+    """Notify people about a group of exhausted rows; "" when they are told, else why not."""
     if group in work.announced:
         return ""
     verdict = candidates[0].verdict
@@ -201,7 +201,7 @@ def _announce(work: OutboxRun, group: str, candidates: Sequence[RowWork]) -> str
 
 
 def announce_held(work: OutboxRun, heads: Sequence[RowWork]) -> None:
-    """Tell people of FIFO groups that stand still behind a row with a foreign status: nothing moves it but a person."""
+    """Notify people of FIFO groups that stand still behind a row with a foreign status: a person must act."""
     foreign = [each for each in heads if not each.row.known]
     if not foreign or work.dry_run:
         return
