@@ -149,7 +149,7 @@ def _wire(made: World) -> None:
     made.runs.configure("outbox-records/on-insert", outbox)
     made.runs.configure("dead-letters/on-event", {"queues": [QUEUE], "dry_run": False})
     for source in SOURCES[:2]:
-        names, started = ("tasks", "trigger") if source.service == "dms" else ("flows", "started_by")
+        names, started = ("tasks" if source.service == "dms" else "flows"), "started_by"
         made.runs.configure(source.deployment, {names: ["tag:reprise=recover"], started: "event", "dry_run": False})
     start_relay(made, queues=[QUEUE], outboxes=[outbox])
 

@@ -279,9 +279,9 @@ class ReplicationsScene:
         return {name: found[arn] for name, arn in self._arns.items() if arn in found}
 
 
-def _request(trigger: str, grace: int = 0) -> dict[str, Any]:
+def _request(started_by: str, grace: int = 0) -> dict[str, Any]:
     policy = {**POLICY, "event_grace_seconds": grace}
-    return {"tasks": [TAG], "policy": policy, "trigger": trigger, "dry_run": False}
+    return {"tasks": [TAG], "policy": policy, "started_by": started_by, "dry_run": False}
 
 
 def _place(state: Mapping[str, Any] | None, case: Case | None, actor: Actor) -> str:

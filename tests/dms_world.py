@@ -19,9 +19,10 @@ from recovery.pacing import Pace
 from recovery.replication_tasks.gateway import BURST, CALLS_PER_SECOND, ReplicationGateway
 from recovery.replication_tasks.memory import Memory
 from recovery.replication_tasks.models import PATH, Facts, Preparation, Verb
-from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest, Trigger
+from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest
 from recovery.replication_tasks.work import ReplicationRun
 from recovery.report import RecoveryReport
+from recovery.scope import StartedBy
 from simulated_aws.appflow.inprocess import client_for
 from simulated_aws.dms import DmsSimulator, Future
 from simulated_aws.dms.state import Replicator, TableRow
@@ -215,11 +216,11 @@ class Recovering(World):
         )
 
     def recover(
-        self, *tasks: str, trigger: Trigger = Trigger.SWEEP, dry_run: bool = False, **policy: Any
+        self, *tasks: str, started_by: StartedBy = StartedBy.SWEEP, dry_run: bool = False, **policy: Any
     ) -> RecoveryReport:
         """One run over all that is named (everything, unless told)."""
         request = ReplicationRequest(
-            tasks=tasks or ("*",), trigger=trigger, dry_run=dry_run, policy=ReplicationPolicy(**policy)
+            tasks=tasks or ("*",), started_by=started_by, dry_run=dry_run, policy=ReplicationPolicy(**policy)
         )
         return recover(self.work(request))
 

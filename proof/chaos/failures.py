@@ -85,10 +85,10 @@ class Failures:
                 "mode": "find_lost",
                 "policy": {"backoff": BACKOFF, "probe_seconds": 0, "lost_after_seconds": 0},
             },
-            "replication-tasks/on-failure": {**replications, "trigger": "event"},
-            "replication-tasks/sweep": {**replications, "trigger": "sweep"},
-            "appflow-runs/on-failure": {**flows, "trigger": "event"},
-            "appflow-runs/sweep": {**flows, "trigger": "sweep"},
+            "replication-tasks/on-failure": {**replications, "started_by": "event"},
+            "replication-tasks/sweep": {**replications, "started_by": "sweep"},
+            "appflow-runs/on-failure": {**flows, "started_by": "event"},
+            "appflow-runs/sweep": {**flows, "started_by": "sweep"},
         }
 
     def outboxes(self) -> list[dict[str, Any]]:

@@ -13,7 +13,8 @@ from proof.crash.scene import Findings, Unpaced, is_open
 from proof.plain_prefect import play
 from recovery.cases import State, from_json
 from recovery.replication_tasks.models import PATH
-from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest, Trigger
+from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest
+from recovery.scope import StartedBy
 from simulated_aws.server import SimulatedAws
 from tasks.replication_tasks import open_run
 from tests.dms_world import MAPPINGS
@@ -84,7 +85,7 @@ class Replications:
 
     def run(self, connection: Connection) -> list[str]:
         policy = ReplicationPolicy(allow_reload=("*",))
-        request = ReplicationRequest(tasks=("*",), dry_run=False, trigger=Trigger.SWEEP, policy=policy)
+        request = ReplicationRequest(tasks=("*",), dry_run=False, started_by=StartedBy.SWEEP, policy=policy)
         play(recover_replication_tasks, request, open_run(connection, request, cast(Any, Unpaced())))
         return []
 

@@ -19,7 +19,8 @@ from proof.crash.process import Kill, in_child
 from proof.crash.replication_scenes import Replications
 from proof.crash.scene import Findings
 from recovery.appflow_runs.policy import AppFlowRequest
-from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest, Trigger
+from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest
+from recovery.scope import StartedBy
 from simulated_aws.server import SimulatedAws
 
 KILLS = 20
@@ -50,7 +51,7 @@ def _replications(_: Replications) -> Any:
     from flows.replication_tasks import recover_replication_tasks
 
     policy = ReplicationPolicy(allow_reload=("*",))
-    request = ReplicationRequest(tasks=("*",), dry_run=False, trigger=Trigger.SWEEP, policy=policy)
+    request = ReplicationRequest(tasks=("*",), dry_run=False, started_by=StartedBy.SWEEP, policy=policy)
     return recover_replication_tasks(request, return_state=True)
 
 

@@ -24,7 +24,8 @@ from proof.crash.process import Child
 from proof.crash.replication_scenes import Replications, failing
 from proof.crash.scene import Findings, Unpaced, for_one_run
 from proof.plain_prefect import play as play_flow
-from recovery.replication_tasks.policy import ReplicationRequest, Trigger
+from recovery.replication_tasks.policy import ReplicationRequest
+from recovery.scope import StartedBy
 from simulated_aws.server import SimulatedAws
 from tasks.replication_tasks import open_run
 from tests.dead_letters_world import AUTH, TIMEOUT
@@ -175,7 +176,7 @@ def replications(aws: SimulatedAws, connection: Connection, count: int) -> Findi
     for name in names:
         scene.make(name, "cdc", failing(RECOVERABLE))
     aws.clock.advance(300)
-    request = ReplicationRequest(tasks=("task-*",), dry_run=False, trigger=Trigger.SWEEP)
+    request = ReplicationRequest(tasks=("task-*",), dry_run=False, started_by=StartedBy.SWEEP)
 
     def run(own: Connection, history: History) -> None:
         arn = "ReplicationTaskArn"

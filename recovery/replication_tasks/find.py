@@ -11,9 +11,10 @@ from recovery.cases import DamagedCase, State
 from recovery.errors import BadInput, Refused
 from recovery.replication_tasks.memory import Memory
 from recovery.replication_tasks.models import PATH, RUNNING, Facts, Migration
-from recovery.replication_tasks.policy import Trigger, asks_for_tags, matches
+from recovery.replication_tasks.policy import asks_for_tags, matches
 from recovery.replication_tasks.situation import Met, Obstacle, has_failed
 from recovery.replication_tasks.work import OPEN, Batch, ReplicationRun, ReplicationWork
+from recovery.scope import StartedBy
 
 WAITING = 1_000
 """Cases that wait for a person, and that a sweep compares with what DMS lists."""
@@ -64,7 +65,7 @@ def find(run: ReplicationRun) -> Batch:
 def _gone(run: ReplicationRun, listed: set[str]) -> list[ReplicationWork]:
     """Replications that wait for a person, and that DMS does not know any more: nobody need act on them."""
     # The index of what waits takes a request for each of its shards: one sweep in six is soon enough.
-    if run.request.trigger is not Trigger.SWEEP or not run.request.tasks or _turn(run) != TURNS // 2:
+    if run.request.started_by is not StartedBy.SWEEP or not run.request.tasks or _turn(run) != TURNS // 2:
         return []
     listed |= {facts.arn for facts in run.dms.unreadable} | run.seen
     found: list[ReplicationWork] = []
@@ -101,7 +102,7 @@ def _name_the_unreadable(run: ReplicationRun) -> None:
 
 def _is_in_turn(run: ReplicationRun, facts: Facts) -> bool:
     """True for one that runs well, in about every sixth sweep: its validation may have failed."""
-    if not run.policy.findings or run.request.trigger is not Trigger.SWEEP or facts.status != RUNNING:
+    if not run.policy.findings or run.request.started_by is not StartedBy.SWEEP or facts.status != RUNNING:
         return False
     return crc32(facts.arn.encode()) % TURNS == _turn(run)
 

@@ -66,7 +66,7 @@ class Memory:
         """The restarts of the present incident, with those that were written down and never carried out."""
         return tuple(one for one in self.restarts if self.incident is not None and one.at >= self.incident)
 
-    def history(self, *, cause_is_mended: bool = False) -> History:
+    def history(self, *, cause_fixed: bool = False) -> History:
         """What decides. A mended cause made everything count anew (`mended`); what was done since counts."""
         came_back = 0
         for restart in reversed(self.restarts):
@@ -82,7 +82,7 @@ class Memory:
             tried=sum(one.outcome != NOT_MADE for one in self.tried),
             draw=self.draw,
             start_was_refused=self.start_was_refused,
-            cause_is_mended=cause_is_mended,
+            cause_fixed=cause_fixed,
         )
 
     def begun(self, facts: Facts, now: datetime, draw: float, *, missed: bool = False) -> Memory:

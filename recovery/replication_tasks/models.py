@@ -334,7 +334,7 @@ class History:
         tried: restarts of the present incident, without those that were never carried out.
         draw: from 0 to 1, drawn once for each wait: what part of the jitter the wait takes.
         start_was_refused: DMS said that it ran before, whatever the dates tell.
-        cause_is_mended: a person says that what the failure text names has been mended.
+        cause_fixed: a person says that what the failure text names has been mended.
     """
 
     restarts: tuple[Restart, ...] = ()
@@ -343,4 +343,4 @@ class History:
     tried: int = 0
     draw: float = 1.0
     start_was_refused: bool = False
-    cause_is_mended: bool = False
+    cause_fixed: bool = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Annotated
 
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 
 from recovery.backoff import Backoff
 from recovery.replication_tasks.models import Facts
+from recovery.scope import StartedBy
 
 Pattern = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=512)]
 """A task's name or ARN, a glob over either (`orders-*`), or a tag: `tag:name=value` (globs allowed), `tag:name`."""
@@ -111,14 +111,6 @@ class ReplicationPolicy(BaseModel):
         return self
 
 
-class Trigger(StrEnum):
-    """The cause of a run."""
-
-    EVENT = "event"
-    SWEEP = "sweep"
-    BY_HAND = "by-hand"
-
-
 class ReplicationRequest(BaseModel):
     """The order to a run. Nothing named: nothing is touched."""
 
@@ -136,12 +128,12 @@ class ReplicationRequest(BaseModel):
     limit: int = Field(1_000, ge=1, le=10_000, description="Replications acted on in one run, at most.")
     time_limit_seconds: int = Field(1_500, ge=10, le=21_600, description="No further replication is begun after this.")
     dry_run: bool = Field(True, title="Dry run", description="Only say what would be done.")
-    cause_is_mended: bool = Field(
+    cause_fixed: bool = Field(
         False,
-        title="The cause is mended",
+        title="The cause is fixed",
         description="Act on replications that wait for a person, and count their restarts anew.",
     )
-    trigger: Trigger = Field(Trigger.BY_HAND, description="What made this run happen; a sweep counts missed events.")
+    started_by: StartedBy = Field(StartedBy.BY_HAND, description="Cause of this run; a sweep counts missed events.")
     estate: str | None = Field(None, description='Name of a saved estate block; empty: the one named "default".')
 
     @field_validator("tasks", mode="before")

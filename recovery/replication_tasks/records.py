@@ -10,11 +10,11 @@ from recovery.cases import Case, State
 from recovery.errors import Conflict, RepriseError
 from recovery.replication_tasks.memory import Memory
 from recovery.replication_tasks.models import PATH
-from recovery.replication_tasks.policy import Trigger
 from recovery.replication_tasks.rules import CALL_REFUSED
 from recovery.replication_tasks.verdicts import Action, AnyVerdict, Escalate, Leave, ReloadTables, Wait
 from recovery.replication_tasks.work import Batch, ReplicationRun, ReplicationWork
 from recovery.report import Entry
+from recovery.scope import StartedBy
 
 KEEP = timedelta(days=400)
 """The ledger forgets a replication of which it heard nothing for so long."""
@@ -87,7 +87,7 @@ def note(run: ReplicationRun, batch: Batch) -> None:
             run.seconds_to_recover += item.recovered_seconds
         if item.missed and (run.dry_run or _is_written_down(item)):
             run.missed_events += 1
-        if item.failure is not None or not item.quiet or run.request.trigger is Trigger.BY_HAND:
+        if item.failure is not None or not item.quiet or run.request.started_by is StartedBy.BY_HAND:
             run.enter(entry(run, item), row(run, item))
 
 

@@ -10,12 +10,12 @@ from recovery.failures import fingerprint, normalise
 from recovery.replication_tasks.causes import cause_of
 from recovery.replication_tasks.memory import is_newer, mark_of
 from recovery.replication_tasks.models import FLAPPED, RUNNING
-from recovery.replication_tasks.policy import Trigger
 from recovery.replication_tasks.rules import GIVES_UP, decide
 from recovery.replication_tasks.situation import Met, Obstacle, Situation
 from recovery.replication_tasks.verdicts import Action, AnyVerdict, Escalate, Leave, Wait
 from recovery.replication_tasks.verify import Outcome, Proof, verify
 from recovery.replication_tasks.work import OPEN, Batch, ReplicationRun, ReplicationWork
+from recovery.scope import StartedBy
 
 
 def triage_all(run: ReplicationRun, batch: Batch) -> None:
@@ -65,7 +65,7 @@ def _situation(
         given_up = item.case.reason
     return Situation(
         item.facts,
-        item.memory.history(cause_is_mended=item.fixed),
+        item.memory.history(cause_fixed=item.fixed),
         proof=proof,
         refusal=item.memory.refusal,
         given_up=given_up,
@@ -78,13 +78,13 @@ def _situation(
 
 def _begin_incident(run: ReplicationRun, item: ReplicationWork, now: datetime, *, is_open: bool) -> None:
     """Remember a new incident, if this is one."""
-    if run.request.cause_is_mended and not item.fixed:
+    if run.request.cause_fixed and not item.fixed:
         item.fixed = True
         item.memory = item.memory.mended(item.facts, now, run.jitter())
     elif not is_open or item.memory.incident is None or _has_failed_anew(item):
         failed = item.facts.stopped
         late = failed is None or now - failed > timedelta(seconds=run.policy.event_grace_seconds)
-        item.missed = not is_open and run.request.trigger is Trigger.SWEEP and late
+        item.missed = not is_open and run.request.started_by is StartedBy.SWEEP and late
         item.memory = item.memory.begun(item.facts, now, run.jitter(), missed=item.missed)
 
 

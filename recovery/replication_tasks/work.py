@@ -10,11 +10,12 @@ from recovery.cases import Case, State
 from recovery.errors import RepriseError
 from recovery.replication_tasks.memory import Memory
 from recovery.replication_tasks.models import PATH, Facts
-from recovery.replication_tasks.policy import ReplicationRequest, Trigger
+from recovery.replication_tasks.policy import ReplicationRequest
 from recovery.replication_tasks.situation import Met
 from recovery.replication_tasks.verdicts import AnyVerdict, Leave
 from recovery.report import LISTED, Entry
 from recovery.run import RecoveryRun, Tools
+from recovery.scope import StartedBy
 
 if TYPE_CHECKING:
     from recovery.replication_tasks.gateway import ReplicationGateway
@@ -140,7 +141,7 @@ class ReplicationRun(RecoveryRun):
     @property
     def passes(self) -> int:
         """Looks of this run, at most: what fails while an event's run is at work starts no second run."""
-        return PASSES if self.request.trigger is Trigger.EVENT else 1
+        return PASSES if self.request.started_by is StartedBy.EVENT else 1
 
     def enter(self, entry: Entry, row: dict[str, Any]) -> None:
         """Count an entry, and show its row among the first of the artifact."""
@@ -156,4 +157,4 @@ class ReplicationRun(RecoveryRun):
         line = f"{len(self.outside)} failed replications are outside the request, and not touched: {names}"
         # Every sweep finds them: by themselves they are worth no page every ten minutes.
         busy = self.tally.found or self.problems or self.warnings
-        (self.warnings if busy or self.request.trigger is Trigger.BY_HAND else self.facts).append(line)
+        (self.warnings if busy or self.request.started_by is StartedBy.BY_HAND else self.facts).append(line)

@@ -15,11 +15,12 @@ from recovery.replication_tasks.gateway import ReplicationGateway
 from recovery.replication_tasks.inspection import inspect
 from recovery.replication_tasks.models import Facts, Verb
 from recovery.replication_tasks.notices import notify
-from recovery.replication_tasks.policy import ReplicationRequest, Trigger
+from recovery.replication_tasks.policy import ReplicationRequest
 from recovery.replication_tasks.records import keep, note
 from recovery.replication_tasks.triage import triage_all
 from recovery.replication_tasks.work import Batch, ReplicationRun
 from recovery.report import RecoveryReport
+from recovery.scope import StartedBy
 from simulated_aws.dms import Fault, Future
 from tests.dms_world import Recovering, recover
 from tests.unit.replication_tasks.situations import BINLOG, OUT_OF_MEMORY, RECOVERABLE, WRONG_PASSWORD
@@ -60,7 +61,7 @@ class Meddling(ReplicationGateway):
 
 def meddled(world: Recovering, *, listed: Any = None, asking: Any = None, **policy: Any) -> RecoveryReport:
     """A sweep in the middle of which something happens."""
-    request = ReplicationRequest(tasks=("*",), dry_run=False, trigger=Trigger.SWEEP, policy=policy)
+    request = ReplicationRequest(tasks=("*",), dry_run=False, started_by=StartedBy.SWEEP, policy=policy)
     work = world.work(request, Meddling(world, listed=listed, asking=asking))
     try:
         return recover(work)
@@ -96,7 +97,7 @@ def with_a_broken_table(world: Recovering) -> str:
 def by_hand(world: Recovering) -> tuple[ReplicationRun, Batch]:
     """A run by hand that has decided, and has not acted yet."""
     policy: Any = {"allow_reload": ("orders",)}
-    work = world.work(ReplicationRequest(tasks=("orders",), dry_run=False, cause_is_mended=True, policy=policy))
+    work = world.work(ReplicationRequest(tasks=("orders",), dry_run=False, cause_fixed=True, policy=policy))
     batch = find(work)
     inspect(work, batch)
     triage_all(work, batch)
@@ -185,7 +186,7 @@ def test_a_recovery_is_counted_once(world: Recovering) -> None:
     world.recover()
     world.advance(700)
     others: list[RecoveryReport] = []
-    work = world.work(ReplicationRequest(tasks=("*",), dry_run=False, trigger=Trigger.SWEEP))
+    work = world.work(ReplicationRequest(tasks=("*",), dry_run=False, started_by=StartedBy.SWEEP))
     batch = find(work)
     inspect(work, batch)
     triage_all(work, batch)
@@ -286,7 +287,7 @@ def test_another_failure_after_somebodys_start_is_told(world: Recovering) -> Non
 def test_what_waits_for_a_person_takes_nobodys_room(world: Recovering) -> None:
     """A limit that those which wait would fill leaves its room to what failed since."""
     failed(world, WRONG_PASSWORD)
-    request = ReplicationRequest(tasks=("*",), dry_run=False, trigger=Trigger.SWEEP, limit=1)
+    request = ReplicationRequest(tasks=("*",), dry_run=False, started_by=StartedBy.SWEEP, limit=1)
 
     def sweep() -> RecoveryReport:
         work = world.work(request)

@@ -18,8 +18,9 @@ from recovery.ledger import Ledger
 from recovery.pacing import Pace
 from recovery.replication_tasks.gateway import CALLS_PER_SECOND, ReplicationGateway
 from recovery.replication_tasks.models import Verb
-from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest, Trigger
+from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest
 from recovery.replication_tasks.work import ReplicationRun
+from recovery.scope import StartedBy
 from simulated_aws.dms import Fault, Future
 from simulated_aws.server import SimulatedAws
 from tests.dms_world import Recovering, recover
@@ -151,7 +152,7 @@ def test_four_runs_at_once(aws: SimulatedAws) -> None:
     for name in names:
         make(aws, name)
     aws.clock.advance(300)
-    request = ReplicationRequest(tasks=("*",), dry_run=False, trigger=Trigger.SWEEP)
+    request = ReplicationRequest(tasks=("*",), dry_run=False, started_by=StartedBy.SWEEP)
     gate = threading.Barrier(4)
     reports = []
 

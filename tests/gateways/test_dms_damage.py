@@ -14,8 +14,9 @@ from recovery.cases import case_key
 from recovery.errors import Conflict, Refused, Transient
 from recovery.replication_tasks.gateway import ReplicationGateway
 from recovery.replication_tasks.models import PATH, Facts, Table, Verb
-from recovery.replication_tasks.policy import ReplicationRequest, Trigger
+from recovery.replication_tasks.policy import ReplicationRequest
 from recovery.report import RecoveryReport
+from recovery.scope import StartedBy
 from simulated_aws.dms import Fault, Future
 from tests.dms_world import Recovering, recover
 from tests.unit.replication_tasks.situations import OUT_OF_MEMORY, RECOVERABLE
@@ -37,7 +38,7 @@ def failed(world: Recovering, name: str, text: str = RECOVERABLE, migration: str
 
 
 def sweep(world: Recovering, gateway: ReplicationGateway, *tasks: str, **policy: Any) -> RecoveryReport:
-    request = ReplicationRequest(tasks=tasks or ("*",), dry_run=False, trigger=Trigger.SWEEP, policy=policy)
+    request = ReplicationRequest(tasks=tasks or ("*",), dry_run=False, started_by=StartedBy.SWEEP, policy=policy)
     work = world.work(request, gateway)
     try:
         return recover(work)

@@ -17,7 +17,8 @@ from recovery.pacing import Pace
 from recovery.replication_tasks import gateway as gateway_module
 from recovery.replication_tasks.gateway import ACTIONS, BURST, CALLS_PER_SECOND, RELOAD_ACTIONS, ReplicationGateway
 from recovery.replication_tasks.models import REFUSED, Table, Verb
-from recovery.replication_tasks.policy import ReplicationRequest, Trigger
+from recovery.replication_tasks.policy import ReplicationRequest
+from recovery.scope import StartedBy
 from simulated_aws.dms import Fault, Future
 from simulated_aws.requests import SimulatedRequest, SimulatedResponse
 from tests.dms_world import Recovering, World, recover
@@ -219,7 +220,7 @@ def test_it_moved_on_before_the_claim(world: Recovering) -> None:
         world.start(arn, Verb.RESUME)
 
     before(world, "DescribeTableStatistics", someone_else)
-    report = world.recover(trigger=Trigger.BY_HAND)
+    report = world.recover(started_by=StartedBy.BY_HAND)
     assert report.by_action == {"wait": 1}
     assert world.starts("orders") == ["start-replication", "resume-processing"]
 
@@ -407,7 +408,7 @@ def test_replication_of_tomorrow(world: Recovering) -> None:
     assert world.recover("orders").problems == ()
     assert world.recover("tag:reprise=recover").problems == ()
     world.client.add_tags_to_resource(ResourceArn=strange, Tags=[{"Key": "reprise", "Value": "recover"}])
-    assert len(world.recover("tag:reprise=recover", trigger=Trigger.EVENT).problems) == 1
+    assert len(world.recover("tag:reprise=recover", started_by=StartedBy.EVENT).problems) == 1
 
 
 def test_time_limit_is_kept(world: Recovering) -> None:

@@ -16,10 +16,11 @@ from recovery.replication_tasks.gateway import ReplicationGateway
 from recovery.replication_tasks.inspection import inspect
 from recovery.replication_tasks.models import PATH, Verb
 from recovery.replication_tasks.notices import notify
-from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest, Trigger
+from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest
 from recovery.replication_tasks.records import keep, note
 from recovery.replication_tasks.triage import triage_all
 from recovery.report import RecoveryReport
+from recovery.scope import StartedBy
 from simulated_aws.dms import Fault, Future
 from tests.dms_world import MAPPINGS, Recovering, recover
 from tests.unit.replication_tasks.situations import BINLOG, CHECKPOINT, LOST, RECOVERABLE, WRONG_PASSWORD
@@ -58,7 +59,7 @@ def sweeps(world: Recovering, minutes: float, **arguments: Any) -> list[Recovery
 def test_resumed_and_proved(world: Recovering) -> None:
     """A failed change capture is resumed at once, watched, and recovered once changes have moved for long enough."""
     arn = run_until_failed(world, "orders", "cdc", failing(RECOVERABLE))
-    report = world.recover(trigger=Trigger.EVENT)
+    report = world.recover(started_by=StartedBy.EVENT)
     assert report.by_action == {"resume": 1}
     assert world.starts("orders") == ["start-replication", "resume-processing"]
     assert world.case(arn).state is State.SENT
@@ -78,17 +79,17 @@ def test_resumed_and_proved(world: Recovering) -> None:
 def test_event_that_never_came_is_counted(world: Recovering) -> None:
     """A failure that a sweep finds minutes later, and that no run had seen, is recovered and counted as missed."""
     run_until_failed(world, "orders", "cdc", failing(RECOVERABLE, silent=True))
-    report = world.recover(trigger=Trigger.SWEEP)
+    report = world.recover(started_by=StartedBy.SWEEP)
     assert (report.by_action, report.missed_events) == ({"resume": 1}, 1)
 
 
 def test_failure_that_an_event_told_of_is_not_missed(world: Recovering) -> None:
     """A failure that an event's run found first is not counted again by the sweep that finds it still waiting."""
     run_until_failed(world, "orders", "cdc", failing(LOST, after=269))
-    first = world.recover(trigger=Trigger.EVENT)
+    first = world.recover(started_by=StartedBy.EVENT)
     assert (first.by_action, first.missed_events) == ({"wait": 1}, 0)
     world.advance(600)
-    second = world.recover(trigger=Trigger.SWEEP)
+    second = world.recover(started_by=StartedBy.SWEEP)
     assert (second.by_action, second.missed_events) == ({"resume": 1}, 0)
 
 
@@ -98,7 +99,7 @@ def test_fresh_failure_is_not_missed_yet(world: Recovering) -> None:
     world.start(arn)
     world.advance(60)
     assert world.status("orders") == "failed"
-    assert world.recover(trigger=Trigger.SWEEP).missed_events == 0
+    assert world.recover(started_by=StartedBy.SWEEP).missed_events == 0
 
 
 IN_LOAD = Future(faults=(Fault(RECOVERABLE, "full-load", 40),))
@@ -179,11 +180,11 @@ def test_wrong_credentials_are_told_and_then_mended(world: Recovering) -> None:
     assert world.case(arn).state is State.RECOVERED
 
 
-def test_a_person_says_that_the_cause_is_mended(world: Recovering) -> None:
-    """A run by hand with `cause_is_mended` restarts what waits for a person."""
+def test_a_person_says_that_the_cause_fixed(world: Recovering) -> None:
+    """A run by hand with `cause_fixed` restarts what waits for a person."""
     run_until_failed(world, "billing", "cdc", failing(WRONG_PASSWORD))
     world.recover()
-    request = ReplicationRequest(tasks=("billing",), dry_run=False, cause_is_mended=True)
+    request = ReplicationRequest(tasks=("billing",), dry_run=False, cause_fixed=True)
     work = world.work(request)
     batch = find(work)
     inspect(work, batch)
@@ -308,7 +309,7 @@ def test_given_up_until_a_person_says_otherwise(world: Recovering) -> None:
     reports = sweeps(world, 600, budget=2)
     assert all(report.is_quiet for report in reports)
     assert world.starts("orders")[1:] == ["resume-processing"] * 2
-    work = world.work(ReplicationRequest(tasks=("orders",), dry_run=False, cause_is_mended=True))
+    work = world.work(ReplicationRequest(tasks=("orders",), dry_run=False, cause_fixed=True))
     assert recover(work).by_action == {"resume": 1}
     work.close()
     assert sum(report.recovered for report in sweeps(world, 30, budget=2)) == 1
@@ -321,7 +322,7 @@ def test_mended_but_not_for_good(world: Recovering) -> None:
     arn = run_until_failed(world, "billing", "cdc", failing(WRONG_PASSWORD, times=2))
     world.recover()
     for _ in range(2):
-        work = world.work(ReplicationRequest(tasks=("billing",), dry_run=False, cause_is_mended=True))
+        work = world.work(ReplicationRequest(tasks=("billing",), dry_run=False, cause_fixed=True))
         assert recover(work).by_action == {"resume": 1}
         work.close()
         sweeps(world, 30)
@@ -431,7 +432,7 @@ def test_scope_by_name_arn_glob_and_tag(world: Recovering) -> None:
     for name in names:
         tags = [{"Key": "reprise", "Value": "recover" if name == "tagged" else "no"}]
         arns[name] = run_until_failed(world, name, "cdc", failing(RECOVERABLE), Tags=tags)
-    report = world.recover("by-name", arns["by-arn"], "glob-*", "tag:reprise=recover", trigger=Trigger.BY_HAND)
+    report = world.recover("by-name", arns["by-arn"], "glob-*", "tag:reprise=recover", started_by=StartedBy.BY_HAND)
     assert report.by_action == {"resume": 4}
     assert {name for name in names if len(world.starts(name)) > 1} == set(names) - {"not-meant"}
     assert "not-meant" in report.warnings[0]
@@ -454,7 +455,7 @@ def test_two_sweeps_at_once_restart_nothing_twice(world: Recovering) -> None:
     names = [f"task-{number}" for number in range(6)]
     for name in names:
         run_until_failed(world, name, "cdc", failing(RECOVERABLE))
-    request = ReplicationRequest(tasks=("*",), dry_run=False, trigger=Trigger.SWEEP)
+    request = ReplicationRequest(tasks=("*",), dry_run=False, started_by=StartedBy.SWEEP)
     works = [world.work(request), world.work(request)]
     batches = [find(work) for work in works]
     for work, batch in zip(works, batches, strict=True):
@@ -553,7 +554,7 @@ def test_500_tasks_in_one_sweep(world: Recovering) -> None:
 
     gateway = Counted(world.client, pace)
     policy = ReplicationPolicy(starts_per_instance=count)
-    request = ReplicationRequest(tasks=("task-*",), dry_run=False, trigger=Trigger.SWEEP, policy=policy)
+    request = ReplicationRequest(tasks=("task-*",), dry_run=False, started_by=StartedBy.SWEEP, policy=policy)
     report = recover(world.work(request, gateway))
     assert report.by_action == {"resume": count}
     made = {name: calls - before.get(name, 0) for name, calls in world.dms.calls.items() if calls > before.get(name, 0)}

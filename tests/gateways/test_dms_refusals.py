@@ -13,8 +13,9 @@ from recovery.cases import State
 from recovery.errors import Refused
 from recovery.replication_tasks.gateway import ReplicationGateway
 from recovery.replication_tasks.models import Facts, Verb
-from recovery.replication_tasks.policy import ReplicationRequest, Trigger
+from recovery.replication_tasks.policy import ReplicationRequest
 from recovery.report import RecoveryReport
+from recovery.scope import StartedBy
 from simulated_aws.dms import Fault, Future
 from tests.dms_world import Recovering, recover
 from tests.unit.replication_tasks.situations import RECOVERABLE
@@ -50,7 +51,7 @@ class Denied(ReplicationGateway):
 
 def sweep(world: Recovering, gateway: ReplicationGateway, *, mended: bool = False, **policy: Any) -> RecoveryReport:
     request = ReplicationRequest(
-        tasks=("*",), dry_run=False, trigger=Trigger.SWEEP, cause_is_mended=mended, policy=policy
+        tasks=("*",), dry_run=False, started_by=StartedBy.SWEEP, cause_fixed=mended, policy=policy
     )
     work = world.work(request, gateway)
     try:

@@ -121,7 +121,7 @@ def test_a_server_understands_the_api_destination(
     assert first["id"] == again["id"]
     assert first["state_type"] == "SCHEDULED"
     assert told.items() <= first["parameters"]["event"].items()
-    assert first["parameters"]["request"]["trigger"] == "event"
+    assert first["parameters"]["request"]["started_by"] == "event"
 
 
 def transformed(transformer: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:

@@ -109,17 +109,17 @@ def artifacts(key: str) -> list[str]:
 def test_resumed_and_proved(aws: SimulatedAws) -> None:
     """A failed capture is resumed by one run and proved by a later one, with the time that it took."""
     make(aws, "orders", "cdc", RECOVERABLE)
-    first = recover("orders", trigger="sweep")
+    first = recover("orders", started_by="sweep")
     assert first.by_action == {"resume": 1}
     assert first.missed_events == 1
     assert state_of(aws, "orders")["starts"] == ["start-replication", "resume-processing"]
     aws.clock.advance(900)
-    end = recover("orders", trigger="sweep")
+    end = recover("orders", started_by="sweep")
     assert (end.recovered, end.by_action) == (1, {"recovered": 1})
     assert end.seconds_to_recover is not None
     assert 100 < end.seconds_to_recover < 400
     assert alerts(aws) == []
-    assert recover("orders", trigger="sweep").is_quiet
+    assert recover("orders", started_by="sweep").is_quiet
     assert aws.request_counts()["dms:StartReplicationTask"] == 2
 
 
@@ -147,7 +147,7 @@ def test_reload_only_where_it_is_allowed(aws: SimulatedAws) -> None:
     policy = ReplicationPolicy(allow_reload=("catalog",))
     assert recover("*", policy=policy).by_action == {"reload": 1, "escalate": 1}
     aws.clock.advance(900)
-    assert recover("*", policy=policy, trigger="sweep").recovered == 1
+    assert recover("*", policy=policy, started_by="sweep").recovered == 1
     assert state_of(aws, "catalog")["emptied"] == 2
     assert state_of(aws, "ledger")["emptied"] == 1
     assert state_of(aws, "ledger")["starts"] == ["start-replication"]
@@ -189,7 +189,7 @@ def test_missing_permission_fails_the_run(aws: SimulatedAws) -> None:
     report = report_of(state)
     assert report.unsettled == 1
     assert "dms:StartReplicationTask" in report.groups[0].reason
-    assert recover("*", cause_is_mended=True).by_action == {"resume": 1}
+    assert recover("*", cause_fixed=True).by_action == {"resume": 1}
 
 
 def test_throttled_list_is_asked_again(aws: SimulatedAws) -> None:
@@ -210,7 +210,7 @@ def test_what_fails_meanwhile_is_seen_by_an_events_run(aws: SimulatedAws) -> Non
     """A run that an event started looks again until it finds nothing new."""
     make(aws, "orders", "cdc", RECOVERABLE)
     aws.clear_requests()
-    assert recover("*", trigger="event").by_action == {"resume": 1}
+    assert recover("*", started_by="event").by_action == {"resume": 1}
     assert aws.request_counts()["dms:DescribeReplications"] == 2
 
 

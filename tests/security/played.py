@@ -35,7 +35,8 @@ from recovery.metrics.gateway import MetricsGateway
 from recovery.outbox_records.policy import Mode
 from recovery.outbox_records.story import Rows
 from recovery.paths import Path
-from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest, Trigger
+from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest
+from recovery.scope import StartedBy
 from relay.doorbells import QueueDoorbells
 from relay.due_cases import DueCases
 from relay.metrics import Reading, RelayMetrics
@@ -234,7 +235,7 @@ def _replications(player: Player) -> None:
 
 def _by_tag(player: Player) -> None:
     request = ReplicationRequest(
-        tasks=("tag:reprise=recover",), dry_run=False, trigger=Trigger.SWEEP, policy=ReplicationPolicy()
+        tasks=("tag:reprise=recover",), dry_run=False, started_by=StartedBy.SWEEP, policy=ReplicationPolicy()
     )
     play_flow(recover_replication_tasks, request, open_replications(player.connection, request, cast(Any, Unpaced())))
 

@@ -81,8 +81,7 @@ def decide(situation: Situation, policy: ReplicationPolicy, now: datetime) -> An
         return Escalate(
             rule="given-up",
             reason=situation.given_up,
-            next_step="remove what makes it fail, then start it, or run replication-tasks/by-hand with"
-            " `cause_is_mended`",
+            next_step="remove what makes it fail, then start it, or run replication-tasks/by-hand with `cause_fixed`",
         )
     return unless_refused(situation, _by_its_state(situation, policy, now), now)
 

@@ -40,7 +40,7 @@ def after_it_failed(facts: Facts, history: History, policy: ReplicationPolicy, n
     lost = _lost(facts, cause, now)
     if lost:
         return _without_position(lost, cause, facts, history, policy, now)
-    if cause.nature is Nature.LASTING and not history.cause_is_mended:
+    if cause.nature is Nature.LASTING and not history.cause_fixed:
         return Escalate(rule="not-transient", reason=f"{cause.reason}: no restart helps", next_step=cause.next_step)
     if cause.nature in {Nature.PRESSURE, Nature.UNSURE} and history.tried >= policy.unsure_restarts:
         return Escalate(
@@ -57,7 +57,7 @@ def after_it_failed(facts: Facts, history: History, policy: ReplicationPolicy, n
     if refused is not None:
         return refused
     # The next sweep would not know any more that a person has mended it: a rest would lose that.
-    rested = cause.nature is Nature.PASSING or history.cause_is_mended
+    rested = cause.nature is Nature.PASSING or history.cause_fixed
     return bounded(wanted, facts, history, policy, now, rest=not rested)
 
 

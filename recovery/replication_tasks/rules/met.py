@@ -85,7 +85,7 @@ def refused_call(refusal: Refusal, facts: Facts, wanted: Action) -> Escalate:
     return Escalate(
         rule=CALL_REFUSED,
         reason=f"DMS refuses {wanted.verb.value} ({refusal.operation}, {refusal.code}){words}",
-        next_step=f"{step}; it is tried again hourly, and at once by replication-tasks/by-hand with `cause_is_mended`;"
+        next_step=f"{step}; it is tried again hourly, and at once by replication-tasks/by-hand with `cause_fixed`;"
         f" by hand it is: {by_hand(facts, wanted)}",
     )
 

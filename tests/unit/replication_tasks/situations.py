@@ -588,7 +588,7 @@ SITUATIONS = [
         "Resume",
         "cdc",
         "replicating",
-        history=History(cause_is_mended=True),
+        history=History(cause_fixed=True),
     ),
     # -- pressure, and what nobody knows: once
     S("low-memory", "3.8", cdc("stopped", "Stop Reason STOPPED_DUE_TO_LOW_MEMORY"), "Resume", "cdc", "replicating"),

@@ -56,7 +56,7 @@ def test_a_mended_cause_is_acted_upon_in_the_run_that_is_told_of_it() -> None:
     for stopped in (None, NOW - timedelta(seconds=1)):
         failed = cdc("failed", WRONG_PASSWORD, stopped=stopped)
         memory = Memory().mended(failed, NOW, draw=1.0)
-        assert isinstance(decide(Situation(failed, memory.history(cause_is_mended=True)), POLICY, NOW), Resume)
+        assert isinstance(decide(Situation(failed, memory.history(cause_fixed=True)), POLICY, NOW), Resume)
 
 
 def test_what_dms_refused_after_the_cause_was_mended_is_given_a_rest() -> None:
@@ -65,7 +65,7 @@ def test_what_dms_refused_after_the_cause_was_mended_is_given_a_rest() -> None:
     before = Restart(NOW - 10 * MINUTE, Verb.RESUME)
     memory = replace(Memory(), restarts=(before,) * 5).mended(failed, NOW, draw=1.0)
     memory = memory.restarted(Restart(NOW, Verb.RESUME), 1.0).judged(REFUSED)
-    decision = decide(Situation(failed, memory.history(cause_is_mended=True)), POLICY, NOW)
+    decision = decide(Situation(failed, memory.history(cause_fixed=True)), POLICY, NOW)
     assert isinstance(decision, Wait)
     assert decision.rule == "backoff"
 

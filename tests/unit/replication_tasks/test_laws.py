@@ -117,7 +117,7 @@ histories = st.builds(
     tried=st.sampled_from([0, 0, 1, 3]),
     draw=st.floats(0, 1),
     start_was_refused=st.booleans(),
-    cause_is_mended=st.booleans(),
+    cause_fixed=st.booleans(),
 )
 laws = settings(max_examples=120, deadline=None)
 policies = st.builds(
