@@ -16,7 +16,7 @@ from recovery.dead_letters.ages import QueueAges
 from recovery.dead_letters.gateway import Sqs
 from recovery.dead_letters.policy import DeadLetterRequest, ReplayRequest
 from recovery.dead_letters.work import Work
-from recovery.logs import LogBudget, Logs
+from recovery.logs import LogAllowance, Logs
 from tasks.policies import ONCE, SEND
 from tasks.steps import step
 
@@ -38,7 +38,7 @@ def open_run(connection: Connection, request: DeadLetterRequest | ReplayRequest)
         QueueAges(connection.client("cloudwatch")),
         request,
         consumers=Consumers(connection.client("lambda"), connection.client("cloudwatch")),
-        log_budget=LogBudget(request.log_requests, request.log_seconds)
+        log_allowance=LogAllowance(request.log_requests, request.log_seconds)
         if isinstance(request, DeadLetterRequest)
         else None,
         archive_keep=timedelta(days=connection.archive_days + 30),

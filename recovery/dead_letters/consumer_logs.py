@@ -155,7 +155,7 @@ def _ask(work: Work, batch: Batch, place: Place, items: Sequence[MessageWork], m
     begun = memory.unfinished(place.group) if memory else None
     if begun is not None and not {one.message.id for one in sought} & set(begun.ids):
         begun = None
-    found = work.logs.read(place.group, sought, work.log_budget, begun) if sought else None
+    found = work.logs.read(place.group, sought, work.log_allowance, begun) if sought else None
     if found is not None and memory is not None and (begun is not None or found.unfinished is not None):
         memory.note_unfinished(place.group, found.unfinished)
     if found is not None and found.problem and found.problem not in work.warnings:

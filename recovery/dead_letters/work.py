@@ -13,7 +13,7 @@ from recovery.dead_letters.names import QueueName, parsed
 from recovery.dead_letters.send_intents import SendIntents
 from recovery.dead_letters.settling import Unproven
 from recovery.errors import Refused, RepriseError
-from recovery.logs import LogBudget
+from recovery.logs import LogAllowance
 from recovery.paths import Path
 from recovery.report import Number
 from recovery.run import RecoveryRun, Tools
@@ -49,7 +49,7 @@ class Work(RecoveryRun):
 
     Args:
         sqs, logs, ages, consumers: gateways.
-        log_budget: what it may spend on reading logs.
+        log_allowance: what it may spend on reading logs.
         request: what the run is asked to do.
         archive_keep: how long the ledger keeps the case of an archived message.
         tools: see `Tools`.
@@ -82,7 +82,7 @@ class Work(RecoveryRun):
         request: DeadLetterRequest | ReplayRequest,
         *,
         consumers: Consumers | None = None,
-        log_budget: LogBudget | None = None,
+        log_allowance: LogAllowance | None = None,
         archive_keep: timedelta,
         **tools: Unpack[Tools],
     ) -> None:
@@ -92,7 +92,7 @@ class Work(RecoveryRun):
         self.sqs = sqs
         self.logs = logs
         self.consumers = consumers
-        self.log_budget = log_budget or LogBudget()
+        self.log_allowance = log_allowance or LogAllowance()
         self.places: dict[tuple[str, str], Place] = {}
         self.searches: dict[str, SearchMemory | None] = {}
         self.loads: dict[str, tuple[int, int, Load]] = {}
@@ -196,7 +196,7 @@ class Work(RecoveryRun):
 
     def conclude(self) -> None:
         """Add the depth of each queue as the run found it, and the cost of reading logs."""
-        self.facts += [fact for fact in (self.log_budget.fact(),) if fact]
+        self.facts += [fact for fact in (self.log_allowance.fact(),) if fact]
         self.numbers += [
             Number(name="VisibleDeadLetters", value=visible, source=queue) for queue, visible in self.visible.items()
         ]

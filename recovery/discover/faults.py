@@ -31,17 +31,17 @@ class _Evidence:
 
 def row_of(setup: Setup) -> Row:
     """Return what the survey says of a dead-letter queue."""
-    told = [_evidence_of(source) for source in setup.sources]
-    groups = {each.log_group for each in told if each.log_group}
-    if not told:
+    answers = [_evidence_of(source) for source in setup.sources]
+    groups = {each.log_group for each in answers if each.log_group}
+    if not answers:
         text = "no queue's messages die into it; its messages carry their error where AWS or a consumer writes one"
         return Row(setup, text, found=False, faults=tuple(_faults(setup)))
     return Row(
         setup,
-        "; ".join(dict.fromkeys(each.text for each in told)),
-        found=all(each.found for each in told),
+        "; ".join(dict.fromkeys(each.text for each in answers)),
+        found=all(each.found for each in answers),
         faults=tuple(_faults(setup)),
-        log_group=groups.pop() if len(groups) == 1 and len(told) == 1 else "",
+        log_group=groups.pop() if len(groups) == 1 and len(answers) == 1 else "",
     )
 
 
@@ -100,7 +100,7 @@ def _alarm_faults(alarms: Sequence[Alarm] | None) -> Iterator[Fault]:
         )
     elif not useful:
         yield Fault("no-alarm", f"no alarm watches it: set one on {DEPTH} above 0")
-    elif not any(alarm.tells for alarm in useful):
+    elif not any(alarm.notifies for alarm in useful):
         yield Fault("silent-alarm", f"alarm {useful[0].name} notifies nobody: it is off, or has no action")
 
 

@@ -89,8 +89,8 @@ class Surveyor:
             for alarm in require_field(answer, "MetricAlarms", "cloudwatch:DescribeAlarmsForMetric"):
                 if alarm.get("MetricName") != metric or not _is_about(alarm.get("Dimensions", []), queue):
                     continue  # some emulators answer with all alarms
-                tells = bool(alarm.get("ActionsEnabled", True) and alarm.get("AlarmActions"))
-                found.append(Alarm(str(alarm.get("AlarmName", "")), metric, tells))
+                notifies = bool(alarm.get("ActionsEnabled", True) and alarm.get("AlarmActions"))
+                found.append(Alarm(str(alarm.get("AlarmName", "")), metric, notifies))
         return found
 
     def ages(self, queues: Sequence[str], now: datetime) -> dict[str, int]:

@@ -72,12 +72,12 @@ class Alarm:
     Attributes:
         name: its name.
         metric: the metric that it watches.
-        tells: it is switched on and has somebody to notify.
+        notifies: it is switched on and has somebody to notify.
     """
 
     name: str
     metric: str
-    tells: bool = True
+    notifies: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The survey of an account: read everything once, then judge each dead-letter queue by the rules."""
+"""The survey of an account: read everything once, then look for faults."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from recovery.discover.models import Alarm, LogGroup, QueueFacts, Setup, SourceS
 from recovery.errors import Refused, Transient
 
 THREADS = 8
-_NAMED_LIKE_ONE = ("*dlq*", "*dead*letter*", "*deadletter*", "*-dead*", "*_error", "*.error")
+_NAMED_LIKE_ONE = ("*dlq*", "*dead*", "*_error", "*.error")
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")

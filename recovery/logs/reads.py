@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from recovery.aws import calling, require_field
 from recovery.errors import Refused, Transient
 from recovery.failures import LogEvent
-from recovery.logs.budget import LogBudget
+from recovery.logs.allowance import LogAllowance
 from recovery.logs.windows import Window, halves
 from recovery.logs.wire import QUERY_ROWS, event_of, event_of_row, queries
 
@@ -29,7 +29,7 @@ class Reads:
     Args:
         client, monotonic, sleep: see `recovery.logs.search.Logs`.
         group: name of the log group.
-        budget: of the run; it is spent.
+        allowance: of the run; it is spent.
 
     Attributes:
         cut: why not everything was read, or "".
@@ -41,13 +41,13 @@ class Reads:
         monotonic: Callable[[], float],
         sleep: Callable[[float], None],
         group: str,
-        budget: LogBudget,
+        allowance: LogAllowance,
     ) -> None:
         self._client = client
         self._monotonic = monotonic
         self._sleep = sleep
         self._group = group
-        self._budget = budget
+        self._allowance = allowance
         self._began = monotonic()
         self._events: dict[tuple[str, int, str], LogEvent] = {}
         self._token = ""
@@ -126,7 +126,7 @@ class Reads:
                 answer = self._client.get_query_results(queryId=query)
             status = answer.get("status", "Unknown")
             if status == "Complete":
-                self._budget.scanned_bytes += float(answer.get("statistics", {}).get("bytesScanned", 0.0))
+                self._allowance.scanned_bytes += float(answer.get("statistics", {}).get("bytesScanned", 0.0))
                 return [event_of_row(cast("Any", row)) for row in answer.get("results", [])]
             if status not in ("Scheduled", "Running"):
                 raise Transient(f"the query ended as {status}", code=str(status), operation="logs:GetQueryResults")
@@ -137,14 +137,14 @@ class Reads:
             self._sleep(POLL_SECONDS)
 
     def _afford(self, window: Window) -> bool:
-        return self._within_budget(self._budget.allows(window[1] - window[0]))
+        return self._within_allowance(self._allowance.allows(window[1] - window[0]))
 
     def _request(self) -> bool:
-        return self._within_budget(self._budget.request())
+        return self._within_allowance(self._allowance.request())
 
-    def _within_budget(self, allowed: bool) -> bool:
+    def _within_allowance(self, allowed: bool) -> bool:
         if not allowed:
-            self.cut = f"log group {self._group}: the run's budget for reading logs is used up"
+            self.cut = f"log group {self._group}: the run's allowance for reading logs is used up"
         return allowed
 
     def _is_over(self) -> bool:

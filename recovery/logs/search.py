@@ -1,4 +1,4 @@
-"""Searches of a consumer's log group. Bounded: in requests and scanned time by the run's budget, in time by the lease.
+"""Searches of a consumer's log group, bounded in requests and scanned time by the allowance, in time by the lease.
 
 First the lines that name the messages: with FilterLogEvents while its filter can hold the ids, else with Logs Insights.
 Then the streams that those lines stand in, around them: the line with the error often names no message. Last, for
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from recovery.errors import Refused, Transient
 from recovery.failures import LogFinding, LoggedMessage, failures_of
-from recovery.logs.budget import LogBudget
+from recovery.logs.allowance import LogAllowance
 from recovery.logs.reads import Reads
 from recovery.logs.windows import Sought, Unfinished, Window, grouped, merged
 from recovery.logs.wire import patterns, queries
@@ -77,17 +77,17 @@ class Logs:
         self._sleep = sleep
 
     def read(
-        self, group: str, sought: Sequence[Sought], budget: LogBudget, unfinished: Unfinished | None = None
+        self, group: str, sought: Sequence[Sought], allowance: LogAllowance, unfinished: Unfinished | None = None
     ) -> Found:
         """Find each message's own failure. Never raises: `problem` says what could not be read.
 
         Args:
             group: name of the log group.
             sought: messages, and when their lines were written.
-            budget: of the run; it is spent.
+            allowance: of the run; it is spent.
             unfinished: a read of an earlier run, which goes on first.
         """
-        search = _Search(self._client, self._monotonic, self._sleep, group, budget)
+        search = _Search(self._client, self._monotonic, self._sleep, group, allowance)
         problem = ""
         try:
             search.go_on(unfinished, {each.message.id for each in sought})
@@ -104,7 +104,7 @@ class Logs:
         findings = failures_of(search.events, messages)
         if problem or not search.around_is_whole:
             search.searched -= {message_id for message_id, finding in findings.items() if finding.named}
-        # Lines that were not read may tell of a later failure, or that this one was overcome.
+        # Lines that were not read may hold a later failure, or that this one was overcome.
         whole = search.searched | search.timed
         findings = {message_id: finding for message_id, finding in findings.items() if message_id in whole}
         return Found(
@@ -126,9 +126,9 @@ class _Search(Reads):
         monotonic: Callable[[], float],
         sleep: Callable[[float], None],
         group: str,
-        budget: LogBudget,
+        allowance: LogAllowance,
     ) -> None:
-        super().__init__(client, monotonic, sleep, group, budget)
+        super().__init__(client, monotonic, sleep, group, allowance)
         self._queries = True
         self._streams: dict[str, Window] = {}
         self.unfinished: Unfinished | None = None
@@ -255,7 +255,7 @@ class _Search(Reads):
                         self.searched.update(ids)
                     else:
                         whole = False
-                    if self._is_over() or self._budget.refused:
+                    if self._is_over() or self._allowance.refused:
                         return True
         except (Refused, Transient):
             # No permission for queries, or too many of them at once: many filters answer as well, only slower.

@@ -60,7 +60,7 @@ def test_a_queue_is_found_with_its_sources_consumer_log_and_alarm(world: DeadLet
     assert consumer.function is not None
     assert (consumer.function.log_group, consumer.function.timeout_seconds) == (group, 3)
     assert [(each.name, each.retention_days) for each in setup.sources[0].log_groups] == [(group, 30)]
-    assert [each.tells for each in setup.alarms or ()] == [True]
+    assert [each.notifies for each in setup.alarms or ()] == [True]
     assert (row.found, row.log_group) == (True, group)
     assert {fault.rule for fault in row.faults} == {"consumer-off", "few-receives", "whole-batch"}
     assert not found.problems

@@ -12,7 +12,7 @@ from botocore.config import Config
 from botocore.stub import ANY, Stubber
 
 from recovery.failures import Kind, LoggedMessage, diagnose
-from recovery.logs import Found, LogBudget, Logs, Sought, Unfinished, reads
+from recovery.logs import Found, LogAllowance, Logs, Sought, Unfinished, reads
 from recovery.logs import search as searching
 from recovery.logs.reads import SECONDS
 from recovery.logs.search import AFTER_MILLISECONDS, FILTERED, PAGES
@@ -79,9 +79,9 @@ def look(
     *,
     elapsed: Callable[[], float] | None = None,
     pause: Any = refuse_to_wait,
-    budget: LogBudget | None = None,
+    allowance: LogAllowance | None = None,
 ) -> Found:
-    return Logs(client, elapsed or Ticks(0.0), pause).read(GROUP, sought(*messages), budget or LogBudget())
+    return Logs(client, elapsed or Ticks(0.0), pause).read(GROUP, sought(*messages), allowance or LogAllowance())
 
 
 def kind_of(found: Found, message: str) -> Kind:
@@ -333,23 +333,23 @@ def test_a_failure_counts_only_when_its_stream_was_read_to_its_end(client: Any, 
     assert not found.searched
 
 
-@pytest.mark.parametrize("budget", [LogBudget(0, 10_000), LogBudget(100, 3_599)])
-def test_a_budget_that_is_used_up_reads_nothing_and_says_so(client: Any, budget: LogBudget) -> None:
+@pytest.mark.parametrize("allowance", [LogAllowance(0, 10_000), LogAllowance(100, 3_599)])
+def test_a_budget_that_is_used_up_reads_nothing_and_says_so(client: Any, allowance: LogAllowance) -> None:
     """In requests or in scanned time; the messages are for a later run."""
-    found = look(client, ids(3), budget=budget)
-    assert "budget for reading logs is used up" in found.problem
+    found = look(client, ids(3), allowance=allowance)
+    assert "allowance for reading logs is used up" in found.problem
     assert not found.searched
-    assert "next runs read on" in budget.fact()
+    assert "next runs read on" in allowance.fact()
 
 
 def test_a_budget_counts_requests_and_the_time_of_windows(client: Any, stub: Stubber) -> None:
     """Pages are requests; a window counts once for each time that it is scanned."""
-    budget = LogBudget()
+    allowance = LogAllowance()
     stub.add_response("filter_log_events", {"events": [], "nextToken": "t"})
     stub.add_response("filter_log_events", {"events": []})
-    look(client, ids(1), budget=budget)
-    assert (budget.requests, budget.seconds) == (2, 3600)
-    assert budget.fact() == "Logs read: 2 requests, 60 min of logs scanned"
+    look(client, ids(1), allowance=allowance)
+    assert (allowance.requests, allowance.seconds) == (2, 3600)
+    assert allowance.fact() == "Logs read: 2 requests, 60 min of logs scanned"
 
 
 def test_invocations_at_the_receives_of_a_message_tell_its_failure(client: Any, stub: Stubber) -> None:
@@ -364,7 +364,7 @@ def test_invocations_at_the_receives_of_a_message_tell_its_failure(client: Any, 
         {"events": [event(line, 100 + n) for n, line in enumerate(lines)]},
         {"logGroupName": GROUP, "startTime": around[0][0], "endTime": around[0][1]},
     )
-    found = Logs(client, Ticks(0.0), refuse_to_wait).read(GROUP, wanted, LogBudget())
+    found = Logs(client, Ticks(0.0), refuse_to_wait).read(GROUP, wanted, LogAllowance())
     assert found.timed == {first, second}
     assert [kind_of(found, name) for name in (first, second)] == [Kind.DEPENDENCY_FAILURE] * 2
 
@@ -377,7 +377,7 @@ def test_receives_that_were_not_read_to_their_end_tell_nothing(client: Any, stub
     stub.add_response("filter_log_events", {"events": [event(line, 9) for line in lines], "nextToken": "t"})
     for _ in range(PAGES - 1):
         stub.add_response("filter_log_events", {"events": [], "nextToken": "t"})
-    found = Logs(client, Ticks(0.0), refuse_to_wait).read(GROUP, wanted, LogBudget())
+    found = Logs(client, Ticks(0.0), refuse_to_wait).read(GROUP, wanted, LogAllowance())
     assert not found.timed
     assert not found.findings
 
@@ -428,7 +428,7 @@ def test_a_read_that_was_cut_off_goes_on_where_it_stopped(client: Any, stub: Stu
         {"events": [event(f"ERROR {message} failed: Read timed out", 5)]},
         asked(logStreamNames=["s"]),
     )
-    second = Logs(client, Ticks(0.0), refuse_to_wait).read(GROUP, sought(message), LogBudget(), first.unfinished)
+    second = Logs(client, Ticks(0.0), refuse_to_wait).read(GROUP, sought(message), LogAllowance(), first.unfinished)
     assert second.unfinished is None
     assert second.until == {message: END}
     assert kind_of(second, message) is Kind.TIMEOUT
@@ -440,7 +440,7 @@ def test_a_token_that_is_too_old_lets_the_read_begin_anew(client: Any, stub: Stu
     stub.add_client_error("filter_log_events", service_error_code="InvalidParameterException")
     stub.add_response("filter_log_events", {"events": []}, asked(filterPattern=ANY))
     before = Unfinished((START, END), (message,), "old", {})
-    found = Logs(client, Ticks(0.0), refuse_to_wait).read(GROUP, sought(message), LogBudget(), before)
+    found = Logs(client, Ticks(0.0), refuse_to_wait).read(GROUP, sought(message), LogAllowance(), before)
     assert found.searched == {message}
     assert found.unfinished is None
 
@@ -450,5 +450,5 @@ def test_a_read_for_messages_that_are_gone_is_given_up(client: Any, stub: Stubbe
     old, new = ids(2)
     stub.add_response("filter_log_events", {"events": []}, asked(filterPattern=f'?"{new}"'))
     before = Unfinished((START, END), (old,), "t", {})
-    found = Logs(client, Ticks(0.0), refuse_to_wait).read(GROUP, sought(new), LogBudget(), before)
+    found = Logs(client, Ticks(0.0), refuse_to_wait).read(GROUP, sought(new), LogAllowance(), before)
     assert (found.searched == {new}, found.unfinished) == (True, None)

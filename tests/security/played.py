@@ -29,7 +29,7 @@ from recovery.discover.models import DiscoverRequest
 from recovery.errors import BadInput
 from recovery.failures import LoggedMessage
 from recovery.histories.requests import CaseRequest, ListRequest
-from recovery.logs import LogBudget, Logs, Sought
+from recovery.logs import LogAllowance, Logs, Sought
 from recovery.logs.search import FILTERED
 from recovery.metrics.gateway import MetricsGateway
 from recovery.outbox_records.policy import Mode
@@ -159,7 +159,7 @@ def _explained_by_a_log(player: Player, world: DeadLettersWorld) -> None:
     end = int(now.timestamp() * 1000)
     sought = [Sought(LoggedMessage(str(UUID(int=1))), (end - 1000, end))]
     with mock.patch("recovery.logs.search.FILTERED", 0):
-        Logs(client, lambda: next(seconds), lambda _: None).read(GROUP, sought, LogBudget())
+        Logs(client, lambda: next(seconds), lambda _: None).read(GROUP, sought, LogAllowance())
 
 
 def _found_by_its_queue(player: Player, world: DeadLettersWorld) -> None:

@@ -171,7 +171,7 @@ def test_the_budget_of_a_run_is_kept_and_the_next_run_reads_on(world: DeadLetter
     policy = DeadLetterPolicy.model_validate({"without_evidence": "archive"})
     report = world.recover(pair.dead, policy=policy, log_requests=0)
     assert report.by_action == {"leave": 1}
-    assert any("budget for reading logs is used up" in line for line in report.warnings)
+    assert any("allowance for reading logs is used up" in line for line in report.warnings)
     assert world.recover(pair.dead, policy=policy).by_action == {"heal": 1}
 
 

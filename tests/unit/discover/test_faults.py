@@ -66,7 +66,7 @@ def test_a_good_set_up_has_no_faults_and_its_evidence_is_found() -> None:
         (replace(GOOD, exists=False), "missing"),
         (replace(GOOD, alarms=()), "no-alarm"),
         (replace(GOOD, alarms=(Alarm("a", SENT),)), "alarm-on-sent"),
-        (replace(GOOD, alarms=(Alarm("a", AGE, tells=False),)), "silent-alarm"),
+        (replace(GOOD, alarms=(Alarm("a", AGE, notifies=False),)), "silent-alarm"),
         (replace(GOOD, consumers=(CONSUMER,)), "consumed"),
         (dead(dead_arn=f"{HERE}graveyard"), "chained"),
         (replace(GOOD, sources=(*GOOD.sources, *GOOD.sources)), "shared"),

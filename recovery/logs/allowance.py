@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
-class LogBudget:
+class LogAllowance:
     """Counts requests to CloudWatch Logs and the time that they scanned.
 
     Attributes:
@@ -14,7 +14,7 @@ class LogBudget:
         most_seconds: seconds of logs that it may scan: the sum of the windows that it asks for.
         requests, seconds: spent so far.
         scanned_bytes: bytes that Logs Insights says it scanned, which is what AWS charges for.
-        refused: reads that were not made for want of budget.
+        refused: reads that were not made for want of allowance.
     """
 
     most_requests: int = 300
@@ -45,7 +45,7 @@ class LogBudget:
         if not self.requests and not self.refused:
             return ""
         size = f", {self.scanned_bytes / 1e9:.2f} GB by Logs Insights" if self.scanned_bytes else ""
-        left = "; the budget for logs is used up, and the next runs read on" if self.refused else ""
+        left = "; the allowance for logs is used up, and the next runs read on" if self.refused else ""
         return f"Logs read: {self.requests} requests, {_duration(self.seconds)} of logs scanned{size}{left}"
 
 
