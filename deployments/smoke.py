@@ -193,6 +193,7 @@ def main(*, source: str = "", dead_letters: str = "", estate: str = "", here: bo
     try:
         require_server()
         from blocks.estate import connect
+        from deployments.subscribers import nobody_subscribed
 
         connection = connect(estate or None)
         run = in_this_process if here else by_a_worker
@@ -219,8 +220,15 @@ def main(*, source: str = "", dead_letters: str = "", estate: str = "", here: bo
         return 2
     for message in FAILURES:
         print(f"{message}: {wrong.get(message, 'yes')}")
-    print("not as it should be" if wrong else "all as it should be")
-    return 1 if wrong else 0
+    try:
+        nobody = nobody_subscribed(connection)
+    except RepriseError as error:
+        nobody = ""
+        print(f"subscribers of the alert topic could not be counted: {error}")
+    if nobody:
+        print(nobody)
+    print("not as it should be" if wrong or nobody else "all as it should be")
+    return 1 if wrong or nobody else 0
 
 
 def _send(connection: Connection, queues: Queues) -> dict[str, str]:

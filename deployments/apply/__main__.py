@@ -81,6 +81,7 @@ def apply(
     from prefect.client.orchestration import get_client
 
     from deployments.apply import automations, channels, condition, pool, registered, registration, saved_estate
+    from deployments.subscribers import nobody_subscribed
 
     outcome = Outcome()
 
@@ -116,7 +117,10 @@ def apply(
         outcome.problems += condition.runs_without_a_process(client, pool.NAME)
     connection = saved_estate.connection(environment)
     if connection is not None:
-        outcome.problems += condition.estate_answers(connection)
+        silent = condition.estate_answers(connection)
+        outcome.problems += silent
+        if not silent and (nobody := nobody_subscribed(connection)):
+            outcome.notes.append(nobody)
     return outcome
 
 

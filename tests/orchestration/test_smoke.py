@@ -106,3 +106,21 @@ def test_a_run_that_fails_is_the_smoke_test_s_failure(world: DeadLettersWorld) -
     ):
         smoke.smoke(world.connection(), made, failing, lambda _: None)
     assert queues(world) == []
+
+
+def test_an_alert_topic_without_subscribers_is_not_as_it_should_be(
+    world: DeadLettersWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All that the ledger knows is well, and alerts reach nobody: an unconfirmed mail is the commonest fault."""
+    sns, topic = world.aws.client("sns"), world.connection().alert_topic_arn
+    before = sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    for each in before:
+        sns.unsubscribe(SubscriptionArn=each["SubscriptionArn"])
+    try:
+        assert run(["smoke", "--here"]) == 1
+        said = capsys.readouterr().out
+        assert f"nobody is subscribed to the alert topic {topic}" in said
+        assert said.endswith("not as it should be\n")
+    finally:
+        for each in before:
+            sns.subscribe(TopicArn=topic, Protocol=each["Protocol"], Endpoint=each["Endpoint"])

@@ -76,6 +76,10 @@ def environment(server: PrefectServer, webhook: Told) -> Iterator[dict[str, str]
     """An operator's variables, which are this process's own for the time of these tests."""
     with SimulatedAws.start() as aws:
         aws.create_estate()
+        topic, sqs = aws.environment["REPRISE_ALERT_TOPIC_ARN"], aws.client("sqs")
+        url = sqs.create_queue(QueueName="people")["QueueUrl"]
+        people = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        aws.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=people)
         made = {**aws.environ({}), "REPRISE_NOTIFY_WEBHOOK_URL": webhook.url}
         with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_API_URL: server.api_url}):
             patch.setenv("PREFECT_API_URL", server.api_url)
