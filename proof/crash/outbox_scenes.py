@@ -35,7 +35,7 @@ class Outbox:
         self.world = OutboxWorld(aws, ordered=fifo)
         # On a FIFO topic all runs take place within the five minutes of its deduplication.
         self.policy = NO_PAUSE.model_copy(update={"lease_seconds": 90 if fifo else 300})
-        self._stages = self._told = 0
+        self._stages = self._alerted = 0
         self.prefix = ""
         self.rows: list[str] = []
 
@@ -55,7 +55,7 @@ class Outbox:
         self._stages += 1
         empty(self.world.aws, TABLE)
         empty(self.world.aws, self.world.aws.environment["REPRISE_LEDGER_TABLE"])
-        self._told = len(self.world.alerts())
+        self._alerted = len(self.world.alerts())
 
     def put(self, n: int, identity: str) -> None:
         """Write a row as the service does."""
@@ -109,7 +109,7 @@ class Outbox:
         found.expect(not unknown, f"rows whose message id nobody got: {unknown}")
         bad = rows.get(f"{self.prefix}bad", {})
         found.expect(bad.get("status") == "Exhausted", f"the row that SNS never takes: {bad.get('status')}")
-        alerts, open_alert = len(self.world.alerts()) - self._told, is_open(kill, operations, "Publish", "PutItem")
+        alerts, open_alert = len(self.world.alerts()) - self._alerted, is_open(kill, operations, "Publish", "PutItem")
         found.expect(1 <= alerts <= 1 + open_alert, f"{alerts} alerts for one group")
         return found
 

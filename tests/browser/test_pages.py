@@ -25,7 +25,7 @@ PATHS = {
     "replication-tasks/by-hand": ("replication-tasks", "Replication tasks", "billing-cdc"),
     "appflow-runs/by-hand": ("appflow-runs", "AppFlow runs", "invoices-to-crm"),
 }
-TOLD = {"digest/by-hand": "digest of 20", "cases/describe": "describe ", "cases/list": "list waiting cases"}
+NAMES = {"digest/by-hand": "digest of 20", "cases/describe": "describe ", "cases/list": "list waiting cases"}
 
 CUT_OFF = """(() => {
     const bad = [];
@@ -75,11 +75,11 @@ def code(page: Page) -> list[str]:
     return list(wait_for("code on the page", lambda: page.evaluate(shown), seconds=30))
 
 
-@pytest.mark.parametrize("deployment", TOLD)
-def test_a_run_that_tells_ends_well(ui: Ui, page: Page, deployment: str) -> None:
+@pytest.mark.parametrize("deployment", NAMES)
+def test_a_run_that_notifies_ends_well(ui: Ui, page: Page, deployment: str) -> None:
     """Its page has its name, its tags and its end."""
     run = ui.runs[deployment]
-    assert run.name.startswith(TOLD[deployment])
+    assert run.name.startswith(NAMES[deployment])
     assert "Traceback" not in page.open(run.url, run.name, "Completed", "by-hand", deployment.split("/")[0], "Logs")
 
 
@@ -92,17 +92,17 @@ def test_the_digest_can_be_read(ui: Ui, page: Page) -> None:
     assert "DEPENDENCY_FAILURE of ledger-load, catalog-load and orders-cdc (replication tasks)" in text
     assert "next step for ledger-load: if the target may be emptied, run: aws dms" in text
     assert "2 not diagnosed of back-office-dlq (dead letters)" in text
-    told = code(page)
-    assert "aws appflow start-flow --flow-name invoices-to-crm" in told
-    assert [line for line in told if line.startswith("aws dms start-") and line.endswith(" reload-target")]
+    commands = code(page)
+    assert "aws appflow start-flow --flow-name invoices-to-crm" in commands
+    assert [line for line in commands if line.startswith("aws dms start-") and line.endswith(" reload-target")]
 
 
 def test_what_happened_to_a_message_can_be_read(ui: Ui, page: Page) -> None:
     """Its state, reason, next step, history by time, and the address of its copy."""
     artifact = ui.artifact(ui.runs["cases/describe"], "case")
     text = looked_at(ui, page, artifact, f"History of {ui.message}", "History", "Where more is")
-    for said in ("path: dead letters, source: back-office-dlq, ", "diagnosis: ", "next step: ", "first found in"):
-        assert said in text, said
+    for shown in ("path: dead letters, source: back-office-dlq, ", "diagnosis: ", "next step: ", "first found in"):
+        assert shown in text, shown
     assert any(line.startswith("s3://reprise-archive-") for line in code(page))
 
 
@@ -126,7 +126,7 @@ def test_what_waits_can_be_read(ui: Ui, page: Page) -> None:
 
 
 @pytest.mark.parametrize("deployment", PATHS)
-def test_a_run_tells_in_its_name_what_it_did(ui: Ui, page: Page, deployment: str) -> None:
+def test_a_run_has_its_counts_in_its_name(ui: Ui, page: Page, deployment: str) -> None:
     """The page of a run shows what was done, how it ended, and the path and the deployment as tags."""
     run = ui.runs[deployment]
     flow, kind = deployment.split("/")

@@ -47,7 +47,7 @@ def aws(running: SimulatedAws, monkeypatch: pytest.MonkeyPatch) -> SimulatedAws:
 
 
 def make(aws: SimulatedAws, name: str, *outcomes: dict[str, Any], **trigger: Any) -> None:
-    """A flow whose next runs go as told, and its first run."""
+    """A flow whose next runs go as given, and its first run."""
     aws.control("POST", "appflow/script", {"flow": name, "outcomes": list(outcomes)})
     config: dict[str, Any] = {"triggerType": "OnDemand"}
     if trigger:
@@ -109,7 +109,7 @@ def pages(key: str) -> list[str]:
 
 
 def test_fails_twice_and_then_works(aws: SimulatedAws) -> None:
-    """An on-demand flow is run again after its backoff until it works; the report tells how long it took."""
+    """An on-demand flow is run again after its backoff until it works; the report shows how long it took."""
     make(aws, "orders", failure("503 Service Unavailable"), failure("The request timed out"))
     waiting = recover("orders")
     assert waiting.by_action == {"wait": 1}
@@ -132,7 +132,7 @@ def test_fails_twice_and_then_works(aws: SimulatedAws) -> None:
 
 
 def test_expired_credentials(aws: SimulatedAws) -> None:
-    """A cause that does not pass is told to a person once, with what to do, and nothing is run."""
+    """A cause that does not pass is reported to a person once, with the next step, and nothing is run."""
     make(aws, "orders", failure("invalid_grant: expired access/refresh token"))
     report = recover("orders", started_by="sweep")
     assert report.by_action == {"escalate": 1}
@@ -191,8 +191,8 @@ def test_a_twin_comes_and_goes(aws: SimulatedAws) -> None:
     assert before == after
 
 
-def test_a_refused_start_is_told_to_a_person(aws: SimulatedAws) -> None:
-    """Without permission the report names operation and flow, and no attempt is counted; once mended, it runs again."""
+def test_a_refused_start_is_reported_to_a_person(aws: SimulatedAws) -> None:
+    """Without permission the report names operation and flow, and no attempt is counted; once fixed, it runs again."""
     make(aws, "orders", failure("503 Service Unavailable"))
     aws.clock.advance(300)
     aws.fault("error", service="appflow", operation="StartFlow", code="AccessDeniedException", status=403)

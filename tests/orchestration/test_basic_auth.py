@@ -65,7 +65,7 @@ class Guarded:
         finally:
             stop(process)
 
-    def said(self, name: str, password: str | None) -> tuple[int, str]:
+    def output(self, name: str, password: str | None) -> tuple[int, str]:
         """Exit status and output of a `reprise` command that ends by itself."""
         given = {} if password is None else {SETTING: password}
         done = subprocess.run(
@@ -115,7 +115,7 @@ def _answers(api_url: str) -> bool:
         return False
 
 
-def test_who_has_no_password_is_told_the_setting(guarded: Guarded) -> None:
+def test_who_has_no_password_learns_the_setting(guarded: Guarded) -> None:
     """Without one, with a wrong one and with half of one: one line each, and no traceback."""
     assert httpx.post(f"{guarded.api_url}/flows/filter", json={}, timeout=30, trust_env=False).status_code == 401
     tried = [
@@ -124,18 +124,18 @@ def test_who_has_no_password_is_told_the_setting(guarded: Guarded) -> None:
         for password in (None, f"{USER}:wrong-horse", "wrong-horse")
     ]
     with ThreadPoolExecutor(3) as threads:
-        answers = list(threads.map(lambda one: guarded.said(*one), tried))
-    for (module, password), (status, said) in zip(tried, answers, strict=True):
-        assert status == 2, (module, password, said)
-        assert len(said.splitlines()) == 1, (module, password, said)
-        assert SETTING in said, (module, password, said)
-        assert "wrong-horse" not in said
+        answers = list(threads.map(lambda one: guarded.output(*one), tried))
+    for (module, password), (status, output) in zip(tried, answers, strict=True):
+        assert status == 2, (module, password, output)
+        assert len(output.splitlines()) == 1, (module, password, output)
+        assert SETTING in output, (module, password, output)
+        assert "wrong-horse" not in output
 
 
 def test_who_has_the_password_works_and_never_says_it(guarded: Guarded) -> None:
     """An event goes from AWS through the relay to a run on a worker, and no log or record holds the password."""
-    status, said = guarded.said("apply", SECRET)
-    assert status == 0, said
+    status, output = guarded.output("apply", SECRET)
+    assert status == 0, output
     with (
         guarded.started("deployments.command", "relay") as relay,
         guarded.started("prefect", "worker", "start", "--pool", POOL, "--type", "process"),

@@ -126,7 +126,7 @@ def _leaks(places: Mapping[str, str]) -> list[tuple[str, str, str]]:
 
 
 def _messages(world: DeadLettersWorld) -> str:
-    """Healed, told of and archived; returns the queue."""
+    """Healed, reported and archived; returns the queue."""
     pair = world.pair()
     attributes = {"tenant": text(ATTRIBUTE), "evil": text(EVIL)}
     for error in (LEAKY, f"HTTP 422 Unprocessable Entity: {LEAKY}", f"HTTP 503 Service Unavailable {LEAKY}", EVIL):
@@ -172,7 +172,7 @@ def _events(world: DeadLettersWorld) -> list[Any]:
     sqs.send_message(QueueUrl=url, MessageBody=f"no JSON: {LEAKY} {BODY}")
     listened = world.connection().client("sqs")
 
-    def told() -> list[Any]:
+    def notified() -> list[Any]:
         for body in _hostile():
             sqs.send_message(QueueUrl=url, MessageBody=json.dumps(body))
         events = PrefectEvents(str(PREFECT_API_URL.value()))
@@ -186,7 +186,7 @@ def _events(world: DeadLettersWorld) -> list[Any]:
 
     automations, deployments = asyncio.run(_deployed())
     try:
-        started = wait_for("a run of each deployment", told, seconds=60)
+        started = wait_for("a run of each deployment", notified, seconds=60)
     finally:
         asyncio.run(_removed(automations, deployments))
     assert world.aws.messages("reprise-events-parked")

@@ -240,8 +240,8 @@ def test_a_queue_that_counts_every_receive_hides_nothing(world: DeadLettersWorld
 # -- coming back ---------------------------------------------------------------------------------------------------
 
 
-def test_comebacks_up_to_the_budget(world: DeadLettersWorld) -> None:
-    """Each comeback is the next attempt, under whatever id; after the last a person is told."""
+def test_comebacks_up_to_max_attempts(world: DeadLettersWorld) -> None:
+    """Each comeback is the next attempt, under whatever id; after the last a person is notified."""
     pair, policy = world.pair(), with_policy(max_attempts=3, backoff={"base_seconds": 1, "factor": 1, "cap_seconds": 1})
     world.die(pair, [TIMEOUT])
     for attempt in (1, 2, 3):
@@ -308,7 +308,7 @@ def test_recovered_is_having_stayed_away(world: DeadLettersWorld) -> None:
     assert world.recover(pair.dead).recovered == 0
 
 
-def test_people_are_told_once_that_a_group_has_recovered(world: DeadLettersWorld) -> None:
+def test_people_are_notified_once_that_a_group_has_recovered(world: DeadLettersWorld) -> None:
     """After an alert, when its messages were replayed and stayed away."""
     pair = world.pair()
     world.die(pair, [AUTH])
@@ -429,7 +429,7 @@ def test_throttling_shows_as_a_retry(world: DeadLettersWorld) -> None:
 
 
 def test_a_dry_run_changes_nothing(world: DeadLettersWorld) -> None:
-    """It says what would be done; the ledger stays empty, nothing is sent, kept or told, all messages are visible."""
+    """It reports what would be done; the ledger stays empty, nothing is sent, kept or published, all stay visible."""
     pair = world.pair()
     world.die(pair, [TIMEOUT, AUTH, INVALID, ""])
     state = run(world, pair.dead, dry_run=True)

@@ -40,7 +40,7 @@ def test_a_replay_is_unchanged_marked_and_made_once(world: DeadLettersWorld) -> 
     assert world.replay(message_ids=ids[:2]).found == 0
 
 
-def test_a_replay_has_a_fresh_budget(world: DeadLettersWorld) -> None:
+def test_a_replay_has_all_attempts_again(world: DeadLettersWorld) -> None:
     """An exhausted message is tried anew, and is exhausted again when it comes back as often."""
     pair = world.pair()
     world.die(pair, [TIMEOUT])

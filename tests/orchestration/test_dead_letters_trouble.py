@@ -163,7 +163,7 @@ def test_a_block_that_is_not_saved_is_named(world: DeadLettersWorld) -> None:
 
 
 def test_a_policy_that_cannot_be_followed_receives_nothing(world: DeadLettersWorld) -> None:
-    """A wrong rules file or schema is told before any message is touched."""
+    """A wrong rules file or schema is reported before any message is touched."""
     pair = world.pair()
     world.die(pair, [TIMEOUT])
     world.aws.clear_requests()
@@ -174,7 +174,7 @@ def test_a_policy_that_cannot_be_followed_receives_nothing(world: DeadLettersWor
 
 
 def test_a_table_that_is_not_there(world: DeadLettersWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wrong name in the estate: each queue says what AWS said, and its messages stay visible."""
+    """A wrong name in the estate: each queue has AWS's words, and its messages stay visible."""
     pair = world.pair()
     world.die(pair, [TIMEOUT])
     monkeypatch.setenv("REPRISE_LEDGER_TABLE", "wrong")

@@ -1,4 +1,4 @@
-"""People are told what goes wrong in Prefect, once; and runs whose process is gone are ended."""
+"""People are notified of trouble in Prefect, once; and runs whose process is gone are ended."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ POOL = "operations-test"
 
 def notice(**fields: Any) -> Notice:
     """A notice, for real by default."""
-    told = {"subject": "a run failed", "text": "dead-letters/sweep failed.", "source": "dead-letters/sweep"}
-    return Notice.model_validate({**told, "dry_run": False, **fields})
+    basis = {"subject": "a run failed", "text": "dead-letters/sweep failed.", "source": "dead-letters/sweep"}
+    return Notice.model_validate({**basis, "dry_run": False, **fields})
 
 
 def test_a_notice_reaches_the_alert_topic_once_a_window(world: DeadLettersWorld) -> None:
-    """The same notice is not repeated; one about something else is another one; a dry run tells nothing."""
+    """The same notice is not repeated; one about something else is another one; a dry run publishes nothing."""
     assert notify(notice(dry_run=True)) == "dry run: nothing was published"
     assert world.alerts() == []
     assert notify(notice()) == "published"
@@ -38,7 +38,7 @@ def test_a_notice_reaches_the_alert_topic_once_a_window(world: DeadLettersWorld)
     assert world.alerts() == ["dead-letters/sweep failed."] * 2
 
 
-def test_people_are_told_while_the_ledger_is_away(world: DeadLettersWorld) -> None:
+def test_people_are_notified_while_the_ledger_is_away(world: DeadLettersWorld) -> None:
     """A notice goes out without its memory when the ledger itself has failed."""
     world.aws.fault("error", service="dynamodb", times=None, code="AccessDeniedException", status=400)
     try:
@@ -49,7 +49,7 @@ def test_people_are_told_while_the_ledger_is_away(world: DeadLettersWorld) -> No
 
 
 def test_a_topic_that_refuses_fails_the_run_in_one_line(world: DeadLettersWorld) -> None:
-    """The run is failed, so that Prefect shows that nobody was told; nothing remembers it as told."""
+    """The run is failed, so that Prefect shows that nobody was notified; nothing remembers it as published."""
     world.aws.fault("error", service="sns", operation="Publish", times=1, code="AuthorizationError", status=403)
     state = notify(notice(), return_state=True)
     assert state.is_failed()

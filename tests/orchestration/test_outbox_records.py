@@ -83,7 +83,7 @@ def artifacts(key: str) -> list[str]:
 
 
 def test_rows_are_delivered_and_reported(world: OutboxWorld) -> None:
-    """Everything due goes out, the poison row is told of, and the artifact has picture, groups, age and rate."""
+    """Everything due goes out, the poison row is reported, and the artifact has picture, groups, age and rate."""
     world.pending_many(120, message="secret text")
     world.pending("bad", "")
     report = recover(world.request())
@@ -188,7 +188,7 @@ def test_a_table_that_cannot_be_read_any_more_ends_the_run_with_its_report(world
 
 
 def test_lost_rows_are_found_and_revived_ones_delivered(world: OutboxWorld) -> None:
-    """The other modes of the flow: find-lost counts what no event announced, revive gives a fresh budget."""
+    """The other modes of the flow: find-lost counts what no event announced, revive gives fresh attempts."""
     world.put({"id": "lost", "message": "lost", "created_at": "2026-01-01T00:00:00Z"})
     found = recover(world.request(mode="find_lost"))
     assert (found.missed_events, found.by_action) == (1, {"enlist": 1})
@@ -198,11 +198,11 @@ def test_lost_rows_are_found_and_revived_ones_delivered(world: OutboxWorld) -> N
         TableName="orders-outbox",
         Key={"id": {"S": "bad"}},
         UpdateExpression="SET message = :m",
-        ExpressionAttributeValues={":m": {"S": "mended"}},
+        ExpressionAttributeValues={":m": {"S": "fixed"}},
     )
     assert recover(world.request(mode="revive")).by_action == {"revive": 1}
     assert recover(world.request()).by_action == {"deliver": 1}
-    assert world.delivered_texts() == ["lost", "mended"]
+    assert world.delivered_texts() == ["lost", "fixed"]
 
 
 DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load((PROJECT / "prefect.yaml").read_text(encoding="utf-8"))[

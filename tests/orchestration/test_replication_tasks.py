@@ -123,7 +123,7 @@ def test_resumed_and_proved(aws: SimulatedAws) -> None:
     assert aws.request_counts()["dms:StartReplicationTask"] == 2
 
 
-def test_the_report_tells_each_replication(aws: SimulatedAws) -> None:
+def test_the_report_has_each_replication(aws: SimulatedAws) -> None:
     """One artifact has a line for each: what it was, what was decided and why, what happened."""
     make(aws, "orders", "cdc", RECOVERABLE)
     make(aws, "billing", "cdc", WRONG_PASSWORD)
@@ -141,7 +141,7 @@ def test_the_report_tells_each_replication(aws: SimulatedAws) -> None:
 
 
 def test_reload_only_where_it_is_allowed(aws: SimulatedAws) -> None:
-    """A failed full load with change capture is reloaded if it may be; the other one is told, once."""
+    """A failed full load with change capture is reloaded if it may be; the other one is reported, once."""
     for name in ("catalog", "ledger"):
         make(aws, name, "full-load-and-cdc", RECOVERABLE, "full-load")
     policy = ReplicationPolicy(allow_reload=("catalog",))
@@ -180,7 +180,7 @@ def test_nothing_named_nothing_touched(aws: SimulatedAws) -> None:
 
 
 def test_missing_permission_fails_the_run(aws: SimulatedAws) -> None:
-    """Without permission the run ends as failed with its report and AWS's words; once mended, it is restarted."""
+    """Without permission the run ends as failed with its report and AWS's words; once fixed, it is restarted."""
     make(aws, "orders", "cdc", RECOVERABLE)
     aws.fault("error", service="dms", operation="StartReplicationTask", code="AccessDeniedFault", status=400)
     state: State[Any] = recover_replication_tasks(ReplicationRequest(tasks=("*",), dry_run=False), return_state=True)

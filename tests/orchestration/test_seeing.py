@@ -73,7 +73,7 @@ def mails(world: DeadLettersWorld) -> list[Mapping[str, Any]]:
 
 
 def test_a_run_is_seen_in_cloudwatch_in_the_digest_and_as_a_case(world: DeadLettersWorld) -> None:
-    """One run of dead letters: its numbers are metrics, its day is told once, and its message has a history."""
+    """One run of dead letters: its numbers are metrics, its day is published once, and its message has a history."""
     pair = world.pair()
     [message] = world.die(pair, [AUTH], MessageBody="SECRET-BODY")
     with tags("auto-scheduled"):  # as Prefect marks the runs of a schedule
@@ -88,9 +88,9 @@ def test_a_run_is_seen_in_cloudwatch_in_the_digest_and_as_a_case(world: DeadLett
     assert ("VisibleDeadLetters", "dead_letters", pair.dead) in names
 
     today = world.aws.clock.now().date()
-    told = report_day(DigestRequest(day=today, dry_run=False))
-    assert isinstance(told, Digest)
-    assert (told.failed, told.waits) == (1, 1)
+    digest = report_day(DigestRequest(day=today, dry_run=False))
+    assert isinstance(digest, Digest)
+    assert (digest.failed, digest.waits) == (1, 1)
     report_day(DigestRequest(day=today, dry_run=False))
     subjects = [mail["Subject"] for mail in mails(world)]
     assert subjects.count(f"Reprise, {today}: 1 failed, 0 came back, 1 wait for a person") == 1
@@ -124,9 +124,9 @@ def test_what_cannot_be_published_or_noted_fails_no_run(
     report = recover(world, pair.dead)
     world.aws.lift_faults()
     assert report.by_action == {"alert": 1}
-    said = [record.message for record in caplog.records if record.levelname == "WARNING"]
-    assert len([line for line in said if "metrics of this run are not complete" in line]) == 1
-    assert len([line for line in said if "missing in the digest of its day" in line]) == 1
+    logged = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert len([line for line in logged if "metrics of this run are not complete" in line]) == 1
+    assert len([line for line in logged if "missing in the digest of its day" in line]) == 1
     assert not report.failed
 
 
@@ -152,23 +152,25 @@ def test_a_run_that_could_not_begin_is_an_error_of_the_healer(
 
 
 @pytest.mark.parametrize(
-    ("request_", "said"),
+    ("request_", "expected"),
     [
         ({}, "key: name a message id, the key of an outbox row, a DMS task or an AppFlow flow"),
         ({"key": "nobody"}, "nothing is known of 'nobody'"),
         ({"key": "nobody", "estate": "no-such-block"}, "no Recovery Estate block named 'no-such-block'"),
     ],
 )
-def test_a_mistake_of_a_person_is_one_clear_line(world: DeadLettersWorld, request_: dict[str, Any], said: str) -> None:
+def test_a_mistake_of_a_person_is_one_clear_line(
+    world: DeadLettersWorld, request_: dict[str, Any], expected: str
+) -> None:
     """The run fails with the field and what was expected, and without a traceback."""
     state: State[Any] = describe_case(CaseRequest(**request_), return_state=True)
     assert state.is_failed()
-    assert said in str(state.message)
+    assert expected in str(state.message)
     assert "\n" not in str(state.message)
 
 
 def test_a_survey_is_a_page_and_a_table(world: DeadLettersWorld) -> None:
-    """With a request to paste; the run's name tells the result."""
+    """With a request to paste; the run's name has the result."""
     pair = world.pair()
     group = world.consume(pair)
     found = discover_queues(DiscoverRequest(queues=(pair.dead,)))

@@ -35,11 +35,11 @@ def archived(world: DeadLettersWorld) -> int:
 
 
 def test_a_good_estate_passes_and_keeps_nothing(world: DeadLettersWorld, capsys: pytest.CaptureFixture[str]) -> None:
-    """One message is healed, one told about, one archived; the queues are gone, and no open case is left."""
+    """One message is healed, one reported, one archived; the queues are gone, and no open case is left."""
     assert run(["smoke", "--here"]) == 0
-    said = capsys.readouterr().out
-    assert all(f"{message}: yes" in said for message in smoke.FAILURES)
-    assert said.endswith("all as it should be\n")
+    output = capsys.readouterr().out
+    assert all(f"{message}: yes" in output for message in smoke.FAILURES)
+    assert output.endswith("all as it should be\n")
     assert queues(world) == []
     assert len(world.alerts(smoke.MARK)) == 1
     assert archived(world) == 2
@@ -68,9 +68,9 @@ def test_an_estate_that_does_not_do_its_part_fails(
         assert run(["smoke", "--here"]) == 1
     finally:
         world.aws.lift_faults()
-    said = capsys.readouterr()
-    assert f"{message}: yes" not in said.out
-    assert "did not go through" in said.err
+    output = capsys.readouterr()
+    assert f"{message}: yes" not in output.out
+    assert "did not go through" in output.err
     assert queues(world) == []
 
 

@@ -1,4 +1,4 @@
-"""A flow that says when it began and ended, and ends when it is told to: for tests that look at runs from outside."""
+"""A flow that says when it began and ended, and ends when asked to: for tests that look at runs from outside."""
 
 import os
 import threading

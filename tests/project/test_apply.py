@@ -31,16 +31,16 @@ from tests.waiting import wait_for
 SWEEP = "dead-letters/sweep"
 
 
-class Told(HTTPServer):
-    """A webhook of a person's own; `said` is what came."""
+class Webhook(HTTPServer):
+    """A webhook of a person's own; `calls` are its requests."""
 
     def __init__(self) -> None:
-        self.said: list[dict[str, Any]] = []
-        said = self.said
+        self.calls: list[dict[str, Any]] = []
+        calls = self.calls
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                said.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                calls.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
                 self.send_response(204)
                 self.end_headers()
 
@@ -56,12 +56,12 @@ class Told(HTTPServer):
 
 
 @pytest.fixture(scope="module")
-def webhook() -> Iterator[Told]:
+def webhook() -> Iterator[Webhook]:
     """A webhook on this machine."""
-    with Told() as told:
-        threading.Thread(target=told.serve_forever, daemon=True).start()
-        yield told
-        told.shutdown()
+    with Webhook() as receiver:
+        threading.Thread(target=receiver.serve_forever, daemon=True).start()
+        yield receiver
+        receiver.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
 
 
 @pytest.fixture(scope="module")
-def environment(server: PrefectServer, webhook: Told) -> Iterator[dict[str, str]]:
+def environment(server: PrefectServer, webhook: Webhook) -> Iterator[dict[str, str]]:
     """An operator's variables, which are this process's own for the time of these tests."""
     with SimulatedAws.start() as aws:
         aws.create_estate()
@@ -124,7 +124,7 @@ def test_an_empty_server_is_brought_up_to_date_and_stays_so(applied: Outcome, en
 
 
 @pytest.mark.usefixtures("applied")
-def test_what_a_person_set_stays_and_what_drifted_is_mended(
+def test_what_a_person_set_stays_and_what_drifted_is_fixed(
     client: SyncPrefectClient, environment: Mapping[str, str]
 ) -> None:
     """The scope, pauses and switches of a person survive; the rest is shown field by field and set right."""
@@ -161,7 +161,7 @@ def test_what_a_person_set_stays_and_what_drifted_is_mended(
 
 
 @pytest.mark.usefixtures("applied")
-def test_a_slot_that_nobody_holds_is_told_with_its_cure(
+def test_a_slot_that_nobody_holds_is_reported_with_its_cure(
     client: SyncPrefectClient, environment: Mapping[str, str]
 ) -> None:
     """A server that forgot its leases cancels every further run without a word; the check says so."""
@@ -184,34 +184,34 @@ def run_of(client: SyncPrefectClient, deployment: str) -> FlowRun:
     return made
 
 
-def told_runs(client: SyncPrefectClient, group: str) -> list[dict[str, Any]]:
+def notices(client: SyncPrefectClient, group: str) -> list[dict[str, Any]]:
     """The requests of the runs of operations/notify for a group."""
-    tell = client.read_deployment_by_name("operations/notify").id
-    requests = [run.parameters["request"] for run in client.read_flow_runs() if run.deployment_id == tell]
+    notify = client.read_deployment_by_name("operations/notify").id
+    requests = [run.parameters["request"] for run in client.read_flow_runs() if run.deployment_id == notify]
     return [request for request in requests if request.get("group") == group]
 
 
 @pytest.mark.usefixtures("applied")
-def test_a_failed_run_tells_people_once(client: SyncPrefectClient, webhook: Told) -> None:
+def test_a_failed_run_notifies_people_once(client: SyncPrefectClient, webhook: Webhook) -> None:
     """A failure starts operations/notify and reaches the webhook, with the run's name only; a second is quiet."""
     first = run_of(client, "outbox-records/retry")
     client.set_flow_run_state(first.id, Failed(message="body of a message"), force=True)
-    told = wait_for("a run that tells", lambda: told_runs(client, "run-failed"), seconds=120)
-    wait_for("the webhook's call", lambda: webhook.said, seconds=120)
+    found = wait_for("a notice", lambda: notices(client, "run-failed"), seconds=120)
+    wait_for("the webhook's call", lambda: webhook.calls, seconds=120)
     second = run_of(client, "outbox-records/retry")
     client.set_flow_run_state(second.id, Failed(message="again"), force=True)
     other = run_of(client, "replication-tasks/sweep")
     client.set_flow_run_state(other.id, Failed(message="another deployment"), force=True)
-    wait_for("both runs that tell", lambda: len(told_runs(client, "run-failed")) == 2, seconds=120)
+    wait_for("both notices", lambda: len(notices(client, "run-failed")) == 2, seconds=120)
 
-    assert told[0]["source"] == "outbox-records/retry"
-    assert told[0]["subject"] == "outbox-records/retry Failed"
-    assert told[0]["dry_run"] is False
-    assert first.name in told[0]["text"]
-    assert str(first.id) in told[0]["text"]
-    assert webhook.said[0]["subject"] == "Reprise: outbox-records/retry Failed"
-    assert first.name in webhook.said[0]["text"]
-    assert "body of a message" not in json.dumps([told, webhook.said])
+    assert found[0]["source"] == "outbox-records/retry"
+    assert found[0]["subject"] == "outbox-records/retry Failed"
+    assert found[0]["dry_run"] is False
+    assert first.name in found[0]["text"]
+    assert str(first.id) in found[0]["text"]
+    assert webhook.calls[0]["subject"] == "Reprise: outbox-records/retry Failed"
+    assert first.name in webhook.calls[0]["text"]
+    assert "body of a message" not in json.dumps([found, webhook.calls])
 
 
 def send(client: Any, name: str, resource: dict[str, str], related: list[dict[str, str]], **payload: Any) -> None:
@@ -230,19 +230,19 @@ def send(client: Any, name: str, resource: dict[str, str], related: list[dict[st
 
 
 @pytest.mark.usefixtures("applied")
-def test_an_automation_that_could_not_act_is_told(client: SyncPrefectClient) -> None:
-    """A trigger's failure is told with its reason; one of our own alerts' failure is not, or it would never end."""
+def test_an_automation_that_could_not_act_is_reported(client: SyncPrefectClient) -> None:
+    """A trigger's failure is reported with its reason; one of our own alerts' failure is not, or it would never end."""
     for name, automation in (("Reprise: a run failed", uuid4()), ("dead-letters-on-event", uuid4())):
         resource = {"prefect.resource.id": f"prefect.automation.{automation}", "prefect.resource.name": name}
         send(client, "prefect.automation.action.failed", resource, [], reason="no such deployment")
-    (told,) = wait_for("a run that tells", lambda: told_runs(client, "action-failed"), seconds=120)
-    assert told["source"] == "automation dead-letters-on-event"
-    assert "no such deployment" in told["text"]
+    (notice,) = wait_for("a notice", lambda: notices(client, "action-failed"), seconds=120)
+    assert notice["source"] == "automation dead-letters-on-event"
+    assert "no such deployment" in notice["text"]
 
 
 @pytest.mark.usefixtures("applied")
 def test_silence_is_noticed(client: SyncPrefectClient) -> None:
-    """A run that sends no heartbeat any more is marked as crashed, and a sweep that ends no run any more is told;
+    """A run that sends no heartbeat any more is marked as crashed, and a sweep that ends no run any more is reported;
     with the shipped automations, whose windows are shortened to the least that Prefect takes."""
     shortened = {"end runs without a process", "no sweep has finished for 30 minutes"}
     for name in shortened:
@@ -269,8 +269,8 @@ def test_silence_is_noticed(client: SyncPrefectClient) -> None:
         return state.message if state.name == "Crashed" else None
 
     assert "its process is gone" in str(wait_for("the run's end", crashed, seconds=120))
-    (told,) = wait_for("a run that tells", lambda: told_runs(client, "no-sweep"), seconds=120)
-    assert told["source"] == "appflow-runs/sweep"
+    (notice,) = wait_for("a notice", lambda: notices(client, "no-sweep"), seconds=120)
+    assert notice["source"] == "appflow-runs/sweep"
 
 
 @pytest.mark.usefixtures("applied")
@@ -280,9 +280,9 @@ def test_an_estate_that_does_not_answer_is_a_problem_and_no_traceback(
     """Things missing in AWS are named, each in one line; the server is not blamed."""
     monkeypatch.setenv("REPRISE_LEDGER_TABLE", "no-such-table")
     assert command.main(estate=True) == 1
-    said = capsys.readouterr()
-    assert "ledger_table: 'reprise-ledger' -> 'no-such-table'" in said.out
-    (problem,) = said.err.splitlines()
+    output = capsys.readouterr()
+    assert "ledger_table: 'reprise-ledger' -> 'no-such-table'" in output.out
+    (problem,) = output.err.splitlines()
     assert problem.startswith("problem: estate: ledger table no-such-table: ")
     monkeypatch.setenv("REPRISE_LEDGER_TABLE", environment["REPRISE_LEDGER_TABLE"])
     assert command.main(estate=True) == 0
@@ -306,16 +306,16 @@ def test_a_shell_of_another_estate_repoints_no_worker(
 
 
 @pytest.mark.parametrize(
-    ("address", "told"),
+    ("address", "expected"),
     [
         ("", "PREFECT_API_URL is not set"),
         ("http://127.0.0.1:{port}/api", "does not answer"),
         ("{server}/nowhere", "is no Prefect server"),
     ],
 )
-def test_a_server_that_is_away_is_said_in_one_line(
+def test_a_server_that_is_away_is_one_line(
     address: str,
-    told: str,
+    expected: str,
     environment: Mapping[str, str],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -324,10 +324,10 @@ def test_a_server_that_is_away_is_said_in_one_line(
     named = address.format(port=free_port(), server=environment["PREFECT_API_URL"])
     monkeypatch.setenv("PREFECT_API_URL", named)
     assert command.main(check=True) == 2
-    said = capsys.readouterr()
-    assert told in said.err
-    assert len(said.err.splitlines()) == 1
-    assert said.out == ""
+    output = capsys.readouterr()
+    assert expected in output.err
+    assert len(output.err.splitlines()) == 1
+    assert output.out == ""
 
 
 @pytest.mark.parametrize(
@@ -344,8 +344,8 @@ def test_a_channel_that_cannot_be_used_is_refused_without_its_value(
 
 @pytest.mark.usefixtures("applied")
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # Apprise loads all it has
-def test_slack_and_pagerduty_are_told_by_every_alarm(environment: Mapping[str, str], client: SyncPrefectClient) -> None:
-    """Each automation that tells, tells every channel that is saved; a variable that is gone takes none away."""
+def test_slack_and_pagerduty_hear_of_every_alarm(environment: Mapping[str, str], client: SyncPrefectClient) -> None:
+    """Each automation that notifies uses every channel that is saved; a variable that is gone takes none away."""
     more = {
         **environment,
         "REPRISE_NOTIFY_SLACK_URL": "https://hooks.slack.com/services/T00000000/B00000000/" + "c" * 24,
@@ -362,16 +362,16 @@ def test_slack_and_pagerduty_are_told_by_every_alarm(environment: Mapping[str, s
 
 @pytest.mark.usefixtures("applied")
 @pytest.mark.parametrize(
-    ("file", "told"),
+    ("file", "expected"),
     [("ecs.json", "is of type 'process'"), ("nowhere.json", "is no job template")],
 )
-def test_a_job_template_that_does_not_fit_is_refused(file: str, told: str, environment: Mapping[str, str]) -> None:
+def test_a_job_template_that_does_not_fit_is_refused(file: str, expected: str, environment: Mapping[str, str]) -> None:
     """Prefect cannot change a pool's type, and would not say so."""
-    with pytest.raises(RepriseError, match=told):
+    with pytest.raises(RepriseError, match=expected):
         apply(environment, check=True, template=str(pool.TEMPLATES / file))
 
 
-def test_differences_are_told_field_by_field() -> None:
+def test_differences_are_listed_field_by_field() -> None:
     """Nested fields and the elements of lists are named by their place; long values are cut."""
     found = compare(
         {"a": 1, "b": {"c": [{"d": 1}], "e": "x" * 500}}, {"a": 1, "b": {"c": [{"d": 2}, {"d": 3}], "e": None}}
@@ -384,7 +384,7 @@ def test_differences_are_told_field_by_field() -> None:
     assert Change("automation", "x", (Difference("f", None, 1),)).lines() == ["automation x", "    f: (none) -> 1"]
 
 
-def test_no_alarm_is_about_those_who_tell() -> None:
+def test_no_alarm_is_about_the_notifiers() -> None:
     """An alarm about a failed operations/notify would start operations/notify, for ever."""
     made: Callable[..., Any] = automations.wanted
     for automation in made({"dead-letters"}, uuid4(), []):

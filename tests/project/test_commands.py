@@ -121,9 +121,9 @@ def test_an_old_python_is_refused_with_a_sentence(tmp_path: Path) -> None:
     old = tmp_path / "python3.9"
     old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.1 && exit 0\nexit 1\n', encoding="utf-8")
     old.chmod(0o755)
-    told = make("install", f"PYTHON={old}", f"VENV={tmp_path / 'venv'}")
-    assert told.returncode != 0
-    assert "Python 3.11 or newer is needed" in told.stderr
-    assert "is Python 3.9.1" in told.stderr
-    assert "make install PYTHON=" in told.stderr
+    done = make("install", f"PYTHON={old}", f"VENV={tmp_path / 'venv'}")
+    assert done.returncode != 0
+    assert "Python 3.11 or newer is needed" in done.stderr
+    assert "is Python 3.9.1" in done.stderr
+    assert "make install PYTHON=" in done.stderr
     assert not (tmp_path / "venv").exists()

@@ -97,7 +97,7 @@ def test_the_image_holds_what_it_needs_and_no_more() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         ([], "reprise worker"),
         (["worker", "--name", "w"], "reprise worker --name w"),
@@ -108,7 +108,7 @@ def test_the_image_holds_what_it_needs_and_no_more() -> None:
         (["python", "-m", "deployments.flow_run"], "python -m deployments.flow_run"),
     ],
 )
-def test_the_first_argument_says_what_a_container_runs(arguments: list[str], said: str, tmp_path: Path) -> None:
+def test_the_first_argument_says_what_a_container_runs(arguments: list[str], expected: str, tmp_path: Path) -> None:
     """The entry point hands over to the program, with the rest of the command line."""
     for name in ("reprise", "python"):
         stand_in = tmp_path / name
@@ -122,4 +122,4 @@ def test_the_first_argument_says_what_a_container_runs(arguments: list[str], sai
         check=True,
         timeout=20,
     )
-    assert done.stdout.strip() == said
+    assert done.stdout.strip() == expected

@@ -93,7 +93,7 @@ def played(scope: Scope) -> tuple[list[MutableMapping[str, Any]], bool]:
     return sent, came
 
 
-def test_a_refused_request_is_told_the_setting() -> None:
+def test_a_refused_request_names_the_setting() -> None:
     """One line, which names the variable that lists names."""
     scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"Host", b"prefect:4200")]}
     (start, body), came = played(scope)

@@ -44,7 +44,7 @@ def test_this_machine_is_accepted(endpoint: str) -> None:
     assert require_simulated_aws({"AWS_ENDPOINT_URL": endpoint}) == endpoint
 
 
-def test_the_calling_process_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_calling_process_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without an argument the process's own variables decide: in the tests' own process there is no endpoint."""
     with pytest.raises(BadInput):
         require_simulated_aws()

@@ -67,18 +67,18 @@ def test_the_same_nouns_stand_in_every_layer(layer: str) -> None:
 
     A path whose flow is not written yet is work under way; from its flow on it must be complete.
     """
-    told = {f.stem for f in modules("flows") if len(f.parts) == 2 and not f.stem.startswith("_")} - WITHOUT_A_PATH
+    flows = {f.stem for f in modules("flows") if len(f.parts) == 2 and not f.stem.startswith("_")} - WITHOUT_A_PATH
     here = {
         Path(f.relative_to(layer).parts[0]).stem
         for f in files(".py", ".md")
         if f.is_relative_to(layer) and not f.stem.startswith("_")
     }
-    assert told <= here, f"{layer} lacks {sorted(told - here)}"
-    assert told <= set(paths()), "a flow without rules and gateway"
+    assert flows <= here, f"{layer} lacks {sorted(flows - here)}"
+    assert flows <= set(paths()), "a flow without rules and gateway"
 
 
 def test_every_path_says_of_itself_what_all_need_to_know() -> None:
-    """Each folder with rules is declared in `recovery/paths.py`, and tells its items' stories."""
+    """Each folder with rules is declared in `recovery/paths.py`, and makes its items' stories."""
     assert tuple(sorted(PATHS)) == tuple(paths())
     assert all(name == about.name and about.answers for name, about in PATHS.items())
     assert set(LEDGERED) == set(PATHS) - {OUTBOX_RECORDS.name}

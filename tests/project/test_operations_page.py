@@ -79,10 +79,10 @@ def test_a_command_exists_and_takes_its_arguments(line: str) -> None:
 def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """`--help` names each option with a sentence, and touches nothing."""
     assert run([name, "--help"]) == 0
-    told = capsys.readouterr().out
-    assert f"Usage: reprise {name}" in told
-    options = re.findall(r"^\W*(--[a-z-]+).*$", told, re.MULTILINE)
-    assert all(re.search(rf"{option}\b.* [a-z]{{2,}}", told) for option in options)
+    output = capsys.readouterr().out
+    assert f"Usage: reprise {name}" in output
+    options = re.findall(r"^\W*(--[a-z-]+).*$", output, re.MULTILINE)
+    assert all(re.search(rf"{option}\b.* [a-z]{{2,}}", output) for option in options)
 
 
 @pytest.mark.parametrize(
@@ -91,9 +91,9 @@ def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[s
 def test_a_mistyped_line_is_one_line(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A wrong word costs the person one sentence that names it, and never a traceback."""
     status = run(words.split())
-    told = capsys.readouterr()
-    assert (status, len(told.err.splitlines())) == ((2, 1) if words else (0, 0))
-    assert words.split()[-1] in told.err if words else "apply" in told.out
+    output = capsys.readouterr()
+    assert (status, len(output.err.splitlines())) == ((2, 1) if words else (0, 0))
+    assert words.split()[-1] in output.err if words else "apply" in output.out
 
 
 def test_the_command_is_installed() -> None:
@@ -115,9 +115,9 @@ def test_the_variables_of_a_stack_are_those_of_the_simulated_one(
                 monkeypatch.setenv(name, value)
         assert run(["variables", "reprise"]) == 0
         shell = capsys.readouterr().out + "env | grep ^REPRISE_"
-        told = subprocess.run(["sh", "-c", shell], env={"PATH": os.environ["PATH"]}, capture_output=True, check=True)
+        output = subprocess.run(["sh", "-c", shell], env={"PATH": os.environ["PATH"]}, capture_output=True, check=True)
         wanted = {name: value for name, value in aws.environment.items() if name.startswith("REPRISE_")}
-        assert dict(line.split("=", 1) for line in told.stdout.decode().splitlines()) == wanted
+        assert dict(line.split("=", 1) for line in output.stdout.decode().splitlines()) == wanted
         assert run(["variables", "no-such-stack"]) == 1
         assert len(capsys.readouterr().err.splitlines()) == 1
 

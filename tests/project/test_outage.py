@@ -258,7 +258,7 @@ def test_old_runs_events_and_logs_are_removed(client: SyncPrefectClient, world: 
     wait_for("the old run's end", lambda: count("flow_run", "id", runs[31]) == 0, seconds=BUSY)
     wait_for("the old logs' end", lambda: count("log", "flow_run_id", runs[31]) == 0, seconds=BUSY)
     assert count("flow_run", "id", runs[29]) == 1
-    assert count("log", "flow_run_id", runs[29]) >= 1  # a worker may have said something of it, too
+    assert count("log", "flow_run_id", runs[29]) >= 1  # a worker may have logged something of it, too
 
     events = [event_of(now - timedelta(days=days)) for days in (6, 8)]
     client_of_events: Any = client

@@ -38,7 +38,7 @@ def test_a_sample_of_all_crash_points_loses_nothing() -> None:
 
 
 def test_the_harness_finds_planted_defects() -> None:
-    """Letters removed too early, sends not written ahead, rows marked too early: each is found."""
+    """Messages removed too early, sends not written ahead, rows marked too early: each is found."""
     assert prove("--part", "planted").count("planted: ") == 3
 
 
@@ -50,6 +50,6 @@ def test_a_story_of_faults_loses_nothing() -> None:
 
 
 def test_several_workers_settle_each_item_once() -> None:
-    """Four processes at once on letters, ordered letters, rows, replications and flows."""
+    """Four processes at once on messages, ordered messages, rows, replications and flows."""
     report = prove("--part", "workers", "--workers", "4")
     assert report.count("4 workers: 0 lost, 0 settled twice") == 5

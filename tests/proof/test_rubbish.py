@@ -108,7 +108,7 @@ def test_a_run_with_an_impossible_time_is_its_flow_s_trouble() -> None:
 
 
 def test_a_defect_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A translation that breaks at one sign is found, told with its place and the smallest message that shows it."""
+    """A translation that breaks at one sign is found, with its place and the smallest message that shows it."""
 
     def broken(body: str, message_id: str, now: datetime) -> list[Hint]:
         if "\x07" in body or "\\u0007" in body:
@@ -118,9 +118,9 @@ def test_a_defect_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(events, "translate", broken)
     found = command.tried("events", 1, range(400))
     assert found.broken > 0
-    [told] = found.violations.values()
-    assert "KeyError" in told
-    assert len(told.partition("case: ")[2].partition("\n")[0]) < 120
+    [violation] = found.violations.values()
+    assert "KeyError" in violation
+    assert len(violation.partition("case: ")[2].partition("\n")[0]) < 120
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_a_hint_that_is_refused_without_a_reason_is_found(monkeypatch: pytest.Mo
     assert command.tried("events", 1, range(2)).broken == 2
 
 
-def test_the_command_tells_what_it_tried(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_reports_its_tries(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Counts for each kind; it fails where anything broke, with what shows it."""
     assert command.main(["--count", "20", "--seed", "5", "--only", "events", "--only", "texts"]) == 0
     assert "rubbish: 20 tried, 0 violations, seed 5" in capsys.readouterr().out

@@ -280,8 +280,8 @@ def _what_people_see(player: Player) -> None:
     metrics.publication(ended, now, swept=True).send()
     DayBook(connection.ledger).add(ended, "run", now)
     desk = digest.Desk(connection)
-    told = digest.read_days.fn(desk, DigestRequest(day=now.date(), dry_run=False))
-    assert digest.publish.fn(desk, told) == "published"
+    made = digest.read_days.fn(desk, DigestRequest(day=now.date(), dry_run=False))
+    assert digest.publish.fn(desk, made) == "published"
     histories = histories_of(connection)
     assert [story.key for story in histories.waiting(ListRequest())] == [message]
     assert histories.describe(CaseRequest(key=message))

@@ -32,8 +32,8 @@ def test_no_payload_holds_a_template(hostile: str) -> None:
     }
     flow = {**REPORT, "detail": {**REPORT["detail"], "flow-name": f"x{hostile}", "status": f"Failed {hostile}"}}
     for event in (task, flow):
-        for told in translate(json.dumps(event), "id", NOW):
-            for value in told.as_event()["payload"].values():
+        for hint in translate(json.dumps(event), "id", NOW):
+            for value in hint.as_event()["payload"].values():
                 assert [mark for mark in MARKS if mark in str(value)] == []
 
 
@@ -45,11 +45,11 @@ def test_no_page_holds_a_template(hostile: str) -> None:
         assert [mark for mark in ("{{", "}}", "{%", "{#") if mark in shown] == []
 
 
-def test_a_status_tells_no_secret() -> None:
+def test_a_status_shows_no_secret() -> None:
     """The status of a failed AppFlow run is a text of a stranger's system: it is masked before it leaves."""
     status = "Execution Failed: 401 for someone@example.org, password=hunter2hunter2"
-    [told] = translate(json.dumps({**REPORT, "detail": {**REPORT["detail"], "status": status}}), "id", NOW)
-    shown = str(told.as_event()["payload"]["status"])
+    [hint] = translate(json.dumps({**REPORT, "detail": {**REPORT["detail"], "status": status}}), "id", NOW)
+    shown = str(hint.as_event()["payload"]["status"])
     assert shown.startswith("Execution Failed")
     assert "hunter2" not in shown
     assert "someone" not in shown
