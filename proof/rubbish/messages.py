@@ -17,6 +17,7 @@ from recovery.dead_letters.policy import Action, DeadLetterPolicy, WithoutEviden
 from recovery.dead_letters.triage import decide_messages, diagnose_messages
 from recovery.dead_letters.verdicts import Heal
 from recovery.dead_letters.work import Work
+from recovery.errors import Transient
 from recovery.failures import Kind, body_shape, recognise
 from tests.unit.failures.test_origins import LETTERS, SHAPES
 
@@ -43,11 +44,20 @@ POLICIES = (
 class Desk:
     """As much of a run as triage needs: no AWS."""
 
+    consumers = None
+    seconds = 0.0
+
+    @property
+    def sqs(self) -> Any:
+        raise Transient("there is no AWS here")
+
     def __init__(self) -> None:
         self.sent_to: Counter[str] = Counter()
         self.hidden: Counter[str] = Counter()
         self.going: set[tuple[str, str]] = set()
         self.problems: list[str] = []
+        self.places: dict[tuple[str, str], Any] = {}
+        self.removed: Counter[str] = Counter()
 
     def now(self) -> datetime:
         return NOW
@@ -55,7 +65,10 @@ class Desk:
     def jitter(self) -> float:
         return 0.5
 
-    def url_of(self, name: str) -> str:
+    def complain(self, problem: str) -> None:
+        self.problems.append(problem)
+
+    def url_of(self, name: str, *_: str) -> str:
         return f"https://sqs.eu-west-1.amazonaws.com/123456789012/{name}" if name == "orders" else ""
 
 

@@ -108,7 +108,7 @@ def test_what_a_consumer_sent_itself_is_archived_once(world: DeadLettersWorld) -
 
 
 def test_an_archive_that_does_not_answer_stops_no_healing(world: DeadLettersWorld) -> None:
-    """What heals goes first; S3 is asked once, and the rest of what needs it is left with one line."""
+    """Messages that heal go first; S3 is asked once, and the others that need it are left with one line."""
     pair = world.pair()
     world.die(pair, [TIMEOUT] * 5 + [INVALID] * 3)
     silent = OutcomeUnknown("s3:PutObject: ReadTimeoutError", code="ReadTimeoutError", operation="s3:PutObject")
