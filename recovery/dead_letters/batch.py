@@ -94,7 +94,7 @@ class MessageWork:
         self.damaged: DamagedCase | None = None
         self.unconfirmed: Unconfirmed | None = None
         self.destination = ""
-        self.verdict: Verdict = Leave("not decided")
+        self.verdict: Verdict = Leave("not decided", rule="")
         self.pointer: Pointer | None = None
         self.new_id = ""
         self.maybe_sent = False

@@ -20,6 +20,20 @@ BATCH_BYTES = 1_048_576
 
 Attributes = Mapping[str, Mapping[str, Any]]
 
+_GONE = frozenset(
+    {
+        "NO_RESOURCE",
+        "NonExistentQueue",
+        "QueueDoesNotExist",
+        "ResourceNotFoundException",
+        "NotFoundException",
+        "NotFound",
+        "StateMachineDoesNotExist",
+        "ClusterNotFoundException",
+    }
+)
+"""Error codes of EventBridge, and of the services that Scheduler calls, for a target that does not exist."""
+
 
 @dataclass(frozen=True, slots=True)
 class Queue:
@@ -96,6 +110,20 @@ class Message:
     def first_received_at(self) -> datetime:
         """When it was first received by anybody: when it began to fail."""
         return _moment(self.system.get("ApproximateFirstReceiveTimestamp") or self.system.get("SentTimestamp", ""))
+
+    @property
+    def is_cut(self) -> bool:
+        """Scheduler cut the payload. Source: "Configuring a dead-letter queue", EventBridge Scheduler user guide."""
+        return self.origin is Origin.SCHEDULER and self._text("IS_PAYLOAD_TRUNCATED").strip().lower() == "true"
+
+    @property
+    def target_is_gone(self) -> bool:
+        """EventBridge or Scheduler found no target. Source: error codes of both services' dead-letter queues."""
+        code = self._text("ERROR_CODE").strip()
+        return self.origin in (Origin.EVENTBRIDGE, Origin.SCHEDULER) and code.rpartition(".")[2] in _GONE
+
+    def _text(self, name: str) -> str:
+        return str(self.attributes.get(name, {}).get("StringValue") or "")
 
     def expires_at(self, queue: Queue) -> datetime:
         """When the dead-letter queue forgets it. Source: retention runs on from SentTimestamp (SQS developer guide)."""

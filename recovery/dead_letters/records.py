@@ -238,7 +238,7 @@ def entry(item: MessageWork, batch: Batch) -> Entry:
         reason=verdict.reason if item.failure is None else f"{verdict.reason}; did not go through: {item.failure}",
         kind=_kind(item),
         diagnosis=item.diagnosis.rule if item.diagnosis else (item.history.rule if item.history else ""),
-        rule=item.diagnosis.rule if item.diagnosis else (item.history.rule if item.history else ""),
+        rule=verdict.rule,
         group=item.group or (item.history.group if item.history else ""),
         error=item.error,
         attempt=attempt,

@@ -260,6 +260,9 @@ def _lines(work: Work, key: str) -> list[dict[str, Any]]:
 
 def _address(work: Work, one: Chosen, part: Part) -> None:
     message, request = _message(one), work.request
+    if message.is_cut:
+        one.failure = Refused("Scheduler cut its payload: take the whole input from the schedule, and send that")
+        return
     try:
         if message.source_arn:
             one.destination = work.url_of(message.source_arn, part.queue)

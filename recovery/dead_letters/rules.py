@@ -102,7 +102,9 @@ def _doubt(known: Known) -> str:
 def _decide(known: Known, policy: DeadLetterPolicy, now: datetime, jitter: float, spread: timedelta) -> Verdict:
     message, history = known.message, known.history
     if message.lease_until - now < LEASE_MARGIN:  # lease
-        return Leave("the time for which this run holds the message is about to end; a later run takes it up")
+        return Leave(
+            "the time for which this run holds the message is about to end; a later run takes it up", rule="lease"
+        )
     finished = _finish(known)
     if finished is not None:  # finish
         return finished
@@ -111,20 +113,23 @@ def _decide(known: Known, policy: DeadLetterPolicy, now: datetime, jitter: float
         return Leave(
             "what was done about it before is not known, so nothing is done",
             f"put right {known.damaged}, or delete it: the message then begins anew, with all its attempts",
+            rule="damaged-case",
         )
     if known.unreadable and not is_late:  # damaged-intent
         return Leave(
             "what was being sent of its queue is not known, so nothing is done",
             f"restore {known.unreadable} (the table has point-in-time recovery); once it is deleted, messages that were"
             " sent already may be sent a second time",
+            rule="damaged-intent",
         )
     if message.origin in _NOT_FAILURES:  # no-failure
-        return ArchiveVerdict(State.ARCHIVED, _NOT_FAILURES[message.origin])
+        return ArchiveVerdict(State.ARCHIVED, _NOT_FAILURES[message.origin], rule="no-failure")
     if is_late:  # rescue
         return ArchiveVerdict(
             State.STALE,
             "its queue would have dropped it before the next runs",
             "replay it from the archive if the work is still wanted" + _doubt(known),
+            rule="rescue",
         )
     age = (now - message.sent_at).total_seconds()
     if policy.max_age_seconds is not None and age > policy.max_age_seconds:  # stale
@@ -132,10 +137,11 @@ def _decide(known: Known, policy: DeadLetterPolicy, now: datetime, jitter: float
             State.STALE,
             f"older than the policy's max_age of {policy.max_age_seconds} s",
             "replay it from the archive if the work is still wanted",
+            rule="stale",
         )
     waits = history if history is not None and history.state is State.BACKOFF and history.due is not None else None
     if waits is not None and waits.due is not None and waits.due > now:  # early
-        return _hide(known, waits.due, waits.attempts + 1, policy, now, "its next attempt is not due yet")
+        return _hide(known, waits.due, waits.attempts + 1, policy, now, "its next attempt is not due yet", rule="early")
     diagnosis = known.diagnosis or _remembered(waits)
     if diagnosis is None:  # no-evidence
         return _without_evidence(known, policy, now, jitter, spread, waited=waits is not None)
@@ -145,12 +151,12 @@ def _decide(known: Known, policy: DeadLetterPolicy, now: datetime, jitter: float
 def _finish(known: Known) -> Finish | None:
     own, unconfirmed = known.own, known.unconfirmed
     if known.removed:
-        return Finish(archived=True, reason="removed by this run already; SQS handed it out again")
+        return Finish(archived=True, reason="removed by this run already; SQS handed it out again", rule="finish")
     if unconfirmed is not None and unconfirmed.same_message and unconfirmed.sent:
-        return Finish(archived=False, reason="sent by an earlier run that was interrupted")
+        return Finish(archived=False, reason="sent by an earlier run that was interrupted", rule="finish")
     if own is not None and own.detail.get("archive") and own.detail.get("id") == known.message.message_id:
         since = ", and replayed since" if own.state in (State.REPLAYED, State.REPLAYING) else ""
-        return Finish(archived=True, reason=f"archived by an earlier run that was interrupted{since}")
+        return Finish(archived=True, reason=f"archived by an earlier run that was interrupted{since}", rule="finish")
     return None
 
 
@@ -167,18 +173,22 @@ def _without_evidence(
     known: Known, policy: DeadLetterPolicy, now: datetime, jitter: float, spread: timedelta, *, waited: bool
 ) -> Verdict:
     if known.evidence_pending:
-        return Leave(known.evidence_pending, "nothing to do unless it stays so: then check the policy's log_group")
+        step = "nothing to do unless it stays so: then check the policy's log_group"
+        return Leave(known.evidence_pending, step, rule="no-evidence")
     why = known.searched or known.unread
     where = f" ({why})" if why else ""
     step = _evidence_step(known)
     if policy.without_evidence is WithoutEvidence.ARCHIVE:
         return ArchiveVerdict(
-            State.ARCHIVED, f"nothing says why it failed{where}, and the policy archives such messages", step
+            State.ARCHIVED,
+            f"nothing says why it failed{where}, and the policy archives such messages",
+            step,
+            rule="no-evidence",
         )
     if policy.without_evidence is WithoutEvidence.HEAL:
         why = f"nothing says why it failed{where}, and the policy heals such messages"
         return _may_not_heal(known, policy, why) or _heal(known, policy, now, jitter, spread, why, waited=waited)
-    return Leave(f"nothing says why it failed{where}, so it is not triaged", step)
+    return Leave(f"nothing says why it failed{where}, so it is not triaged", step, rule="no-evidence")
 
 
 def _evidence_step(known: Known) -> str:
@@ -212,11 +222,26 @@ def _act(
     )
     why = f"{diagnosis.reason} ({chosen_by})"
     if action is Action.LEAVE:  # action-leave
-        return Leave(why)
+        return Leave(why, rule="action-leave")
+    if known.message.is_cut:  # cut
+        return AlertVerdict(
+            State.PARKED,
+            f"{why}; Scheduler cut its payload, so what lies here is not what was to be sent",
+            "take the whole input from the schedule, and call its target with that; this copy is never replayed",
+            rule="cut",
+        )
+    if known.message.target_is_gone:  # target-gone
+        return AlertVerdict(
+            State.WAITING,
+            f"{diagnosis.reason}; the message is fine, but the target that it was for is gone",
+            "restore the target, or point the rule or schedule at another one; then replay the message to a queue, or"
+            " call the target with the archived body",
+            rule="target-gone",
+        )
     if action is Action.ARCHIVE:  # action-archive
-        return ArchiveVerdict(State.ARCHIVED, why, _review(diagnosis.kind))
+        return ArchiveVerdict(State.ARCHIVED, why, _review(diagnosis.kind), rule="action-archive")
     if action is Action.ALERT:  # action-alert
-        return AlertVerdict(State.PARKED, why, _fix(diagnosis.kind))
+        return AlertVerdict(State.PARKED, why, _fix(diagnosis.kind), rule="action-alert")
     return _may_not_heal(known, policy, why) or _heal(known, policy, now, jitter, spread, why, waited=waited)
 
 
@@ -228,18 +253,21 @@ def _may_not_heal(known: Known, policy: DeadLetterPolicy, why: str) -> AlertVerd
             State.PARKED,
             f"{why}; but the policy says that this queue is not safe to heal",
             "check whether the work was done, then replay or drop it",
+            rule="heal-off",
         )
     if message.origin not in (Origin.SQS_REDRIVE, Origin.UNKNOWN):  # other-target
         return AlertVerdict(
             State.WAITING,
             f"{why}; its target is not a queue ({message.origin.value}), so it waits until that target is asked again",
             "once the target works again, replay it to a queue, or invoke the target with the archived body",
+            rule="other-target",
         )
     if not known.destination:  # no-destination
         return AlertVerdict(
             State.PARKED,
             f"{why}; but nothing says which queue it came from, or that queue is gone",
             "name the destination in the policy, then replay",
+            rule="no-destination",
         )
     attempt, tries = _count(known)
     if tries > TRIES:  # unconfirmed
@@ -247,12 +275,14 @@ def _may_not_heal(known: Known, policy: DeadLetterPolicy, why: str) -> AlertVerd
             State.EXHAUSTED,
             f"{why}; {TRIES} sends of attempt {attempt} were never confirmed",
             "check whether the destination received it, then replay or drop it",
+            rule="unconfirmed",
         )
     if attempt > policy.max_attempts:  # exhausted
         return AlertVerdict(
             State.EXHAUSTED,
             f"{why}; it was sent back {attempt - 1} times and came back each time",
             "fix the cause, then replay",
+            rule="exhausted",
         )
     return None
 
@@ -264,22 +294,25 @@ def _heal(
     history = known.history
     at_once = _takes_no_delay(known)
     if waited and (at_once or spread <= LONGEST_DELAY):  # due
-        return Heal(known.destination, spread, attempt, tries, f"{why}; the wait before attempt {attempt} is over")
+        reason = f"{why}; the wait before attempt {attempt} is over"
+        return Heal(known.destination, spread, attempt, tries, reason, rule="due")
     if waited:
         rate = f"its destination takes at most {policy.max_per_second:g} a second"
-        return _hide(known, now + spread, attempt, policy, now, f"{why}; {rate}")
+        return _hide(known, now + spread, attempt, policy, now, f"{why}; {rate}", rule="due")
     reason = f"{why}; attempt {attempt} of {policy.max_attempts}"
     came_back = history is not None and history.state in (State.SENT, State.BACK)
     if known.follows and not came_back:  # follows
-        return Heal(known.destination, timedelta(0), attempt, tries, f"{reason}, right behind its group")
+        return Heal(
+            known.destination, timedelta(0), attempt, tries, f"{reason}, right behind its group", rule="follows"
+        )
     delay = policy.backoff.delay(attempt, jitter) + spread
     if not at_once and delay <= LONGEST_DELAY:  # delay
-        return Heal(known.destination, delay, attempt, tries, reason)
+        return Heal(known.destination, delay, attempt, tries, reason, rule="delay")
     if at_once and delay < timedelta(seconds=1):
-        return Heal(known.destination, timedelta(0), attempt, tries, reason)
+        return Heal(known.destination, timedelta(0), attempt, tries, reason, rule="delay")
     if tries > 1:  # an attempt that was begun already has waited
-        return Heal(known.destination, min(delay, LONGEST_DELAY), attempt, tries, reason)
-    return _hide(known, now + delay, attempt, policy, now, reason)
+        return Heal(known.destination, min(delay, LONGEST_DELAY), attempt, tries, reason, rule="delay")
+    return _hide(known, now + delay, attempt, policy, now, reason, rule="delay")
 
 
 def decide(known: Known, policy: DeadLetterPolicy, now: datetime, jitter: float, spread: timedelta) -> Verdict:
@@ -300,6 +333,7 @@ def decide(known: Known, policy: DeadLetterPolicy, now: datetime, jitter: float,
             State.STALE,
             f"its queue would drop it before later runs have gone through all that lies there ({verdict.reason})",
             "replay it from the archive if the work is still wanted" + _doubt(known),
+            rule="backlog",
         )
     return verdict
 
@@ -309,7 +343,9 @@ def _takes_no_delay(known: Known) -> bool:
     return known.queue.fifo or known.destination.endswith(".fifo")
 
 
-def _hide(known: Known, due: datetime, attempt: int, policy: DeadLetterPolicy, now: datetime, reason: str) -> Verdict:
+def _hide(
+    known: Known, due: datetime, attempt: int, policy: DeadLetterPolicy, now: datetime, reason: str, *, rule: str
+) -> Verdict:
     """Keep it waiting in its queue: hidden if the queue can do that and surely keeps it so long."""
     queue = known.queue
     last = known.message.expires_at(queue) - max(known.reach, 2 * timedelta(seconds=policy.sweep_seconds))
@@ -317,12 +353,12 @@ def _hide(known: Known, due: datetime, attempt: int, policy: DeadLetterPolicy, n
     if queue.has_redrive or known.hidden >= MOST_HIDDEN or until >= last:
         waits_already = known.history is not None and known.history.state is State.BACKOFF
         if _takes_no_delay(known) or waits_already:
-            return Hide(
-                until, due, attempt, f"{reason}; it waits visibly, since this queue cannot hide it", hidden=False
-            )
+            visibly = f"{reason}; it waits visibly, since this queue cannot hide it"
+            return Hide(until, due, attempt, visibly, hidden=False, rule=rule)
         # A standard queue that cannot hide a message lends the longest delay that SQS has instead.
-        return Heal(known.destination, LONGEST_DELAY, attempt, 1, f"{reason}; the wait is cut to SQS's longest delay")
-    return Hide(until, due, attempt, reason)
+        cut = f"{reason}; the wait is cut to SQS's longest delay"
+        return Heal(known.destination, LONGEST_DELAY, attempt, 1, cut, rule=rule)
+    return Hide(until, due, attempt, reason, rule=rule)
 
 
 def _count(known: Known) -> tuple[int, int]:

@@ -154,6 +154,7 @@ def _send(work: Work, items: Sequence[MessageWork]) -> None:
                     State.PARKED,
                     f"its queue refuses it: {outcome.error.code or outcome.error}",
                     "compare the message with the queue's limits and key, then replay or drop it",
+                    rule="refused",
                 )
             else:
                 item.failure = outcome.error

@@ -176,11 +176,11 @@ def decide_messages(work: Work, batch: Batch) -> None:
     blocked: set[str] = set()
     for item in order:
         if item.failure is not None:
-            item.verdict = Leave("it could not be triaged")
+            item.verdict = Leave("it could not be triaged", rule="not-triaged")
             blocked.add(item.message.group_id)
             continue
         if batch.queue.fifo and item.message.group_id in blocked:
-            item.verdict = Leave("an earlier message of its group stays in the queue, and order is kept")
+            item.verdict = Leave("an earlier message of its group stays in the queue, and order is kept", rule="order")
             continue
         with _alone(work, item):
             follows = batch.queue.fifo and (batch.queue.arn, item.message.group_id) in work.going

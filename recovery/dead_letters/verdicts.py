@@ -1,8 +1,11 @@
-"""What is decided about one message: a value, with the reason for a person. Pure."""
+"""The verdict on one message: a value, with its rule and the reason for a person. Pure.
+
+The rule of each verdict stands on docs/paths/dead_letters.md.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from recovery.cases import State
@@ -25,6 +28,7 @@ class Heal:
     attempt: int
     tries: int
     reason: str
+    rule: str = field(kw_only=True)
 
     action = "heal"
 
@@ -46,6 +50,7 @@ class Hide:
     attempt: int
     reason: str
     hidden: bool = True
+    rule: str = field(kw_only=True)
 
     action = "wait"
 
@@ -63,6 +68,7 @@ class ArchiveVerdict:
     state: State
     reason: str
     next_step: str = ""
+    rule: str = field(kw_only=True)
 
     action = "archive"
 
@@ -74,6 +80,7 @@ class AlertVerdict:
     state: State
     reason: str
     next_step: str
+    rule: str = field(kw_only=True)
 
     action = "alert"
 
@@ -84,6 +91,7 @@ class Leave:
 
     reason: str
     next_step: str = ""
+    rule: str = field(kw_only=True)
 
     action = "leave"
 
@@ -99,6 +107,7 @@ class Finish:
 
     archived: bool
     reason: str
+    rule: str = field(kw_only=True)
 
     action = "finish"
 

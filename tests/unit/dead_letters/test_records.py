@@ -21,10 +21,10 @@ from recovery.failures import BodyShape, Evidence, Kind, Origin
 from tests.unit.dead_letters.samples import GROUP, NOW, SOURCE_URL, case, diagnosis, message, queue, seconds
 
 KEEP = timedelta(days=430)
-HEAL = Heal(SOURCE_URL, seconds(60), attempt=2, tries=1, reason="it may pass")
-HIDE = Hide(NOW + timedelta(hours=1), NOW + timedelta(hours=1), attempt=3, reason="later")
-PARK = AlertVerdict(State.PARKED, "a person must fix it", "fix it, then replay")
-KEPT = ArchiveVerdict(State.ARCHIVED, "for review", "look at it")
+HEAL = Heal(SOURCE_URL, seconds(60), attempt=2, tries=1, reason="it may pass", rule="delay")
+HIDE = Hide(NOW + timedelta(hours=1), NOW + timedelta(hours=1), attempt=3, reason="later", rule="delay")
+PARK = AlertVerdict(State.PARKED, "a person must fix it", "fix it, then replay", rule="action-alert")
+KEPT = ArchiveVerdict(State.ARCHIVED, "for review", "look at it", rule="action-archive")
 
 
 def one(verdict: Verdict, history: Case | None = None, **changes: Any) -> tuple[MessageWork, Batch]:
@@ -129,10 +129,10 @@ def test_each_archived_message_of_one_business_id_has_a_case_of_its_own() -> Non
 
 def test_a_comeback_that_is_left_is_known_to_be_back() -> None:
     """Otherwise it would count as recovered. Finishing and leaving write nothing else."""
-    item, batch = one(Leave("not now"), case(State.SENT))
+    item, batch = one(Leave("not now", rule="lease"), case(State.SENT))
     assert [found.state for found in written(item, batch).values()] == [State.BACK]
-    assert written(*one(Leave("not now"))) == {}
-    assert written(*one(Finish(archived=False, reason="done"), case())) == {}
+    assert written(*one(Leave("not now", rule="lease"))) == {}
+    assert written(*one(Finish(archived=False, reason="done", rule="finish"), case())) == {}
 
 
 def test_earlier_ids_are_bounded() -> None:
@@ -221,7 +221,7 @@ def test_an_alert_tells_what_a_person_needs() -> None:
 def test_an_interrupted_alert_is_told_from_the_ledger() -> None:
     """A message whose copy is archived but whose alert was not sent speaks through its case."""
     history = case(State.PARKED, kind=Kind.AUTH_FAILURE.value, detail={"archive": {}, "id": "m-1", "alert": True})
-    item, batch = one(Finish(archived=True, reason="archived earlier"), history)
+    item, batch = one(Finish(archived=True, reason="archived earlier", rule="finish"), history)
     item.own = history
     item.diagnosis, item.group, item.error = None, "", ""
     assert item.wants_alert
@@ -268,10 +268,12 @@ def test_an_original_goes_only_when_its_copy_is_safe() -> None:
     assert not parked.is_gone_for_good, "nobody knows of it"
     parked.announced = True
     assert parked.is_gone_for_good
-    assert one(Finish(archived=True, reason="done"))[0].is_gone_for_good
-    assert not one(Finish(archived=False, reason="done"))[0].is_gone_for_good, "its case may not be written"
+    assert one(Finish(archived=True, reason="done", rule="finish"))[0].is_gone_for_good
+    assert not one(Finish(archived=False, reason="done", rule="finish"))[0].is_gone_for_good, (
+        "its case may not be written"
+    )
     assert not one(HIDE)[0].is_gone_for_good
-    assert not one(Leave("no"))[0].is_gone_for_good
+    assert not one(Leave("no", rule="lease"))[0].is_gone_for_good
 
 
 def test_nothing_more_is_done_on_a_message_whose_lease_runs_out() -> None:

@@ -62,6 +62,14 @@ def held(left: float, **changes: Any) -> Any:
     return message(lease_until=NOW + seconds(left), **changes)
 
 
+def texts(**values: str) -> dict[str, dict[str, str]]:
+    return {name: {"DataType": "String", "StringValue": value} for name, value in values.items()}
+
+
+def from_scheduler(**values: str) -> Any:
+    return message(origin=Origin.SCHEDULER, attributes=texts(**values))
+
+
 TABLE = [
     # -- lease: nothing is done when this run's hold on the message is about to end
     Row("lease", "29 s are left", known(message=held(29)), Leave),
@@ -71,6 +79,48 @@ TABLE = [
         "not even completing what was begun",
         known(message=held(0), unconfirmed=Unconfirmed(1, 1, sent=True, same_message=True)),
         Leave,
+    ),
+    # -- cut, target-gone: the message came from EventBridge or Scheduler, and its own target failed
+    Row(
+        "cut",
+        "Scheduler cut its payload, whatever the failure was",
+        known(message=from_scheduler(IS_PAYLOAD_TRUNCATED="TRUE"), destination=""),
+        AlertVerdict,
+        {"state": State.PARKED, "rule": "cut"},
+    ),
+    Row(
+        "cut",
+        "a whole payload is triaged as any other",
+        known(message=from_scheduler(IS_PAYLOAD_TRUNCATED="false")),
+        AlertVerdict,
+        {"rule": "other-target"},
+    ),
+    Row(
+        "target-gone",
+        "a schedule's queue",
+        known(
+            message=from_scheduler(ERROR_CODE="AWS.SimpleQueueService.NonExistentQueue"),
+            diagnosis=diagnosis(Kind.VALIDATION_ERROR),
+        ),
+        AlertVerdict,
+        {"state": State.WAITING, "rule": "target-gone"},
+    ),
+    Row(
+        "target-gone",
+        "a rule's target",
+        known(
+            message=message(origin=Origin.EVENTBRIDGE, attributes=texts(ERROR_CODE="NO_RESOURCE")),
+            diagnosis=diagnosis(Kind.VALIDATION_ERROR),
+        ),
+        AlertVerdict,
+        {"state": State.WAITING, "rule": "target-gone"},
+    ),
+    Row(
+        "target-gone",
+        "words of a consumer's own attribute say nothing of a target",
+        known(message=message(attributes=texts(ERROR_CODE="NO_RESOURCE")), diagnosis=diagnosis(Kind.VALIDATION_ERROR)),
+        ArchiveVerdict,
+        {"rule": "action-archive"},
     ),
     # -- finish: what an interrupted run began
     Row(
@@ -597,6 +647,8 @@ def test_every_rule_is_in_the_table_and_on_the_page() -> None:
     sentences = re.findall(r"^\d+\. \*\*([a-z-]+)\*\*", page, re.MULTILINE)
     assert beside == sentences
     assert {row.rule for row in TABLE} == set(beside)
+    decided = {decide(row.facts, row.policy, NOW, row.jitter, row.spread).rule for row in TABLE}
+    assert decided == set(beside), "the ids that a report can show"
 
 
 @pytest.mark.parametrize("kind", Kind)
