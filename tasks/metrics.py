@@ -7,7 +7,6 @@ from typing import Protocol
 
 from prefect import runtime, task
 
-from blocks.connection import Connection
 from blocks.estate import connect
 from recovery.errors import RepriseError
 from recovery.metrics.publication import Metrics, Publication
@@ -41,11 +40,6 @@ class Request(Protocol):
     def estate(self) -> str | None:
         """Name of the estate's block."""
         ...
-
-
-def metrics_of(connection: Connection) -> Metrics | None:
-    """Return the publisher of a run's numbers; None when no namespace is set."""
-    return connection.metrics
 
 
 def publish_metrics(work: Run, report: RecoveryReport) -> None:

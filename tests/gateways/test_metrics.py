@@ -13,7 +13,6 @@ from recovery.metrics.publication import Metrics, Publication
 from recovery.metrics.series import Datum
 from recovery.report import RecoveryReport
 from simulated_aws.server import SimulatedAws
-from tasks.metrics import metrics_of
 from tests.outbox_world import connection_to
 from tests.unit.metrics.samples import entry, report
 
@@ -26,7 +25,7 @@ def aws(simulated_aws: SimulatedAws) -> SimulatedAws:
 
 
 def metrics(aws: SimulatedAws) -> Metrics:
-    made = metrics_of(connection_to(aws))
+    made = connection_to(aws).metrics
     assert made is not None
     return made
 
@@ -132,7 +131,7 @@ def test_nothing_is_published_without_a_namespace(aws: SimulatedAws) -> None:
     """An empty REPRISE_METRICS_NAMESPACE switches metrics off."""
     connection = connection_to(aws)
     connection.metrics_namespace = ""
-    assert metrics_of(connection) is None
+    assert connection.metrics is None
 
 
 class Recorder:

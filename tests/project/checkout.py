@@ -55,8 +55,8 @@ def text(file: Path) -> str:
 
 def paths() -> tuple[str, ...]:
     """The recovery paths that exist: a path is a package of `recovery` that decides and acts on AWS."""
-    packages = {f.parts[1]: set[str]() for f in modules("recovery") if len(f.parts) == 3}
+    packages = {f.parts[1]: set[str]() for f in modules("recovery") if len(f.parts) > 2}
     for file in modules("recovery"):
-        if len(file.parts) == 3:
-            packages[file.parts[1]].add(file.stem)
+        if len(file.parts) > 2:
+            packages[file.parts[1]].add(Path(file.parts[2]).stem)  # a module, or a package of its own
     return tuple(sorted(name for name, stems in packages.items() if {"rules", "gateway"} <= stems))
