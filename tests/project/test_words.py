@@ -70,7 +70,7 @@ WORDS_LEFT: dict[str, int] = {
     "tests": 11,
     "tests/browser": 2,
     "tests/gateways": 443,
-    "tests/orchestration": 11,
+    "tests/orchestration": 14,
     "tests/project": 11,
     "tests/proof": 1,
     "tests/security": 1,
