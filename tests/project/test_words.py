@@ -48,7 +48,7 @@ NOT_OURS = (
 )
 
 OPENERS_LEFT: dict[str, int] = {
-    "recovery/dead_letters": 52,
+    "recovery/dead_letters": 51,
     "recovery/failures": 3,
     "recovery/replication_tasks": 42,
 }
