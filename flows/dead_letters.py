@@ -80,6 +80,7 @@ def take_up(work: Work, turn: Turn, share: int) -> bool:
             triage(work, batch)
             if not work.dry_run:
                 settle(work, batch)
+            do.show_progress(work, turn)
     except Exception as error:  # noqa: BLE001 - whatever it is, the other queues go on, and the run fails at its end
         work.note_trouble(turn.queue, batch, error)
         return False

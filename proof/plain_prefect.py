@@ -23,7 +23,7 @@ from prefect.logging import disable_run_logger
 from recovery.errors import Incomplete
 from recovery.report import RecoveryReport
 from recovery.run import RecoveryRun
-from tasks import frame
+from tasks import dead_letters, frame
 
 _given: ContextVar[RecoveryRun | None] = ContextVar("given", default=None)
 _patches = ExitStack()
@@ -66,6 +66,7 @@ def plain_prefect() -> Iterator[None]:
             for target, name, stand_in in (
                 (Task, "__call__", lambda task, *args, **kwargs: task.fn(*args, **kwargs)),
                 (Artifact, "create", lambda *_, **__: SimpleNamespace(id=uuid4())),
+                (dead_letters, "update_progress_artifact", lambda *_, **__: None),
                 (frame, "opened", lambda make, request: _given.get() or _open(make, request)),
             ):
                 _patches.enter_context(mock.patch.object(target, name, stand_in))

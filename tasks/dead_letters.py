@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+
 from blocks.connection import Connection
 from recovery.aws import CONNECTIONS
 from recovery.consumers import Consumers
@@ -46,6 +48,16 @@ def open_run(connection: Connection, request: DeadLetterRequest | ReplayRequest)
     )
     work.at_close.callback(settle.release, work)
     return work
+
+
+def show_progress(work: Work, turn: receiving.Turn) -> None:
+    """Show on the run's page how far the messages of a queue are; what one round did needs no bar."""
+    expected = max(1, min(turn.queue.visible, work.request.limit))
+    share = min(100.0, 100.0 * turn.taken / expected)
+    if turn.bar is not None:
+        update_progress_artifact(artifact_id=turn.bar, progress=share)  # type: ignore[arg-type]
+    elif turn.taken < expected:
+        turn.bar = create_progress_artifact(share, description=f"messages of {turn.name}")
 
 
 find_queues = step(find.find_queues, "find queues")

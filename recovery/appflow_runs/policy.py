@@ -146,7 +146,9 @@ class AppFlowRequest(BaseModel):
         title="The cause is fixed",
         description="Run flows again that wait for a person, and count their attempts anew.",
     )
-    started_by: StartedBy = Field(StartedBy.BY_HAND, description="Start of this run; a sweep counts missed events.")
+    started_by: StartedBy = Field(
+        StartedBy.BY_HAND, title="Started by", description="Start of this run; a sweep counts missed events."
+    )
     estate: str | None = Field(
         None, description="Name of a saved Recovery Estate block; empty: the block named default, else the environment."
     )

@@ -32,6 +32,7 @@ class Turn:
         queue, policy: the queue, and how it is treated.
         taken: messages taken up so far.
         oldest: when the oldest of these was sent; None: none yet.
+        bar: id of the bar that shows its progress to people, kept for those who show it; None: there is none.
     """
 
     def __init__(self, queue: Queue, policy: DeadLetterPolicy, turns: int, limit: int) -> None:
@@ -39,6 +40,7 @@ class Turn:
         self.policy = policy
         self.taken = 0
         self.oldest: datetime | None = None
+        self.bar: object = None
         self._share = max(1, limit // max(1, turns))  # what a run surely takes up of it
 
     @property

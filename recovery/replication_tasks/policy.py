@@ -133,7 +133,9 @@ class ReplicationRequest(BaseModel):
         title="The cause is fixed",
         description="Act on replications that wait for a person, and count their restarts anew.",
     )
-    started_by: StartedBy = Field(StartedBy.BY_HAND, description="Cause of this run; a sweep counts missed events.")
+    started_by: StartedBy = Field(
+        StartedBy.BY_HAND, title="Started by", description="Cause of this run; a sweep counts missed events."
+    )
     estate: str | None = Field(None, description='Name of a saved estate block; empty: the one named "default".')
 
     @field_validator("tasks", mode="before")

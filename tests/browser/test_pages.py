@@ -90,7 +90,7 @@ def test_the_digest_can_be_read(ui: Ui, page: Page) -> None:
     assert "20 failed, 0 came back, 16 wait for a person." in text
     assert "against the week before (36.0 a day)" in text
     assert "DEPENDENCY_FAILURE of ledger-load, catalog-load and orders-cdc (replication tasks)" in text
-    assert "next step for ledger-load: if the target may be emptied, run: aws dms" in text
+    assert "next step: choose. (1) Keep the target: run: aws dms" in text
     assert "2 not diagnosed of back-office-dlq (dead letters)" in text
     commands = code(page)
     assert "aws appflow start-flow --flow-name invoices-to-crm" in commands
@@ -158,7 +158,7 @@ def test_groups_are_a_table(ui: Ui, page: Page) -> None:
 @pytest.mark.parametrize(
     ("deployment", "shows", "values"),
     [
-        ("dead-letters/by-hand", ("Dead-letter queues", "Dry run", "Budget of attempts"), ("60", "10", "21600")),
+        ("dead-letters/by-hand", ("Dead-letter queues", "Dry run", "Most attempts"), ("60", "10", "21600")),
         ("dead-letters-replay/replay", ("Kinds of failure", "Dry run", "Groups"), ("1800",)),
         ("outbox-records/by-hand", ("Topic ARN", "Mode", "Attribute names"), ("30", "2", "3600", "outbox_line")),
         ("replication-tasks/by-hand", ("Replications", "May be reloaded", "Dry run"), ("60", "3", "3600")),
@@ -188,7 +188,7 @@ def test_what_happened_in_aws_stands_in_the_event_feed(ui: Ui, page: Page) -> No
     # The feed ends with the last whole minute, and shows the newest events first: only this kind of event is asked for,
     # since those of the runs would push it off the page when a minute ends meanwhile.
     moment = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(milliseconds=1)
-    events = PrefectEvents(ui.server.api_url)
+    events = PrefectEvents(ui.server.api_url, ui.server.auth)
     try:
         events.post([Telling(hint(DEAD_LETTERS, "orders-dlq", "1", moment), rings=False)])
     finally:

@@ -90,7 +90,11 @@ def test_the_image_holds_what_it_needs_and_no_more() -> None:
     wanted = {line[1:] for line in patterns if line.startswith("!")}
     assert all((PROJECT / name).exists() for name in wanted)
     assert not wanted & {"tests", "docs", ".git", ".venv", ".reprise", ".prefect"}
-    top = {f.parts[0] for f in files() if f.suffix in (".toml", ".yaml", ".lock") and len(f.parts) == 1}
+    top = {
+        f.parts[0]
+        for f in files()
+        if f.suffix in (".toml", ".yaml", ".lock") and len(f.parts) == 1 and f.name[0] != "."
+    }
     assert top <= wanted
     assert "**" in patterns
     assert fnmatch("x/__pycache__", "**/__pycache__")
