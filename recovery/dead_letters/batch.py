@@ -9,8 +9,9 @@ from recovery.archive import Pointer
 from recovery.cases import WAITS_FOR_A_PERSON, Case, DamagedCase
 from recovery.dead_letters.messages import Message, Queue
 from recovery.dead_letters.policy import DeadLetterPolicy
-from recovery.dead_letters.rules import LEASE_MARGIN, Unconfirmed
+from recovery.dead_letters.rules import LEASE_MARGIN
 from recovery.dead_letters.send_intents import SendIntent
+from recovery.dead_letters.situation import Unconfirmed
 from recovery.dead_letters.verdicts import AlertVerdict, ArchiveVerdict, Finish, Heal, Hide, Leave, Verdict
 from recovery.errors import RepriseError, Transient
 from recovery.failures import Diagnosis, Evidence

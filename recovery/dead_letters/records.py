@@ -13,7 +13,7 @@ from recovery.alerts import Alert
 from recovery.cases import Case, State, case_item
 from recovery.dead_letters.batch import Batch, MessageWork
 from recovery.dead_letters.messages import to_record
-from recovery.dead_letters.rules import Unconfirmed
+from recovery.dead_letters.situation import Unconfirmed
 from recovery.dead_letters.verdicts import AlertVerdict, ArchiveVerdict, Finish, Heal, Hide, Leave
 from recovery.dead_letters.work import PATH
 from recovery.failures import BodyShape, Origin

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from recovery.dead_letters.messages import Message
-from recovery.dead_letters.rules import Unconfirmed
+from recovery.dead_letters.situation import Unconfirmed
 from recovery.failures import Origin
 from recovery.fields import Fields
 from recovery.ledger import Ledger, LedgerWrite, delete, put

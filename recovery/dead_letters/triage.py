@@ -16,8 +16,9 @@ from recovery.dead_letters.messages import Message, Queue, content_hash, identit
 from recovery.dead_letters.names import name_of
 from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.dead_letters.remembered import remembered
-from recovery.dead_letters.rules import Known, decide
+from recovery.dead_letters.rules import decide
 from recovery.dead_letters.send_intents import Open
+from recovery.dead_letters.situation import Known
 from recovery.dead_letters.verdicts import Heal, Hide, Leave
 from recovery.dead_letters.work import Work
 from recovery.errors import BadInput, Refused, RepriseError

@@ -10,8 +10,8 @@ import pytest
 
 from recovery.aws import client_config
 from recovery.dead_letters.messages import Message
-from recovery.dead_letters.rules import Unconfirmed
 from recovery.dead_letters.send_intents import SIZE, PendingSend, SendIntent, SendIntents
+from recovery.dead_letters.situation import Unconfirmed
 from recovery.failures import Origin
 from recovery.ledger import Ledger, put
 from recovery.records import Record, record_item

@@ -7,7 +7,7 @@ from typing import Any
 
 from recovery.cases import Case, State
 from recovery.dead_letters.messages import Message, Queue
-from recovery.dead_letters.rules import Known
+from recovery.dead_letters.situation import Known
 from recovery.failures import TRANSIENT_KINDS, Diagnosis, Kind, Origin
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -21,10 +21,9 @@ from recovery.dead_letters.rules import (
     LONGEST_HIDE,
     MOST_HIDDEN,
     TRIES,
-    Known,
-    Unconfirmed,
     decide,
 )
+from recovery.dead_letters.situation import Known, Unconfirmed
 from recovery.dead_letters.verdicts import AlertVerdict, ArchiveVerdict, Finish, Heal, Hide, Leave, Verdict
 from recovery.failures import Kind, Origin
 from tests.unit.dead_letters.samples import (

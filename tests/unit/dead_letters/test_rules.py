@@ -14,7 +14,8 @@ from recovery.backoff import Backoff
 from recovery.cases import State
 from recovery.dead_letters import rules
 from recovery.dead_letters.policy import Action, DeadLetterPolicy, WithoutEvidence
-from recovery.dead_letters.rules import Known, Unconfirmed, decide
+from recovery.dead_letters.rules import decide
+from recovery.dead_letters.situation import Known, Unconfirmed
 from recovery.dead_letters.verdicts import AlertVerdict, ArchiveVerdict, Finish, Heal, Hide, Leave, Verdict
 from recovery.failures import Kind, Origin
 from tests.unit.dead_letters.samples import (

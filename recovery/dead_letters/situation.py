@@ -1,0 +1,73 @@
+"""All that is known about one message when it is decided on: pure values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from recovery.cases import Case
+from recovery.dead_letters.messages import Message, Queue
+from recovery.failures import Diagnosis
+
+
+@dataclass(frozen=True, slots=True)
+class Unconfirmed:
+    """The send of a message that earlier runs left open (see `recovery.dead_letters.send_intents`).
+
+    Attributes:
+        attempt: the attempt whose send was not confirmed.
+        tries: how often it was begun.
+        sent: the send was confirmed; its case may not be written, and the original was not removed.
+        new_id: of the copy, where the send was confirmed.
+        intent: id of the send intent that says so.
+        same_message: this very message, or only one with the same content (a copy whose send was not confirmed).
+    """
+
+    attempt: int
+    tries: int
+    sent: bool
+    same_message: bool
+    new_id: str = ""
+    intent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """All that one decision rests on.
+
+    Attributes:
+        message, queue: the message and where it lies.
+        diagnosis: None when nothing speaks of its failure.
+        group: fingerprint of alike failures.
+        history: the case of its work, or None.
+        own: the case of this very message, or None.
+        reach: how long it takes until later runs have surely gone through all of its queue.
+        removed: this run removed it already: SQS handed it out again.
+        unconfirmed: what an interrupted run left open, or None.
+        destination: URL of the queue it would go back to, or "" when it has none.
+        hidden: messages of this queue that are hidden already.
+        follows: an earlier message of its FIFO group is sent by this run, after its own wait.
+        evidence_pending: the log group could not be read, or has nothing yet: a later run may know more.
+        searched: where evidence was looked for, and there is none, or "".
+        unread: why no log could be asked for it, or "".
+        damaged: where its case stands that cannot be read, or "".
+        unreadable: where a send intent of its queue stands that cannot be read, or "".
+    """
+
+    message: Message
+    queue: Queue
+    diagnosis: Diagnosis | None
+    group: str
+    history: Case | None
+    unconfirmed: Unconfirmed | None
+    destination: str
+    hidden: int = 0
+    follows: bool = False
+    evidence_pending: str = ""
+    searched: str = ""
+    unread: str = ""
+    own: Case | None = None
+    removed: bool = False
+    reach: timedelta = timedelta(0)
+    damaged: str = ""
+    unreadable: str = ""
