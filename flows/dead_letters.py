@@ -17,8 +17,9 @@ from prefect.tasks import Task
 
 from recovery.dead_letters.batch import Batch, MessageWork
 from recovery.dead_letters.messages import Queue
-from recovery.dead_letters.policy import DeadLetterRequest, ReplayRequest
+from recovery.dead_letters.policy import DeadLetterRequest
 from recovery.dead_letters.receiving import Turn
+from recovery.dead_letters.replay_request import ReplayRequest
 from recovery.dead_letters.sending import stop_sending
 from recovery.dead_letters.work import Work
 from recovery.errors import RepriseError

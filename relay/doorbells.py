@@ -6,8 +6,9 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from recovery.dead_letters.gateway import Sqs, queue_problem
+from recovery.dead_letters.gateway import Sqs
 from recovery.dead_letters.messages import Queue
+from recovery.dead_letters.outcomes import queue_problem
 from recovery.errors import RepriseError
 from recovery.events.hints import DEAD_LETTERS, Hint, hint
 from relay.bells import DepthBell

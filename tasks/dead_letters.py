@@ -16,7 +16,8 @@ from recovery.consumers import Consumers
 from recovery.dead_letters import find, outlook, receiving, replay, sending, settle, triage
 from recovery.dead_letters.ages import QueueAges
 from recovery.dead_letters.gateway import Sqs
-from recovery.dead_letters.policy import DeadLetterRequest, ReplayRequest
+from recovery.dead_letters.policy import DeadLetterRequest
+from recovery.dead_letters.replay_request import ReplayRequest
 from recovery.dead_letters.work import Work
 from recovery.logs import LogAllowance, Logs
 from tasks.policies import ONCE, SEND

@@ -24,7 +24,8 @@ from proof.plain_prefect import play
 from recovery.cases import Case, from_json
 from recovery.dead_letters import find, receiving
 from recovery.dead_letters.batch import Batch
-from recovery.dead_letters.policy import DeadLetterPolicy, DeadLetterRequest, ReplayRequest
+from recovery.dead_letters.policy import DeadLetterPolicy, DeadLetterRequest
+from recovery.dead_letters.replay_request import ReplayRequest
 from recovery.dead_letters.work import Work
 from recovery.report import RecoveryReport
 from simulated_aws.guard import SIMULATED_CREDENTIALS

@@ -18,7 +18,8 @@ from recovery.appflow_runs.policy import AppFlowRequest
 from recovery.appflow_runs.policy import matches as flow_matches
 from recovery.backoff import Backoff
 from recovery.dead_letters import triage
-from recovery.dead_letters.policy import DeadLetterRequest, ReplayRequest
+from recovery.dead_letters.policy import DeadLetterRequest
+from recovery.dead_letters.replay_request import ReplayRequest
 from recovery.digest.request import DigestRequest
 from recovery.errors import BadInput
 from recovery.failures import Kind, violates_schema

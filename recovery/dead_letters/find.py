@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from recovery.dead_letters.gateway import queue_problem
 from recovery.dead_letters.messages import Queue
+from recovery.dead_letters.outcomes import queue_problem
 from recovery.dead_letters.work import Work
 from recovery.errors import RepriseError, Transient
 

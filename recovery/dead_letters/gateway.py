@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from recovery.aws import calling, is_throttle, redact, require_field
+from recovery.aws import calling, require_field
 from recovery.dead_letters.messages import BATCH, Message, Queue
+from recovery.dead_letters.outcomes import (
+    NotSent,
+    Outcome,
+    Sent,
+    is_missing,
+    outcomes_of,
+)
 from recovery.dead_letters.search_times import Source
-from recovery.errors import OutcomeUnknown, Refused, RepriseError, Transient
+from recovery.errors import Refused, RepriseError
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -32,45 +38,7 @@ ACTIONS = {
 }
 """IAM actions of each method. SQS authorises its batch calls by the single action."""
 
-_T = TypeVar("_T")
-
 GLOB = frozenset("*?[")
-_PERMISSION = re.compile(r"not authorized to perform: (\w[\w-]*:\w+)")
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """One entry of a batch went through; `message_id` is the new one (only for sends)."""
-
-    message_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class NotSent:
-    """One entry did not go through.
-
-    Attributes:
-        error: what AWS said, as one of our errors: Transient (not carried out), OutcomeUnknown, or Refused.
-        its_own_fault: the entry itself was refused, not the queue or the caller.
-    """
-
-    error: RepriseError
-    its_own_fault: bool = False
-
-
-Outcome = Sent | NotSent
-
-_OF_CONTENT = frozenset(
-    {
-        "BatchRequestTooLong",
-        "InvalidMessageContents",
-        "InvalidParameterValue",
-        "InvalidParameterValueException",
-        "MissingParameter",
-        "MessageTooLong",
-    }
-)
-"""Refusals of an entry that speak of the entry itself; all others speak of the queue, its key or the caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +242,7 @@ class Sqs:
                 return [NotSent(error, its_own_fault=True) for _ in entries]
             return [NotSent(error) for _ in entries]
         sent = {done["Id"]: Sent(done["MessageId"]) for done in answer.get("Successful", [])}
-        return _outcomes([entry["Id"] for entry in entries], sent, answer.get("Failed", []), "sqs:SendMessage")
+        return outcomes_of([entry["Id"] for entry in entries], sent, answer.get("Failed", []), "sqs:SendMessage")
 
     def delete(self, queue: Queue, messages: Sequence[Message]) -> list[Outcome]:
         """Remove at most ten messages; an outcome for each, in their order."""
@@ -285,7 +253,7 @@ class Sqs:
         except RepriseError as error:
             return [NotSent(error) for _ in messages]
         done = {item["Id"]: Sent() for item in answer.get("Successful", [])}
-        return _outcomes([entry["Id"] for entry in entries], done, answer.get("Failed", []), "sqs:DeleteMessage")
+        return outcomes_of([entry["Id"] for entry in entries], done, answer.get("Failed", []), "sqs:DeleteMessage")
 
     def hide(self, queue: Queue, receipts: Sequence[tuple[str, int]]) -> list[Outcome]:
         """Set for how long at most ten messages stay hidden from now; (receipt, seconds) each, 0 to 43,200."""
@@ -300,7 +268,7 @@ class Sqs:
             return [NotSent(error) for _ in entries]
         done = {item["Id"]: Sent() for item in answer.get("Successful", [])}
         ids = [str(entry["Id"]) for entry in entries]
-        return _outcomes(ids, done, answer.get("Failed", []), "sqs:ChangeMessageVisibility")
+        return outcomes_of(ids, done, answer.get("Failed", []), "sqs:ChangeMessageVisibility")
 
     def _matching(self, glob: str, found: Found) -> list[str]:
         prefix = glob[: min(index for index, char in enumerate(glob) if char in GLOB)]
@@ -336,74 +304,9 @@ class Sqs:
         return {f"{start}:{source.rsplit('/', 1)[1]}": source for source in urls}
 
 
-def paired(parts: Sequence[Sequence[_T]], outcomes: Sequence[Sequence[Outcome]]) -> list[tuple[_T, Outcome]]:
-    """Each thing of each batch with what became of it."""
-    return [pair for part, said in zip(parts, outcomes, strict=True) for pair in zip(part, said, strict=True)]
-
-
-def queue_problem(name: str, error: RepriseError) -> str:
-    """Describe in one line why a queue cannot be worked on: the permission that is missing, and AWS's own words."""
-    if is_missing(error):
-        return f"queue {name}: does not exist in this account and region"
-    if is_denied(error):
-        named = _PERMISSION.search(str(error))
-        permission = named[1] if named else "kms:Decrypt" if _of_key(error) else error.operation
-        return f"queue {name}: permission {permission} is missing for this role ({error})"
-    if isinstance(error, Transient):
-        return f"queue {name}: could not be read now ({error.code or 'no answer'}); the next run tries again"
-    return f"queue {name}: {error}"
-
-
-def is_denied(error: RepriseError) -> bool:
-    """True when a person must grant something: to the role, in the queue's policy, or of the key."""
-    code = error.code.lower()
-    return isinstance(error, Refused) and ("denied" in code or code.startswith("authorizationerror") or _of_key(error))
-
-
-def _of_key(error: RepriseError) -> bool:
-    return error.code.lower().startswith("kms")
-
-
-def is_missing(error: RepriseError) -> bool:
-    """True when SQS said that the queue does not exist, in any spelling of that code."""
-    return error.code.rpartition(".")[2] in {"NonExistentQueue", "QueueDoesNotExist", "InvalidAddress"}
-
-
 def _source(found: Mapping[str, str]) -> Source:
     try:
         policy = json.loads(found.get("RedrivePolicy", "{}"))
         return Source(int(found.get("VisibilityTimeout", "30")), max(1, int(policy.get("maxReceiveCount", 1))))
     except (ValueError, TypeError, AttributeError):
         return Source(int(found.get("VisibilityTimeout", "30")))
-
-
-def _outcomes(
-    ids: Sequence[str], done: Mapping[str, Sent], failed: Sequence[Mapping[str, Any]], operation: str
-) -> list[Outcome]:
-    not_done = {item["Id"]: item for item in failed}
-    outcomes: list[Outcome] = []
-    for entry_id in ids:
-        if entry_id in done:
-            outcomes.append(done[entry_id])
-        elif entry_id in not_done:
-            outcomes.append(_failure(not_done[entry_id], operation))
-        else:
-            # An answer that mentions an entry nowhere leaves open what became of it.
-            outcomes.append(
-                NotSent(OutcomeUnknown(f"{operation}: the answer does not mention it", operation=operation))
-            )
-    return outcomes
-
-
-def _failure(item: Mapping[str, Any], operation: str) -> NotSent:
-    code = str(item.get("Code", ""))
-    text = f"{operation}: {code}: {redact(str(item.get('Message', '')))}"
-    if is_throttle(code):
-        return NotSent(Transient(text, code=code, operation=operation))
-    refusal = Refused(text, code=code, operation=operation)
-    if is_denied(refusal) or is_missing(refusal):
-        return NotSent(refusal)
-    if not item.get("SenderFault"):
-        # As with a whole request that SQS answers with a 5xx: the entry may have been carried out.
-        return NotSent(OutcomeUnknown(text, code=code, operation=operation))
-    return NotSent(refusal, its_own_fault=code.rpartition(".")[2] in _OF_CONTENT)

@@ -13,11 +13,11 @@ from uuid import uuid4
 from recovery.archive import Pointer
 from recovery.cases import Case, DamagedCase, State, case_item
 from recovery.dead_letters.claims import Chosen, Part, arn_of, claim, fetch, give_back, message_of
-from recovery.dead_letters.gateway import NotSent, Outcome
 from recovery.dead_letters.messages import batches, content_hash, entry, size
 from recovery.dead_letters.names import name_of
-from recovery.dead_letters.policy import ReplayRequest
+from recovery.dead_letters.outcomes import NotSent, Outcome
 from recovery.dead_letters.remembered import describe_damaged, remembered, waiting
+from recovery.dead_letters.replay_request import ReplayRequest
 from recovery.dead_letters.rules import LEASE_MARGIN, LONGEST_DELAY
 from recovery.dead_letters.send_intents import SIZE, PendingSend, SendIntent
 from recovery.dead_letters.work import Work

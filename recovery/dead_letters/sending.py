@@ -11,8 +11,8 @@ from uuid import uuid4
 from recovery.cases import State
 from recovery.dead_letters import records
 from recovery.dead_letters.batch import LEASE_ENDS, Batch, MessageWork
-from recovery.dead_letters.gateway import NotSent, Outcome, paired
 from recovery.dead_letters.messages import batches, entry, size
+from recovery.dead_letters.outcomes import NotSent, Outcome, paired
 from recovery.dead_letters.rules import LEASE_MARGIN
 from recovery.dead_letters.send_intents import SIZE, PendingSend, SendIntent
 from recovery.dead_letters.verdicts import AlertVerdict, Heal

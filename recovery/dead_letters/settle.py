@@ -17,8 +17,8 @@ from recovery.alerts import Alert, Announced
 from recovery.archive import Pointer, bundle_key, bundles, encode
 from recovery.dead_letters import records
 from recovery.dead_letters.batch import Batch, MessageWork
-from recovery.dead_letters.gateway import NotSent, Outcome, paired
 from recovery.dead_letters.messages import BATCH, Queue
+from recovery.dead_letters.outcomes import NotSent, Outcome, paired
 from recovery.dead_letters.rules import LEASE_MARGIN
 from recovery.dead_letters.sending import write_all
 from recovery.dead_letters.verdicts import Finish, Hide, Leave

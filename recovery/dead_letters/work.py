@@ -7,9 +7,9 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Unpack
 
-from recovery.dead_letters.gateway import is_missing, queue_problem
 from recovery.dead_letters.messages import Queue
 from recovery.dead_letters.names import QueueName, parsed
+from recovery.dead_letters.outcomes import is_missing, queue_problem
 from recovery.dead_letters.send_intents import SendIntents
 from recovery.dead_letters.settling import Unproven
 from recovery.errors import Refused, RepriseError
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from recovery.dead_letters.batch import Batch
     from recovery.dead_letters.consumer_logs import Place
     from recovery.dead_letters.gateway import Sqs
-    from recovery.dead_letters.policy import DeadLetterRequest, ReplayRequest
+    from recovery.dead_letters.policy import DeadLetterRequest
+    from recovery.dead_letters.replay_request import ReplayRequest
     from recovery.dead_letters.searched import SearchMemory
     from recovery.logs import Logs
 

@@ -13,7 +13,8 @@ from flows.dead_letters import recover_dead_letters, replay_archived_messages
 from flows.outbox_records import recover_outbox_records
 from flows.replication_tasks import recover_replication_tasks
 from recovery.appflow_runs.policy import AppFlowRequest
-from recovery.dead_letters.policy import DeadLetterRequest, ReplayRequest
+from recovery.dead_letters.policy import DeadLetterRequest
+from recovery.dead_letters.replay_request import ReplayRequest
 from recovery.outbox_records.policy import OutboxRequest
 from recovery.replication_tasks.policy import ReplicationRequest
 

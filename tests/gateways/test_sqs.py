@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from recovery.aws import client_config
-from recovery.dead_letters.gateway import NotSent, Outcome, Sent, Sqs, queue_problem
+from recovery.dead_letters.gateway import Sqs
 from recovery.dead_letters.messages import Queue, entry
 from recovery.dead_letters.names import name_of
+from recovery.dead_letters.outcomes import NotSent, Outcome, Sent, queue_problem
 from recovery.errors import BadInput, OutcomeUnknown, Refused, RepriseError, Transient
 from simulated_aws.server import SimulatedAws
 

@@ -10,7 +10,8 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 from prefect.client.schemas.objects import Artifact, FlowRun, State, TaskRun
 
 from flows.dead_letters import recover_dead_letters, replay_archived_messages
-from recovery.dead_letters.policy import DeadLetterPolicy, ReplayRequest
+from recovery.dead_letters.policy import DeadLetterPolicy
+from recovery.dead_letters.replay_request import ReplayRequest
 from recovery.errors import Incomplete
 from recovery.report import RecoveryReport
 from tests.dead_letters_world import POLICY, DeadLettersWorld

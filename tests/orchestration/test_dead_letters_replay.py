@@ -11,7 +11,8 @@ import pytest
 
 from flows.dead_letters import replay_archived_messages
 from recovery.cases import State
-from recovery.dead_letters.policy import DeadLetterPolicy, ReplayRequest
+from recovery.dead_letters.policy import DeadLetterPolicy
+from recovery.dead_letters.replay_request import ReplayRequest
 from recovery.failures import Kind
 from tests.dead_letters_world import AUTH, BUG, ERROR, INVALID, TIMEOUT, DeadLettersWorld, text
 from tests.orchestration.dead_letters_runs import artifacts, incomplete, replay

@@ -21,7 +21,8 @@ import pytest
 
 from flows.dead_letters import recover_dead_letters, replay_archived_messages
 from recovery.dead_letters import receiving
-from recovery.dead_letters.policy import DeadLetterPolicy, DeadLetterRequest, ReplayRequest
+from recovery.dead_letters.policy import DeadLetterPolicy, DeadLetterRequest
+from recovery.dead_letters.replay_request import ReplayRequest
 from recovery.report import RecoveryReport
 from simulated_aws.guard import SIMULATED_CREDENTIALS
 from tests.dead_letters_world import AUTH, BUG, ERROR, INVALID, PAYLOAD, TIMEOUT, UNAVAILABLE, text

@@ -15,8 +15,8 @@ from recovery.dead_letters.policy import (
     Action,
     DeadLetterPolicy,
     DeadLetterRequest,
-    ReplayRequest,
 )
+from recovery.dead_letters.replay_request import ReplayRequest
 from recovery.dead_letters.triage import check
 from recovery.errors import BadInput
 from recovery.failures import TRANSIENT_KINDS, Kind
