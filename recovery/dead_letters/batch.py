@@ -107,7 +107,7 @@ class MessageWork:
 
     @property
     def archives(self) -> bool:
-        """Whether its verdict puts a copy into the archive."""
+        """True when its verdict puts a copy into the archive."""
         return isinstance(self.verdict, ArchiveVerdict | AlertVerdict)
 
     @property
@@ -117,7 +117,7 @@ class MessageWork:
 
     @property
     def wants_alert(self) -> bool:
-        """Whether a person must have been told before the message may be removed."""
+        """True when a person must be notified before the message may be removed."""
         if isinstance(self.verdict, AlertVerdict):
             return self.pointer is not None
         if isinstance(self.verdict, Finish) and self.verdict.archived and self.own is not None:

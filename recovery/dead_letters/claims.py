@@ -17,7 +17,7 @@ from recovery.dead_letters.work import Work
 from recovery.errors import Conflict, Refused, RepriseError
 
 LEASE = timedelta(minutes=10)
-"""How long the messages of one part are claimed: it is looked at before each batch of sends."""
+"""Length of the claim on the messages of one part; each batch of sends looks at its end first."""
 
 
 class Chosen:

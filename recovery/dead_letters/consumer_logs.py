@@ -44,7 +44,7 @@ class Place:
     consumer: Consumer | None = None
 
     def times(self, message: MessageWork) -> Times:
-        """When lines about a message may have been written."""
+        """Return the times at which lines about a message may have been written."""
         function = self.consumer.function if self.consumer else None
         batching = self.consumer.batching_seconds if self.consumer else 0
         return times_of(message.message, self.source, function.timeout_seconds if function else None, batching)
@@ -254,7 +254,7 @@ def _wait(items: Sequence[MessageWork], reason: str) -> None:
 
 
 def _memory(work: Work, queue: str) -> SearchMemory | None:
-    """What was searched before; None when the ledger cannot say, and then it is searched again."""
+    """Return the searches of earlier runs; None when the ledger cannot say, and then it is searched again."""
     if queue not in work.searches:
         try:
             work.searches[queue] = SearchMemory(work.ledger, queue)

@@ -60,7 +60,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """What a run must know of a queue that messages go back to.
+    """Facts about a queue that messages go back to.
 
     Attributes:
         name: the queue's name.

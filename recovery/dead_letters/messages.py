@@ -37,7 +37,7 @@ _GONE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """What a run knows about a dead-letter queue.
+    """Facts about a dead-letter queue.
 
     Attributes:
         name, url, arn: as SQS gives them.
@@ -103,12 +103,12 @@ class Message:
 
     @property
     def sent_at(self) -> datetime:
-        """When it was sent: on a standard queue the first send, on a FIFO queue the move to the dead-letter queue."""
+        """Time of its send: on a standard queue the first send, on a FIFO queue the move to the dead-letter queue."""
         return _moment(self.system.get("SentTimestamp", ""))
 
     @property
     def first_received_at(self) -> datetime:
-        """When it was first received by anybody: when it began to fail."""
+        """Time of its first receive by anybody: its failures began then."""
         return _moment(self.system.get("ApproximateFirstReceiveTimestamp") or self.system.get("SentTimestamp", ""))
 
     @property
@@ -126,7 +126,7 @@ class Message:
         return str(self.attributes.get(name, {}).get("StringValue") or "")
 
     def expires_at(self, queue: Queue) -> datetime:
-        """When the dead-letter queue forgets it. Source: retention runs on from SentTimestamp (SQS developer guide)."""
+        """Time at which the queue forgets it. Source: retention runs on from SentTimestamp (SQS developer guide)."""
         return self.sent_at + queue.retention
 
 
@@ -306,7 +306,7 @@ def _count(text: str) -> int:
 
 
 def _moment(milliseconds: str) -> datetime:
-    # What is no time is 1970: such a message is taken for one that is about to expire, and archived.
+    # An unreadable time is 1970: such a message is taken for one that is about to expire, and archived.
     try:
         return datetime.fromtimestamp(_count(milliseconds) / 1000, UTC)
     except (OverflowError, OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What earlier runs brought back: recovered once its consumer took it and it stayed away for its time."""
+"""Recovery of what earlier runs sent: proven once its consumer took it and it stayed away for its time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST = 500
 
 @dataclass
 class Found:
-    """What one run counts of one pair of queue and destination."""
+    """Counts of one run for one pair of queue and destination."""
 
     done: list[Settling] = field(default_factory=list)
     cases: list[tuple[Case, datetime]] = field(default_factory=list)  # with the time at which it was proven

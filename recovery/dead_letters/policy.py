@@ -1,4 +1,4 @@
-"""What a person asks of the dead-letter path: the request and its policy. These models are the form in the UI."""
+"""The request of the dead-letter path and its policy. These models are the form in the UI."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from recovery.failures.models import OWN_KIND
 
 
 class Action(StrEnum):
-    """What may be done with a message."""
+    """Actions on a message."""
 
     HEAL = "heal"  # send it back, with backoff
     ALERT = "alert"  # tell a person once, and keep it in the archive until the cause is fixed
@@ -47,7 +47,7 @@ QueueName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1
 
 
 class WithoutEvidence(StrEnum):
-    """What to do with a message when nothing says why it failed."""
+    """Actions on a message whose failure nothing explains."""
 
     LEAVE = "leave"
     ARCHIVE = "archive"
@@ -55,7 +55,7 @@ class WithoutEvidence(StrEnum):
 
 
 class DeadLetterPolicy(BaseModel):
-    """How the messages of a queue are treated."""
+    """Treatment of the messages of a queue."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -107,7 +107,7 @@ class DeadLetterPolicy(BaseModel):
         ge=1,
         le=20,
         title="Most attempts",
-        description="How often a message is sent back before it counts as exhausted.",
+        description="Most times that a message is sent back before it counts as exhausted.",
     )
     backoff: Backoff = Field(
         default_factory=lambda: Backoff(),
@@ -117,7 +117,7 @@ class DeadLetterPolicy(BaseModel):
     actions: dict[KindName, Action] = Field(
         default_factory=dict,
         title="Actions by kind",
-        description='Where the default is not wanted: {"VALIDATION_ERROR": "alert"}. heal, alert, archive or leave.',
+        description='Actions in place of the defaults: {"VALIDATION_ERROR": "alert"}. heal, alert, archive or leave.',
     )
     rule_actions: dict[str, Action] = Field(
         default_factory=dict,
@@ -132,7 +132,7 @@ class DeadLetterPolicy(BaseModel):
     without_evidence: WithoutEvidence = Field(
         WithoutEvidence.LEAVE,
         title="Messages without evidence",
-        description="What to do with messages about whose failure nothing is known: leave, archive, or heal (within the"
+        description="Action on messages about whose failure nothing is known: leave, archive, or heal (within the"
         " attempts; only where a message may be processed again whatever its failure was).",
     )
     max_per_second: float = Field(
@@ -247,7 +247,7 @@ def _specificity(pattern: str) -> tuple[bool, int, int, str]:
 
 
 class DeadLetterRequest(BaseModel):
-    """What a run of the dead-letter path is asked to do. No queue named: nothing is touched."""
+    """The request of a run. No queue named: nothing is touched."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -286,7 +286,7 @@ class DeadLetterRequest(BaseModel):
         description="Most time of logs that this run scans (seconds): the sum of the windows that it asks for.",
     )
     policy: DeadLetterPolicy = Field(
-        default_factory=lambda: DeadLetterPolicy(), title="Policy", description="How messages are treated."
+        default_factory=lambda: DeadLetterPolicy(), title="Policy", description="Treatment of the messages."
     )
     queue_policies: dict[str, DeadLetterPolicy] = Field(
         default_factory=dict,
@@ -307,7 +307,7 @@ class DeadLetterRequest(BaseModel):
 
     @property
     def subject(self) -> str:
-        """What a run is about, for its name; short, so that the counts behind it are seen."""
+        """Subject of a run, for its name; short, so that the counts behind it are seen."""
         if not self.queues:
             return "no queue named"
         more = len(self.queues) - 1

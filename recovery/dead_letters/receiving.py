@@ -55,7 +55,7 @@ class Turn:
 
     @property
     def reach(self) -> timedelta:
-        """How long it takes until later runs have surely gone through all that lies in the queue."""
+        """Time until later runs have surely gone through all that lies in the queue."""
         rounds = math.ceil((self.queue.visible + self.queue.in_flight) / self._share)
         return self.sweep * max(2, rounds + 1)
 
@@ -104,7 +104,7 @@ def receive(work: Work, turn: Turn, share: int) -> Batch:
         affordable = (ROUND_BYTES - taken) // (BATCH * work.largest.get(queue.name, BATCH_BYTES))
         polls = max(1, min(work.threads, -(-wanted // BATCH), -(-visible // BATCH), affordable))
         asked = [BATCH] * (polls - 1) + [wanted - BATCH * (polls - 1)]
-        # What is in hand already need not wait: a FIFO group gives no more until its messages are gone.
+        # Messages in hand need not wait: a FIFO group gives no more until its messages are gone.
         wait = POLL_SECONDS if visible and not (queue.fifo and messages) else 0
         answers = work.each(partial(_poll, work, queue, wait), asked)
         got = [message for answer in answers if not isinstance(answer, RepriseError) for message in answer]

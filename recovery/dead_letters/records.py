@@ -1,4 +1,4 @@
-"""What is written down about messages: ledger cases, archive records, alerts and report entries. Pure."""
+"""Records of messages: ledger cases, archive records, alerts and report entries. Pure."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def archive_record(item: MessageWork, batch: Batch, now: datetime) -> dict[str, 
 
 
 def log_link(arn: str, log_group: str, message_id: str) -> str:
-    """Where a person finds the consumer's log lines about a message, in the CloudWatch console."""
+    """Return the link to the consumer's log lines about a message, in the CloudWatch console."""
     region = arn.split(":")[3]
     group = quote(quote(log_group, safe=""), safe="").replace("%", "$")
     pattern = quote(quote(f'"{message_id}"', safe=""), safe="").replace("%", "$")
@@ -185,7 +185,7 @@ def payload_of(item: MessageWork) -> tuple[str, str] | None:
 
 
 def payload_copy_key(item: MessageWork) -> str:
-    """Where the archive keeps the copy of a pointer's payload."""
+    """Return the archive's key for the copy of a pointer's payload."""
     return f"payloads/path={PATH}/{item.message.message_id}"
 
 
@@ -227,7 +227,7 @@ def recovery_notice(group: str, count: int, queue: str) -> Alert:
 
 
 def entry(item: MessageWork, batch: Batch) -> Entry:
-    """What the report says of one message."""
+    """Return the report's entry of one message."""
     verdict = item.verdict
     settled = item.failure is None
     attempt = verdict.attempt if isinstance(verdict, Heal | Hide) else _attempts(item)

@@ -82,7 +82,7 @@ def replay_part(work: Work, part: Part) -> None:
     try:
         _send(work, part)
     except RepriseError as error:
-        # What was sent of it is not written down: the claims run out by themselves, and the try is counted.
+        # Its sends are not written down: the claims run out by themselves, and the try is counted.
         work.unrecorded = f"the ledger does not take what was sent ({error}): this run sends nothing more"
         work.complain(work.unrecorded)
         for one in part.chosen:
@@ -185,7 +185,7 @@ def _send(work: Work, part: Part) -> None:
         put(case_item(case)) for one in (*done_before, *ones) if one.new_id for case in _settled(one, now)
     ]
     work.ledger.write_items(cases)
-    # What is unknown keeps its claim, which runs out by itself: the next replay counts one more try.
+    # A send of unknown outcome keeps its claim, which runs out by itself: the next replay counts one more try.
     give_back(work, [one for one in ones if not one.new_id and one not in unknown], None)
     if ones and not unknown:
         work.ledger.write_items(work.intents.closing(intent.id, intent.queue))

@@ -60,7 +60,7 @@ class ReplayRequest(BaseModel):
 
     @property
     def subject(self) -> str:
-        """What a run is about, for its name."""
+        """Subject of a run, for its name."""
         return "replay"
 
     @property

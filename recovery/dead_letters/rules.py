@@ -1,4 +1,4 @@
-"""What is done with a message: a pure table from what is known to a verdict.
+"""The verdict on a message: a pure table from facts to verdicts.
 
 The order of the rules below is the order of the sentences in docs/paths/dead_letters.md, and each rule's id stands in
 both. The first rule that applies decides.
@@ -15,7 +15,7 @@ from recovery.dead_letters.verdicts import AlertVerdict, ArchiveVerdict, Finish,
 from recovery.failures import TRANSIENT_KINDS, Diagnosis, Kind, Origin
 
 TRIES = 3
-"""How often one attempt is begun when its sends stay unconfirmed."""
+"""Most times that one attempt is begun while its sends stay unconfirmed."""
 LONGEST_DELAY = timedelta(seconds=900)  # SQS: DelaySeconds
 LONGEST_HIDE = timedelta(hours=11)  # SQS hides at most 12 hours from the receive; an hour is kept for the run itself
 MOST_HIDDEN = 20_000  # of the 120,000 messages in flight, beyond which a long poll comes back empty without an error
@@ -182,7 +182,7 @@ def _act(
 
 
 def _may_not_heal(known: Known, policy: DeadLetterPolicy, why: str) -> AlertVerdict | None:
-    """What stands against sending a message back that would be healed."""
+    """Return the verdict that stands against a heal; None when nothing does."""
     message = known.message
     if not policy.heal:  # heal-off
         return AlertVerdict(

@@ -42,7 +42,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """When lines about a message may have been written, in milliseconds since 1970.
+    """Return the times at which lines about a message may have been written, in milliseconds since 1970.
 
     Attributes:
         start, end: from its first receive to its last lines.

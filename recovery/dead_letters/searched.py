@@ -27,7 +27,7 @@ KEEP = timedelta(days=16)
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """How far the log was searched for one message.
+    """Reach of the log's search for one message.
 
     Attributes:
         until: lines up to this time were read (milliseconds since 1970); 0 for none.

@@ -35,7 +35,7 @@ KEEP = timedelta(days=16)
 SENDS = timedelta(hours=1)
 """From the opening of a send intent to its last send, the repetitions of throttled ones included."""
 CLOCKS = timedelta(minutes=2)
-"""How far apart a send intent's time and SQS's may be."""
+"""Most time between a send intent's clock and SQS's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Copy:
     opened: datetime
 
     def may_be(self, message: Message, *, fifo: bool) -> bool:
-        """Whether a message with the same content may be this copy: it was sent when the copy was.
+        """True when a message with the same content may be this copy: it was sent when the copy was.
 
         Otherwise a queue whose messages all say the same would lose an attempt of each. A redrive on a standard queue
         keeps the time of the send; on FIFO, and when a consumer sends to the dead-letter queue itself, it is later.
@@ -89,7 +89,7 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """What open send intents say about messages.
+    """Messages in open send intents.
 
     Attributes:
         fifo: whether it is a FIFO queue.
@@ -109,7 +109,7 @@ class Open:
     members: Mapping[str, set[str]] = field(default_factory=dict)
 
     def about(self, message: Message, content: str) -> Unconfirmed | None:
-        """What is open about a message that has this content."""
+        """Return the open send of a message that has this content."""
         if message.message_id in self.by_message:
             return self.by_message[message.message_id]
         if message.message_id in self.by_copy:

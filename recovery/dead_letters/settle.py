@@ -179,10 +179,10 @@ def close_round(work: Work, batch: Batch) -> None:
 def release(work: Work) -> int:
     """Make everything that was only inspected, or could not be settled, visible again; returns how many."""
     now = work.now()
-    # What is late shows up by itself, or another run holds it already.
+    # A late message shows up by itself, or another run holds it already.
     staying = [held for held in work.to_release if held[2] - now >= LEASE_MARGIN]
     work.to_release.clear()
-    # What could not be made visible now shows up by itself when its lease ends.
+    # A message that could not be made visible now shows up by itself when its lease ends.
     return sum(_change_visibility(work, staying, timedelta(0)))
 
 

@@ -21,7 +21,7 @@ from recovery.ledger import Ledger, LedgerWrite, delete, put
 from recovery.records import DamagedRecord, Record, record_item
 
 KEEP = timedelta(days=16)
-"""How long the ledger keeps what nobody counted."""
+"""Time for which the ledger keeps sends that nobody counted."""
 PROOFS = 100
 """Proofs that are kept of one destination: one for each run that saw its consumer get ahead."""
 _AWAITED = "awaited#dead_letters"
@@ -67,7 +67,7 @@ class Awaited:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What is proven of a destination's consumer.
+    """Proof of a destination's consumer.
 
     Attributes:
         proofs: pairs of a time and an earlier one: at the first it was seen that all that had arrived by the second was

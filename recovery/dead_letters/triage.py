@@ -42,7 +42,7 @@ BY_TIME = " (matched by time: no log line names the message, and all that ran wh
 
 
 def look_up(work: Work, batch: Batch) -> None:
-    """What the ledger knows: the messages' cases, and what interrupted runs left open.
+    """Look up the messages' cases, and the sends that interrupted runs left open.
 
     A message whose case cannot be read keeps that in `damaged`; a batch keeps in `unreadable` that a send intent cannot
     be.
@@ -106,7 +106,7 @@ def _read(
 
 
 def diagnose_messages(work: Work, batch: Batch) -> None:
-    """Why the messages failed: evidence by origin, the consumer's logs where the policy names them, then the rules."""
+    """Diagnose the messages: evidence by origin, the consumer's logs where the policy names them, then the rules."""
     policy = batch.policy
     rules = rules_of(policy)
     for item in batch.items:
@@ -254,7 +254,7 @@ def rules_of(policy: DeadLetterPolicy) -> RuleSet:
 
 
 def _is_weak(diagnosis: Diagnosis) -> bool:
-    """Whether the body had a say in it, and not the error alone."""
+    """True when the body had a say in it, and not the error alone."""
     return diagnosis.rule in ("none", "body.unreadable")
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 PATH = Path.DEAD_LETTERS
 LEASE = timedelta(minutes=4)
-"""How long messages are hidden from others at a time; extended while work goes on, so that a killed run hides them for
+"""Time for which messages are hidden from others; extended while work goes on, so that a killed run hides them for
 minutes, whatever its time limit; within the five minutes for which a FIFO queue remembers a deduplication id."""
 _SILENCES = frozenset(
     {

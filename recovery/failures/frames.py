@@ -80,7 +80,7 @@ def _kept(lines: list[str]) -> list[str]:
     for line in lines:
         start = line.lstrip(_INDENT)
         if suppressed >= 0:
-            # What failed while a resource was closed is not why the work failed; nor are its own causes.
+            # A failure while a resource was closed is not why the work failed; nor are its own causes.
             indent = len(line) - len(start)
             if indent > suppressed or (indent == suppressed and start.startswith(("Caused by", "..."))):
                 continue

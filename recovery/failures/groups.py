@@ -143,7 +143,7 @@ _SAYS = re.compile(
 _PRIVATE = 0xE000
 _MOST_KEPT = 1_000
 _KEPT = re.compile("§([\ue000-\ue3e7])")
-# What a logger writes before a message: the same failure read from a log and from an attribute is one group.
+# A logger's prefix of a message: the same failure read from a log and from an attribute is one group.
 _WRITER = re.compile(
     r"^(?:(?:<time>|<id>|<n>|[\[\]()|,;.:\-]|(?:DEBUG|INFO|WARN|WARNING|ERROR|FATAL|CRITICAL|SEVERE)\b:?|"
     r"RequestId:|(?!(?:msg|message|error|err|reason|cause|code|status|"

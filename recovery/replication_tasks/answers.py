@@ -1,4 +1,4 @@
-"""What DMS answers, as the facts of this path. Pure.
+"""DMS's answers as the facts of this path. Pure.
 
 What is needed raises one of `ODD` where it is missing, of a kind that is not known here, or a time beyond all times.
 """
@@ -13,7 +13,7 @@ from recovery.replication_tasks.models import Facts, Migration, Preparation, Tab
 from recovery.times import from_answer
 
 ODD = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError)
-"""What an answer raises that is not understood."""
+"""Errors of an answer that is not understood."""
 
 
 def task_of(raw: Mapping[str, Any]) -> Facts:

@@ -1,4 +1,4 @@
-"""What a replication's failure text means for its restart. Pure."""
+"""Meaning of a replication's failure text for its restart. Pure."""
 
 from __future__ import annotations
 

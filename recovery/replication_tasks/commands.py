@@ -42,7 +42,7 @@ def reload_tables_command(facts: Facts, tables: Sequence[Table]) -> str:
 
 
 def by_hand(facts: Facts, wanted: Action) -> str:
-    """What a person runs to do what was wanted."""
+    """Return the command that does what was wanted."""
     if isinstance(wanted, ReloadTables):
         return reload_tables_command(facts, wanted.tables)
     return command(facts, wanted.verb)

@@ -51,7 +51,7 @@ def find(run: ReplicationRun) -> Batch:
             within.append(item)
         elif has_failed(item.facts):
             run.outside[item.facts.arn] = item.facts.name
-    # What waits for a person already must not take the room of what failed since, sweep after sweep.
+    # Replications that wait for a person must not take the room of later failures, sweep after sweep.
     within.sort(key=_urgency)
     room = run.room
     if len(within) > room:

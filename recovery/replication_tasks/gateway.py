@@ -287,8 +287,8 @@ def _understanding(name: str, operation: str) -> Iterator[None]:
 
 
 _ONCE = frozenset({"ReloadTables", "ReloadReplicationTables", "StartReplicationTask", "StartReplication"})
-"""What must not be repeated unseen. DMS loads tables again each time it is asked; and it refuses a second start while
-the first is at work, which would tell of a start that was carried out as of one that was not."""
+"""Calls that must not be repeated unseen. DMS loads tables again each time it is asked; and it refuses a second start
+while the first is at work, which would tell of a start that was carried out as of one that was not."""
 
 _METHODS = {
     "DescribeReplicationTasks": "describe_replication_tasks",

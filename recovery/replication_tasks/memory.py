@@ -1,4 +1,4 @@
-"""What the ledger keeps of one replication, between runs. Plain values and their JSON form."""
+"""The ledger's memory of one replication, between runs. Plain values and their JSON form."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEPT_RESTARTS = 60
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What is remembered of one replication.
+    """Memory of one replication.
 
     Attributes:
         restarts: its restarts, the oldest first, across incidents.
@@ -67,7 +67,7 @@ class Memory:
         return tuple(one for one in self.restarts if self.incident is not None and one.at >= self.incident)
 
     def history(self, *, cause_fixed: bool = False) -> History:
-        """What decides. A mended cause made everything count anew (`mended`); what was done since counts."""
+        """Return the history that decides. A fixed cause made everything count anew; attempts since then count."""
         came_back = 0
         for restart in reversed(self.restarts):
             if restart.outcome == NOT_MADE:
@@ -146,7 +146,7 @@ class Memory:
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Memory:
-        """What `as_json` wrote.
+        """Read the form that `as_json` wrote.
 
         Raises:
             ValueError: it is not; the message names the field, and no value.
@@ -172,7 +172,7 @@ class Memory:
 
 
 def mark_of(facts: Facts) -> str:
-    """What tells one failure from the next; never "".
+    """Mark that distinguishes one failure from the next; never "".
 
     The moment that DMS gives for it; where it gives none, the words of the failure text.
     """
@@ -181,7 +181,7 @@ def mark_of(facts: Facts) -> str:
 
 
 def is_newer(mark: str, known: str) -> bool:
-    """Whether a failure came after a known one, by their marks. An earlier moment is what DMS told before: it lags."""
+    """True when a failure came after a known one, by their marks. An earlier moment is older news: DMS lags."""
     if mark.startswith(_UNDATED) or known.startswith(_UNDATED):
         return mark != known
     return mark > known

@@ -96,7 +96,7 @@ _ERROR_LEVEL = re.compile(r"Error Level\s+([A-Z_]+)")
 
 
 class Migration(StrEnum):
-    """What a replication does."""
+    """Kinds of replication."""
 
     FULL_LOAD = "full-load"
     CDC = "cdc"
@@ -114,7 +114,7 @@ class Migration(StrEnum):
 
 
 class Preparation(StrEnum):
-    """What a full load does to a target table first (setting `TargetTablePrepMode`)."""
+    """Treatment of a target table before a full load (setting `TargetTablePrepMode`)."""
 
     DO_NOTHING = "DO_NOTHING"
     DROP_AND_CREATE = "DROP_AND_CREATE"
@@ -162,7 +162,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a replication has come; two of them tell whether it moves."""
+    """Progress of a replication; two of them show movement."""
 
     rows: int = 0
     changes: int = 0
@@ -172,7 +172,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What DMS says of one task or serverless replication at one moment.
+    """DMS's view of one task or serverless replication at one moment.
 
     Attributes:
         arn: of the task, or of the replication config.
@@ -231,7 +231,7 @@ class Facts:
 
     @property
     def was_stopped_by_an_error(self) -> bool:
-        """Whether the stop reason itself says that it did not mean to stop."""
+        """True when the stop reason itself says that it did not mean to stop."""
         code = self.stop_code
         return code in IN_ERROR_STOP or (code not in ON_PURPOSE and "Last Error" in self.stop_reason)
 
@@ -245,7 +245,7 @@ class Facts:
 
     @property
     def is_recoverable(self) -> bool:
-        """Whether DMS itself calls the present failure a recoverable one."""
+        """True when DMS itself calls the present failure a recoverable one."""
         found = _ERROR_LEVEL.search(self.failure)
         level = found.group(1) if found else ""
         return level == "RECOVERABLE" or (not level and self.stop_code == "RECOVERABLE_ERROR")
@@ -282,12 +282,12 @@ class Facts:
 
     @property
     def empties_target(self) -> bool:
-        """Whether a full load of it drops or truncates what stands in the target."""
+        """True when a full load of it drops or truncates what stands in the target."""
         return self.migration.loads and self.preparation is not Preparation.DO_NOTHING
 
     @property
     def progress(self) -> Progress:
-        """How far it has come by the statistics that were read."""
+        """Progress by the statistics that were read."""
         tables = self.tables or ()
         return Progress(
             rows=sum(table.rows for table in tables),
@@ -319,13 +319,13 @@ class Restart:
 
     @property
     def was_made(self) -> bool:
-        """Whether DMS ever set about it; what was only written down, or refused, was not."""
+        """True when DMS ever set about it; a restart only written down, or refused, was not."""
         return self.outcome not in {NOT_MADE, REFUSED}
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What the ledger remembers of one replication.
+    """The ledger's memory of one replication.
 
     Attributes:
         restarts: the restarts of the last hours, the oldest first, across incidents: what worked but came back counts.

@@ -152,7 +152,7 @@ def _notify(run: ReplicationRun, item: ReplicationWork) -> None:
     if not isinstance(item.verdict, Escalate):
         return
     refused = memory.refusal if item.verdict.rule == CALL_REFUSED else None
-    # What is refused is not what failed: who heard of the one must still hear of the other.
+    # A refusal is not the failure: who heard of the one must still hear of the other.
     mark = f"{memory.mark}:{refused.operation}:{refused.code}" if refused else memory.mark
     if mark == (memory.refusal_told if refused else memory.told):
         return

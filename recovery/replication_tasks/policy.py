@@ -62,23 +62,23 @@ class ReplicationPolicy(BaseModel):
         description="Restarts of one incident whose cause is not known, or is memory, disk or swap pressure.",
     )
     settle_seconds: int = Field(
-        600, ge=1, le=86_400, description="How long a restarted replication must run before it counts as recovered."
+        600, ge=1, le=86_400, description="Time that a restarted replication must run before it counts as recovered."
     )
     quiet_seconds: int = Field(
         3_600,
         ge=1,
         le=172_800,
-        description="How long a change capture that replicates nothing may run until it is taken for a quiet source,"
+        description="Time that a change capture that replicates nothing may run until it is taken for a quiet source,"
         " and a full load that loads nothing for a stalled one.",
     )
     start_limit_seconds: int = Field(
         3_600,
         ge=10,
         le=86_400,
-        description="How long starting may take. Setting up a serverless replication takes up to 40 minutes.",
+        description="Most time for a start. Setting up a serverless replication takes up to 40 minutes.",
     )
     recycle_seconds: int = Field(
-        1_800, ge=60, le=86_400, description="How long DMS may take to start a task again that it recycles itself."
+        1_800, ge=60, le=86_400, description="Most time for DMS to start a task again that it recycles itself."
     )
     starts_per_instance: int = Field(
         20,
@@ -96,7 +96,7 @@ class ReplicationPolicy(BaseModel):
         120,
         ge=0,
         le=3_600,
-        description="How long an event may take. A sweep that finds an older failure found it without an event.",
+        description="Most time for an event to arrive. A sweep that finds an older failure found it without an event.",
     )
 
     @model_validator(mode="after")
@@ -123,7 +123,9 @@ class ReplicationRequest(BaseModel):
         " others are listed in the report and not touched.",
     )
     policy: ReplicationPolicy = Field(
-        default_factory=ReplicationPolicy, title="Policy", description="What may be done, how often, and how patiently."
+        default_factory=ReplicationPolicy,
+        title="Policy",
+        description="Actions that are allowed, their number and their patience.",
     )
     limit: int = Field(1_000, ge=1, le=10_000, description="Replications acted on in one run, at most.")
     time_limit_seconds: int = Field(1_500, ge=10, le=21_600, description="No further replication is begun after this.")

@@ -11,7 +11,7 @@ from recovery.replication_tasks.verdicts import Action, ReloadTables
 
 
 def begins(facts: Facts) -> str:
-    """Where the change capture of a first start begins: a full load has everything, capture alone has not."""
+    """Beginning of the change capture of a first start: a full load has everything, capture alone has not."""
     if facts.migration is not Migration.CDC:
         return ""
     if facts.start_position:
@@ -22,7 +22,7 @@ def begins(facts: Facts) -> str:
 
 
 def purpose(facts: Facts) -> str:
-    """Why it stands still, where nothing is wrong with it."""
+    """Reason why it stands still, where nothing is wrong with it."""
     code = facts.stop_code
     if code == "FULL_LOAD_ONLY_FINISHED":
         return "its full load is finished"
@@ -34,7 +34,7 @@ def purpose(facts: Facts) -> str:
 
 
 def used_up(recent: Sequence[Restart], wanted: Action, policy: ReplicationPolicy) -> str:
-    """What became of the budget, in words that are true of restarts that never reached DMS, too."""
+    """Attempts used so far, in words that are true of restarts that never reached DMS, too."""
     within = f"within {policy.window_seconds // 60} minutes"
     made = sum(restart.was_made for restart in recent)
     idle = len(recent) - made

@@ -92,13 +92,13 @@ def note(run: ReplicationRun, batch: Batch) -> None:
 
 
 def _is_written_down(item: ReplicationWork) -> bool:
-    """Whether the ledger knows of this incident; of any other the next run finds out, and counts it."""
+    """True when the ledger knows of this incident; of any other the next run finds out, and counts it."""
     incident = item.memory.incident
     return item.case is not None and incident is not None and item.case.detail.get("incident") == incident.isoformat()
 
 
 def entry(run: ReplicationRun, item: ReplicationWork) -> Entry:
-    """What the report says of one replication."""
+    """Return the report's entry of one replication."""
     reason = item.verdict.reason
     if item.recovered_seconds is not None:
         reason += f", {item.recovered_seconds:.0f} s after it failed"
@@ -123,7 +123,7 @@ def entry(run: ReplicationRun, item: ReplicationWork) -> Entry:
 
 
 def _is_told(item: ReplicationWork) -> bool:
-    """Whether its decision speaks of the failure already, as that of a refused call does."""
+    """True when its verdict speaks of the failure already, as that of a refused call does."""
     refusal = item.memory.refusal if item.verdict.rule == CALL_REFUSED else None
     return refusal is not None and item.failure is not None and item.failure.operation == refusal.operation
 
@@ -136,7 +136,7 @@ def row(run: ReplicationRun, item: ReplicationWork) -> dict[str, Any]:
     if item.failure is not None and not _is_told(item):
         happened = f"did not go through: {item.failure}"
     return {
-        # What a person looks for stands to the left: the table is wider than the page.
+        # The columns that a person looks for stand to the left: the table is wider than the page.
         "replication": item.facts.name,
         "was": item.was,
         "decided": told.action,
@@ -158,7 +158,7 @@ def action_of(verdict: AnyVerdict) -> str:
 
 
 def _is_news(item: ReplicationWork) -> bool:
-    """Whether anything about it differs from what the ledger holds."""
+    """True when anything about it differs from the ledger."""
     old = item.case
     if item.failure is not None or item.acted or item.recovered_seconds is not None:
         return True

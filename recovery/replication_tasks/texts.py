@@ -149,14 +149,14 @@ _DATA = re.compile(
     r"|document|payload|body)\b[\s:=(]{0,3}(?P<quote>['\"`]).{0,4000}?(?<!\\)(?P=quote)(?=[\s.,;:)\]]|$)",
     re.IGNORECASE | re.DOTALL,
 )
-# What stands before, in the same clause: a condition, an advice, a doubt or a denial is no finding.
+# The words before, in the same clause: a condition, an advice, a doubt or a denial is no finding.
 _DOUBT = re.compile(
     r"(?:\b(?:if|unless|whether|in case|ensure|make sure|check|verify|avoid|prevent)\b[^.;:!?\n]{0,120}"
     r"|\b(?:when|whenever|might|could be|possibly|before|until|for example|such as)\b[^.;:!?\n(,'\"]{0,70}"
     r"|\b(?:no|not|never|nor|neither|without)\W{1,3})$",
     re.IGNORECASE,
 )
-# What stands behind: DMS or the engine goes on after it.
+# The words behind: DMS or the engine goes on after it.
 _OVERCOME = re.compile(
     r"^.{0,120}?\b(?:retrying|will retry|will be retried|trying again|reconnect(?:ing|ed)|re-?creat(?:ing|ed)|creating"
     r"|recovered|resolved|restored|succeeded)\b",

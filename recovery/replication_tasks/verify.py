@@ -1,4 +1,4 @@
-"""Whether a restart worked: judged from what DMS says later, by the next run. Pure."""
+"""Proof of a restart, from DMS's later state, by the next run. Pure."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from recovery.replication_tasks.policy import ReplicationPolicy
 from recovery.replication_tasks.reasons import both_ways, what_a_reload_empties
 
 CLAIM_HOLDS = timedelta(minutes=3)
-"""How long after a claim DMS may still show the failure that was there before: the call with the SDK's repetitions
+"""Time after a claim in which DMS may still show the failure that was there before: the call with the SDK's repetitions
 takes up to two and a half minutes, and what DMS tells may lag behind what it does. Until then nobody else acts."""
 
 
 class Outcome(StrEnum):
-    """What became of a restart."""
+    """Outcome of a restart."""
 
     RECOVERED = "recovered"
     WATCHED = "watched"  # too early to tell

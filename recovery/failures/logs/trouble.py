@@ -89,7 +89,7 @@ _RESOLVED = _Words(
     r"fallback (?:used|served|succeeded|ok)|served (?:from|stale|by)|loaded from cache|acquired (?:on|after)|"
     r"obtained|new token|fetched again|completed|finished|done|processed|delivered|ok)\b",
 )
-# What says only "it worked again" (and not that some other work was done) undoes trouble at error level too.
+# A line that says only "it worked again" (and not that some other work was done) undoes trouble at error level too.
 _AGAIN = _Words(
     "connected reconnected recovered established reestablished restored refreshed renewed succeeded success "
     "successful successfully worked passed accepted attempt try retry breaker closed back again fallback used "
