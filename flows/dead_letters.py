@@ -88,7 +88,7 @@ def take_up(work: Work, turn: Turn, share: int) -> bool:
     finally:
         if batch is not None:
             do.close_round(work, batch)
-    return bool(batch.items)
+    return bool(batch.items) and not turn.drained
 
 
 def triage(work: Work, batch: Batch) -> None:

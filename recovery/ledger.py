@@ -265,8 +265,7 @@ class Ledger:
         Raises:
             Transient: DynamoDB left some over after the resubmissions; repeating all of them is safe.
         """
-        latest = {_request_key(write): write for write in writes}
-        pending: list[LedgerWrite] = list(latest.values())
+        pending = latest(writes)
         for start in range(0, len(pending), WRITE_BATCH):
             batch = pending[start : start + WRITE_BATCH]
             for attempt in range(_ROUNDS):
@@ -338,6 +337,11 @@ def put(item: Item) -> LedgerWrite:
 def delete(pk: str, sk: str) -> LedgerWrite:
     """A delete for `Ledger.write_items`."""
     return {"DeleteRequest": {"Key": {"pk": {"S": pk}, "sk": {"S": sk}}}}
+
+
+def latest(writes: Sequence[LedgerWrite]) -> list[LedgerWrite]:
+    """The writes that count: of the same key the last."""
+    return list({_request_key(write): write for write in writes}.values())
 
 
 def _request_key(write: LedgerWrite) -> tuple[str, str]:

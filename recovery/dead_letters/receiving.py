@@ -32,6 +32,7 @@ class Turn:
         queue, policy: the queue, and how it is treated.
         taken: messages taken up so far.
         oldest: when the oldest of these was sent; None: none yet.
+        drained: a standard queue gave all that SQS had counted, and then nothing: asking again would cost two requests.
         bar: id of the bar that shows its progress to people, kept for those who show it; None: there is none.
     """
 
@@ -40,6 +41,7 @@ class Turn:
         self.policy = policy
         self.taken = 0
         self.oldest: datetime | None = None
+        self.drained = False
         self.bar: object = None
         self._share = max(1, limit // max(1, turns))  # what a run surely takes up of it
 
@@ -118,6 +120,7 @@ def receive(work: Work, turn: Turn, share: int) -> Batch:
             work.largest[queue.name] = max(1, *sizes, work.largest.get(queue.name, 0))
         visible = max(0, visible - len(got))
         if failed or (messages and not got):
+            turn.drained = not failed and not queue.fifo and turn.taken + len(messages) >= queue.visible
             break
         if not got:
             # One empty poll proves nothing: the drain ends when SQS counts nothing either, or keeps saying nothing.

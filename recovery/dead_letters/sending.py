@@ -18,7 +18,7 @@ from recovery.dead_letters.send_intents import SIZE, PendingSend, SendIntent
 from recovery.dead_letters.verdicts import AlertVerdict, Heal
 from recovery.dead_letters.work import Work
 from recovery.errors import OutcomeUnknown, Refused, RepriseError, Transient
-from recovery.ledger import WRITE_BATCH, LedgerWrite
+from recovery.ledger import WRITE_BATCH, LedgerWrite, latest
 
 _ROUNDING = timedelta(milliseconds=1)  # cases keep whole milliseconds
 
@@ -98,7 +98,8 @@ def stop_sending(work: Work, batch: Batch) -> None:
 
 
 def write_all(work: Work, writes: Sequence[LedgerWrite]) -> None:
-    """Carry out writes on the run's threads; repeating them is safe."""
+    """Carry out writes on the run's threads, the last of the same key; repeating them is safe."""
+    writes = latest(writes)
     work.each(work.ledger.write_items, [writes[n : n + WRITE_BATCH] for n in range(0, len(writes), WRITE_BATCH)])
 
 
