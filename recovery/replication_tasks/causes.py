@@ -62,20 +62,23 @@ def _looked_up(text: str) -> tuple[Text | None, Text | None, str]:
     """The entry that the text matches, the lost position that it tells of, and the text without its words."""
     told = without_data(text)
     known = next((one for one in table() if one.nature is not Nature.POSITION_LOST and one.find(told)), None)
+    lost, rest = None, told
     for one in table():
-        found = one.find(told) if one.nature is Nature.POSITION_LOST else None
-        if found is not None:
-            return known, one, f"{told[: found.start()]} {told[found.end() :]}"
-    return known, None, ""
+        # All of them are taken out of the rest: "timeout" within the cause of a lost slot is no outage.
+        while one.nature is Nature.POSITION_LOST and (found := one.find(rest)) is not None:
+            lost, rest = lost or one, f"{rest[: found.start()]} ... {rest[found.end() :]}"
+    return known, lost, rest if lost else ""
 
 
 def _lost(text: Text, facts: Facts, rest: str) -> Cause:
     """A lost position, unless something speaks against it: then one resume shows, and a person is told of it."""
-    doubt = ""
+    doubt, beside = "", diagnose(Evidence(error=rest, source="dms")).kind
     if facts.is_recoverable:
         doubt = "but DMS calls the failure recoverable"
-    elif diagnose(Evidence(error=rest, source="dms")).kind in TRANSIENT_KINDS:
+    elif beside in TRANSIENT_KINDS:
         doubt = "but the text tells of an outage too"
+    elif beside is Kind.AUTH_FAILURE:
+        doubt = "but the text tells of missing rights too"
     elif not facts.has_position:
         doubt = "but it has no position that could be lost"
     if doubt:

@@ -94,7 +94,7 @@ def _entry(raw: dict[str, Any]) -> Text:
 
 _PIECE = re.compile(r"\[[^\[\]]*\]|\S+")
 # No sentence ends between two words of a phrase: a line may.
-_JOIN = r"[^\w.;!?]{1,4}"
+_JOIN = r"[^\w.;!?]{1,4}?"
 _NAME = (
     r"(?:\"[^\"\n]{1,130}\"|'[^'\n]{1,130}'|`[^`\n]{1,130}`|\([^()\n]{1,130}\)"
     # A name that is not quoted is told from a word by a digit or a sign in it.
@@ -149,6 +149,16 @@ _DATA = re.compile(
     r"|document|payload|body)\b[\s:=(]{0,3}(?P<quote>['\"`]).{0,4000}?(?<!\\)(?P=quote)(?=[\s.,;:)\]]|$)",
     re.IGNORECASE | re.DOTALL,
 )
+# A whole text in quotes is a finding where it is the message of an error; else it is a value: of a statement, of a
+# key, of a document.
+_OPENED = re.compile(r"(?:^|(?<=[\s(=:,\[{]))(?P<quote>['\"`])")
+_CLOSED = r"(?=[\s.,;:)\]}]|$)"
+_MESSAGE = re.compile(
+    r"(?:\b(?:errors?|err|errno|exception|message|msg|text|reason|cause|details?|hint|failed|failure|returned|said"
+    r"|binary log|binlog|master|source|\d{3,5})|[\])]|\b(?:errmsg|codename|error)['\"])[\s:=]{0,3}$",
+    re.IGNORECASE,
+)
+_KEY = re.compile(r"\bkey\s?\([^()\n]{1,200}\)=\($", re.IGNORECASE)
 # The words before, in the same clause: a condition, an advice, a doubt or a denial is no finding.
 _DOUBT = re.compile(
     r"(?:\b(?:if|unless|whether|in case|ensure|make sure|check|verify|avoid|prevent)\b[^.;:!?\n]{0,120}"
@@ -169,7 +179,25 @@ def without_data(text: str) -> str:
     return _DATA.sub(lambda found: found.group(0).split(found.group("quote"), 1)[0] + "...", text[:LONGEST])
 
 
+def _is_value(text: str, found: re.Match[str]) -> bool:
+    """True when the words lie within a quoted text that is no error's message."""
+    opened = None
+    for quote in _OPENED.finditer(text, 0, found.start()):
+        if opened is not None and quote.start() < opened:
+            continue  # within the text before, which ended ahead of the words
+        closed = re.compile(re.escape(quote["quote"]) + _CLOSED).search(text, quote.end())
+        if closed is None:
+            continue
+        if closed.start() >= found.end():
+            return _MESSAGE.search(text[max(0, quote.start() - 40) : quote.start()]) is None
+        opened = closed.end()
+    behind = text.rfind("=(", 0, found.start())
+    return behind >= 0 and ")" not in text[behind : found.start()] and _KEY.search(text[: behind + 2]) is not None
+
+
 def _is_told(text: str, found: re.Match[str]) -> bool:
+    if _is_value(text, found):
+        return False
     before = text[max(0, found.start() - 140) : found.start()]
     behind = text[found.end() : found.end() + 160].split("Stop Reason", 1)[0]
     return not _DOUBT.search(before) and not _OVERCOME.match(behind)

@@ -174,6 +174,31 @@ def test_never_emptied_while_it_can_go_on(found: Facts, history: History, policy
         assert gone or not found.is_recoverable
 
 
+LOST = [text for text in table() if text.nature is Nature.POSITION_LOST]
+WORDS = sorted({word.strip("'.,:\"()") for text in LOST for example in text.examples for word in example.split()})
+OTHERS = [example for text in table() if text.nature is not Nature.POSITION_LOST for example in text.examples]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    facts(),
+    histories,
+    st.lists(st.sampled_from(WORDS) | st.sampled_from(OTHERS), max_size=12),
+    st.sampled_from([Migration.CDC, Migration.FULL_LOAD_AND_CDC]),
+)
+def test_no_text_but_a_whole_finding_empties_a_target(
+    found: Facts, history: History, words: list[str], migration: Migration
+) -> None:
+    """The words of lost positions in any order, between other texts, reload nothing that has a checkpoint."""
+    text = f"Last Error  {' '.join(words)} Stop Reason FATAL_ERROR Error Level FATAL"
+    if any(pattern.search(text) for lost in LOST for pattern in lost.patterns):
+        return
+    found = replace(found, last_failure=text, stop_reason="", checkpoint="checkpoint:V1#1", migration=migration)
+    decision = decide(Situation(found, history), ReplicationPolicy(allow_reload=("*",)), NOW)
+    gone = found.serverless and decision.rule == "position-lost"  # DMS itself has deprovisioned it
+    assert gone or not isinstance(decision, Reload)
+
+
 @laws
 @given(facts(), histories, policies)
 def test_a_reload_says_what_it_empties(found: Facts, history: History, policy: ReplicationPolicy) -> None:

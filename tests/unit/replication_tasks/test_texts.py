@@ -91,6 +91,43 @@ def test_a_phrase_with_one_word_changed_is_no_lost_position(entry: Text, phrase:
         assert entry.nature is Nature.POSITION_LOST
 
 
+OTHERS = [entry for entry in table() if entry.nature is not Nature.POSITION_LOST]
+
+
+@pytest.mark.parametrize("entry", OTHERS, ids=[entry.id for entry in OTHERS])
+def test_no_other_text_becomes_a_lost_position_by_one_word(entry: Text) -> None:
+    """A word left out of the text of another entry, or put in place of one, never leads to a reload."""
+    for example in entry.examples:
+        words = example.split()
+        changed = [words[:place] + words[place + 1 :] for place in range(len(words))]
+        changed += [
+            [*words[:place], other, *words[place + 1 :]]
+            for place in range(len(words))
+            for other in ("purged", "gone", "lost", "missing", "not")
+        ]
+        for mutated in changed:
+            facts = failed_with(f"Last Error  {' '.join(mutated)}{FATAL}")
+            assert not isinstance(decide(Situation(facts, History()), RELOADABLE, NOW), Reload), mutated
+
+
+@pytest.mark.parametrize("entry", LOST, ids=[entry.id for entry in LOST])
+@pytest.mark.parametrize(
+    "around",
+    [
+        "INSERT INTO notes VALUES (17,'{}') Duplicate entry '17' for key 'PRIMARY'",
+        'invalid input syntax for type integer: "{}"',
+        'duplicate key value violates unique constraint "n" DETAIL: Key (note)=({}) already exists',
+        'cannot write the document {{"_id": 7, "note": "{}"}} to the target',
+    ],
+)
+def test_what_a_customer_wrote_is_no_finding(entry: Text, around: str) -> None:
+    """A value of a statement, a key or a document is data, whatever it says."""
+    for example in entry.examples:
+        value = re.sub(r"['\"()]", "", example.split(": ", 1)[-1])
+        facts = failed_with(f"Last Error  {around.format(value)}{FATAL}")
+        assert not isinstance(decide(Situation(facts, History()), RELOADABLE, NOW), Reload), value
+
+
 @pytest.mark.parametrize("entry", LOST, ids=[entry.id for entry in LOST])
 def test_what_dms_calls_recoverable_is_no_lost_position(entry: Text) -> None:
     """The same text with the level RECOVERABLE is resumed once, and never loaded again."""
