@@ -15,7 +15,8 @@ import boto3
 
 from recovery.alerts import Alerts
 from recovery.archive import Archive
-from recovery.aws import UNCHECKED, Requests, ServerClock, client_config
+from recovery.aws import UNCHECKED, Requests, ServerClock, calling, client_config
+from recovery.errors import RepriseError
 from recovery.ledger import Ledger
 from recovery.metrics.gateway import MetricsGateway
 from recovery.metrics.publication import Metrics
@@ -92,6 +93,14 @@ class Connection:
             MetricsGateway(self.client("cloudwatch", repeat=False), self.metrics_namespace),
             self.ledger,
         )
+
+    def identity(self) -> str:
+        """Return the ARN under which the calls are made, or "" where AWS does not say; it needs no permission."""
+        try:
+            with calling("sts:GetCallerIdentity"):
+                return str(self.client("sts").get_caller_identity().get("Arn", ""))
+        except RepriseError:
+            return ""
 
     def tools(self) -> Tools:
         """The tools that every run needs."""

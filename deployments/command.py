@@ -14,6 +14,7 @@ from importlib.metadata import version
 
 from cyclopts import App, CycloptsError, Parameter
 
+from deployments import cases
 from recovery.errors import RepriseError
 
 COMMANDS = {
@@ -47,6 +48,7 @@ def application() -> App:
     )
     for name, (target, line) in COMMANDS.items():
         app.command(target, name=name, help=line)
+    app.command(cases.application())
     return app
 
 

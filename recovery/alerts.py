@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from recovery.aws import calling
+from recovery.closing.notes import NoteBook
 from recovery.errors import Conflict, RepriseError
 from recovery.ledger import Ledger
 from recovery.records import DamagedRecord, Record
@@ -88,6 +89,8 @@ class Alerts:
             return Announced.ALREADY
         if state == "pending" and _time(record, "lease") > now:
             return Announced.ELSEWHERE
+        if self._is_snoozed(alert, now):
+            return Announced.ALREADY  # a person knows of it, and has put it off
         claim = {"state": "pending", "owner": self._owner, "lease": (now + LEASE).isoformat(), "count": alert.count}
         try:
             claimed = self._ledger.write_record(Record(record.pk, record.sk, claim, record.version), now + _KEEP)
@@ -97,6 +100,13 @@ class Alerts:
         sent = {"state": "sent", "at": now.isoformat(), "count": alert.count}
         self._ledger.write_record(Record(claimed.pk, claimed.sk, sent, claimed.version), now + _KEEP)
         return Announced.SENT
+
+    def _is_snoozed(self, alert: Alert, now: datetime) -> bool:
+        """True while a person has put the group off; notes that cannot be read keep nobody from being alerted."""
+        try:
+            return NoteBook(self._ledger).read(alert.path, alert.group).is_snoozed(now)
+        except DamagedRecord:
+            return False
 
     def announce_recovery(self, alert: Alert, now: datetime) -> Announced:
         """Say once that a group which was announced has recovered; ALREADY when nobody was alarmed or it was said.

@@ -41,6 +41,11 @@ WAITS_FOR_A_PERSON = frozenset(
 )
 """States that stay until somebody acts: only these carry the keys of the index."""
 
+CLOSING = "closing"
+"""The field of a case's detail that holds the mark of whoever closed it. The state stays, so that it can be reopened
+exactly, and whatever a path writes anew about the item opens it again."""
+CLOSED = frozenset({"dismissed", "resolved"})
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -82,14 +87,30 @@ class Case:
     detail: Mapping[str, Any] = field(default_factory=dict)
     stored: str = field(default="", compare=False, repr=False)
 
+    @property
+    def closing(self) -> Mapping[str, Any]:
+        """The mark of the person who closed or snoozed it; empty where nobody did (see `recovery.closing.marks`)."""
+        found = self.detail.get(CLOSING)
+        return found if isinstance(found, Mapping) else {}
+
+    @property
+    def is_closed(self) -> bool:
+        """True when a person (or a policy) has ended it: it waits for nobody until it is reopened."""
+        return self.closing.get("how") in CLOSED
+
+    @property
+    def waits(self) -> bool:
+        """True when it stays as it is until a person acts."""
+        return self.state in WAITS_FOR_A_PERSON and not self.is_closed
+
     def is_recovered(self, now: datetime, settle: timedelta) -> bool:
         """True when the item was brought back and has stayed away for the settle time."""
         return self.state is State.RECOVERED or (self.state is State.SENT and now - self.changed >= settle)
 
     def shard(self) -> str:
-        """Its partition in the index of waiting cases."""
+        """Its partition in the index of waiting cases, or of closed ones."""
         shard = zlib.crc32(self.key.encode("utf-8", "surrogatepass")) % SHARDS
-        return f"{self.path}#{shard}"
+        return wait_partition(self.path, shard, closed=self.is_closed)
 
 
 def case_key(path: str, key: str) -> str:
@@ -191,6 +212,11 @@ def case_item(case: Case) -> Mapping[str, Any]:
         item["wait"] = {"S": due_partition(case.path)}
         item["since"] = {"S": due_key(case.due)}
     return item
+
+
+def wait_partition(path: str, shard: int, *, closed: bool) -> str:
+    """Return a partition of the index: of cases that wait, or of those that were closed, to be found and reopened."""
+    return f"{path}#{shard}#closed" if closed else f"{path}#{shard}"
 
 
 def due_partition(path: str) -> str:

@@ -30,6 +30,7 @@ from recovery.cases import (
     due_partition,
     from_item,
     to_json,
+    wait_partition,
 )
 from recovery.errors import Conflict, Transient
 from recovery.records import DamagedRecord, Record, from_record_item, record_item
@@ -145,6 +146,7 @@ class Ledger:
         limit: int | None = None,
         damaged: list[DamagedCase] | None = None,
         in_scope: Callable[[str], bool] | None = None,
+        closed: bool = False,
     ) -> Iterator[Case]:
         """Cases of a path (and group) that wait for a person: by group, and by age within a group and shard.
 
@@ -156,13 +158,14 @@ class Ledger:
             limit: the most that are wanted.
             damaged: as in `read_cases`; they come on top of the limit.
             in_scope: True for the sources that are wanted; cases of others are passed over in the index, unread.
+            closed: instead those that a person closed.
 
         Raises:
             DamagedCase: a case cannot be read, and nobody takes it.
         """
         left = limit
         for shard in range(SHARDS):
-            values: dict[str, Any] = {":wait": {"S": f"{path}#{shard}"}}
+            values: dict[str, Any] = {":wait": {"S": wait_partition(path, shard, closed=closed)}}
             condition = "#wait = :wait"
             names = {"#wait": "wait"}
             if group:
@@ -177,7 +180,7 @@ class Ledger:
                     if in_scope is None or in_scope(item["since"]["S"].split("#", 2)[-1])
                 ]
                 for case in self.read_cases(path, keys, damaged=damaged).values():
-                    if case.state in WAITS_FOR_A_PERSON:
+                    if case.state in WAITS_FOR_A_PERSON and case.is_closed is closed:
                         yield case
                         if left is not None:
                             left -= 1

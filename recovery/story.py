@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from recovery.cases import WAITS_FOR_A_PERSON, Case, State
+from recovery.cases import Case, State
 from recovery.fields import EPOCH
 
 IN_WORDS: Mapping[State, str] = {
@@ -71,9 +71,9 @@ def story_of(key: str, case: Case, moments: Iterable[Moment], **more: Any) -> St
         key=key,
         path=case.path,
         source=case.source,
-        state=case.state.value,
-        meaning=IN_WORDS[case.state],
-        waits_for_a_person=case.state in WAITS_FOR_A_PERSON,
+        state=_state(case),
+        meaning=_meaning(case),
+        waits_for_a_person=case.waits,
         kind=case.kind,
         rule=case.rule,
         group=case.group,
@@ -84,6 +84,18 @@ def story_of(key: str, case: Case, moments: Iterable[Moment], **more: Any) -> St
         moments=tuple(_in_order(moments)),
         **more,
     )
+
+
+def _state(case: Case) -> str:
+    return str(case.closing["how"]) if case.is_closed else case.state.value
+
+
+def _meaning(case: Case) -> str:
+    mark = case.closing
+    if not mark:
+        return IN_WORDS[case.state]
+    until = f" until {mark['until'][:16]}" if mark.get("until") else ""
+    return f"{mark.get('how')}{until} by {mark.get('operator')}: {mark.get('reason')} (it was {case.state.value})"
 
 
 def end_of(case: Case, seconds: float | None) -> Moment:

@@ -1,4 +1,4 @@
-"""The verbs of the histories: read what is known, and show it."""
+"""The verbs of the cases: read what is known, show it, and end what waits."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from blocks.connection import Connection
 from blocks.estate import connect
-from recovery.histories.pages import headline, list_page, list_rows, story_page
+from recovery.closing import close as closing
+from recovery.closing.close import Closed
+from recovery.closing.notes import Notes
+from recovery.closing.pages import closed_page
+from recovery.closing.requests import CloseRequest, NoteRequest, ReopenRequest
+from recovery.histories.pages import MOST_ROWS, headline, list_page, list_rows, story_page
 from recovery.histories.requests import CaseRequest, ListRequest
 from recovery.histories.search import Histories
 from recovery.outbox_records.story import Rows
+from recovery.paths import Path
 from recovery.replication_tasks.gateway import ReplicationGateway
 from recovery.story import Story
 from tasks.policies import ONCE, REPEATABLE
@@ -71,6 +77,38 @@ def list_waiting(histories: Histories, request: ListRequest) -> list[Story]:
     return histories.waiting(request)
 
 
+def close_name() -> str:
+    """The name of a run that ends cases."""
+    request = CloseRequest.model_validate(runtime.flow_run.parameters["request"])
+    return f"{request.how.value} cases"
+
+
+@task(name="close cases", **ONCE)
+def close(histories: Histories, request: CloseRequest) -> Closed:
+    """End the cases; running it again ends those that are left."""
+    return closing.close_cases(histories, request)
+
+
+@task(name="reopen cases", **ONCE)
+def reopen(histories: Histories, request: ReopenRequest) -> Closed:
+    """Let the cases wait again; running it again reopens those that are left."""
+    return closing.reopen_cases(histories, request)
+
+
+@task(name="note on a group", **ONCE)
+def note(histories: Histories, request: NoteRequest) -> Notes:
+    """Write a comment on a group, and set its owner."""
+    return closing.note_group(histories, request)
+
+
+@task(name="show the outcome", **ONCE)
+def show_closed(histories: Histories, closed: Closed) -> None:
+    """One page: the cases that were changed, and those that were left alone."""
+    create_markdown_artifact(
+        key="closed-cases", markdown=closed_page(closed, histories.warnings), description=closed.headline
+    )
+
+
 @task(name="show the history", **ONCE)
 def show_history(histories: Histories, stories: Sequence[Story]) -> None:
     """One page."""
@@ -82,15 +120,20 @@ def show_history(histories: Histories, stories: Sequence[Story]) -> None:
 
 
 @task(name="show the list", **ONCE)
-def show_list(histories: Histories, stories: Sequence[Story]) -> None:
-    """One page by group, and one table."""
+def show_list(histories: Histories, stories: Sequence[Story], request: ListRequest) -> None:
+    """One page by group, with the notes of people, and one table: a page of it at a time."""
     now = histories.now()
+    groups = {story.group for story in stories}
+    notes = [note for path in Path for note in histories.notes(path).values() if note.group in groups]
+    standings = " or ".join(standing.value for standing in request.standings)
+    title = "Cases that wait for a person" if standings == "waiting" else f"Cases that are {standings}"
     create_markdown_artifact(
         key="waiting-cases",
-        markdown=list_page(stories, histories.warnings, now),
-        description=f"{len(stories)} cases wait for a person",
+        markdown=list_page(stories, histories.warnings, now, notes, title),
+        description=f"{len(stories)} cases: {standings}",
     )
-    if stories:
+    if rows := list_rows(stories, now, request.page):
+        pages = -(-len(stories) // MOST_ROWS)
         create_table_artifact(
-            key="waiting-cases-one-by-one", table=list_rows(stories, now), description="Cases that wait for a person"
+            key="waiting-cases-one-by-one", table=rows, description=f"{title}, page {request.page} of {pages}"
         )

@@ -59,7 +59,7 @@ SOUND: dict[type[BaseModel], dict[str, Any]] = {
         "flow_policies": {"a*": {}},
     },
     CaseRequest: {"key": "m-1", "path": "dead_letters", "outbox_tables": ["orders"], "days": 2},
-    ListRequest: {"paths": ["outbox_records"], "groups": ["g"], "older_than_hours": 1.5},
+    ListRequest: {"paths": ["outbox_records"], "groups": ["g"], "older_than_seconds": 1.5},
     DigestRequest: {"day": "2026-03-01", "outbox_tables": ["orders"], "dry_run": False},
     TidyRequest: {"work_pool": "reprise", "silent_minutes": 10},
 }

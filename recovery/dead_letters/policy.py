@@ -156,6 +156,12 @@ class DeadLetterPolicy(BaseModel):
         title="Settle time (seconds)",
         description="A message that stays away this long (seconds) after its send recovered.",
     )
+    archived_waits: bool = Field(
+        True,
+        title="Archived messages wait for a person",
+        description="Switched off, messages that cannot succeed unchanged wait for nobody: they are archived, dismissed"
+        " at once, and can be reopened.",
+    )
     alert_window_seconds: int = Field(
         21_600,
         ge=60,

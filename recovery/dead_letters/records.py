@@ -10,7 +10,8 @@ from typing import Any
 from urllib.parse import quote
 
 from recovery.alerts import Alert
-from recovery.cases import Case, State, case_item
+from recovery.cases import CLOSING, Case, State, case_item
+from recovery.closing.marks import by_policy
 from recovery.dead_letters.batch import Batch, MessageWork
 from recovery.dead_letters.messages import to_record
 from recovery.dead_letters.situation import Unconfirmed
@@ -80,6 +81,8 @@ def cases(item: MessageWork, batch: Batch, now: datetime, archive_keep: timedelt
             "error": item.error,
             "step": verdict.next_step,
         }
+        if verdict.state is State.ARCHIVED and not batch.policy.archived_waits:
+            detail[CLOSING] = by_policy(now)
         yield _case(
             item,
             batch,

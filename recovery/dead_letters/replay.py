@@ -125,7 +125,7 @@ def _by_group(work: Work, request: ReplayRequest, damaged: list[DamagedCase]) ->
 
 
 def _wanted(case: Case, request: ReplayRequest, now: datetime) -> bool:
-    if case.state not in REPLAYABLE or not case.detail.get("archive"):
+    if case.state not in REPLAYABLE or case.is_closed or not case.detail.get("archive"):
         return False
     if case.state is State.REPLAYING and datetime.fromisoformat(case.detail["lease"]) > now:
         return False

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from recovery.closing.notes import Notes
 from recovery.markdown import advice, cell, code, subject
 from recovery.paths import info
 from recovery.story import Story
@@ -38,10 +39,16 @@ def story_page(stories: Sequence[Story], warnings: Sequence[str] = ()) -> str:
     return "\n".join(lines)
 
 
-def list_page(stories: Sequence[Story], warnings: Sequence[str], now: datetime) -> str:
-    """Count the waiting cases by path and group, as one page of markdown."""
+def list_page(
+    stories: Sequence[Story],
+    warnings: Sequence[str],
+    now: datetime,
+    notes: Sequence[Notes] = (),
+    title: str = "Cases that wait for a person",
+) -> str:
+    """Count the cases by path and group, as one page of markdown."""
     lines = [
-        "# Cases that wait for a person",
+        f"# {title}",
         "",
         f"{len(stories)} of them at {now:%Y-%m-%d %H:%M} UTC, the largest groups first.",
         "",
@@ -62,12 +69,25 @@ def list_page(stories: Sequence[Story], warnings: Sequence[str], now: datetime) 
         lines.append("")
     if len(groups) > 50:
         lines += [f"{len(groups) - 50} more groups are in the table.", ""]
+    lines += notes_page(notes, now)
     if warnings:
         lines += ["## Warnings", "", *(f"- {cell(warning)}" for warning in warnings), ""]
     return "\n".join(lines)
 
 
-def list_rows(stories: Sequence[Story], now: datetime) -> list[dict[str, Any]]:
+def notes_page(notes: Sequence[Notes], now: datetime) -> list[str]:
+    """The owners, snoozes and comments of groups, as lines of markdown."""
+    lines: list[str] = []
+    for note in notes:
+        about = [f"owner {cell(note.owner)}"] if note.owner else []
+        if note.is_snoozed(now):
+            about.append(f"snoozed until {note.snoozed_until:%Y-%m-%d %H:%M} UTC")
+        lines.append(f"- group {code(note.group)}: {', '.join(about) or 'no owner'}")
+        lines += [f"  - {one.at:%Y-%m-%d %H:%M} {cell(one.operator)}: {cell(one.text)}" for one in note.comments[-5:]]
+    return ["## Notes", "", *lines, ""] if lines else []
+
+
+def list_rows(stories: Sequence[Story], now: datetime, page: int = 1) -> list[dict[str, Any]]:
     """Rows of a table of cases."""
     return [
         {
@@ -83,7 +103,7 @@ def list_rows(stories: Sequence[Story], now: datetime) -> list[dict[str, Any]]:
             "group": story.group,
             "attempts": story.attempts,
         }
-        for story in stories[:MOST_ROWS]
+        for story in stories[(page - 1) * MOST_ROWS : page * MOST_ROWS]
     ]
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from recovery.cases import State
 from recovery.paths import Path
 
 TableName = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"[A-Za-z0-9_.-]{3,255}$")]
@@ -37,8 +39,8 @@ class CaseRequest(BaseModel):
     estate: str | None = Field(None, title="Estate", description=_ESTATE)
 
 
-class ListRequest(BaseModel):
-    """Filters for the list of open cases."""
+class Filters(BaseModel):
+    """Filters for cases that wait for a person. A field that is empty lets all pass."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,9 +48,49 @@ class ListRequest(BaseModel):
     groups: tuple[str, ...] = Field(
         (), max_length=100, title="Groups", description="Only these failure groups, as reports name them; empty: all."
     )
-    older_than_hours: float = Field(
-        0.0, ge=0.0, le=9_600.0, title="Older than (hours)", description="Only cases first seen at least so long ago."
+    kinds: tuple[str, ...] = Field((), max_length=20, title="Kinds", description="Only these kinds of failure.")
+    rules: tuple[str, ...] = Field((), max_length=50, title="Rules", description="Only cases that these rules named.")
+    sources: tuple[str, ...] = Field(
+        (),
+        max_length=200,
+        title="Queues and other sources",
+        description="Only cases of these queues, outbox tables, DMS instances or connectors, names or globs.",
     )
-    limit: int = Field(500, ge=1, le=5_000, title="Most cases", description="Most cases that are read and listed.")
+    keys: tuple[str, ...] = Field(
+        (), max_length=1_000, title="Ids", description="Only these message ids, row keys, tasks or flows."
+    )
+    text: str = Field(
+        "", max_length=200, title="Text", description="Only cases with this text in their normalised error or reason."
+    )
+    owner: str | None = Field(None, max_length=200, title="Owner", description="Only groups of this owner; none: '-'.")
+    older_than_seconds: float = Field(
+        0.0, ge=0.0, le=34_560_000.0, title="Older than (seconds)", description="Only cases first seen so long ago."
+    )
     outbox_tables: tuple[TableName, ...] = Field((), max_length=20, title="Outbox tables", description=_TABLES)
     estate: str | None = Field(None, title="Estate", description=_ESTATE)
+
+    @property
+    def names_any(self) -> bool:
+        """True when a filter other than the path is set."""
+        lists = (self.groups, self.kinds, self.rules, self.sources, self.keys, self.text, self.older_than_seconds)
+        return any(lists) or self.owner is not None
+
+
+class Standing(StrEnum):
+    """Standings of a case with people."""
+
+    WAITING = "waiting"
+    SNOOZED = "snoozed"
+    DISMISSED = "dismissed"
+    RESOLVED = "resolved"
+
+
+class ListRequest(Filters):
+    """Filters for the list of cases, and the page of it."""
+
+    standings: tuple[Standing, ...] = Field(
+        (Standing.WAITING,), min_length=1, title="Standings", description="Waiting, snoozed, dismissed or resolved."
+    )
+    states: tuple[State, ...] = Field((), title="States", description="Only these states, as parked or exhausted.")
+    limit: int = Field(100_000, ge=1, le=1_000_000, title="Most cases", description="Most cases that are read.")
+    page: int = Field(1, ge=1, le=10_000, title="Page", description="Page of the table; each has 500 rows.")

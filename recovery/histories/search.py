@@ -11,13 +11,16 @@ from typing import Any, Protocol
 from recovery.appflow_runs import story as flows
 from recovery.archive import Archive, Pointer
 from recovery.cases import Case, DamagedCase, sound
+from recovery.closing.notes import NoteBook, Notes
 from recovery.dead_letters import remembered
 from recovery.dead_letters import story as messages
 from recovery.digest.book import DayBook
 from recovery.errors import BadInput, RepriseError
 from recovery.histories.requests import CaseRequest, ListRequest
+from recovery.histories.waiting import Found, find
 from recovery.ledger import Ledger
 from recovery.paths import Path
+from recovery.records import DamagedRecord
 from recovery.replication_tasks import story as replications
 from recovery.story import Story, of_line
 
@@ -103,6 +106,14 @@ class Histories:
             BadInput: a table that is no outbox.
             Transient, Refused: the ledger could not be read.
         """
+        return [one.story for one in self.choose(request)]
+
+    def choose(self, request: ListRequest) -> list[Found]:
+        """The same with all that is needed to act on them.
+
+        Raises:
+            BadInput, Transient, Refused: as `waiting`.
+        """
         paths = request.paths or tuple(Path)
         share = max(1, request.limit // len(paths))
         by_path = {path: self._waiting_on(path, request, share) for path in paths}
@@ -118,8 +129,8 @@ class Histories:
             self.warnings.append(f"there may be more: the list ends after {request.limit} cases (limit), {names}")
         found = [one for path in paths for one in by_path[path]][: request.limit]
         longest_ago = datetime.max.replace(tzinfo=self.now().tzinfo)
-        found.sort(key=lambda one: (one[1].path, one[1].group, one[0] or longest_ago, one[1].key))
-        return [story for _, story in found]
+        found.sort(key=lambda one: (one.story.path, one.story.group, one.first_seen or longest_ago, one.story.key))
+        return found
 
     # -- one item ------------------------------------------------------------------------------------------------
 
@@ -207,18 +218,13 @@ class Histories:
         damaged = len(self.damaged)
         found = list(self._read(path, arns).values())
         if not found and len(self.damaged) == damaged:  # it may be deleted, and still wait for a person
-            found = [case for case in self._waiting(path, "", 1_000) if replications.name_of(case) == key]
+            found = [case for case in self.open_cases(path, "", closed=False) if replications.name_of(case) == key]
         return found
 
     def _read(self, path: Path, keys: Iterable[str]) -> dict[str, Case]:
         """Cases by key; what cannot be read is set aside."""
         cases = self.ledger.read_cases(path.value, keys, damaged=self.damaged).values()
         return {case.key: case for case in sound(cases, LEDGERED[path].check, self.damaged)}
-
-    def _waiting(self, path: Path, group: str, most: int) -> Iterator[Case]:
-        """Cases that wait for a person; what cannot be read is set aside."""
-        cases = self.ledger.waiting(path.value, group, limit=most, damaged=self.damaged)
-        return sound(cases, LEDGERED[path].check, self.damaged)
 
     def _warn_of_damage(self) -> None:
         found = list({(case.path, case.key): case for case in self.damaged}.values())
@@ -239,21 +245,24 @@ class Histories:
 
     # -- what waits ----------------------------------------------------------------------------------------------
 
-    def _waiting_on(self, path: Path, request: ListRequest, most: int) -> list[tuple[datetime | None, Story]]:
-        if most <= 0:
-            return []
-        latest = self.now() - timedelta(hours=request.older_than_hours)
-        if path is Path.OUTBOX_RECORDS:
-            rows = [row for table in request.outbox_tables for row in self.rows(table).exhausted(most)]
-            dated = [(next((one.at for one in row.moments if one.at), None), row) for row in rows]
-            # A row has no group, and one without a time may be of any age.
-            return [] if request.groups else [(at, row) for at, row in dated if at is None or at <= latest][:most]
+    def _waiting_on(self, path: Path, request: ListRequest, most: int) -> list[Found]:
+        return list(find(self, path, request, most))
+
+    def open_cases(self, path: Path, group: str, *, closed: bool) -> Iterator[Case]:
+        """Yield the cases of a path (and group) that wait for a person or were closed by one."""
+        cases = self.ledger.waiting(path.value, group, damaged=self.damaged, closed=closed)
+        return sound(cases, LEDGERED[path].check, self.damaged)
+
+    def story_of(self, path: Path, case: Case) -> Story:
+        """Return the story of a case of a path, under the name that people call it by."""
         ledgered = LEDGERED[path]
-        found: list[tuple[datetime | None, Story]] = []
-        for group in request.groups or ("",):
-            for case in self._waiting(path, group, most - len(found) or 1):
-                if case.first_seen <= latest and len(found) < most:
-                    found.append((case.first_seen, ledgered.story(ledgered.name(case), case)))
+        return ledgered.story(ledgered.name(case), case)
+
+    def notes(self, path: Path) -> Mapping[str, Notes]:
+        """Return the notes of people on the groups of a path; one that cannot be read is a warning."""
+        damaged: list[DamagedRecord] = []
+        found = NoteBook(self.ledger).of_path(path.value, damaged)
+        self.warnings.extend(f"the notes of a group are damaged: put right {one.place}" for one in damaged)
         return found
 
 

@@ -113,6 +113,8 @@ def story(row: Row, table: str, names: RowNames) -> Story:
     if sent := row.text(names.message_id):
         moments.append(Moment(at=None, what=f"published as SNS message {sent}"))
     waits = status is Status.EXHAUSTED
+    if waits and due is not None:
+        moments.append(Moment(at=due, what="given up: its attempts are used up"))
     return Story(
         key=row.row_id,
         path=Path.OUTBOX_RECORDS,

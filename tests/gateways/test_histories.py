@@ -161,7 +161,7 @@ def test_what_waits_is_listed_by_path_group_and_age(world: DeadLettersWorld) -> 
     [one] = asked.waiting(ListRequest(paths=("dead_letters",), groups=(messages[0].group,)))
     assert one.group == messages[0].group
     # The replication and the flow were first seen in March 2026, the row in 2020; the messages just now.
-    old = asked.waiting(ListRequest(older_than_hours=24, outbox_tables=(TABLE,)))
+    old = asked.waiting(ListRequest(older_than_seconds=86_400, outbox_tables=(TABLE,)))
     assert {story.path for story in old} == {"replication_tasks", "appflow_runs", "outbox_records"}
 
 

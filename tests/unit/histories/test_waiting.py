@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
-from typing import Any, cast
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
+from recovery.cases import State
 from recovery.histories import search
 from recovery.histories.requests import ListRequest
 from recovery.histories.search import Histories, Ledgered
 from recovery.paths import Path
+from recovery.story import story_of
+from tests.unit.histories.test_story import case
 
-NOW = datetime(2026, 1, 5, tzinfo=UTC)
+NOW = datetime(2026, 3, 9, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -25,12 +27,13 @@ def list_of(monkeypatch: pytest.MonkeyPatch) -> Any:
         nothing: Any = None
         histories = Histories(nothing, nothing, lambda _: nothing, lambda _: [], lambda: NOW)
 
-        def cases(path: Path, group: str, most: int) -> Iterator[Any]:
-            case = SimpleNamespace(path=path.value, group=group, first_seen=NOW - timedelta(days=1), key="k")
-            return iter([case] * min(most, waiting.get(path.value, 0)))
+        def cases(path: Path, group: str, *, closed: bool) -> Iterator[Any]:
+            one = case("k", State.PARKED, path=path.value)
+            return iter([one] * (0 if closed else waiting.get(path.value, 0)))
 
-        monkeypatch.setattr(histories, "_waiting", cases)
-        plain = Ledgered(lambda _: None, lambda key, case: cast(Any, SimpleNamespace(**vars(case))))
+        monkeypatch.setattr(histories, "open_cases", cases)
+        monkeypatch.setattr(histories, "notes", lambda _: {})
+        plain = Ledgered(lambda _: None, lambda key, case: story_of(key, case, ()))
         monkeypatch.setattr(search, "LEDGERED", dict.fromkeys(search.LEDGERED, plain))
         found = histories.waiting(ListRequest(limit=limit))
         return {path: sum(one.path == path for one in found) for path in waiting}, histories.warnings
