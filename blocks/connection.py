@@ -21,6 +21,7 @@ from recovery.ledger import Ledger
 from recovery.metrics.gateway import MetricsGateway
 from recovery.metrics.publication import Metrics
 from recovery.run import Tools
+from recovery.stopping import is_asked_to_stop
 
 
 @dataclass
@@ -112,4 +113,5 @@ class Connection:
             "requests": self.requests.by_service,
             "owner": self.owner,
             "metrics": self.metrics,
+            "is_asked_to_stop": is_asked_to_stop,
         }

@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from recovery.errors import BadInput
 
@@ -19,6 +20,8 @@ PROJECT = Path(__file__).resolve().parent.parent
 SETTINGS_FILE = PROJECT / "prefect.toml"
 DEFAULT_HOME = PROJECT / ".reprise" / "prefect"
 
+CLOUD = "prefect.cloud"
+"""Addresses of Prefect's own service end so."""
 _PASSED_ON = frozenset({"PREFECT_LOGGING_LEVEL", "PREFECT_SERVER_LOGGING_LEVEL", "PREFECT_DEBUG_MODE"})
 """Settings that a person may still raise for one start. All else in `PREFECT_*` could point at another server."""
 
@@ -95,7 +98,7 @@ def require_server(environment: Mapping[str, str] | None = None) -> str:
             also forbidden to this process.
 
     Raises:
-        BadInput: `PREFECT_API_URL` is not set.
+        BadInput: `PREFECT_API_URL` is not set, or names Prefect Cloud.
     """
     variables = os.environ if environment is None else environment
     api_url = variables.get("PREFECT_API_URL", "")
@@ -103,6 +106,12 @@ def require_server(environment: Mapping[str, str] | None = None) -> str:
         raise BadInput(
             "PREFECT_API_URL is not set. This process does not start a private Prefect server, because nobody would "
             "see its runs: set the variable to the /api address of yours, as http://127.0.0.1:4200/api"
+        )
+    host = urlsplit(api_url).hostname or ""
+    if host == CLOUD or host.endswith(f".{CLOUD}"):
+        raise BadInput(
+            f"PREFECT_API_URL names Prefect Cloud ({host}), which is not supported: Reprise needs settings of "
+            "the server itself. Start `reprise server`, or a Prefect server of your own"
         )
     if environment is None:
         os.environ["PREFECT_SERVER_EPHEMERAL_ENABLED"] = "false"

@@ -22,7 +22,7 @@ from recovery.dead_letters.receiving import Turn
 from recovery.dead_letters.replay_request import ReplayRequest
 from recovery.dead_letters.sending import stop_sending
 from recovery.dead_letters.work import Work
-from recovery.errors import RepriseError
+from recovery.errors import RepriseError, Transient
 from recovery.paths import DEAD_LETTERS
 from recovery.report import RecoveryReport
 from tasks import dead_letters as do
@@ -85,6 +85,10 @@ def take_up(work: Work, turn: Turn, share: int) -> bool:
     except Exception as error:  # noqa: BLE001 - whatever it is, the other queues go on, and the run fails at its end
         work.note_trouble(turn.queue, batch, error)
         return False
+    except BaseException:
+        if batch is not None:
+            batch.interrupt(Transient("the run was stopped"))
+        raise
     finally:
         if batch is not None:
             do.close_round(work, batch)

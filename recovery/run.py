@@ -45,6 +45,7 @@ class Tools(TypedDict):
         jitter: a number from 0 to 1, for the spread of waits.
         sleep: waits for seconds.
         monotonic: seconds that only grow, for the run's own bounds: `now` jumps when AWS first corrects it.
+        is_asked_to_stop: True once the run's worker was asked to stop; False unless given.
     """
 
     ledger: Ledger
@@ -58,6 +59,7 @@ class Tools(TypedDict):
     jitter: NotRequired[Callable[[], float]]
     sleep: NotRequired[Callable[[float], None]]
     monotonic: NotRequired[Callable[[], float]]
+    is_asked_to_stop: NotRequired[Callable[[], bool]]
 
 
 class Bounds(Protocol):
@@ -109,6 +111,7 @@ class RecoveryRun:
         self.jitter = tools.get("jitter", random.random)
         self.sleep = tools.get("sleep", time.sleep)
         self._monotonic = tools.get("monotonic", time.monotonic)
+        self._is_asked_to_stop = tools.get("is_asked_to_stop", lambda: False)
         self._bounds = request
         self._began = self._monotonic()
         self.at_close = ExitStack()
@@ -141,7 +144,10 @@ class RecoveryRun:
 
     @property
     def time_is_up(self) -> bool:
-        """Nothing new may be taken up."""
+        """Nothing new may be taken up: the time limit is reached, or the run's worker was asked to stop."""
+        if self._is_asked_to_stop():
+            self.warn("the worker was asked to stop, so this run took up nothing more; a later run goes on")
+            return True
         return self.seconds >= self._bounds.time_limit_seconds
 
     @property
@@ -163,6 +169,8 @@ class RecoveryRun:
         with self._lock:
             if self._pool is None:
                 self._pool = self.at_close.enter_context(ThreadPoolExecutor(self.threads, "reprise"))
+                # A step at the close, after the threads have ended, may need threads again.
+                self.at_close.callback(setattr, self, "_pool", None)
         return list(self._pool.map(do, things))
 
     # -- the report ------------------------------------------------------------------------------------------------

@@ -252,6 +252,11 @@ class Batch:
         late = [item for item in items if item.message.lease_until - now < LEASE_MARGIN]
         self.give_up(Transient(LEASE_ENDS), late)
 
+    def interrupt(self, error: RepriseError) -> None:
+        """The run must end now: all messages go back but those of which a copy may be on its way, which show up by
+        themselves when their lease ends."""
+        self.give_up(error, [item for item in self.items if not (self.intents and isinstance(item.verdict, Heal))])
+
     def give_up(self, error: RepriseError, items: Sequence[MessageWork] | None = None) -> None:
         """The step could not be done for these items (all): they stay in their queue, with the reason."""
         for item in self.items if items is None else items:

@@ -146,6 +146,7 @@ def receive(work: Work, turn: Turn, share: int) -> Batch:
         turn.oldest = min(*(message.sent_at for message in messages), turn.oldest or messages[0].sent_at)
     batch = Batch(queue, turn.policy, [_recognised(message, turn.policy) for message in messages])
     batch.reach = turn.reach
+    work.arriving.clear()
     return batch
 
 
@@ -164,7 +165,9 @@ def report_backlog(work: Work, turns: Sequence[Turn]) -> None:
 
 def _poll(work: Work, queue: Queue, wait: int, most: int) -> list[Message] | RepriseError:
     try:
-        return work.sqs.receive(queue, most, LEASE, wait, work.now())
+        got = work.sqs.receive(queue, most, LEASE, wait, work.now())
+        work.arriving.extend((queue, message.receipt, message.lease_until) for message in got)
+        return got
     except RepriseError as error:
         return error
 

@@ -180,8 +180,9 @@ def release(work: Work) -> int:
     """Make everything that was only inspected, or could not be settled, visible again; returns how many."""
     now = work.now()
     # A late message shows up by itself, or another run holds it already.
-    staying = [held for held in work.to_release if held[2] - now >= LEASE_MARGIN]
+    staying = [held for held in (*work.to_release, *work.arriving) if held[2] - now >= LEASE_MARGIN]
     work.to_release.clear()
+    work.arriving.clear()
     # A message that could not be made visible now shows up by itself when its lease ends.
     return sum(_change_visibility(work, staying, timedelta(0)))
 

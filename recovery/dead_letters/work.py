@@ -69,6 +69,7 @@ class Work(RecoveryRun):
         going: queues and their FIFO groups whose first message is sent by this run.
         removed: ids of messages that this run removed: SQS may hand one out again.
         to_release: messages that stay (queue, receipt, end of the lease): visible again at the end of the run.
+        arriving: likewise, those that belong to no round yet: a run that is stopped may have some.
         stopped: by service that does not answer ("s3", "sns", "logs"), the line that says so.
         unrecorded: why nothing more may be sent by this run, or "".
     """
@@ -112,6 +113,7 @@ class Work(RecoveryRun):
         self.going: set[tuple[str, str]] = set()
         self.removed: set[str] = set()
         self.to_release: list[tuple[Queue, str, datetime]] = []
+        self.arriving: list[tuple[Queue, str, datetime]] = []
         self.stopped: dict[str, str] = {}
         self.unrecorded = ""
         self._urls: dict[QueueName, str | RepriseError] = {}

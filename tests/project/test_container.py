@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.metadata
 import json
 import os
 import re
@@ -13,14 +14,20 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.utilities.templating import find_placeholders
 from prefect.workers.base import BaseJobConfiguration
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker
 from prefect_aws.workers.ecs_worker import ECSJobConfiguration, ECSWorker
 
+from deployments import container_health
+from deployments.container_health import address
+from deployments.runtime_lock import direct_dependencies, runtime
 from tests.project.checkout import PROJECT, files, text
 
+LOCK = text(Path("requirements.lock"))
 DOCKERFILE = text(Path("deployments/Dockerfile"))
 INSTRUCTIONS = [
     line.strip() for line in DOCKERFILE.replace("\\\n", " ").splitlines() if line and not line.startswith("#")
@@ -67,14 +74,82 @@ def test_a_run_can_be_configured_from_a_job_template(kind: str) -> None:
     assert made.command == "python -m deployments.flow_run"
 
 
-def test_the_image_installs_exactly_the_lock() -> None:
+def test_the_image_installs_from_the_lock_alone() -> None:
     """Nothing is resolved when the image is built: hashes for everything, and no dependency besides."""
-    installs = [line for line in INSTRUCTIONS if re.search(r"\bpip install\b", line)]
-    assert installs == [
-        "RUN pip install --require-hashes --no-deps -r requirements.lock",
-        "RUN pip install --no-deps --no-build-isolation -e .",
+    installs = [line for line in re.split(r"&&|\n", "\n".join(INSTRUCTIONS)) if re.search(r"\bpip install\b", line)]
+    assert [line.split("pip install ")[1].strip() for line in installs] == [
+        "--require-hashes --no-deps -r /tmp/runtime.lock",
+        "--require-hashes --no-deps -r /tmp/build.lock",
+        "--no-deps --no-index /tmp/reprise-*.whl",
     ]
     assert not [line for line in INSTRUCTIONS if re.search(r"\bapt|curl|wget|ADD\b", line)]
+
+
+def test_the_image_holds_what_runs_and_nothing_else() -> None:
+    """Its part of the lock is what the installed packages ask for, and no test tool is among it."""
+    wanted = closure(direct_dependencies(PROJECT))
+    found = [
+        Requirement(line.rstrip(" \\"))
+        for line in runtime(LOCK, direct_dependencies(PROJECT)).splitlines()
+        if "==" in line
+    ]
+    here = {canonicalize_name(pin.name) for pin in found if pin.marker is None or pin.marker.evaluate()}
+    assert wanted <= here
+    assert not here & {"moto", "ministack", "mypy", "pytest", "hypothesis", "cfn-lint", "hatchling", "ruff"}
+    assert len(here) < 130
+    builds = runtime(LOCK, ["hatchling"])
+    assert {canonicalize_name(name) for name in re.findall(r"^([\w.-]+)==", builds, re.MULTILINE)} >= closure(
+        ["hatchling"]
+    )
+
+
+def closure(names: list[str]) -> set[str]:
+    """Names of installed packages and of all that they ask for on this machine."""
+    seen: set[str] = set()
+    waiting = [(name, "") for name in names]
+    done: set[tuple[str, str]] = set()
+    while waiting:
+        name, extra = waiting.pop()
+        if (name, extra) in done:
+            continue
+        done.add((name, extra))
+        seen.add(canonicalize_name(name))
+        for line in importlib.metadata.requires(name) or ():
+            needed = Requirement(line)
+            if needed.marker is None or needed.marker.evaluate({"extra": extra}):
+                waiting += [(needed.name, each) for each in ("", *needed.extras)]
+    return seen
+
+
+def test_the_base_of_the_image_can_be_named_by_digest() -> None:
+    """Both stages use the one argument, which a build sets."""
+    bases = [line.split()[1] for line in INSTRUCTIONS if line.startswith("FROM")]
+    assert bases == ["${PYTHON_IMAGE}", "${PYTHON_IMAGE}"]
+    assert [line for line in INSTRUCTIONS if line.startswith("ARG PYTHON_IMAGE=")]
+
+
+@pytest.mark.parametrize(
+    ("command", "variables", "expected"),
+    [
+        ("python /opt/reprise/bin/reprise worker --with-healthcheck", {}, "http://127.0.0.1:8080/health"),
+        ("reprise worker", {"PREFECT_WORKER_WEBSERVER_PORT": "9"}, "http://127.0.0.1:9/health"),
+        (
+            "python /opt/reprise/bin/reprise relay --health-host 0.0.0.0 --health-port 8081",
+            {},
+            "http://127.0.0.1:8081/health",
+        ),
+        ("reprise server --host 0.0.0.0 --port 4300", {}, "http://127.0.0.1:4300/api/health"),
+        ("reprise server --host 0.0.0.0", {}, "http://127.0.0.1:4200/api/health"),
+        ("python -m deployments.flow_run", {}, ""),
+        ("reprise apply --check", {}, ""),
+    ],
+)
+def test_the_health_check_asks_the_process_of_the_container(
+    command: str, variables: dict[str, str], expected: str
+) -> None:
+    """By its command line; what serves no health is well as long as it runs."""
+    assert address(command.split(), variables) == expected
+    assert f'CMD ["python", "-m", "{container_health.__name__}"]' in DOCKERFILE
 
 
 def test_the_image_runs_as_nobody_in_particular() -> None:
@@ -103,9 +178,9 @@ def test_the_image_holds_what_it_needs_and_no_more() -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ([], "reprise worker"),
-        (["worker", "--name", "w"], "reprise worker --name w"),
-        (["relay", "--config", "c"], "reprise relay --config c"),
+        ([], "reprise worker --with-healthcheck"),
+        (["worker", "--name", "w"], "reprise worker --with-healthcheck --name w"),
+        (["relay", "--config", "c"], "reprise relay --health-host 127.0.0.1 --health-port 8081 --config c"),
         (["server"], "reprise server --host 0.0.0.0"),
         (["apply", "--check"], "reprise apply --check"),
         (["smoke"], "reprise smoke"),

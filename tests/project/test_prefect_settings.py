@@ -139,6 +139,14 @@ def test_a_process_without_a_server_says_what_to_set(monkeypatch: pytest.MonkeyP
     assert os.environ["PREFECT_SERVER_EPHEMERAL_ENABLED"] == "false"
 
 
+@pytest.mark.parametrize("host", ["api.prefect.cloud", "prefect.cloud"])
+def test_prefect_cloud_is_refused_in_one_line(host: str) -> None:
+    """Reprise depends on settings of the server itself, so nobody finds that out halfway."""
+    with pytest.raises(BadInput, match="Prefect Cloud"):
+        require_server({"PREFECT_API_URL": f"https://{host}/api/accounts/a/workspaces/w"})
+    assert require_server({"PREFECT_API_URL": "https://prefect.cloudy.example/api"})
+
+
 def test_a_broken_file_is_named(tmp_path: Path) -> None:
     """A missing or unreadable settings file is a mistake that names the file."""
     with pytest.raises(BadInput, match=r"prefect\.toml is missing"):
