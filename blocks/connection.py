@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import boto3
 
+from blocks.credentials import config_for
 from recovery.alerts import Alerts
 from recovery.archive import Archive
 from recovery.aws import UNCHECKED, Requests, ServerClock, calling, client_config
@@ -30,7 +31,7 @@ class Connection:
 
     Attributes:
         session: a boto3 session; credentials renew themselves where botocore can.
-        client_settings: keyword arguments for every client (endpoint, verification), from the credentials block.
+        client_settings: keyword arguments for every client (endpoint, verification, configuration), from the credentials block.
         ledger_table, archive_bucket, alert_topic_arn, metrics_namespace: see the block.
         archive_days: how long the archive keeps an item, in days.
         owner: names this run in claims and leases.
@@ -61,7 +62,9 @@ class Connection:
             if key not in self._clients:
                 settings = {
                     **self.client_settings,
-                    "config": client_config(repeat=repeat, check=service not in UNCHECKED),
+                    "config": config_for(
+                        self.client_settings, client_config(repeat=repeat, check=service not in UNCHECKED)
+                    ),
                 }
                 make: Any = self.session.client  # its type names every service there is
                 client = make(service, **settings)

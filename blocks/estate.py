@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any, ClassVar, cast
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
 from prefect.blocks.core import Block
 from prefect_aws import AwsCredentials
 from pydantic import Field
 
 from blocks.connection import Connection
+from blocks.credentials import session_of
 from recovery import settings
-from recovery.aws import redact
 from recovery.errors import BadInput
 
 
@@ -62,18 +61,10 @@ class RecoveryEstate(Block):
         Raises:
             BadInput: no region or no usable credentials are configured.
         """
-        try:
-            session = self.aws_credentials.get_boto3_session()
-        except (BotoCoreError, ClientError) as error:  # a refused AssumeRole is the second
-            raise BadInput(f"aws_credentials: {redact(str(error))}") from error
-        region = self.aws_credentials.region_name or session.region_name
-        if not region:
-            raise BadInput("region_name: no AWS region is set, in the credentials block or as AWS_DEFAULT_REGION")
-        override = self.aws_credentials.aws_client_parameters.get_params_override()
-        kept = {name: value for name, value in override.items() if name != "config" and value is not None}
+        session, client_settings = session_of(self.aws_credentials)
         return Connection(
             session=session,
-            client_settings={"region_name": region, **kept},
+            client_settings=client_settings,
             ledger_table=self.ledger_table,
             archive_bucket=self.archive_bucket,
             alert_topic_arn=self.alert_topic_arn,

@@ -140,6 +140,8 @@ def translate(error: Exception, operation: str) -> RepriseError:
         code = str(error.response.get("Error", {}).get("Code", ""))
         words = redact(str(error.response.get("Error", {}).get("Message", "")))
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        if error.operation_name == "AssumeRole":  # renewed for the call, which was never sent
+            operation = "sts:AssumeRole"
         text = f"{operation}: {code}: {words}"
         kind: type[RepriseError]
         if code in _THROTTLES or status == 429:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from recovery.errors import BadInput
 
-_HOST = re.compile(r"sqs(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.")
+_HOST = re.compile(r"sqs(?:-fips)?\.([a-z]{2,}(?:-[a-z]+)+-\d+)\.")
 
 
 @dataclass(frozen=True, slots=True)

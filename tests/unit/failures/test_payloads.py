@@ -66,3 +66,29 @@ def test_a_schema_that_is_none_is_refused() -> None:
     check_schema(SCHEMA)
     with pytest.raises(BadInput, match="schema: properties/a/type"):
         check_schema({"properties": {"a": {"type": "nonsense"}}})
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "https://schemas.example.com/order.json"},
+        {"properties": {"lines": {"items": {"$ref": "file:///etc/hostname"}}}},
+        {"$ref": "#/shared", "shared": {"$ref": "order.json#/parts"}},
+        {"$schema": "http://json-schema.org/draft-07/schema#", "properties": {"a": {"$ref": "#/definitions/gone"}}},
+    ],
+)
+def test_a_schema_that_leads_out_of_itself_is_refused_and_nothing_is_fetched(
+    schema: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: pytest.fail("it was fetched"))
+    with pytest.raises(BadInput, match="is not part of the schema, and nothing is fetched"):
+        check_schema(schema)
+
+
+def test_a_schema_may_refer_to_its_own_parts_and_to_the_drafts() -> None:
+    own = {"properties": {"qty": {"$ref": "#/$defs/count"}}, "$defs": {"count": {"type": "integer"}}}
+    for schema in (own, {"$ref": "https://json-schema.org/draft/2020-12/schema"}, {"$ref": "#"}):
+        check_schema(schema)
+    said = violates_schema('{"qty": "two"}', own)
+    assert said is not None
+    assert said.kind is Kind.VALIDATION_ERROR
