@@ -31,7 +31,7 @@ class Connection:
 
     Attributes:
         session: a boto3 session; credentials renew themselves where botocore can.
-        client_settings: keyword arguments for every client (endpoint, verification, configuration), from the credentials block.
+        client_settings: keyword arguments for every client (endpoint, configuration), from the credentials block.
         ledger_table, archive_bucket, alert_topic_arn, metrics_namespace: see the block.
         archive_days: how long the archive keeps an item, in days.
         owner: names this run in claims and leases.

@@ -59,6 +59,16 @@ class Queue:
     in_flight: int = 0
     visible: int = 0
 
+    @property
+    def region(self) -> str:
+        """Its region; "" where its ARN does not say."""
+        return ":".join(self.arn.split(":")[3:4])
+
+    @property
+    def home(self) -> str:
+        """Beginning of the ARNs of all queues of its account and region."""
+        return self.arn.rpartition(":")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Message:

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import quote
 
 from recovery.alerts import Alert
 from recovery.cases import CLOSING, Case, State, case_item
 from recovery.closing.marks import by_policy
+from recovery.console import log_lines
 from recovery.dead_letters.batch import Batch, MessageWork
 from recovery.dead_letters.messages import to_record
 from recovery.dead_letters.situation import Unconfirmed
@@ -158,21 +158,10 @@ def archive_record(item: MessageWork, batch: Batch, now: datetime) -> dict[str, 
     if item.damaged is not None:  # the case of this copy may take its place
         record["damaged_case"] = json.dumps(dict(item.damaged.kept), default=str)
     if group := item.log_group or batch.policy.log_group:
-        record["log"] = log_link(batch.queue.arn, group, item.message.message_id)
+        record["log"] = log_lines(batch.queue.region, group, item.message.message_id)
     if payload_of(item) is not None:
         record["payload_copy"] = payload_copy_key(item)
     return record
-
-
-def log_link(arn: str, log_group: str, message_id: str) -> str:
-    """Return the link to the consumer's log lines about a message, in the CloudWatch console."""
-    region = arn.split(":")[3]
-    group = quote(quote(log_group, safe=""), safe="").replace("%", "$")
-    pattern = quote(quote(f'"{message_id}"', safe=""), safe="").replace("%", "$")
-    return (
-        f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}"
-        f"#logsV2:log-groups/log-group/{group}/log-events$3FfilterPattern$3D{pattern}"
-    )
 
 
 def payload_of(item: MessageWork) -> tuple[str, str] | None:

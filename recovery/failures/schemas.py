@@ -55,7 +55,7 @@ def _unresolved(schema: Mapping[str, Any]) -> Iterator[str]:
             except Unresolvable:
                 yield reference
             else:  # it may lie where no schema is looked for
-                waiting.append((Resource(found.contents, DRAFT202012), found.resolver))
+                waiting.append((DRAFT202012.create_resource(found.contents), found.resolver))
         below: Iterator[Resource[Any]] = iter(part.subresources())
         waiting += [(sub, resolver.in_subresource(sub)) for sub in below]
 

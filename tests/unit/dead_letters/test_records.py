@@ -241,14 +241,6 @@ def test_an_entry_says_attempt_n_of_m() -> None:
     assert "did not go through: sqs:SendMessage: AccessDenied" in entry.reason
 
 
-def test_a_log_link_opens_the_right_lines() -> None:
-    """Region from the queue's ARN, group and message id escaped as the console wants them."""
-    link = records.log_link(queue().arn, "/aws/lambda/orders", "m-1")
-    assert link.startswith("https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1#")
-    assert "$252Faws$252Flambda$252Forders" in link
-    assert "m-1" in link
-
-
 # -- what may be removed -------------------------------------------------------------------------------------------
 
 

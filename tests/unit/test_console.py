@@ -1,0 +1,56 @@
+"""Links into the AWS console: right in every partition, and none where the host is not known."""
+
+from __future__ import annotations
+
+import boto3
+import pytest
+
+from recovery import console
+
+
+@pytest.mark.parametrize(
+    ("region", "host"),
+    [
+        ("eu-west-1", "eu-west-1.console.aws.amazon.com"),
+        ("ap-southeast-7", "ap-southeast-7.console.aws.amazon.com"),
+        ("cn-northwest-1", "cn-northwest-1.console.amazonaws.cn"),
+        ("us-gov-east-1", "us-gov-east-1.console.amazonaws-us-gov.com"),
+        ("eusc-de-east-1", "eusc-de-east-1.console.amazonaws-eusc.eu"),
+        ("us-iso-west-1", "console.c2shome.ic.gov"),
+        ("us-isob-east-1", "console.sc2shome.sgov.gov"),
+        ("eu-isoe-west-1", "console.csphome.adc-e.uk"),
+        ("us-isof-south-1", "console.csphome.hci.ic.gov"),
+    ],
+)
+def test_the_host_is_the_partitions_own(region: str, host: str) -> None:
+    assert console.page(region, "sqs/v3", "#/queues").startswith(f"https://{host}/sqs/v3/home?region={region}#")
+
+
+def test_every_region_that_the_sdk_knows_has_its_partition() -> None:
+    session = boto3.Session()
+    for partition in session.get_available_partitions():
+        for region in session.get_available_regions("sqs", partition):
+            assert console.partition_of(region) == partition
+            assert console.page(region, "sqs/v3", "")
+
+
+@pytest.mark.parametrize("region", ["", "elasticmq", "eu-west-1.evil.example.com", "eu_west_1"])
+def test_what_is_no_region_has_no_link(region: str) -> None:
+    assert console.page(region, "sqs/v3", "#/queues") == ""
+    assert console.log_lines(region, "/aws/lambda/orders", "m-1") == ""
+
+
+def test_a_link_to_log_lines_opens_the_right_ones() -> None:
+    """Group and words are escaped twice, as the page wants them."""
+    link = console.log_lines("eu-west-1", "/aws/lambda/orders", "m-1")
+    assert link.startswith("https://eu-west-1.console.aws.amazon.com/cloudwatch/home?region=eu-west-1#")
+    assert "log-group/$252Faws$252Flambda$252Forders/" in link
+    assert link.endswith("$3FfilterPattern$3D$2522m-1$2522")
+
+
+def test_a_link_to_a_queue_holds_its_url() -> None:
+    link = console.queue("https://sqs.cn-north-1.amazonaws.com.cn/1/orders-dlq", "cn-north-1")
+    assert link == (
+        "https://cn-north-1.console.amazonaws.cn/sqs/v3/home?region=cn-north-1"
+        "#/queues/https%3A%2F%2Fsqs.cn-north-1.amazonaws.com.cn%2F1%2Forders-dlq"
+    )
