@@ -20,7 +20,7 @@ ROLE = "arn:aws:iam::222222222222:role/reprise"
 
 
 class Sts:
-    """Hands out a new key each time, good for so many minutes; refuses once it is told to."""
+    """Hands out a new key each time, good for so many minutes; refuses once `refuses` is set."""
 
     def __init__(self, minutes: float) -> None:
         self.minutes = minutes
