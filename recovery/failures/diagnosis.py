@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 
 from recovery.failures.codes import codes_in
 from recovery.failures.index import Index, Looked, rank
@@ -171,6 +172,8 @@ def _in_value(match: Match) -> bool:
     word = text.rfind(" ", 0, start) + 1
     if "/" in text[word:start] and "://" not in text[word:start]:
         return True
+    if not _QUOTE_SIGN.search(text, max(0, start - _REACH), start):
+        return False
     opening = next((n for n in range(start - 1, max(-1, start - _REACH), -1) if text[n] in _QUOTES), -1)
     if opening < 2 or not _OF_WHAT.search(text, max(0, opening - 20), opening):
         return False
@@ -204,7 +207,7 @@ def _in_segment(segment: Segment, reading: Reading, index: Index) -> Iterator[Ma
         rule = index.codes.get(code)
         if rule is not None:
             place = rank(rule)
-            (looked if place < index.first_class else weaker).append((place, rule, (start, end), ""))
+            (looked if place < index.first_class else weaker).append((place, rule, (start, end), code))
     looked.sort(key=_by_rank)
     yield from _tried(looked, segment, reading)
     weaker.extend(index.weak.suggested_by(words, lower))
@@ -226,8 +229,8 @@ def _tried(looked: list[Looked], segment: Segment, reading: Reading) -> Iterator
                 break
 
 
-def _by_rank(looked: Looked) -> int:
-    return looked[0]
+_by_rank = itemgetter(0, 3)
+"""By rank, and by word among equals, so that every process quotes the same words."""
 
 
 def _places(segment: Segment, what: str | Phrase | tuple[int, int], word: str) -> Iterable[tuple[int, int]]:

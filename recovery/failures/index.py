@@ -17,7 +17,7 @@ Looked = tuple[int, Rule, str | Phrase | tuple[int, int], str]
 """Rank of a rule (lower speaks more strongly), the rule, what to find, and the word that suggests it. What to find is
 a name (its exact spelling, or "" for any), a phrase, or a place that is found already."""
 
-_Kept = tuple[int, Rule, str | Phrase, frozenset[str], tuple[frozenset[str], ...]]
+_Kept = tuple[Looked, frozenset[str], tuple[frozenset[str], ...]]
 _WORDS = re.compile(r"[^\W_]+")
 _SPAN = 10_000
 
@@ -46,14 +46,14 @@ class Shelf:
                 # The name of a class is a name in any spelling. Other names are also ordinary words or settings
                 # (`Throttling`, `connectTimeout`): they count only as they are written.
                 exact = "" if words[0].endswith(CLASS_ENDS) else name
-                self._by_word.setdefault(words[0], []).append((rank(rule), rule, exact, frozenset(), ()))
+                self._keep(words[0], rule, exact)
             else:
                 parts.append((frozenset(words), name, rule))
         common = Counter(word for phrase, _ in phrases for word in phrase.needs)
         common.update(word for needs, _, _ in parts for word in needs)
         for needs, name, rule in parts:
             rarest = min(needs, key=lambda word: (common[word], word))
-            self._by_word.setdefault(rarest, []).append((rank(rule), rule, name, needs, ()))
+            self._keep(rarest, rule, name, needs)
         for phrase, rule in phrases:
             if phrase.literal:
                 self._unspaced.append((rank(rule), rule, phrase, ""))
@@ -64,23 +64,36 @@ class Shelf:
                     else min(phrase.choices, key=len)
                 )
                 for word in keys:
-                    self._by_word.setdefault(word, []).append((rank(rule), rule, phrase, phrase.needs, phrase.choices))
+                    # A choice that holds the key is met; what else must stand there is looked for.
+                    choices = tuple(choice for choice in phrase.choices if word not in choice)
+                    self._keep(word, rule, phrase, phrase.needs, choices)
             else:
                 self._unkeyed.append((rank(rule), rule, phrase))
         self._words = frozenset(self._by_word)
+
+    def _keep(
+        self,
+        word: str,
+        rule: Rule,
+        what: str | Phrase,
+        needs: frozenset[str] = frozenset(),
+        choices: tuple[frozenset[str], ...] = (),
+    ) -> None:
+        self._by_word.setdefault(word, []).append(((rank(rule), rule, what, word), needs - {word}, choices))
 
     def suggested_by(self, words: frozenset[str], lower: str) -> list[Looked]:
         """The rules that a text may match, by its words alone, in no order."""
         found: list[Looked] = []
         by_word = self._by_word
         for word in words & self._words:
-            for rank_, rule, what, needs, choices in by_word[word]:
-                if needs <= words:
-                    for choice in choices:
-                        if choice.isdisjoint(words):
-                            break
-                    else:
-                        found.append((rank_, rule, what, word))
+            for looked, needs, choices in by_word[word]:
+                if needs and not needs <= words:
+                    continue
+                for choice in choices:
+                    if choice.isdisjoint(words):
+                        break
+                else:
+                    found.append(looked)
         for rank_, rule, phrase in self._unkeyed:
             if phrase.stem in lower:
                 found.append((rank_, rule, phrase, ""))
@@ -129,7 +142,7 @@ class Index:
                 for part, rule in self._class_words:
                     if part in word:
                         start = lower.find(word)
-                        yield rank(rule), rule, (start, start + len(word)), ""
+                        yield rank(rule), rule, (start, start + len(word)), word
 
 
 _SHORTEST_CLASS = 9

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from recovery.failures.logs.lambda_platform import read_platform
-from recovery.failures.logs.lines import QUIET, read_line, read_pairs
+from recovery.failures.logs.lines import read_line, read_pairs, read_usual
 from recovery.failures.logs.records import Level, LogEvent, Record
 from recovery.failures.logs.structured import parse, read_cut, read_object, unwrapped
 from recovery.failures.logs.traces import CLASS_LINE, begins_failure, continues, has_stack
@@ -91,13 +91,8 @@ class _Assembler:
             line = _ANSI.sub("", line)
         first_sign = line[:1]
         if first_sign == "2":
-            if found := QUIET.match(line):
-                quiet = Record(Level.INFO, line[found.end() :], structured=True, order=order)
-                if self._marks or self._lines:
-                    self._begin(quiet, line, time, stream, order)
-                else:
-                    self._records.append(quiet)
-                    self._blank = 0
+            if usual := read_usual(line):
+                self._begin(usual, line, time, stream, order)
                 return
             if line[18:40].find(" std") >= 0 and (wrapped := _CRI.match(line)):
                 line = line[wrapped.end() :]

@@ -43,6 +43,9 @@ _FACTS = (
     "code", "statusCode", "status_code", "http_status", "httpStatusCode", "http.status_code", "reason", "detail",
     "details", "error_description", "sqlState",
 )  # fmt: skip
+_ASKED: dict[tuple[str, ...], frozenset[str]] = {
+    keys: frozenset(keys) for keys in (_REQUEST_KEYS, _TRACE_KEYS, _THREAD_KEYS, _ERROR_KEYS, _FACTS, _LEVEL_KEYS)
+}
 _PINO = {10: Level.DEBUG, 20: Level.DEBUG, 30: Level.INFO, 40: Level.WARN, 50: Level.ERROR, 60: Level.FATAL}
 _QUIET = (Level.DEBUG, Level.INFO)
 _REQUEST = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
@@ -206,15 +209,16 @@ def _is_error(value: Mapping[str, Any]) -> bool:
 
 
 def _errors(value: Mapping[str, Any]) -> Iterator[str]:
-    facts = [_fact(key, value[key]) for key in _FACTS if value.get(key) not in (None, "", [], {}, True, False)]
-    yield from (fact for fact in facts if fact)
+    if not _ASKED[_FACTS].isdisjoint(value):
+        facts = [_fact(key, value[key]) for key in _FACTS if value.get(key) not in (None, "", [], {}, True, False)]
+        yield from (fact for fact in facts if fact)
     sources = [value]
     for key in ("context", "fields", "extra", "data", "metadata", "attributes", "properties", "Properties", "attr"):
         inner = value.get(key)
         if isinstance(inner, dict):
             sources.append(inner)
     for source in sources:
-        for key in _ERROR_KEYS:
+        for key in _ERROR_KEYS if not _ASKED[_ERROR_KEYS].isdisjoint(source) else ():
             found = source.get(key)
             if found in (None, "", [], {}, True, False):
                 continue
@@ -314,6 +318,8 @@ def _loguru(record: Mapping[str, Any], value: Mapping[str, Any]) -> Record:
 
 
 def _text(value: Mapping[str, Any], keys: tuple[str, ...]) -> str:
+    if _ASKED[keys].isdisjoint(value):
+        return ""
     for key in keys:
         found = value.get(key)
         if isinstance(found, str | int) and found:

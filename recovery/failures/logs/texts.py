@@ -9,7 +9,7 @@ from recovery.failures.logs.lambda_platform import PLATFORM_STARTS
 from recovery.failures.logs.lines import LEVEL_STARTS, TIMES
 from recovery.failures.logs.payloads import without_payloads
 from recovery.failures.logs.records import Level, Record
-from recovery.failures.logs.trouble import last_failure
+from recovery.failures.logs.trouble import last_failure, tells
 
 LONGEST = 65_536
 """Characters of a log that are read, from its end."""
@@ -43,8 +43,15 @@ def failure_in(text: str) -> str | None:
     records = records_in(lines)
     if not _is_log(records):
         return None
-    failure = last_failure(records)
+    failure = last_failure(records) or _opening(records[0])
     return without_payloads(failure.text)[:_MAX_TEXT] if failure is not None else ""
+
+
+def _opening(first: Record) -> Record | None:
+    """The words before the first record of a log, in no format: whoever sent the text put the error there."""
+    if first.headed or first.level is not Level.NONE or tells(first.text):
+        return None
+    return first
 
 
 def _may_be_log(lines: Sequence[str]) -> bool:

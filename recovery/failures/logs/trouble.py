@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from recovery.failures.logs.payloads import without_payloads
 from recovery.failures.logs.records import Level, Record
 from recovery.failures.logs.traces import CLASS_LINE, begins_failure
+from recovery.failures.signs import holds
 
 _SPLIT = "".join(chr(code) if chr(code).isalnum() else " " for code in range(128))
 
@@ -26,10 +28,15 @@ class _Words:
 
     def search(self, text: str) -> re.Match[str] | None:
         """The first place of the text, in letters of any size, that matches."""
-        lower = text.lower()
-        if self.words.isdisjoint(lower.translate(_SPLIT).split()):
-            return None
-        return self.pattern.search(lower)
+        lower, words = _read(text)
+        return None if self.words.isdisjoint(words) else self.pattern.search(lower)
+
+
+@lru_cache(maxsize=8)  # several expressions in turn are looked for in one text
+def _read(text: str) -> tuple[str, frozenset[str]]:
+    """A text in small letters, and its words."""
+    lower = text.lower()
+    return lower, frozenset(lower.translate(_SPLIT).split())
 
 
 # Trouble that its own record calls provisional: another try follows.
@@ -131,17 +138,22 @@ _BESIDE = _Words(
     r"(?:spans?|traces?|metrics?|telemetry|statsd|analytics|segments?)|opentelemetry|otel[ ._-]|otlp|x-?ray daemon|"
     r"statsd|datadog[ -]agent|dd-?trace|new ?relic|sentry|telemetry|feature[ -]flag",
 )
-_TELLS = re.compile(
-    r"\b(?:error|exception|fail(?:ed|ure|s)|fault|timed? ?out|refused|denied|rejected|unable to|could not|"
-    r"cannot|can't|"
+_TELLS = _Words(
+    "error exception fail failed failure fails fault time timed timeout refused denied rejected unable could cannot "
+    "can invalid panic panicked fatal traceback unhandled uncaught crash crashed abort aborted unauthorized forbidden "
+    "throttled throttling throttle unavailable missing not killed exceeded",
+    r"\b(?:error|exception|fail(?:ed|ure|s)|fault|timed? ?out|refused|denied|rejected|unable to|could not|cannot|can't|"
     r"invalid|panic(?:ked)?|fatal|traceback|unhandled|uncaught|crash(?:ed)?|abort(?:ed)?|unauthorized|forbidden|"
-    r"throttl\w{1,6}|unavailable|missing|not found|killed|exceeded|E[A-Z]{4,12}\b)|[a-z](?:Error|Exception|Fault)\b",
+    r"throttl(?:ed|ing|e)|unavailable|missing|not found|killed|exceeded)\b",
 )
-_WARNED = re.compile(
+_NAMES = re.compile(r"[a-z](?:Error|Exception|Fault)\b|\bE[A-Z]{4,12}\b")
+_WARNED = _Words(
+    "fail fails failed failure giving gave could unable exhausted exception rejected refused time timed timeout "
+    "exceeded aborted error",
     r"\b(?:fail(?:ed|ure|s)|giving up|gave up|could not|unable to|exhausted|exception|rejected|refused|timed? ?out|"
-    r"exceeded|aborted|error)\b|[a-z](?:Error|Exception|Fault|Timeout)\b|\b[45]\d\d [A-Z]|\bE[A-Z]{5,14}\b",
-    re.IGNORECASE,
+    r"exceeded|aborted|error)\b",
 )
+_WARNED_NAME = re.compile(r"[a-z](?:Error|Exception|Fault|Timeout)\b|\b[45]\d\d [A-Z]|\bE[A-Z]{5,14}\b")
 _GENERIC = frozenset(
     """
     error errors failed fail fails failure failing exception exceptions unexpected unhandled uncaught occurred
@@ -163,10 +175,10 @@ _GENERIC = frozenset(
 _WORD = re.compile(r"[A-Za-z][A-Za-z']{1,40}")
 _SOON = 3
 """Records between a warning and the end of the work that it ended, at most."""
-_USED_UP = re.compile(r"attempted too many times|MaxAttemptsExceeded|ApproximateReceiveCount")
+_used_up = holds("attempted too many times", "MaxAttemptsExceeded", "ApproximateReceiveCount")
 _DUMP = re.compile(r"\s{0,8}\{…\}\s{0,8}")
 _LEAD = re.compile(r"(?:[\w.\-]{1,60}: |\([\w.]{1,60}:\d{1,6}\) - )")
-_FRAME = re.compile(r"(?m)^(?:\s{0,12}(?:at |File \"|\.{3} \d)|\S{1,200}\.rb:\d{1,6}:in )[^\n]{0,600}$")
+_FRAME = re.compile(r"(?:\s{0,12}(?:at |File \"|\.{3} \d)|\S{1,200}\.rb:\d{1,6}:in )[^\n]{0,600}$")
 _IDS = re.compile(r"\b(?:[\w\-]{0,60}\d[\w\-]{0,80}|[\w.+\-]{1,60}=\S{1,200})")
 
 
@@ -181,13 +193,19 @@ def fails(record: Record) -> bool:
         return not _is_beside(record)
     said = without_payloads(record.text)
     if level is Level.WARN:
-        return _WARNED.search(said) is not None and not _is_beside(record)
-    return (begins_failure(record.text) or _TELLS.search(said) is not None) and not _is_beside(record)
+        warned = _WARNED.search(said) is not None or _WARNED_NAME.search(said) is not None
+        return warned and not _is_beside(record)
+    return (begins_failure(record.text) or tells(said)) and not _is_beside(record)
+
+
+def tells(text: str) -> bool:
+    """True for words, or a name, of a failure."""
+    return _TELLS.search(text) is not None or _NAMES.search(text) is not None
 
 
 def _is_beside(record: Record) -> bool:
     """Noise of health checks and of telemetry; a stack trace may name them in passing."""
-    return _BESIDE.search(record.text.split("\n", 1)[0][:400]) is not None
+    return _BESIDE.search(record.text.split("\n", 1)[0][:600]) is not None
 
 
 def is_provisional(record: Record) -> bool:
@@ -207,7 +225,7 @@ def resolves(record: Record) -> bool:
     if record.level > Level.INFO and not _AGAIN.search(record.text[:400]):
         return False
     said = record.text[:400]
-    return _RESOLVED.search(said) is not None and not _TELLS.search(said.split("\n", 1)[0])
+    return _RESOLVED.search(said) is not None and not tells(said.split("\n", 1)[0])
 
 
 def is_success(record: Record, message: str) -> bool:
@@ -292,16 +310,19 @@ def says_something(record: Record) -> bool:
     if record.platform:
         return True
     text = without_payloads(record.text[:4_000])
-    if _DUMP.fullmatch(text) or _USED_UP.search(text):
+    if _DUMP.fullmatch(text) or _used_up(text):
         return False
-    if (found := _LEAD.match(text)) and not _TELLS.search(found[0]):
+    if (found := _LEAD.match(text)) and not tells(found[0]):
         text = text[found.end() :]
-    return _specific(_FRAME.sub("", text))
+    return any(_is_specific(line) for line in text.split("\n"))
 
 
-def _specific(text: str) -> bool:
-    words = [word.lower() for word in _WORD.findall(_IDS.sub(" ", text))]
-    return sum(word not in _GENERIC for word in words) >= 1 or _CODE.search(text) is not None
+def _is_specific(line: str) -> bool:
+    """True for a line, but for a stack frame, with a word or a code that not every failure has."""
+    if _FRAME.match(line):
+        return False
+    words = _WORD.findall(_IDS.sub(" ", line))
+    return any(word.lower() not in _GENERIC for word in words) or _CODE.search(line) is not None
 
 
 _CODE = re.compile(r"\b[45]\d\d\b|\bE[A-Z]{5,14}\b")

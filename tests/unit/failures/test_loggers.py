@@ -7,6 +7,8 @@ import random
 import pytest
 
 from recovery.failures import Evidence, Kind, LogEvent, LoggedMessage, diagnose, failures_of
+from recovery.failures.logs.assembly import read_record
+from recovery.failures.logs.lines import read_usual
 from tests.unit.failures.loggers import REQUEST, WRITERS, Said, Thrown, Writer
 
 Line = tuple[str, str, dict[str, object]]
@@ -142,3 +144,64 @@ def test_the_last_failure_is_found_in_events(writer: Writer, one_line_an_event: 
         evidence = failures_of(events, [LoggedMessage(message)])[message].evidence
         assert evidence is not None
         assert diagnose(evidence).kind is kind, evidence.error
+
+
+@pytest.mark.parametrize(
+    ("opening", "kind"),
+    [
+        ("429 Too Many Requests", Kind.THROTTLED),
+        ("Failed to reach the tariff service: connection refused", Kind.DEPENDENCY_FAILURE),
+        ('duplicate key value violates unique constraint "parcels_pkey"', Kind.VALIDATION_ERROR),
+        ("Access Denied", Kind.AUTH_FAILURE),
+    ],
+)
+def test_an_error_put_before_lines_of_a_log_decides(opening: str, kind: Kind) -> None:
+    """Who sends an error with its log beneath puts the error first, in no format."""
+    log = "\n".join(
+        f"2026-03-04T10:00:0{second}Z INFO depot took parcel {second} from shelf 503" for second in range(6)
+    )
+    assert diagnose(Evidence(error=f"{opening}\n{log}")).kind is kind
+
+
+def test_words_before_a_log_that_were_overcome_decide_nothing() -> None:
+    """The log itself says that the trouble of its first words passed."""
+    text = (
+        "connection to tariffs refused, retrying\n"
+        "2026-03-04T10:00:00Z INFO depot connection to tariffs established on attempt 2\n"
+        "2026-03-04T10:00:01Z INFO depot parcel 7 done"
+    )
+    assert diagnose(Evidence(error=text)).kind is Kind.UNKNOWN
+
+
+def test_the_class_of_an_exception_is_no_name_of_a_logger() -> None:
+    """What stands between the level and a colon is the logger, unless it names what was thrown."""
+    text = (
+        "2026-03-04T10:00:00.120Z pid=1 tid=a INFO: start\n"
+        "2026-03-04T10:00:09.120Z pid=1 tid=a WARN: Net::OpenTimeout: waited too long"
+    )
+    assert diagnose(Evidence(error=text)).kind is Kind.TIMEOUT
+
+
+@pytest.mark.parametrize("level", ["WARN", "WARNING"])
+def test_a_warning_about_what_is_executing_is_no_failure(level: str) -> None:
+    """Only codes in capitals are codes: `executing` is a word like any other."""
+    text = (
+        f"2026-03-04T10:00:00Z {level} depot executing a slow query, 2100 ms, pool timeout is 3000\n"
+        "2026-03-04T10:00:01Z INFO depot parcel 7 done"
+    )
+    assert diagnose(Evidence(error=text)).kind is Kind.UNKNOWN
+
+
+@pytest.mark.parametrize("thread", ["", "[worker-3] ", "[io 4] "])
+@pytest.mark.parametrize("level", ["INFO", "WARN", "ERROR"])
+def test_the_usual_head_is_read_like_any_other(thread: str, level: str) -> None:
+    """The short cut for the commonest head gives what the whole reading gives for the same head with a zone."""
+    line = f"{{time}} {thread}{level} c.a.orders.Picker - shelf wobbles"
+    short = read_record(line.format(time="2026-03-04T10:00:00.123Z"))
+    whole = read_record(line.format(time="04/Mar/2026:10:00:00.123"))
+    usual = read_usual(line.format(time="2026-03-04T10:00:00.123Z"))
+    assert short is not None
+    assert whole is not None
+    assert (short.level, short.text, short.thread) == (whole.level, whole.text, whole.thread)
+    if usual is not None:
+        assert (usual.level, usual.text.rpartition(" - ")[2], usual.thread) == (whole.level, whole.text, whole.thread)
