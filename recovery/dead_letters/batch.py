@@ -32,6 +32,7 @@ class MessageWork:
         pending: why evidence could not be had yet, or "".
         searched: where there was none, or "".
         unread: why no log could be asked, or "".
+        read_until: up to when the log was read that its evidence stands in (milliseconds since 1970), or 0.
         history: the case of its work before this run.
         own: the case of this very message: what was done with it, should SQS hand it out again.
         damaged: one of them, if it cannot be read.
@@ -68,6 +69,7 @@ class MessageWork:
         "own",
         "pending",
         "pointer",
+        "read_until",
         "recorded",
         "removed",
         "searched",
@@ -90,6 +92,7 @@ class MessageWork:
         self.pending = ""
         self.searched = ""
         self.unread = ""
+        self.read_until = 0
         self.history: Case | None = None
         self.own: Case | None = None
         self.damaged: DamagedCase | None = None

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from recovery.cases import State
 from recovery.consumers import Consumer
 from recovery.dead_letters.batch import Batch, MessageWork
+from recovery.dead_letters.conclusions import conclude, earlier_search, memory_of
 from recovery.dead_letters.search_times import CLOCKS_MILLISECONDS, SOON_MILLISECONDS, Source, Times, is_due, times_of
 from recovery.dead_letters.searched import Search, SearchMemory
 from recovery.dead_letters.work import Work
@@ -50,8 +51,14 @@ class Place:
         return times_of(message.message, self.source, function.timeout_seconds if function else None, batching)
 
 
-def ask_logs(work: Work, batch: Batch) -> None:
-    """Give messages without evidence what the log says of them, or the reason why it says nothing yet."""
+def ask_logs(work: Work, batch: Batch, mark: int) -> None:
+    """Give messages without evidence what the log says of them, or the reason why it says nothing yet.
+
+    Args:
+        work: the run.
+        batch: its messages.
+        mark: of the rules: what others concluded from a log does not count.
+    """
     wanted = [item for item in batch.items if _wants_log(item)]
     if not wanted:
         return
@@ -67,14 +74,13 @@ def ask_logs(work: Work, batch: Batch) -> None:
             continue
         for item in items:
             item.log_group = place.group
-        memory = _memory(work, batch.queue.name)
+        memory = memory_of(work, batch.queue.name)
         for start in range(0, len(items), ASKED_AT_ONCE):
             part = items[start : start + ASKED_AT_ONCE]
             if work.seconds - began < SECONDS:
-                _ask(work, batch, place, part, memory)
+                _ask(work, batch, place, part, memory, mark)
             else:  # the lease of the round does not wait for a slow log
                 _wait(part, f"its consumer's log {place.group} was too slow for so many messages at once")
-        _save(work, batch.queue.name, memory)
 
 
 def _wants_log(item: MessageWork) -> bool:
@@ -139,13 +145,12 @@ def _found(work: Work, batch: Batch, arn: str) -> Place:
 # -- asking ------------------------------------------------------------------------------------------------------
 
 
-def _ask(work: Work, batch: Batch, place: Place, items: Sequence[MessageWork], memory: SearchMemory | None) -> None:
+def _ask(
+    work: Work, batch: Batch, place: Place, items: Sequence[MessageWork], memory: SearchMemory | None, mark: int
+) -> None:
     now = _milliseconds(work.now())
     times = {item.message.message_id: place.times(item) for item in items}
-    before = {
-        item.message.message_id: memory.of(place.group, item.message.message_id) if memory else Search()
-        for item in items
-    }
+    before = {item.message.message_id: earlier_search(memory, place.group, item, batch.policy, mark) for item in items}
     by_time = batch.policy.match_by_time
     sought = []
     for item in items:
@@ -167,15 +172,19 @@ def _ask(work: Work, batch: Batch, place: Place, items: Sequence[MessageWork], m
         finding = found.findings.get(key, NOTHING) if found is not None else NOTHING
         if finding.evidence is not None and not (_is_stale(item) and finding.link is Link.TIME):
             _take(item, finding.evidence, finding)
+            item.read_until = found.until.get(key, min(now, times[key].end)) if found is not None else 0
             continue
         search = before[key]
         if found is not None and key in asked:
             until = found.until.get(key, min(now, times[key].end)) if key in found.searched else search.until
-            search = Search(until, search.timed or key in found.timed)
+            search = Search(until, search.timed or key in found.timed, search.concluded)
             if memory is not None:
                 memory.note(place.group, key, search)
             if key in found.searched and not finding.named:
                 silent.append(item)
+        if search.concluded is not None:
+            conclude(item, search.concluded)
+            continue
         if _is_stale(item) and search.until >= min(times[key].settled, now):
             continue  # the older failure is all there is
         if found is not None and key in asked and found.problem and key not in found.searched | found.timed:
@@ -240,6 +249,7 @@ def _throttled(work: Work, place: Place, silent: Sequence[MessageWork], times: d
                 source="lambda metrics",
             )
             item.by_time, item.pending, item.searched = True, "", ""
+            item.read_until = until
         elif item.searched and any(load.throttled(receive, receive) for receive in receives):
             item.searched += f"; function {name} was throttled at that time, and then no log exists"
 
@@ -248,29 +258,6 @@ def _wait(items: Sequence[MessageWork], reason: str) -> None:
     for item in items:
         if item.evidence.is_empty:
             item.pending = reason
-
-
-# -- memory ------------------------------------------------------------------------------------------------------
-
-
-def _memory(work: Work, queue: str) -> SearchMemory | None:
-    """Return the searches of earlier runs; None when the ledger cannot say, and then it is searched again."""
-    if queue not in work.searches:
-        try:
-            work.searches[queue] = SearchMemory(work.ledger, queue)
-        except RepriseError as error:
-            work.warnings.append(f"queue {queue}: it is not known which logs were searched: {error}")
-            work.searches[queue] = None
-    return work.searches[queue]
-
-
-def _save(work: Work, queue: str, memory: SearchMemory | None) -> None:
-    if memory is None or work.dry_run:
-        return
-    try:
-        memory.save(work.now())
-    except RepriseError as error:
-        work.warnings.append(f"queue {queue}: which logs were searched could not be written down: {error}")
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from recovery.failures import Diagnosis, Kind
 from recovery.ledger import Ledger, delete, put
 from recovery.logs import Unfinished
 from recovery.records import DamagedRecord, Record, record_item
@@ -18,11 +19,31 @@ from recovery.records import DamagedRecord, Record, record_item
 BUCKETS = 64
 MOST = 4_000
 """Messages in one record, which DynamoDB keeps below 400 KB; what is forgotten is searched again."""
+MOST_CONCLUDED = 50
+"""Conclusions in one record: messages that fail together share theirs."""
+_SHORTEST = 3
 TOKEN_KEEP = timedelta(days=1)
 """FilterLogEvents takes its tokens for a day."""
 _OPEN = "open#"
 KEEP = timedelta(days=16)
 """SQS keeps no message longer than 14 days."""
+
+
+@dataclass(frozen=True, slots=True)
+class Concluded:
+    """The conclusion from a log about a message that stays: its lines need not be read again.
+
+    Attributes:
+        diagnosis: without its quote.
+        error: the normalised text; the full one is in the log alone.
+        by_time: the failure was found by the time of the message's receives.
+        mark: of the rules that concluded it.
+    """
+
+    diagnosis: Diagnosis
+    error: str
+    by_time: bool
+    mark: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +53,12 @@ class Search:
     Attributes:
         until: lines up to this time were read (milliseconds since 1970); 0 for none.
         timed: all lines at the times of its receives were read.
+        concluded: the conclusion from them, of a message that stays; None when they told nothing.
     """
 
     until: int = 0
     timed: bool = False
+    concluded: Concluded | None = None
 
 
 class SearchMemory:
@@ -54,6 +77,7 @@ class SearchMemory:
         self._pk = f"searched#dead_letters#{queue}"
         damaged: list[DamagedRecord] = []  # what cannot be read is searched again, and written anew
         self._buckets: dict[str, dict[str, list[int]]] = {}
+        self._concluded: dict[int, Concluded] = {}
         self._changed: set[str] = set()
         self._open: dict[str, Unfinished] = {}
         for record in ledger.query(self._pk, damaged=damaged):
@@ -64,11 +88,20 @@ class SearchMemory:
             ids = record.data.get("ids")
             if isinstance(ids, dict):
                 self._buckets[record.sk] = {key: value for key, value in ids.items() if _is_sound(value)}
+            for each in _listed(record.data.get("concluded")):
+                if (concluded := _concluded(each)) is not None:
+                    self._concluded[_number(concluded)] = concluded
 
     def of(self, group: str, message_id: str) -> Search:
         """The search of a log group for a message."""
         found = self._buckets.get(_bucket(message_id), {}).get(message_id)
-        return Search(found[0], bool(found[1])) if found and found[2] == _short(group) else Search()
+        if not found or found[2] != _short(group):
+            return Search()
+        if len(found) == _SHORTEST:
+            return Search(found[0], bool(found[1]))
+        concluded = self._concluded.get(found[3])
+        # Without its conclusion a search would say that the log told nothing: it is made again.
+        return Search(found[0], bool(found[1]), concluded) if concluded is not None else Search()
 
     def note(self, group: str, message_id: str, search: Search) -> None:
         """Remember a search, until `save`."""
@@ -76,6 +109,10 @@ class SearchMemory:
         ids = self._buckets.setdefault(bucket, {})
         ids.pop(message_id, None)
         ids[message_id] = [search.until, int(search.timed), _short(group)]
+        if search.concluded is not None:
+            number = _number(search.concluded)
+            ids[message_id].append(number)
+            self._concluded[number] = search.concluded
         self._changed.add(bucket)
 
     def unfinished(self, group: str) -> Unfinished | None:
@@ -110,11 +147,39 @@ class SearchMemory:
                 continue
             kept = {key: value for key, value in self._buckets[bucket].items() if value[0] >= oldest}
             self._buckets[bucket] = dict(list(kept.items())[-MOST:])
-            record = Record(self._pk, bucket, {"ids": self._buckets[bucket]}, 0)
+            numbers = dict.fromkeys(value[3] for value in self._buckets[bucket].values() if len(value) > _SHORTEST)
+            concluded = [_written(self._concluded[each]) for each in list(numbers)[-MOST_CONCLUDED:]]
+            record = Record(self._pk, bucket, {"ids": self._buckets[bucket], "concluded": concluded}, 0)
             writes.append(put(record_item(record, now + KEEP)))
         if writes:
             self._ledger.write_items(writes)
         self._changed.clear()
+
+
+def _written(concluded: Concluded) -> dict[str, Any]:
+    diagnosis = asdict(concluded.diagnosis) | {"quote": ""}
+    return {"diagnosis": diagnosis, "error": concluded.error, "by_time": concluded.by_time, "mark": concluded.mark}
+
+
+def _concluded(data: object) -> Concluded | None:
+    """A conclusion as it was written; None for anything else."""
+    if not isinstance(data, dict):
+        return None
+    try:
+        told = data["diagnosis"]
+        texts = {name: str(told[name]) for name in ("rule", "reason", "action", "kind_action")}
+        diagnosis = Diagnosis(kind=Kind(told["kind"]), transient=told["transient"] is True, **texts)
+        return Concluded(diagnosis, str(data["error"]), data["by_time"] is True, int(data["mark"]))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _number(concluded: Concluded) -> int:
+    return _short(repr((concluded.diagnosis.kind, concluded.diagnosis.rule, concluded.error, concluded.by_time)))
+
+
+def _listed(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
 
 
 def _unfinished(data: Mapping[str, Any]) -> Unfinished | None:
@@ -140,4 +205,6 @@ def _short(text: str) -> int:
 
 
 def _is_sound(value: object) -> bool:
-    return isinstance(value, list) and len(value) == 3 and all(isinstance(part, int) for part in value)
+    if not isinstance(value, list) or len(value) not in (_SHORTEST, _SHORTEST + 1):
+        return False
+    return all(isinstance(part, int) for part in value)

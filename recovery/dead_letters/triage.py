@@ -11,6 +11,7 @@ from pathlib import Path
 
 from recovery.cases import Case, DamagedCase, State
 from recovery.dead_letters.batch import Batch, MessageWork
+from recovery.dead_letters.conclusions import remember_logs
 from recovery.dead_letters.consumer_logs import ask_logs
 from recovery.dead_letters.messages import Message, Queue, content_hash, identity
 from recovery.dead_letters.names import name_of
@@ -118,13 +119,14 @@ def diagnose_messages(work: Work, batch: Batch) -> None:
             error_attributes=policy.error_attributes,
             error_body_paths=policy.error_body_paths,
         )
-    ask_logs(work, batch)
+    ask_logs(work, batch, rules.mark)
     known: dict[tuple[object, ...], Diagnosis] = {}
     bare: dict[str, str] = {}
     for item in batch.items:
         if item.failure is None:
             with _alone(work, item):
                 _diagnose(item, policy, rules, known, bare)
+    remember_logs(work, batch, rules.mark)
 
 
 def _diagnose(
@@ -134,7 +136,8 @@ def _diagnose(
     known: dict[tuple[object, ...], Diagnosis],
     bare: dict[str, str],
 ) -> None:
-    if not item.evidence.is_empty:
+    concluded = item.diagnosis is not None  # by an earlier run, from lines that are not read twice
+    if not concluded and not item.evidence.is_empty:
         words = (item.evidence.error, *sorted(item.evidence.attributes.items()))
         item.diagnosis = known.get(words) or diagnose(item.evidence, rules)
         if not _is_weak(item.diagnosis):
@@ -147,7 +150,8 @@ def _diagnose(
         error = item.evidence.error or item.diagnosis.reason
         if error not in bare:
             bare[error] = normalise(error)
-        item.error = bare[error]
+        if not concluded:
+            item.error = bare[error]
         item.group = group_of(item.diagnosis, item.error)
 
 

@@ -36,7 +36,7 @@ def load_rules(path: str | Path) -> RuleSet:
     for rule in own:
         if rule.id in taken:
             raise BadInput(f"{file}: rule {rule.id}: id: is taken by a default rule; choose another")
-    return RuleSet(rules=DEFAULT_RULES.rules, own=own, source=str(file))
+    return RuleSet(rules=DEFAULT_RULES.rules, own=own, source=str(file), text=text)
 
 
 def example_evidence(rule: Rule, text: str) -> Evidence:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
@@ -20,11 +21,13 @@ class RuleSet:
         own: the user's rules.
         rules: the defaults.
         source: where the user's rules came from, for people.
+        text: the user's file.
     """
 
     rules: tuple[Rule, ...]
     own: tuple[Rule, ...] = ()
     source: str = ""
+    text: str = ""
 
     @cached_property
     def index(self) -> Index:
@@ -33,6 +36,11 @@ class RuleSet:
     @cached_property
     def own_index(self) -> Index | None:
         return Index(self.own) if self.own else None
+
+    @cached_property
+    def mark(self) -> int:
+        """A number that changes with the rules: what older ones concluded is concluded anew."""
+        return zlib.crc32(f"{self.text}\0{_packaged()}".encode("utf-8", "surrogatepass"))
 
     @property
     def own_kinds(self) -> frozenset[str]:
@@ -50,11 +58,15 @@ class _Defaults(RuleSet):
     def __init__(self) -> None:
         object.__setattr__(self, "own", ())
         object.__setattr__(self, "source", "")
+        object.__setattr__(self, "text", "")
 
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
-        text = resources.files("recovery.failures").joinpath("rules.yaml").read_text(encoding="utf-8")
-        return parse_rules(text, "rules.yaml")
+        return parse_rules(_packaged(), "rules.yaml")
+
+
+def _packaged() -> str:
+    return resources.files("recovery.failures").joinpath("rules.yaml").read_text(encoding="utf-8")
 
 
 DEFAULT_RULES: RuleSet = _Defaults()

@@ -93,6 +93,62 @@ def test_a_log_that_cannot_be_read_leaves_its_messages_to_a_later_run(
     assert world.visible(pair.dead) == 3
 
 
+LEFT = {"log_group": GROUP, "actions": {"AUTH_FAILURE": "leave", "UNKNOWN": "leave"}}
+
+
+def test_the_log_of_messages_that_stay_is_read_once(world: DeadLettersWorld) -> None:
+    """Later sweeps know what the first read: the same kinds, reasons and groups, and not one request for logs."""
+    pair, ids = dead(world, 20)
+    lines = [
+        f"ERROR message_id={message} {AUTH if number % 2 else 'shelf wobbles'}" for number, message in enumerate(ids)
+    ]
+    log(world, *lines)
+    world.aws.clock.advance(20 * 60)
+    policy = DeadLetterPolicy.model_validate(LEFT)
+    reports, requests = [], []
+    for _ in range(3):
+        world.aws.clear_requests()
+        reports.append(world.recover(pair.dead, policy=policy))
+        requests.append(_looks(world))
+        world.aws.clock.advance(6 * 3600)
+    assert requests[0] > 0
+    assert requests[1:] == [0, 0]
+    for report in reports:
+        assert report.by_action == {"leave": 20}
+        assert report.by_kind == {"AUTH_FAILURE": 10, "UNKNOWN": 10}
+        assert [(group.error, group.reason) for group in report.groups] == [
+            (group.error, group.reason) for group in reports[0].groups
+        ]
+
+
+def test_a_line_that_comes_later_changes_what_was_concluded(world: DeadLettersWorld) -> None:
+    """A log is only read to its end once no line can be late."""
+    pair, ids = dead(world, 1)
+    log(world, f"ERROR message_id={ids[0]} {AUTH}")
+    policy = DeadLetterPolicy.model_validate(LEFT)
+    assert world.recover(pair.dead, policy=policy).by_kind == {"AUTH_FAILURE": 1}
+    world.aws.clock.advance(10 * 60)
+    now = int(world.aws.clock.now().timestamp() * 1000)
+    late = [{"timestamp": now, "message": f"ERROR message_id={ids[0]} {TIMEOUT}"}]
+    world.aws.client("logs").put_log_events(logGroupName=GROUP, logStreamName="s", logEvents=late)
+    world.aws.clock.advance(10 * 60)
+    report = world.recover(pair.dead, policy=policy)
+    assert report.by_kind == {"TIMEOUT": 1}
+    assert report.by_action == {"heal": 1}
+
+
+def test_another_policy_reads_the_log_again(world: DeadLettersWorld) -> None:
+    """What is not left needs its evidence, which the archive keeps as it was written."""
+    pair, ids = dead(world, 1)
+    log(world, f"ERROR message_id={ids[0]} {AUTH}")
+    world.aws.clock.advance(20 * 60)
+    assert world.recover(pair.dead, policy=DeadLetterPolicy.model_validate(LEFT)).by_action == {"leave": 1}
+    world.aws.clock.advance(3600)
+    report = world.recover(pair.dead, policy=DeadLetterPolicy(log_group=GROUP))
+    assert report.by_action == {"alert": 1}
+    assert AUTH in world.archived(pair.dead)[0]["evidence"]["error"]
+
+
 @pytest.mark.parametrize(("asked", "done"), [("leave", "leave"), ("archive", "archive")])
 def test_a_message_that_no_line_names_is_not_left_for_ever(world: DeadLettersWorld, asked: str, done: str) -> None:
     """Its lines may be late; after a quarter of an hour it has no evidence, and the report says how to supply some."""
