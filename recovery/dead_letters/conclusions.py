@@ -11,7 +11,7 @@ from recovery.failures import Diagnosis, Evidence, group_of
 
 
 def remember_logs(work: Work, batch: Batch, mark: int) -> None:
-    """Write down which logs were searched, and what they said of messages that the policy leaves where they are."""
+    """Write down which logs were searched, and the conclusions about messages that the policy leaves."""
     if not any(item.log_group for item in batch.items):
         return
     memory = work.searches.get(batch.queue.name)

@@ -53,7 +53,7 @@ class Search:
     Attributes:
         until: lines up to this time were read (milliseconds since 1970); 0 for none.
         timed: all lines at the times of its receives were read.
-        concluded: the conclusion from them, of a message that stays; None when they told nothing.
+        concluded: the conclusion from them, of a message that stays; None when there was none.
     """
 
     until: int = 0
@@ -100,7 +100,7 @@ class SearchMemory:
         if len(found) == _SHORTEST:
             return Search(found[0], bool(found[1]))
         concluded = self._concluded.get(found[3])
-        # Without its conclusion a search would say that the log told nothing: it is made again.
+        # Without its conclusion a search would mean that the log had no answer: it is made again.
         return Search(found[0], bool(found[1]), concluded) if concluded is not None else Search()
 
     def note(self, group: str, message_id: str, search: Search) -> None:
@@ -166,9 +166,9 @@ def _concluded(data: object) -> Concluded | None:
     if not isinstance(data, dict):
         return None
     try:
-        told = data["diagnosis"]
-        texts = {name: str(told[name]) for name in ("rule", "reason", "action", "kind_action")}
-        diagnosis = Diagnosis(kind=Kind(told["kind"]), transient=told["transient"] is True, **texts)
+        known = data["diagnosis"]
+        texts = {name: str(known[name]) for name in ("rule", "reason", "action", "kind_action")}
+        diagnosis = Diagnosis(kind=Kind(known["kind"]), transient=known["transient"] is True, **texts)
         return Concluded(diagnosis, str(data["error"]), data["by_time"] is True, int(data["mark"]))
     except (KeyError, TypeError, ValueError):
         return None

@@ -264,7 +264,7 @@ _VALUE_BEFORE = re.compile(
     r"body|identifier|variable|element|item|member)s?\W{0,4}$|(?:name|method|function|module|symbol|constant|import) $"
 )
 _VALUE_AFTER = re.compile(
-    r"[\"'`»”’\])>]{1,3}\s?:?\s?(?:is not|is required|must|does not match|cannot be|can't be|is invalid|"
+    r"[\"'`»”’\])>]{1,3}(?:\s:?|:)\s?(?:is not|is required|must|does not match|cannot be|can't be|is invalid|"
     r"was not|not in\b|"
     r"isn't|is an? (?:invalid|unknown|required)|is too|is a required|should|has an? invalid|is missing|field|parameter|"
     r"property|key\b|option|column|has invalid)"

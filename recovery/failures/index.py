@@ -19,6 +19,7 @@ a name (its exact spelling, or "" for any), a phrase, or a place that is found a
 
 _Kept = tuple[Looked, frozenset[str], tuple[frozenset[str], ...]]
 _WORDS = re.compile(r"[^\W_]+")
+_CODE = re.compile(r"(?:[A-Z][a-z]+){2,8}(?<!Exception)(?<!Error)(?<!Fault)(?<!Failure)")
 _SPAN = 10_000
 
 
@@ -36,12 +37,22 @@ class Shelf:
         self._unkeyed: list[tuple[int, Rule, Phrase]] = []
         self._unspaced: list[Looked] = []
 
-    def fill(self, names: Iterable[tuple[str, Rule]], phrases: Iterable[tuple[Phrase, Rule]]) -> None:
-        """Put names and phrases where their words are looked up."""
+    def fill(
+        self, names: Iterable[tuple[str, Rule]], phrases: Iterable[tuple[Phrase, Rule]], taken: Set[str] = frozenset()
+    ) -> None:
+        """Put names and phrases where their words are looked up.
+
+        Args:
+            names, phrases: each with its rule.
+            taken: names in lower case that rules give themselves.
+        """
         phrases = list(phrases)
         parts: list[tuple[frozenset[str], str, Rule]] = []
         for name, rule in names:
             words = _WORDS.findall(name.lower())
+            if len(words) == 1 and _CODE.fullmatch(name) and f"{words[0]}exception" not in taken:
+                # The SDKs of Java and .NET make a class of each of AWS's codes.
+                self._keep(f"{words[0]}exception", rule, "")
             if len(words) == 1:
                 # The name of a class is a name in any spelling. Other names are also ordinary words or settings
                 # (`Throttling`, `connectTimeout`): they count only as they are written.
@@ -122,6 +133,7 @@ class Index:
         self.by_field = [rule for rule in self.rules if rule.fields]
         self._class_words = [(word, rule) for rule in self.rules for word in rule.class_words]
         self.first_class = min((rank(rule) for _, rule in self._class_words), default=0)
+        taken = {name.lower() for rule in self.rules for name in rule.names}
         self.strong = Shelf()
         self.weak = Shelf()
         for shelf, chosen in (
@@ -131,6 +143,7 @@ class Index:
             shelf.fill(
                 [(name, rule) for rule in chosen for name in rule.names],
                 [(phrase, rule) for rule in chosen for phrase in rule.phrases],
+                taken,
             )
 
     def unknown_classes(self, words: Set[str], lower: str) -> Iterator[Looked]:

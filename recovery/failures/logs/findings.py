@@ -15,7 +15,7 @@ from recovery.failures.logs.messages import Directory, LoggedMessage
 from recovery.failures.logs.owners import Link, Unit, Work, units_of, works_of
 from recovery.failures.logs.payloads import without_payloads
 from recovery.failures.logs.records import Level, LogEvent, Record
-from recovery.failures.logs.trouble import fails, is_success, last_failure, says_something
+from recovery.failures.logs.trouble import fails, is_success, last_failure, repeats, says_something
 from recovery.failures.models import Evidence
 
 BEFORE_MILLISECONDS = 5_000
@@ -116,7 +116,7 @@ def _fault(faults: Sequence[Record]) -> Record | None:
     if not faults:
         return None
     last = faults[-1]
-    if last.platform == "report" and "timed out" not in last.text and "memory" not in last.text:
+    if repeats(last):
         return next((fault for fault in reversed(faults) if fault.platform == "fault"), last)
     return last
 

@@ -87,6 +87,8 @@ _USUAL = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+\-]\d\d:?\d\d)? {1,3}"
     r"(?:\[([\w\-./#:]{1,60})\] {1,3})?(TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|FATAL|CRITICAL) {1,6}(?=[\w\"'(\[])"
 )
+_THREAD_REACH = 60
+"""Characters behind a level in which the name of the thread stands."""
 _LEVEL_OF = {name.upper(): level for name, level in NAMES.items()}
 _DIGITS = frozenset("0123456789")
 _OPENINGS = frozenset("[(<*")
@@ -103,7 +105,7 @@ def read_usual(line: str) -> Record | None:
     level = _LEVEL_OF[name]
     end = found.end()
     if thread is None:
-        if level <= Level.INFO and line[end] != "[":
+        if level <= Level.INFO and line.find("[", end, end + _THREAD_REACH) < 0:
             return Record(level, line[end:], structured=True)
         thread = ""
     elif thread.lower() in NAMES:

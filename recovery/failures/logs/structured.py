@@ -246,6 +246,7 @@ _CLASSES = (
     "kind",
     "__type",
     "exceptionClass",
+    "exceptionType",
     "Type",
     "module",
 )
@@ -254,7 +255,19 @@ _CODES = (
     "code", "statusCode", "status", "statusText", "errno", "errorCode", "error_code", "httpStatusCode", "sqlState",
     "sqlstate", "number", "detail", "details", "error_description", "codeName", "status_code",
 )  # fmt: skip
-_DEEPER = ("response", "body", "data", "errors", "error", "err", "extensions", "$metadata", "originalError", "details")
+_DEEPER = (
+    "exception",
+    "response",
+    "body",
+    "data",
+    "errors",
+    "error",
+    "err",
+    "extensions",
+    "$metadata",
+    "originalError",
+    "details",
+)
 _STACKS = ("stack", "stackTrace", "stack_trace", "trace", "traceback", "extendedStackTrace", "StackTrace", "stacktrace")
 _CAUSES = ("cause", "inner_exception", "innerException", "InnerException", "previous", "inner", "Cause", "causedBy")
 

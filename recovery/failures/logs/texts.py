@@ -9,7 +9,7 @@ from recovery.failures.logs.lambda_platform import PLATFORM_STARTS
 from recovery.failures.logs.lines import LEVEL_STARTS, TIMES
 from recovery.failures.logs.payloads import without_payloads
 from recovery.failures.logs.records import Level, Record
-from recovery.failures.logs.trouble import last_failure, tells
+from recovery.failures.logs.trouble import last_failure, names_failure, repeats
 
 LONGEST = 65_536
 """Characters of a log that are read, from its end."""
@@ -31,7 +31,7 @@ _MAX_TEXT = 12_000
 
 
 def failure_in(text: str) -> str | None:
-    """The last failure that a log tells of, "" when it tells of none; None when the text is no log."""
+    """The last failure that a log names_failure of, "" when it names_failure of none; None when the text is no log."""
     if "\n" not in text:
         return None
     if len(text) > LONGEST:
@@ -43,13 +43,14 @@ def failure_in(text: str) -> str | None:
     records = records_in(lines)
     if not _is_log(records):
         return None
-    failure = last_failure(records) or _opening(records[0])
+    failure = last_failure([each for each in records if not repeats(each)])
+    failure = failure or last_failure(records) or _opening(records[0])
     return without_payloads(failure.text)[:_MAX_TEXT] if failure is not None else ""
 
 
 def _opening(first: Record) -> Record | None:
     """The words before the first record of a log, in no format: whoever sent the text put the error there."""
-    if first.headed or first.level is not Level.NONE or tells(first.text):
+    if first.headed or first.level is not Level.NONE or names_failure(first.text):
         return None
     return first
 

@@ -18,8 +18,8 @@ class _Words:
     """An expression that is only tried where one of its words stands: looking for those costs a tenth.
 
     Args:
-        words: words in small letters, of which whatever the expression matches holds one.
-        pattern: the expression, for text in small letters.
+        words: words in lower case, of which whatever the expression matches holds one.
+        pattern: the expression, for text in lower case.
     """
 
     def __init__(self, words: str, pattern: str) -> None:
@@ -34,7 +34,7 @@ class _Words:
 
 @lru_cache(maxsize=8)  # several expressions in turn are looked for in one text
 def _read(text: str) -> tuple[str, frozenset[str]]:
-    """A text in small letters, and its words."""
+    """A text in lower case, and its words."""
     lower = text.lower()
     return lower, frozenset(lower.translate(_SPLIT).split())
 
@@ -138,7 +138,7 @@ _BESIDE = _Words(
     r"(?:spans?|traces?|metrics?|telemetry|statsd|analytics|segments?)|opentelemetry|otel[ ._-]|otlp|x-?ray daemon|"
     r"statsd|datadog[ -]agent|dd-?trace|new ?relic|sentry|telemetry|feature[ -]flag",
 )
-_TELLS = _Words(
+_FAILURE_WORDS = _Words(
     "error exception fail failed failure fails fault time timed timeout refused denied rejected unable could cannot "
     "can invalid panic panicked fatal traceback unhandled uncaught crash crashed abort aborted unauthorized forbidden "
     "throttled throttling throttle unavailable missing not killed exceeded",
@@ -168,7 +168,7 @@ _GENERIC = frozenset(
     type info warn warning fatal critical no more exhausted max maximum aborting aborted aborts stopping stopped
     rolled rolling rollback transaction last final none null undefined true false runtime exited status code exit
     exiterror reason cause caused unknown internal application app main thread http trace stack end start finished
-    completed ended order orders payload input data object result callback uncaughtexception failures
+    completed ended ends done order orders payload input data object result callback uncaughtexception failures
     batchitemfailures itemidentifier partial response reporting reported ms s seconds
     """.split()  # noqa: SIM905
 )
@@ -195,12 +195,17 @@ def fails(record: Record) -> bool:
     if level is Level.WARN:
         warned = _WARNED.search(said) is not None or _WARNED_NAME.search(said) is not None
         return warned and not _is_beside(record)
-    return (begins_failure(record.text) or tells(said)) and not _is_beside(record)
+    return (begins_failure(record.text) or names_failure(said)) and not _is_beside(record)
 
 
-def tells(text: str) -> bool:
+def names_failure(text: str) -> bool:
     """True for words, or a name, of a failure."""
-    return _TELLS.search(text) is not None or _NAMES.search(text) is not None
+    return _FAILURE_WORDS.search(text) is not None or _NAMES.search(text) is not None
+
+
+def repeats(record: Record) -> bool:
+    """True for a report of the platform that only says that an invocation failed: its cause stands before it."""
+    return record.platform == "report" and "timed out" not in record.text and "memory" not in record.text
 
 
 def _is_beside(record: Record) -> bool:
@@ -225,7 +230,7 @@ def resolves(record: Record) -> bool:
     if record.level > Level.INFO and not _AGAIN.search(record.text[:400]):
         return False
     said = record.text[:400]
-    return _RESOLVED.search(said) is not None and not tells(said.split("\n", 1)[0])
+    return _RESOLVED.search(said) is not None and not names_failure(said.split("\n", 1)[0])
 
 
 def is_success(record: Record, message: str) -> bool:
@@ -312,7 +317,7 @@ def says_something(record: Record) -> bool:
     text = without_payloads(record.text[:4_000])
     if _DUMP.fullmatch(text) or _used_up(text):
         return False
-    if (found := _LEAD.match(text)) and not tells(found[0]):
+    if (found := _LEAD.match(text)) and not names_failure(found[0]):
         text = text[found.end() :]
     return any(_is_specific(line) for line in text.split("\n"))
 

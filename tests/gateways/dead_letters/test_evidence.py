@@ -138,7 +138,7 @@ def test_a_line_that_comes_later_changes_what_was_concluded(world: DeadLettersWo
 
 
 def test_another_policy_reads_the_log_again(world: DeadLettersWorld) -> None:
-    """What is not left needs its evidence, which the archive keeps as it was written."""
+    """A message that is not left needs its evidence, which the archive keeps as it was written."""
     pair, ids = dead(world, 1)
     log(world, f"ERROR message_id={ids[0]} {AUTH}")
     world.aws.clock.advance(20 * 60)

@@ -69,7 +69,7 @@ class RecordsOnly:
 def sweep(
     log: QuietLog, ledger: RecordsOnly, now: datetime, policy: DeadLetterPolicy, backlog: int = BACKLOG
 ) -> tuple[LogAllowance, list[str], list[str]]:
-    """One run over the whole backlog, in its rounds; what it spent, what is said of the messages, and its warnings."""
+    """One run over the whole backlog, in its rounds; what it spent, the reasons for its messages, and its warnings."""
     allowance = LogAllowance()
     run = SimpleNamespace(
         seconds=0.0,
@@ -85,7 +85,7 @@ def sweep(
         sqs=SimpleNamespace(source=lambda _: Source(visibility_seconds=30, max_receives=3)),
         now=lambda: now,
     )
-    said: list[str] = []
+    reasons: list[str] = []
     for start in range(0, backlog, ROUND):
         messages = []
         for number in range(start, start + ROUND):
@@ -95,8 +95,8 @@ def sweep(
             messages.append(message(message_id=str(UUID(int=number + 1)), system=system))
         batch = Batch(queue(sources={SOURCE_ARN: SOURCE_URL}), policy, messages)
         triage.diagnose_messages(cast("Work", run), batch)
-        said += [item.pending or item.searched for item in batch.items]
-    return allowance, said, run.warnings
+        reasons += [item.pending or item.searched for item in batch.items]
+    return allowance, reasons, run.warnings
 
 
 def test_a_backlog_without_a_log_line_is_searched_once() -> None:
@@ -104,10 +104,10 @@ def test_a_backlog_without_a_log_line_is_searched_once() -> None:
     log, ledger = QuietLog(), RecordsOnly()
     spent = []
     for number in range(3):
-        allowance, said, warnings = sweep(log, ledger, NOW + timedelta(hours=1, minutes=5 * number), FOUND)
+        allowance, reasons, warnings = sweep(log, ledger, NOW + timedelta(hours=1, minutes=5 * number), FOUND)
         spent.append((allowance.requests, round(allowance.seconds)))
         assert not warnings
-        assert all(words.startswith("no line of log group /aws/lambda/orders names it") for words in said)
+        assert all(words.startswith("no line of log group /aws/lambda/orders names it") for words in reasons)
     assert 0 < spent[0][0] <= 200
     assert spent[0][1] <= 40 * 3600
     assert spent[1:] == [(0, 0), (0, 0)]
@@ -120,7 +120,7 @@ def test_a_backlog_beyond_the_allowance_is_searched_on_and_never_again() -> None
     log, ledger = QuietLog(), RecordsOnly()
     allowances = []
     for number in range(12):
-        allowance, said, _ = sweep(log, ledger, NOW + timedelta(hours=12, minutes=5 * number), NAMED, ROUND)
+        allowance, reasons, _ = sweep(log, ledger, NOW + timedelta(hours=12, minutes=5 * number), NAMED, ROUND)
         allowances.append(allowance)
         assert allowance.requests <= allowance.most_requests
         assert allowance.seconds <= allowance.most_seconds
@@ -129,4 +129,4 @@ def test_a_backlog_beyond_the_allowance_is_searched_on_and_never_again() -> None
     assert len(allowances) > 2
     assert allowances[0].refused
     assert allowances[-1].requests == 0
-    assert all(words.startswith("no line of log group /shop/consumer names it") for words in said)
+    assert all(words.startswith("no line of log group /shop/consumer names it") for words in reasons)

@@ -156,7 +156,7 @@ def test_the_last_failure_is_found_in_events(writer: Writer, one_line_an_event: 
     ],
 )
 def test_an_error_put_before_lines_of_a_log_decides(opening: str, kind: Kind) -> None:
-    """Who sends an error with its log beneath puts the error first, in no format."""
+    """A sender that puts its log beneath an error puts the error first, in no format."""
     log = "\n".join(
         f"2026-03-04T10:00:0{second}Z INFO depot took parcel {second} from shelf 503" for second in range(6)
     )
@@ -174,7 +174,7 @@ def test_words_before_a_log_that_were_overcome_decide_nothing() -> None:
 
 
 def test_the_class_of_an_exception_is_no_name_of_a_logger() -> None:
-    """What stands between the level and a colon is the logger, unless it names what was thrown."""
+    """Words between the level and a colon name the logger, unless they name what was thrown."""
     text = (
         "2026-03-04T10:00:00.120Z pid=1 tid=a INFO: start\n"
         "2026-03-04T10:00:09.120Z pid=1 tid=a WARN: Net::OpenTimeout: waited too long"
@@ -205,3 +205,55 @@ def test_the_usual_head_is_read_like_any_other(thread: str, level: str) -> None:
     assert (short.level, short.text, short.thread) == (whole.level, whole.text, whole.thread)
     if usual is not None:
         assert (usual.level, usual.text.rpartition(" - ")[2], usual.thread) == (whole.level, whole.text, whole.thread)
+
+
+def test_two_threads_of_spring_are_told_apart() -> None:
+    """The thread stands behind the level there; each message was taken by one, and fails in it."""
+    one, other = "0b54c1a2-77aa-4b0e-9a3c-2f1e0d9c8b71", "0b54c1a2-77aa-4b0e-9a3c-2f1e0d9c8b72"
+    head = "2026-03-04 10:00:00.{n}00 {level} 1 --- [{thread}] c.acme.depot.Picker  : "
+    lines = [
+        head.format(n=1, level=" INFO", thread="pick-1") + f"took {one}",
+        head.format(n=2, level=" INFO", thread="pick-2") + f"took {other}",
+        head.format(n=3, level="ERROR", thread="pick-2") + "NullPointerException: shelf is null",
+        head.format(n=4, level="ERROR", thread="pick-1") + "java.net.ConnectException: Connection refused",
+    ]
+    events = [LogEvent(1_000 + number, "s", line) for number, line in enumerate(lines)]
+    found = failures_of(events, [LoggedMessage(one), LoggedMessage(other)])
+    kinds = {message: finding.evidence and diagnose(finding.evidence).kind for message, finding in found.items()}
+    assert kinds == {one: Kind.DEPENDENCY_FAILURE, other: Kind.CODE_BUG}
+
+
+def test_the_report_of_an_invocation_does_not_hide_its_cause() -> None:
+    """In a text too: a report that only says that the function failed gives way to the words before it."""
+    lines = (
+        f'{{"time":"2026-03-04T10:00:00Z","type":"platform.start","record":{{"requestId":"{REQUEST}"}}}}',
+        f'{{"timestamp":"2026-03-04T10:00:01Z","level":"ERROR","requestId":"{REQUEST}",'
+        '"message":"401 Unauthorized from tariffs"}',
+        '{"time":"2026-03-04T10:00:02Z","type":"platform.report","record":{"requestId":"'
+        f'{REQUEST}","status":"error","errorType":"PickError"}}}}',
+    )
+    assert diagnose(Evidence(error="\n".join(lines))).kind is Kind.AUTH_FAILURE
+
+
+def test_an_exception_in_the_json_of_quarkus_is_read_to_its_cause() -> None:
+    """Each cause stands one object deeper."""
+    cause = '{"exception":{"exceptionType":"java.net.UnknownHostException","message":"tariffs"}}'
+    text = (
+        '{"timestamp":"2026-03-04T10:00:00Z","level":"INFO","message":"took parcel"}\n'
+        '{"timestamp":"2026-03-04T10:00:01Z","level":"ERROR","message":"parcel failed",'
+        f'"exception":{{"exceptionType":"com.acme.PickException","message":"no tariff","causedBy":{cause}}}}}'
+    )
+    assert diagnose(Evidence(error=text)).kind is Kind.DEPENDENCY_FAILURE
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("Acme.Cloud.Model.RequestLimitExceededException: the limit of the account", Kind.THROTTLED),
+        ("thread 'picker' panicked at src/shelf.rs:4:2:\ncalled `Option::unwrap()` on a `None` value", Kind.CODE_BUG),
+        ("App\\Jobs\\Pick has been attempted too many times.", Kind.UNKNOWN),
+    ],
+)
+def test_names_and_quoted_words_are_read_for_what_they_are(text: str, kind: Kind) -> None:
+    """A code made a class, a quotation mark that opens, and a bound that names no cause."""
+    assert diagnose(Evidence(error=text)).kind is kind
