@@ -50,7 +50,7 @@ class PrefectServer:
     def client_environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
         """The whole environment for a worker, the relay or a run that talks to this server."""
         password = {"PREFECT_API_AUTH_STRING": self.auth} if self.auth else {}
-        return {**client_environment(self.api_url, self.home, base), **password}
+        return {**client_environment(self.api_url, self.home, base), "PREFECT_UI_URL": self.ui_url, **password}
 
 
 @contextlib.contextmanager

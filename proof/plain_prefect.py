@@ -15,7 +15,7 @@ from typing import Any, cast
 from unittest import mock
 from uuid import uuid4
 
-from prefect import Flow, Task
+from prefect import Flow
 from prefect.artifacts import Artifact
 from prefect.client.schemas.objects import State
 from prefect.logging import disable_run_logger
@@ -24,6 +24,7 @@ from recovery.errors import Incomplete
 from recovery.report import RecoveryReport
 from recovery.run import RecoveryRun
 from tasks import dead_letters, frame
+from tasks.steps import Step
 
 _given: ContextVar[RecoveryRun | None] = ContextVar("given", default=None)
 _patches = ExitStack()
@@ -64,7 +65,7 @@ def plain_prefect() -> Iterator[None]:
         if not _inside:
             _patches.enter_context(disable_run_logger())
             for target, name, stand_in in (
-                (Task, "__call__", lambda task, *args, **kwargs: task.fn(*args, **kwargs)),
+                (Step, "__call__", lambda task, *args, **kwargs: task.fn(*args, **kwargs)),
                 (Artifact, "create", lambda *_, **__: SimpleNamespace(id=uuid4())),
                 (dead_letters, "update_progress_artifact", lambda *_, **__: None),
                 (frame, "opened", lambda make, request: _given.get() or _open(make, request)),

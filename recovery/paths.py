@@ -135,3 +135,48 @@ UNKNOWN = PathInfo(name="", label="unknown path", answers=frozenset(), counts=Co
 def info(path: str) -> PathInfo:
     """Return a path's declaration; `UNKNOWN` for one that is not declared."""
     return PATHS.get(path, UNKNOWN)
+
+
+DONE: Mapping[str, str] = {
+    # dead letters
+    "heal": "healed",
+    "alert": "parked",
+    "archive": "archived",
+    "leave": "left",
+    "replay": "replayed",
+    # outbox records
+    "deliver": "published",
+    "retry": "to be retried",
+    "exhaust": "exhausted",
+    "wait": "waiting",
+    "tidy": "tidied up",
+    "list": "listed as exhausted",
+    "group": "put into their group",
+    "enlist": "queued",
+    "notice": "noticed",
+    "keep": "kept from expiring",
+    "revive": "revived",
+    "pass": "passed over",
+    # replication tasks and AppFlow runs
+    "start": "started",
+    "resume": "resumed",
+    "reload": "reloaded",
+    "reload tables": "with tables reloaded",
+    "rerun": "rerun",
+    "twin": "rerun by a twin",
+    "reactivate": "reactivated",
+    "escalate": "escalated",
+    "watch": "watched",
+    "recovered": "recovered",
+}
+"""Participles of all paths' actions: verdicts name actions as data ("heal"), people read what became of the items."""
+
+
+def done(action: str) -> str:
+    """Return an action's participle; the action itself where a later version added it."""
+    return DONE.get(action, action)
+
+
+def counts(by_action: Mapping[str, int]) -> str:
+    """Return settled items by what became of them, as "46 healed, 12 parked"; "" for none."""
+    return ", ".join(f"{count} {done(action)}" for action, count in sorted(by_action.items()))

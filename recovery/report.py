@@ -14,9 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from recovery.chart import chart
-from recovery.markdown import advice, cell, code, cut, subject
-from recovery.paths import info
+from recovery.paths import counts
 
 SAMPLES = 5
 """Sample ids kept for each group."""
@@ -213,71 +211,9 @@ class Tally:
         self._groups[key] = old.model_copy(update={"count": old.count + 1, "samples": samples})
 
 
-def table(report: RecoveryReport) -> list[dict[str, Any]]:
-    """Rows of the table artifact: one for each group, with sample ids and the next step for a person."""
-    named = info(report.path).named
-    return [
-        {
-            # The columns that a person needs first are on the left: the table is wider than the page.
-            "count": row.count,
-            "kind": row.kind,
-            "action": row.action if row.settled else f"{row.action} (did not go through)",
-            "samples" if named else "source": ", ".join(row.samples) if named else row.source,
-            "next step": cut(row.next_step),
-            "source" if named else "samples": row.source if named else ", ".join(row.samples),
-            "group": row.group,
-            "why": cut(row.reason),
-            "error": cut(row.error),
-            "rule": row.rule,
-            "diagnosis": row.diagnosis,
-        }
-        for row in sorted(report.groups, key=_urgency)[:LISTED]
-    ]
-
-
-def markdown(report: RecoveryReport, title: str) -> str:
-    """The report as one page of markdown, headed by a picture."""
-    lines = [f"# {title}", "", headline(report), ""]
-    bars = [(f"{action}", count) for action, count in sorted(report.by_action.items(), key=lambda pair: -pair[1])]
-    if report.unsettled:
-        bars.append(("did not go through", report.unsettled))
-    if report.recovered:
-        bars.append(("recovered", report.recovered))
-    bars += list(report.pictures)
-    if bars:
-        lines += [f"![{title}]({chart(bars)})", ""]
-    if report.problems:
-        lines += ["## Could not be done", "", *(f"- {cell(problem)}" for problem in report.problems[:LISTED]), ""]
-    if report.warnings:
-        lines += ["## Warnings", "", *(f"- {cell(warning)}" for warning in report.warnings[:LISTED]), ""]
-    if report.groups:
-        lines += ["## Groups of alike failures", ""]
-        for row in sorted(report.groups, key=_urgency)[:LISTED]:
-            lines += _group(row, subject(row.samples, row.count) if info(report.path).named else row.source)
-        if len(report.groups) > LISTED:
-            lines += [f"{len(report.groups) - LISTED} more groups are in the full list.", ""]
-    lines += ["## This run", "", *_facts(report)]
-    return "\n".join(lines)
-
-
-def _urgency(row: GroupRow) -> tuple[bool, bool]:
+def urgency(row: GroupRow) -> tuple[bool, bool]:
     """Key of a sort: first rows that did not go through, then those that wait for a person."""
     return (row.settled, not row.next_step)
-
-
-def _group(row: GroupRow, of: str) -> list[str]:
-    # Lines, not a table: both of Prefect's user interfaces wrap lines, and neither wraps cells.
-    action = cell(row.action) if row.settled else f"{cell(row.action)}, did not go through"
-    lines = [f"### {row.count} {cell(row.kind or 'not diagnosed')} of {cell(of)}: {action}", ""]
-    lines.append(f"- why: {cell(row.reason)}")
-    if row.error:
-        lines.append(f"- error: {code(row.error)}")
-    if row.group:  # what a replay or a policy names
-        samples = "".join(f", for example {code(sample)}" for sample in row.samples[:1])
-        lines.append(f"- group: {code(row.group)}{samples}")
-    if row.next_step:
-        lines.append(f"- next step: {advice(row.next_step)}")
-    return [*lines, ""]
 
 
 def headline(report: RecoveryReport) -> str:
@@ -285,27 +221,9 @@ def headline(report: RecoveryReport) -> str:
     if report.dry_run:
         done = ", ".join(f"{count} to {action}" for action, count in sorted(report.by_action.items()))
         return f"Dry run: {report.found} inspected, nothing changed. It would be: {done or 'nothing to do'}."
-    done = ", ".join(f"{count} {action}" for action, count in sorted(report.by_action.items()))
-    text = f"{report.found} found: {done or 'nothing settled'}"
+    text = f"{report.found} found: {counts(report.by_action) or 'nothing settled'}"
     if report.unsettled:
         text += f", {report.unsettled} did not go through"
     if report.recovered:
         text += f"; {report.recovered} of earlier runs proved recovered"
     return text + "."
-
-
-def _facts(report: RecoveryReport) -> list[str]:
-    kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(report.by_kind.items()))
-    requests = ", ".join(f"{service} {count}" for service, count in sorted(report.requests.items()))
-    facts = [f"- started {report.started:%Y-%m-%d %H:%M:%S} UTC, took {report.seconds:.1f} s"]
-    if kinds:
-        facts.append(f"- kinds: {kinds}")
-    if report.seconds_to_recover is not None:
-        facts.append(f"- mean time to recover: {report.seconds_to_recover:.0f} s")
-    if report.missed_events:
-        facts.append(f"- found by the sweep without an event: {report.missed_events}")
-    facts += [f"- {cell(fact)}" for fact in report.facts]
-    facts.append(f"- AWS requests: {sum(report.requests.values())} ({requests or 'none'})")
-    if report.full_list:
-        facts.append(f"- full list: `{report.full_list}`")
-    return facts

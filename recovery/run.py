@@ -20,6 +20,7 @@ from uuid import uuid4
 
 from recovery.archive import encode
 from recovery.errors import Refused, Transient
+from recovery.links import NO_LINKS
 from recovery.report import Entry, Number, RecoveryReport, Tally
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class RecoveryRun:
         problems, warnings, facts, numbers, rows: see `RecoveryReport`; `rows` is a table of its own.
         recovered, seconds_to_recover: items of earlier runs that are proven to be back, and the sum of their times.
         missed_events: items that only a sweep found.
+        links: addresses of the forms with which a person acts.
     """
 
     path: ClassVar[str]
@@ -125,6 +127,7 @@ class RecoveryRun:
         self.recovered = 0
         self.seconds_to_recover = 0.0
         self.missed_events = 0
+        self.links = NO_LINKS
         self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
         self._list: IO[bytes] | None = None

@@ -26,12 +26,12 @@ def open_run(connection: Connection, request: AppFlowRequest) -> AppFlowRun:
     return AppFlowRun(AppFlowGateway(connection.client("appflow")), request, **connection.tools())
 
 
-find_flows = step(look.find_flows, "find flows")
-recall = step(look.recall, "recall", "recall {batch.count} flows")
-tidy_twins = step(twins.tidy_twins, "tidy up twins")
-look_and_decide = step(look.look, "look and decide", "look at {batch.count} flows")
-act_on = step(act.act, "act", "act on {batch.due} of {batch.count} flows", ONCE)
-notify_people = step(records.tell, "notify people", options=ONCE)
-record = step(records.keep, "record", "record {batch.count} flows", ONCE)
+find_flows = step(look.find_flows, "find flows", "found the flows")
+recall = step(look.recall, "recall", "recalled {batch.count} flows")
+tidy_twins = step(twins.tidy_twins, "tidy up twins", "tidied up twins")
+look_and_decide = step(look.look, "look and decide", "inspected {batch.count} flows")
+act_on = step(act.act, "act", "acted on {batch.due} of {batch.count} flows", ONCE)
+notify_people = step(records.tell, "notify people", "notified people", ONCE)
+record = step(records.keep, "record", "recorded {batch.count} flows", ONCE)
 count = records.note
 """Count what was found and done; no request is made."""

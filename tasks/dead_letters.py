@@ -61,26 +61,26 @@ def show_progress(work: Work, turn: receiving.Turn) -> None:
         turn.bar = create_progress_artifact(share, description=f"messages of {turn.name}")
 
 
-find_queues = step(find.find_queues, "find queues")
-receive_messages = step(receiving.receive, "receive messages", "receive from {turn.name}")
-look_up_history = step(triage.look_up, "look up history", "look up {batch.count} of {batch.name}")
-diagnose_messages = step(triage.diagnose_messages, "diagnose messages", "diagnose {batch.count} of {batch.name}")
-decide_messages = step(triage.decide_messages, "decide", "decide on {batch.count} of {batch.name}")
-write_ahead = step(sending.write_ahead, "write ahead", "write ahead {batch.healing} of {batch.name}")
-send_messages = step(sending.send_messages, "send messages", "send {batch.healing} of {batch.name}", SEND)
-confirm_sends = step(sending.confirm_sends, "confirm sends", "confirm {batch.sent} of {batch.name}")
-archive_messages = step(settle.archive_messages, "archive messages", "archive {batch.archiving} of {batch.name}")
-record_cases = step(settle.record_cases, "record cases", "record {batch.recording} of {batch.name}")
-announce_groups = step(settle.announce_groups, "alert", "alert about {batch.name}", SEND)
-remove_messages = step(settle.remove_messages, "remove messages", "remove {batch.removing} of {batch.name}")
-hide_messages = step(settle.hide_messages, "hide messages", "hide {batch.hiding} of {batch.name}")
-count_recovered = step(outlook.count_recovered, "count recovered")
-release_messages = step(settle.release, "release messages")
+find_queues = step(find.find_queues, "find queues", "found the queues")
+receive_messages = step(receiving.receive, "receive messages", "received from {turn.name}")
+look_up_history = step(triage.look_up, "look up history", "looked up {batch.count} of {batch.name}")
+diagnose_messages = step(triage.diagnose_messages, "diagnose messages", "diagnosed {batch.count} of {batch.name}")
+decide_messages = step(triage.decide_messages, "decide", "decided on {batch.count} of {batch.name}")
+write_ahead = step(sending.write_ahead, "write ahead", "wrote ahead {batch.healing} of {batch.name}")
+send_messages = step(sending.send_messages, "send messages", "sent {batch.healing} of {batch.name}", SEND)
+confirm_sends = step(sending.confirm_sends, "confirm sends", "confirmed {batch.sent} of {batch.name}")
+archive_messages = step(settle.archive_messages, "archive messages", "archived {batch.archiving} of {batch.name}")
+record_cases = step(settle.record_cases, "record cases", "recorded {batch.recording} of {batch.name}")
+announce_groups = step(settle.announce_groups, "alert", "alerted about {batch.name}", SEND)
+remove_messages = step(settle.remove_messages, "remove messages", "removed {batch.removing} of {batch.name}")
+hide_messages = step(settle.hide_messages, "hide messages", "hid {batch.hiding} of {batch.name}")
+count_recovered = step(outlook.count_recovered, "count recovered", "counted what recovered")
+release_messages = step(settle.release, "release messages", "released what stays")
 close_round = settle.close_round
 """Remember what stays, and count the round."""
 turns_of = receiving.turns_of
 report_backlog = receiving.report_backlog
-choose_messages = step(replay.choose, "choose messages")
-replay_part = step(replay.replay_part, "replay", "replay {part.count} of {part.name}", ONCE)
+choose_messages = step(replay.choose, "choose messages", "chose the messages")
+replay_part = step(replay.replay_part, "replay", "replayed {part.count} of {part.name}", ONCE)
 note_replay = replay.note
 """Count what was replayed; no request is made."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from prefect import runtime, task
+from prefect import runtime
 from prefect.artifacts import create_markdown_artifact
 
 from blocks.connection import Connection
@@ -19,9 +19,9 @@ from recovery.errors import RepriseError
 from recovery.histories.requests import ListRequest
 from recovery.report import RecoveryReport
 from tasks.cases import histories_of
-from tasks.policies import ONCE, REPEATABLE
+from tasks.policies import ONCE
 from tasks.reports import rename_run
-from tasks.steps import inform
+from tasks.steps import inform, step
 
 ONE_A_DAY = timedelta(days=365)
 """The window of the alert: its group names the day."""
@@ -51,10 +51,12 @@ def note_day(work: Any, report: RecoveryReport) -> None:
     inform("this run is missing in the digest of its day", write_day, page)
 
 
-@task(name="note the day", **REPEATABLE)
-def write_day(page: Page) -> None:
+def _write_day(page: Page) -> None:
     """Add the run to its day; a repetition adds nothing."""
     page.book.add(page.report, page.run, page.now)
+
+
+write_day = step(_write_day, "note the day", "noted the day")
 
 
 class Desk:
@@ -77,8 +79,7 @@ def at_desk(estate: str | None) -> Desk:
     return Desk(connect(estate))
 
 
-@task(name="read the day book", **REPEATABLE)
-def read_days(desk: Desk, request: DigestRequest) -> Digest:
+def _read_days(desk: Desk, request: DigestRequest) -> Digest:
     """The day, the week before it, and what waits now.
 
     Raises:
@@ -98,15 +99,19 @@ def read_days(desk: Desk, request: DigestRequest) -> Digest:
     return digest(day, days, waiting, is_cut=is_cut)
 
 
-@task(name="show the digest", **ONCE)
-def show(desk: Desk, made: Digest) -> None:
+read_days = step(_read_days, "read the day book", "read the day book")
+
+
+def _show(desk: Desk, made: Digest) -> None:
     """One page, with its history on the Artifacts page."""
     create_markdown_artifact(key="daily-digest", markdown=page(made, desk.warnings), description=headline(made))
     rename_run(f"digest of {headline(made)}")
 
 
-@task(name="publish the digest", **REPEATABLE)
-def publish(desk: Desk, made: Digest) -> str:
+show = step(_show, "show the digest", "showed the digest", ONCE)
+
+
+def _publish(desk: Desk, made: Digest) -> str:
     """Publish it to the alert topic, once for each day; returns what was done.
 
     Raises:
@@ -126,3 +131,6 @@ def publish(desk: Desk, made: Digest) -> str:
         Announced.ALREADY: "published before",
         Announced.ELSEWHERE: "another run is publishing it",
     }[done]
+
+
+publish = step(_publish, "publish the digest", "published the digest")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from blocks.connection import Connection
@@ -12,8 +11,9 @@ from recovery.discover.gateway import Surveyor
 from recovery.discover.models import DiscoverRequest, Survey
 from recovery.discover.pages import headline, markdown, table
 from recovery.discover.survey import Office, survey
-from tasks.policies import ONCE, REPEATABLE
+from tasks.policies import ONCE
 from tasks.reports import rename_run
+from tasks.steps import step
 
 
 def office_of(estate: str | None) -> Office:
@@ -34,8 +34,7 @@ def office_on(connection: Connection) -> Office:
     return Office(surveyor, Consumers(connection.client("lambda"), cloudwatch), connection.clock.now, own)
 
 
-@task(name="look at queues", **REPEATABLE)
-def look_at_queues(office: Office, request: DiscoverRequest) -> Survey:
+def _look_at_queues(office: Office, request: DiscoverRequest) -> Survey:
     """Read queues, consumers, log groups and alarms.
 
     Raises:
@@ -44,10 +43,15 @@ def look_at_queues(office: Office, request: DiscoverRequest) -> Survey:
     return survey(office, request.queues)
 
 
-@task(name="show the survey", **ONCE)
-def show(found: Survey) -> None:
+look_at_queues = step(_look_at_queues, "inspect queues", "inspected the queues")
+
+
+def _show(found: Survey) -> None:
     """Make the page and the table, and put the result into the run's name."""
     create_markdown_artifact(key="discover", markdown=markdown(found), description=headline(found))
     if found.rows:
         create_table_artifact(key="discover-queues", table=table(found), description=headline(found))
     rename_run(f"discover: {headline(found)}")
+
+
+show = step(_show, "show the survey", "showed the survey", ONCE)

@@ -17,9 +17,10 @@ from recovery.paths import PathInfo
 from recovery.report import RecoveryReport
 from recovery.run import RecoveryRun
 from tasks.digest import note_day
+from tasks.links import find_links
 from tasks.metrics import count_refusal, publish_metrics
 from tasks.policies import ONCE
-from tasks.reports import log_groups, name_run, outcome, publish, refused
+from tasks.reports import name_run, outcome, publish, quiet_tasks, refused, tell_story
 from tasks.steps import step
 
 
@@ -67,7 +68,9 @@ def recover(
         could not begin or go on.
     """
     try:
+        quiet_tasks()
         with closing(opened(open_run, request)) as work:
+            work.links = find_links(request)
             story(work)
             report = publish_report(work, path, request.subject)
             publish_metrics(work, report)
@@ -100,10 +103,10 @@ def run_name(model: type[BaseModel]) -> Callable[[], str]:
 def _publish_report(work: RecoveryRun, path: PathInfo, subject: str) -> RecoveryReport:
     """Store the full list, and show people what was found and done."""
     report = work.report(str(runtime.flow_run.name or "ad hoc run"))
-    log_groups(report)
-    publish(report, path.artifact, path.title, work.rows)
+    tell_story(report)
+    publish(report, path.artifact, path.title, work.rows, work.links)
     name_run(subject, report)
     return report
 
 
-publish_report = step(_publish_report, "publish report", options=ONCE)
+publish_report = step(_publish_report, "publish report", "published the report", ONCE)

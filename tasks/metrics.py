@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
-from prefect import runtime, task
+from prefect import runtime
 
 from blocks.estate import connect
 from recovery.errors import RepriseError
 from recovery.metrics.publication import Metrics, Publication
 from recovery.report import RecoveryReport
 from tasks.policies import SEND
-from tasks.steps import inform
+from tasks.steps import inform, step
 
 SCHEDULED = "auto-scheduled"
 """The tag that Prefect gives to runs of a schedule."""
@@ -81,10 +81,12 @@ def count_refusal(path: str, request: Request, error: RepriseError) -> None:
     _send(metrics.publication(report, now, swept=False))
 
 
-@task(name="publish metrics", **SEND)
-def send_metrics(publication: Publication) -> None:
+def _send_metrics(publication: Publication) -> None:
     """Send the numbers to CloudWatch; what was sent is not sent again by a repetition."""
     publication.send()
+
+
+send_metrics = step(_send_metrics, "publish metrics", "published the metrics", SEND)
 
 
 def _send(publication: Publication) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-from prefect import get_run_logger, runtime, task
+from prefect import get_run_logger, runtime
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, WorkPoolFilter
 from prefect.client.schemas.objects import FlowRun, State, StateType
@@ -18,7 +18,8 @@ from recovery.alerts import Alert, Announced, plain_subject
 from recovery.aws import calling
 from recovery.errors import RepriseError
 from recovery.operations import Notice, Stage, TidyRequest, silence
-from tasks.policies import ONCE, REPEATABLE
+from tasks.policies import ONCE
+from tasks.steps import step
 
 _PAGE = 200
 
@@ -29,8 +30,7 @@ def notice_name() -> str:
     return f"notify: {plain_subject(notice.subject)}"[:250]
 
 
-@task(name="notify people", **REPEATABLE)
-def announce(notice: Notice) -> str:
+def _announce(notice: Notice) -> str:
     """Publish the notice to the alert topic, unless the same one was within its window; returns what was done.
 
     The ledger remembers notices. If it cannot be asked, the notice is published all the same: twice is
@@ -70,18 +70,25 @@ def announce(notice: Notice) -> str:
     }[done]
 
 
-@task(name="find silent runs", **ONCE)
-def find_silent_runs(request: TidyRequest) -> dict[str, str]:
+announce = step(_announce, "notify people", "notified people")
+
+
+def _find_silent_runs(request: TidyRequest) -> dict[str, str]:
     """Runs of the work pool that show no sign of life: the reason by the run's id."""
     with get_client(sync_client=True) as client:
         return silent_runs(client, request, datetime.now(UTC))
 
 
-@task(name="mark as crashed", **ONCE)
-def mark_as_crashed(silent: dict[str, str]) -> list[str]:
+find_silent_runs = step(_find_silent_runs, "find silent runs", "found silent runs", ONCE)
+
+
+def _mark_as_crashed(silent: dict[str, str]) -> list[str]:
     """Mark the runs as crashed; returns the ids of those for which Prefect took it."""
     with get_client(sync_client=True) as client:
         return [run for run, reason in silent.items() if crash(client, run, reason)]
+
+
+mark_as_crashed = step(_mark_as_crashed, "mark as crashed", "marked as crashed", ONCE)
 
 
 def silent_runs(client: SyncPrefectClient, request: TidyRequest, now: datetime) -> dict[str, str]:

@@ -22,11 +22,11 @@ def open_run(connection: Connection, request: ReplicationRequest, pace: Pace | N
     return ReplicationRun(gateway, request, **connection.tools())
 
 
-find_replications = step(find.find, "find replications")
+find_replications = step(find.find, "find replications", "found the replications")
 read_statistics = step(inspection.inspect, "read statistics", "read the statistics of {batch.count}")
-decide = step(triage.triage_all, "decide", "decide on {batch.count}", ONCE)
-restart = step(act.restart_all, "restart", "restart what may be of {batch.count}", ONCE)
-notify_people = step(notices.notify, "notify people", options=ONCE)
-record = step(records.keep, "record", "record {batch.count}", ONCE)
+decide = step(triage.triage_all, "decide", "decided on {batch.count}", ONCE)
+restart = step(act.restart_all, "restart", "restarted what may be of {batch.count}", ONCE)
+notify_people = step(notices.notify, "notify people", "notified people", ONCE)
+record = step(records.keep, "record", "recorded {batch.count}", ONCE)
 count = records.note
 """Count what was found and done; no request is made."""

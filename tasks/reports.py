@@ -15,10 +15,15 @@ from prefect.states import Failed
 
 from recovery import settings
 from recovery.errors import Incomplete, RepriseError
-from recovery.report import RecoveryReport, headline, markdown, table
+from recovery.links import NO_LINKS, Links
+from recovery.report import RecoveryReport, headline
+from recovery.report_page import markdown, table
+from recovery.sentences import Level, run_name, story
 
 
-def publish(report: RecoveryReport, key: str, title: str, rows: Sequence[dict[str, Any]] = ()) -> None:
+def publish(
+    report: RecoveryReport, key: str, title: str, rows: Sequence[dict[str, Any]] = (), links: Links = NO_LINKS
+) -> None:
     """Make one report artifact and its tables, for a run that did or found anything.
 
     Args:
@@ -26,13 +31,14 @@ def publish(report: RecoveryReport, key: str, title: str, rows: Sequence[dict[st
         key: stable over runs, so that the Artifacts page shows a history; lower-case letters, digits and dashes.
         title: heading of the page.
         rows: items one by one, for paths that have few of them.
+        links: addresses of the forms.
     """
     if report.is_quiet:
         return
-    create_markdown_artifact(key=key, markdown=markdown(report, title), description=headline(report))
+    create_markdown_artifact(key=key, markdown=markdown(report, title, links), description=headline(report))
     if report.groups:
         create_table_artifact(
-            key=f"{key}-groups", table=table(report), description=f"{title}: groups, and what to do next"
+            key=f"{key}-groups", table=table(report, links), description=f"{title}: groups, and what to do next"
         )
     if rows:
         create_table_artifact(
@@ -40,38 +46,29 @@ def publish(report: RecoveryReport, key: str, title: str, rows: Sequence[dict[st
         )
 
 
-def log_groups(report: RecoveryReport) -> None:
-    """One structured line for each action and group; ids, never bodies. Its level is REPRISE_LOG_LEVEL."""
-    level = logging.getLevelNamesMapping()[settings.log_level()]
+def tell_story(report: RecoveryReport) -> None:
+    """Log the run in sentences; ids, never bodies. REPRISE_LOG_LEVEL sets the level of those that only tell."""
+    told = logging.getLevelNamesMapping()[settings.log_level()]
     logger = get_run_logger()
-    for row in report.groups:
-        logger.log(
-            level,
-            "path=%s source=%s action=%s settled=%s count=%d kind=%s diagnosis=%s rule=%s group=%s samples=%s",
-            report.path,
-            row.source,
-            row.action,
-            row.settled,
-            row.count,
-            row.kind or "-",
-            row.diagnosis or "-",
-            row.rule or "-",
-            row.group or "-",
-            ",".join(row.samples),
-        )
-    for line in report.problems:
-        logger.error("path=%s problem: %s", report.path, line)
-    for line in report.warnings:
-        logger.warning("path=%s warning: %s", report.path, line)
+    for sentence in story(report):
+        logger.log(told if sentence.level is Level.STORY else sentence.level, "%s", sentence.text)
+
+
+def quiet_tasks() -> None:
+    """Keep "Finished in state Completed()" of each task out of the run's log, unless REPRISE_LOG_LEVEL is DEBUG."""
+    chatter = logging.getLogger("prefect.task_runs")
+    if settings.log_level() != "DEBUG":
+        chatter.addFilter(_without_ends)
+
+
+def _without_ends(record: logging.LogRecord) -> bool:
+    """False for Prefect's own line on the end of a task that went well; its failures and retries stay."""
+    return record.levelno > logging.INFO or not str(record.msg).startswith("Finished in state")
 
 
 def name_run(subject: str, report: RecoveryReport) -> None:
     """Put its counts into the run's name."""
-    done = ", ".join(f"{count} {action}" for action, count in sorted(report.by_action.items())) or "nothing to do"
-    name = f"{subject}: {done}" + (f", {report.unsettled} stuck" if report.unsettled else "")
-    if report.dry_run:
-        name = f"{name} (dry run)"
-    rename_run(name)
+    rename_run(run_name(subject, report))
 
 
 def rename_run(name: str) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
 
-from prefect import get_run_logger
+from prefect import get_run_logger, runtime
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 from prefect.tasks import Task
+from prefect.utilities.annotations import quote
 
 from recovery.errors import RepriseError
 from tasks.policies import REPEATABLE
@@ -15,9 +19,41 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+_before: ContextVar[tuple[object, State[Any]] | None] = ContextVar("before", default=None)
+"""The flow run, and the end of its last step that went well."""
+
+
+class Step(Task[P, R]):
+    """A task of a story. Its run's graph shows the order of steps, and nothing else.
+
+    Prefect draws an arrow from a task to all that are handed its result, and stories hand one run and one batch to each
+    step: a cobweb. So arguments are quoted, which also spares Prefect a walk through them, and each step waits for the
+    one before.
+    """
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # type: ignore[override]
+        """Run the step.
+
+        Raises:
+            Exception: of the function, as it was raised.
+        """
+        run, before = runtime.flow_run.id, _before.get()
+        waits = [before[1]] if before is not None and before[0] == run else None
+        state: State[Any] = super().__call__(
+            *(quote(each) for each in args),
+            **{name: quote(each) for name, each in kwargs.items()},
+            return_state=True,
+            wait_for=waits,
+        )
+        if state.is_completed():  # Prefect would refuse to go on after one that failed
+            # With a result that nothing else has: its own would draw arrows of its own.
+            _before.set((run, Completed(state_details=state.state_details, data="done")))
+        return state.result()  # type: ignore[no-any-return]
+
+
 def step(
     function: Callable[P, R], name: str, run_name: str | None = None, options: dict[str, Any] = REPEATABLE
-) -> Task[P, R]:
+) -> Step[P, R]:
     """Declare a task.
 
     Args:
@@ -26,7 +62,7 @@ def step(
         run_name: of each run, with the function's arguments in braces.
         options: when Prefect may repeat it; see `tasks.policies`.
     """
-    return Task(function, name=name, task_run_name=run_name, **options)
+    return Step(function, name=name, task_run_name=run_name, **options)
 
 
 def go_on(failed: Callable[[RepriseError], object], task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
@@ -141,12 +141,38 @@ def test_a_report_can_be_read(ui: Ui, page: Page, deployment: str) -> None:
     key, title, item = PATHS[deployment]
     artifact = ui.artifact(ui.runs[deployment], key)
     # The picture is part of the report, so nothing outside the server is asked for it, and it is drawn.
-    text = looked_at(ui, page, artifact, title, "found:", "Groups of alike failures", item, pictures=1)
+    heading = "Done" if deployment.startswith("outbox") else "For a person to do"
+    text = looked_at(ui, page, artifact, title, "found:", heading, item, pictures=1)
     assert "why:" in text
     assert "next step:" in text or deployment.startswith("outbox")
     commands = {"replication-tasks": "aws dms start-replication-task", "appflow-runs": "aws appflow start-flow"}
     if command := commands.get(key):
         assert any(line.startswith(command) for line in code(page))
+
+
+@pytest.mark.parametrize(
+    ("deployment", "link", "form", "values"),
+    [
+        ("dead-letters/by-hand", "replay this group", "dead-letters-replay/replay", (QUEUE,)),
+        ("dead-letters/by-hand", "its history", "cases/describe", ()),
+        ("replication-tasks/by-hand", "decide again", "replication-tasks/by-hand", ("billing-cdc",)),
+        ("appflow-runs/by-hand", "run again", "appflow-runs/by-hand", ("invoices-to-crm",)),
+    ],
+)
+def test_a_next_step_is_one_click_away(
+    ui: Ui, page: Page, deployment: str, link: str, form: str, values: tuple[str, ...]
+) -> None:
+    """The report's link opens the form that does it, filled; nothing has started yet."""
+    key, title, _ = PATHS[deployment]
+    page.open(ui.url(f"artifacts/artifact/{ui.artifact(ui.runs[deployment], key)}"), title, link)
+    links = f"[...document.querySelectorAll('a')].filter(a => a.innerText.startsWith({json.dumps(link)}))"
+    address = page.evaluate(f"{links}.map(a => a.href)")[0]
+    assert address.startswith(ui.url(f"deployments/deployment/{ui.deployment(form)}/run?parameters="))
+    wanted = set(values or [json.loads(parse_qs(urlsplit(address).query)["parameters"][0])["request"]["key"]])
+    filled = "[...document.querySelectorAll('input,textarea')].map(field => field.value)"
+    for old_ui in (False, True):
+        page.open(address.replace("/v2/", "/") if old_ui else address, "Dry run" if values else "Key")
+        wait_for("the values", lambda: wanted <= set(page.evaluate(filled)), seconds=60)
 
 
 def test_groups_are_a_table(ui: Ui, page: Page) -> None:

@@ -75,7 +75,7 @@ def task_runs(state: State[Any]) -> list[TaskRun]:
             while page := client.read_task_runs(flow_run_filter=only, limit=200, offset=len(found)):
                 found.extend(page)
         ended = all(task_run.state is not None and task_run.state.is_final() for task_run in found)
-        return ended and any(task_run.name.startswith("publish report") for task_run in found)
+        return ended and any(task_run.name.startswith("published the report") for task_run in found)
 
     wait_for("the run's task runs", all_ended, seconds=30)
     return sorted(found, key=lambda task_run: task_run.start_time or task_run.expected_start_time)  # type: ignore[arg-type,return-value]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -370,27 +372,54 @@ def test_what_a_run_shows(world: DeadLettersWorld) -> None:
     assert state.is_completed()
     names = [task_run.name for task_run in task_runs(state)]
     for expected in (
-        f"receive from {pair.dead}",
-        f"look up 3 of {pair.dead}",
-        f"diagnose 3 of {pair.dead}",
-        f"decide on 3 of {pair.dead}",
-        f"archive 2 of {pair.dead}",
-        f"write ahead 1 of {pair.dead}",
-        f"send 1 of {pair.dead}",
-        f"confirm 1 of {pair.dead}",
-        f"record 1 of {pair.dead}",
-        f"remove 1 of {pair.dead}",
-        f"record 2 of {pair.dead}",
-        f"remove 2 of {pair.dead}",
+        f"received from {pair.dead}",
+        f"looked up 3 of {pair.dead}",
+        f"diagnosed 3 of {pair.dead}",
+        f"decided on 3 of {pair.dead}",
+        f"archived 2 of {pair.dead}",
+        f"wrote ahead 1 of {pair.dead}",
+        f"sent 1 of {pair.dead}",
+        f"confirmed 1 of {pair.dead}",
+        f"recorded 1 of {pair.dead}",
+        f"removed 1 of {pair.dead}",
+        f"recorded 2 of {pair.dead}",
+        f"removed 2 of {pair.dead}",
     ):
         assert expected in names
-    assert flow_run(state).name == f"{pair.dead}: 1 alert, 1 archive, 1 heal"
+    assert flow_run(state).name == f"{pair.dead}: 1 parked, 1 archived, 1 healed"
     shown = {artifact.type: artifact for artifact in artifacts(state)}
     assert {kind: artifact.key for kind, artifact in shown.items()} == {
         "markdown": "dead-letters",
         "table": "dead-letters-groups",
     }
     assert "data:image/svg+xml" in str(shown["markdown"].data)
+
+
+def test_the_graph_of_a_run_is_the_order_of_its_steps(world: DeadLettersWorld) -> None:
+    """Each step waits for the one before and for nothing else, though all are handed the same run."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT, AUTH, INVALID])
+    first, *others = task_runs(run(world, pair.dead))
+    assert not any(first.task_inputs.values())
+    for before, step in pairwise([first, *others]):
+        inputs = {name: [each.id for each in given] for name, given in step.task_inputs.items() if given}  # type: ignore[union-attr]
+        assert inputs == {"wait_for": [before.id]}, step.name
+
+
+def test_the_log_of_a_run_tells_what_it_did(world: DeadLettersWorld, caplog: pytest.LogCaptureFixture) -> None:
+    """One line for the queue, one for each group that waits for a person; no line for the end of each task."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT, TIMEOUT, AUTH])
+    with caplog.at_level(logging.INFO, logger="prefect"):
+        run(world, pair.dead)
+    told = [(record.levelno, record.message) for record in caplog.records if record.name == "prefect.task_runs"]
+    assert told[0] == (logging.INFO, f"{pair.dead}: 1 parked (AUTH_FAILURE 1), 2 healed (TIMEOUT 2)") or told[0] == (
+        logging.INFO,
+        f"{pair.dead}: 2 healed (TIMEOUT 2), 1 parked (AUTH_FAILURE 1)",
+    )
+    [(level, line)] = told[1:]
+    assert level == logging.WARNING
+    assert line.startswith(f"1 of {pair.dead} parked for AUTH_FAILURE: ")
 
 
 def test_a_quiet_run_shows_nothing(world: DeadLettersWorld) -> None:
@@ -420,7 +449,7 @@ def test_throttling_shows_as_a_retry(world: DeadLettersWorld) -> None:
     state = run(world, pair.dead)
     assert state.is_completed()
     retried = {task_run.name.split()[0]: states(task_run) for task_run in task_runs(state) if task_run.run_count > 1}
-    assert set(retried) == {"receive", "look", "send", "remove"}
+    assert set(retried) == {"received", "looked", "sent", "removed"}
     for seen in retried.values():
         assert "AwaitingRetry" in seen
         assert seen[-1] == "Completed"

@@ -21,8 +21,8 @@ def test_task_runs_are_counted_by_rounds(world: DeadLettersWorld) -> None:
     assert state.is_completed()
     names = Counter(task_run.name.split(" ")[0] for task_run in task_runs(state))
     rounds = MESSAGES // ROUND
-    assert names["send"] == rounds
-    assert names["receive"] == rounds + 1
+    assert names["sent"] == rounds
+    assert names["received"] == rounds + 1
     assert sum(names.values()) <= rounds * MOST_A_ROUND + BEFORE_AND_AFTER
     assert len(world.bodies(pair.source)) == MESSAGES - 10
     assert world.bodies(pair.dead) == []

@@ -38,7 +38,7 @@ def test_a_partial_failure_is_reported_first_and_then_fails_the_run(world: DeadL
     report = incomplete(state)
     assert (report.by_action, report.unsettled) == ({"heal": 1, "archive": 1}, 1)
     assert state.message == "1 of 3 did not go through and stay where they were"
-    assert flow_run(state).name == f"{pair.dead}: 1 archive, 1 heal, 1 stuck"
+    assert flow_run(state).name == f"{pair.dead}: 1 archived, 1 healed, 1 stuck"
     page = next(str(artifact.data) for artifact in artifacts(state) if artifact.type == "markdown")
     assert "did not go through" in page
     assert recover(world, pair.dead).by_action == {"heal": 1}

@@ -310,7 +310,7 @@ TRIAL = _text('''
     from recovery.histories.search import LEDGERED
     from recovery.metrics.series import series
     from recovery.parked_jobs.policy import JobRequest
-    from recovery.report import markdown
+    from recovery.report_page import markdown
     from recovery.paths import PARKED_JOBS
     from tasks.parked_jobs import open_run
 

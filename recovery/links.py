@@ -1,0 +1,141 @@
+"""Links to where a person acts: the filled form of a deployment, a run, and the commands beside them. Pure.
+
+A form opens in the Prefect UI at `deployments/deployment/<id>/run?parameters=<JSON>`, filled with those parameters
+(seen in both of its interfaces, Prefect 3.8). It starts nothing: the person reads what will happen, and submits it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from shlex import quote as shell_word
+from typing import Any
+from urllib.parse import quote
+
+from recovery.markdown import code
+from recovery.paths import Path
+from recovery.report import GroupRow
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A deployment's form, and the values that it opens with.
+
+    Attributes:
+        label: its link's text, in a few words.
+        deployment: its full name, as "dead-letters-replay/replay".
+        request: values of its request; what is missing keeps the deployment's own value.
+    """
+
+    label: str
+    deployment: str
+    request: Mapping[str, Any]
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The parameters of the run."""
+        return {"request": dict(self.request)}
+
+    @property
+    def command(self) -> str:
+        """The command that starts the same run from a shell."""
+        return f"prefect deployment run {self.deployment} --params {shell_word(_json(self.parameters))}"
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Addresses in one Prefect UI.
+
+    Attributes:
+        ui: its address, without a slash at the end; "" where none is set, and then there are commands only.
+        deployments: ids of the deployments, by their full names.
+        run_id: id of this flow run; "" outside one.
+        own: fields of this run's request that differ from their defaults.
+    """
+
+    ui: str = ""
+    deployments: Mapping[str, str] = field(default_factory=dict)
+    run_id: str = ""
+    own: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def run(self) -> str:
+        """The address of this run's page; "" where there is none."""
+        return f"{self.ui}/v2/runs/flow-run/{self.run_id}" if self.ui and self.run_id else ""
+
+    def form(self, form: Form) -> str:
+        """Return the address of a filled form; "" where there is no UI, or no such deployment."""
+        known = self.deployments.get(form.deployment)
+        if not self.ui or known is None:
+            return ""
+        filled = quote(_json(form.parameters), safe="")
+        return f"{self.ui}/v2/deployments/deployment/{known}/run?parameters={filled}"
+
+    def markdown(self, form: Form) -> str:
+        """Return a link to a form, or the command where there is no link."""
+        address = self.form(form)
+        return f"[{form.label}]({address})" if address else f"{form.label}: {code(form.command)}"
+
+
+NO_LINKS = Links()
+HISTORY = "its history"
+
+
+def forms(path: str, row: GroupRow, own: Mapping[str, Any]) -> Sequence[Form]:
+    """Return the forms with which a person acts on a group of a report, the most likely first.
+
+    Args:
+        path: of the report.
+        row: the group; one without a next step needs nobody.
+        own: fields of the run's own request that differ from their defaults.
+    """
+    make = _FORMS.get(path)
+    if make is None or not row.next_step:
+        return ()
+    where = {name: own[name] for name in ("estate",) if name in own}
+    return [replace(form, request={**form.request, **where, "dry_run": True}) for form in make(row, own)]
+
+
+def history(path: str, key: str) -> Form:
+    """Return the form that shows what happened to an item."""
+    return Form(HISTORY, "cases/describe", {"key": key, "path": path})
+
+
+def _dead_letters(row: GroupRow, _own: Mapping[str, Any]) -> Sequence[Form]:
+    if row.action not in {"alert", "archive"} or not row.group:
+        return ()
+    request = {"queues": [row.source], "groups": [row.group]}
+    return (Form("replay this group, once its cause is fixed", "dead-letters-replay/replay", request),)
+
+
+def _replication_tasks(row: GroupRow, _own: Mapping[str, Any]) -> Sequence[Form]:
+    request = {"tasks": list(row.samples), "cause_fixed": True}
+    return (Form("decide again, now that the cause is fixed", "replication-tasks/by-hand", request),)
+
+
+def _appflow_runs(row: GroupRow, _own: Mapping[str, Any]) -> Sequence[Form]:
+    request = {"flows": list(row.samples), "cause_fixed": True}
+    return (Form("run again, now that the cause is fixed", "appflow-runs/by-hand", request),)
+
+
+def _outbox_records(row: GroupRow, own: Mapping[str, Any]) -> Sequence[Form]:
+    if row.action != "exhaust":
+        return ()
+    # The table's topic and the names of its attributes stand in the run's own request only.
+    request = {name: value for name, value in own.items() if name not in _BOUNDS}
+    request |= {"table": row.source, "mode": "revive", "rows": list(row.samples)}
+    return (Form("publish these rows, once their cause is fixed", "outbox-records/by-hand", request),)
+
+
+_BOUNDS = frozenset({"limit", "time_limit_seconds", "dry_run"})
+_FORMS: Mapping[str, Callable[[GroupRow, Mapping[str, Any]], Sequence[Form]]] = {
+    Path.DEAD_LETTERS: _dead_letters,
+    Path.OUTBOX_RECORDS: _outbox_records,
+    Path.REPLICATION_TASKS: _replication_tasks,
+    Path.APPFLOW_RUNS: _appflow_runs,
+}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True)

@@ -1,0 +1,89 @@
+"""Links to filled forms, and the commands that stand where there is no UI."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from recovery.links import Form, Links, forms, history
+from recovery.paths import PATHS
+from recovery.report import GroupRow
+from recovery.report_page import markdown, table
+from tests.unit.test_report import entry, report
+
+REPLAY = "dead-letters-replay/replay"
+LINKS = Links("http://ui:4200", {REPLAY: "d-1", "cases/describe": "d-2"}, "r-1")
+PARKED = entry("m-1", action="alert", kind="AUTH_FAILURE", group="g", next_step="renew the key")
+
+
+def row(**changes: Any) -> GroupRow:
+    [made] = report(entry(next_step="fix it", **changes)).groups
+    return made
+
+
+def test_a_link_opens_a_filled_form() -> None:
+    """Its parameters are JSON in the address, whatever they hold."""
+    form = Form("replay", REPLAY, {"queues": ["a&b (c)"], "dry_run": True})
+    address = urlsplit(LINKS.form(form))
+    assert (address.scheme, address.netloc) == ("http", "ui:4200")
+    assert address.path == "/v2/deployments/deployment/d-1/run"
+    [filled] = parse_qs(address.query)["parameters"]
+    assert json.loads(filled) == {"request": {"queues": ["a&b (c)"], "dry_run": True}}
+    assert "(" not in LINKS.form(form)
+
+
+@pytest.mark.parametrize("links", [Links(), Links("http://ui", {}, "r"), Links("", {REPLAY: "d-1"})])
+def test_without_a_ui_there_is_a_command(links: Links) -> None:
+    """The same run, by a command to copy."""
+    form = Form("replay", REPLAY, {"groups": ["it's"]})
+    assert links.form(form) == ""
+    words = shlex.split(form.command)
+    assert words[:4] == ["prefect", "deployment", "run", REPLAY]
+    assert json.loads(words[5]) == {"request": {"groups": ["it's"]}}
+    assert links.markdown(form).startswith("replay: `prefect deployment run ")
+
+
+def test_the_address_of_the_run_needs_both() -> None:
+    """No UI or no run: none."""
+    assert LINKS.run == "http://ui:4200/v2/runs/flow-run/r-1"
+    assert Links("http://ui").run == Links(run_id="r").run == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "action", "deployment", "request_"),
+    [
+        ("dead_letters", "alert", REPLAY, {"queues": ["orders-dlq"], "groups": ["g"], "dry_run": True}),
+        ("replication_tasks", "escalate", "replication-tasks/by-hand", {"tasks": ["m-1"], "cause_fixed": True}),
+        ("appflow_runs", "escalate", "appflow-runs/by-hand", {"flows": ["m-1"], "cause_fixed": True}),
+        ("outbox_records", "exhaust", "outbox-records/by-hand", {"mode": "revive", "rows": ["m-1"], "topic_arn": "t"}),
+    ],
+)
+def test_each_path_has_a_form_for_what_waits(path: str, action: str, deployment: str, request_: Any) -> None:
+    """In the run's own estate, and always dry first."""
+    own = {"estate": "west", "topic_arn": "t", "dry_run": False, "limit": 5}
+    [form] = forms(path, row(action=action), own)
+    assert form.deployment == deployment
+    assert {**form.request, **request_} == form.request
+    assert form.request["estate"] == "west"
+    assert form.request["dry_run"] is True
+    assert "limit" not in form.request
+
+
+@pytest.mark.parametrize("path", [*PATHS, "of a later version"])
+def test_what_needs_nobody_has_no_form(path: str) -> None:
+    """No next step, no form."""
+    [settled] = report(entry()).groups
+    assert forms(path, settled, {}) == ()
+
+
+def test_the_report_links_its_next_steps() -> None:
+    """The form of the group, and the history of an example, on the page; the form in the table."""
+    shown = markdown(report(PARKED), "Dead letters", LINKS)
+    assert "](http://ui:4200/v2/deployments/deployment/d-1/run?parameters=%7B" in shown
+    assert f"]({LINKS.form(history('dead_letters', 'm-1'))})" in shown
+    [line] = table(report(PARKED), LINKS)
+    assert str(line["form"]).startswith("http://ui:4200/v2/deployments/deployment/d-1/run?")
