@@ -20,7 +20,9 @@ from uuid import uuid4
 
 from recovery.archive import encode
 from recovery.errors import Refused, Transient
+from recovery.events.outward import Outward
 from recovery.links import NO_LINKS
+from recovery.outgoing import Outgoing
 from recovery.report import Entry, Number, RecoveryReport, Tally
 
 if TYPE_CHECKING:
@@ -97,6 +99,8 @@ class RecoveryRun:
         recovered, seconds_to_recover: items of earlier runs that are proven to be back, and the sum of their times.
         missed_events: items that only a sweep found.
         links: addresses of the forms with which a person acts.
+        events: what the run did that others may want to hear of, and that its report does not tell.
+        outgoing: their way out.
     """
 
     path: ClassVar[str]
@@ -128,6 +132,8 @@ class RecoveryRun:
         self.seconds_to_recover = 0.0
         self.missed_events = 0
         self.links = NO_LINKS
+        self.events: list[Outward] = []
+        self.outgoing = Outgoing(self.ledger, None, self.now)
         self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
         self._list: IO[bytes] | None = None

@@ -17,6 +17,7 @@ from recovery.paths import PathInfo
 from recovery.report import RecoveryReport
 from recovery.run import RecoveryRun
 from tasks.digest import note_day
+from tasks.events import outgoing, publish_events
 from tasks.links import find_links
 from tasks.metrics import count_refusal, publish_metrics
 from tasks.policies import ONCE
@@ -71,9 +72,11 @@ def recover(
         quiet_tasks()
         with closing(opened(open_run, request)) as work:
             work.links = find_links(request)
+            work.outgoing = outgoing(work)
             story(work)
             report = publish_report(work, path, request.subject)
             publish_metrics(work, report)
+            publish_events(work, report)
             note_day(work, report)
             return outcome(report)
     except RepriseError as error:

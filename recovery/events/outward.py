@@ -1,0 +1,129 @@
+"""Events about what Reprise did, for anybody's own automations. Pure.
+
+Names and resources are stable; `docs/events.md` lists them. An id is made from the fact, so that a repeated post is one
+event. Payloads are short: counts, kinds, normalised words, addresses; never bodies.
+
+    reprise.group.opened       reprise.group.<path>.<source>.<group>   people were alerted of a failure group
+    reprise.group.grown        reprise.group.<path>.<source>.<group>   it still fails, a window later
+    reprise.group.recovered    reprise.group.<path>.<source>.<group>   what was alerted of is proven back
+    reprise.group.exhausted    reprise.group.<path>.<source>.<group>   attempts of some of its items are used up
+    reprise.circuit.opened     reprise.circuit.<path>.<source>         nothing is sent but probes
+    reprise.circuit.closed     reprise.circuit.<path>.<source>         all is sent again
+    reprise.backlog.at-risk    reprise.queue.<queue>                   messages will expire before a run reaches them
+    reprise.consumer.silent    reprise.queue.<queue>                   a consumer takes nothing of what was sent back
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid5
+
+from recovery.errors import BadInput
+from recovery.markdown import cut
+from recovery.report import RecoveryReport
+
+GROUP_OPENED = "reprise.group.opened"
+GROUP_GROWN = "reprise.group.grown"
+GROUP_RECOVERED = "reprise.group.recovered"
+GROUP_EXHAUSTED = "reprise.group.exhausted"
+CIRCUIT_OPENED = "reprise.circuit.opened"
+CIRCUIT_CLOSED = "reprise.circuit.closed"
+BACKLOG_AT_RISK = "reprise.backlog.at-risk"
+CONSUMER_SILENT = "reprise.consumer.silent"
+
+_IDS = UUID("2c1c9a44-9b3d-5c36-8f0e-5f9a3c6f7a10")
+_LONGEST = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Outward:
+    """One event for Prefect.
+
+    Attributes:
+        event: its name.
+        resource: its subject, of a few parts.
+        key: the fact that it tells, unique among events of that name and resource; the id is made from it.
+        occurred: its time, aware, UTC.
+        payload: short strings and numbers.
+    """
+
+    event: str
+    resource: tuple[str, ...]
+    key: str
+    occurred: datetime
+    payload: Mapping[str, str | int] = field(default_factory=dict)
+
+    @property
+    def id(self) -> UUID:
+        """The same fact, the same id."""
+        return uuid5(_IDS, "\n".join((self.event, *self.resource, self.key)))
+
+    def as_event(self) -> dict[str, Any]:
+        """The body of one event for Prefect's `POST /events`."""
+        return {
+            "id": str(self.id),
+            "occurred": self.occurred.isoformat(),
+            "event": self.event,
+            "resource": {
+                "prefect.resource.id": ".".join(("reprise", *self.resource)),
+                "prefect.resource.name": " ".join(self.resource[1:]),
+            },
+            "payload": {
+                name: value if isinstance(value, int) else cut(value)[:_LONGEST] for name, value in self.payload.items()
+            },
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """Its form in the ledger, while the server has not taken it."""
+        return {
+            "event": self.event,
+            "resource": list(self.resource),
+            "key": self.key,
+            "occurred": self.occurred.isoformat(),
+            "payload": dict(self.payload),
+        }
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Outward:
+        """Return an event that was kept.
+
+        Raises:
+            BadInput: it is damaged.
+        """
+        try:
+            occurred = datetime.fromisoformat(kept["occurred"])
+            payload = {str(name): v if isinstance(v, int) else str(v) for name, v in kept["payload"].items()}
+            return cls(str(kept["event"]), tuple(map(str, kept["resource"])), str(kept["key"]), occurred, payload)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise BadInput(f"a kept event cannot be read: {type(error).__name__}") from None
+
+
+def of_report(report: RecoveryReport) -> list[Outward]:
+    """Return the events that a report alone can tell: exhausted groups, backlogs at risk, silent consumers."""
+    if report.dry_run:
+        return []
+    at = report.started
+    found = [
+        Outward(
+            GROUP_EXHAUSTED,
+            ("group", report.path, row.source, row.group),
+            row.samples[0] if row.samples else f"{at:%Y-%m-%d}",
+            at,
+            {"count": row.count, "kind": row.kind, "reason": row.reason, "next_step": row.next_step},
+        )
+        for row in report.groups
+        if row.exhausted and row.settled
+    ]
+    for number in report.numbers:
+        name = _OF_NUMBERS.get(number.name)
+        if name is not None and number.value > 0:
+            # Once an hour while it lasts: an automation that resolves an incident must hear that it goes on.
+            payload = {"count": int(number.value)}
+            found.append(Outward(name, ("queue", number.source), f"{at:%Y-%m-%dT%H}", at, payload))
+    return found
+
+
+_OF_NUMBERS = {"MessagesAtRisk": BACKLOG_AT_RISK, "SilentConsumers": CONSUMER_SILENT}

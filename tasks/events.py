@@ -1,0 +1,57 @@
+"""The run's way to Prefect's events: over HTTP, since that alone answers that an event was taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import httpx
+from prefect import runtime
+from prefect.client.orchestration import get_client
+from prefect.exceptions import PrefectHTTPStatusError
+
+from recovery.errors import BadInput
+from recovery.events.outward import Outward, of_report
+from recovery.outgoing import Outgoing, Post
+from recovery.report import RecoveryReport
+from recovery.run import RecoveryRun
+from tasks.policies import ONCE
+from tasks.steps import inform, step
+
+_REJECTED = frozenset({400, 413, 422})
+_SECONDS = 5.0
+
+
+def outgoing(work: RecoveryRun) -> Outgoing:
+    """Return the way out for a run's events; a dry run, and one that no server knows, emits none."""
+    post: Post | None = _post if runtime.flow_run.id and not work.dry_run else None
+    return Outgoing(work.ledger, post, work.now)
+
+
+def publish_events(work: RecoveryRun, report: RecoveryReport) -> None:
+    """Post the events that the report tells, and what earlier runs could not post; only a warning where it fails."""
+    if report.requests and not report.dry_run and runtime.flow_run.id:
+        inform("events of this run may be missing from the feed", _publish_events, work, report)
+
+
+def _emit(work: RecoveryRun, report: RecoveryReport) -> None:
+    work.outgoing.emit([*work.events, *of_report(report)])
+    work.outgoing.flush()
+
+
+_publish_events = step(_emit, "publish events", "published the events", ONCE)
+
+
+def _post(events: Sequence[Outward]) -> None:
+    """Post events.
+
+    Raises:
+        BadInput: the server refuses one of them for good.
+        httpx.HTTPError, PrefectHTTPStatusError: it is away.
+    """
+    with get_client(sync_client=True, httpx_settings={"timeout": httpx.Timeout(_SECONDS)}) as client:
+        try:
+            client.request("POST", "/events", json=[event.as_event() for event in events])
+        except PrefectHTTPStatusError as error:
+            if error.response.status_code in _REJECTED:
+                raise BadInput(f"events: the Prefect server refuses them: {error.response.status_code}") from None
+            raise
