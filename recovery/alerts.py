@@ -16,11 +16,22 @@ from typing import TYPE_CHECKING
 from recovery.aws import calling
 from recovery.closing.notes import NoteBook
 from recovery.errors import Conflict, RepriseError
+from recovery.events.outward import (
+    CIRCUIT_CLOSED,
+    CIRCUIT_OPENED,
+    GROUP_GROWN,
+    GROUP_OPENED,
+    GROUP_RECOVERED,
+    Outward,
+)
 from recovery.ledger import Ledger
+from recovery.links import NO_LINKS, group_forms
 from recovery.records import DamagedRecord, Record
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
+
+    from recovery.outgoing import Outgoing
 
 LEASE = timedelta(minutes=2)
 _KEEP = timedelta(days=400)
@@ -45,6 +56,7 @@ class Alert:
         subject: one line; cut and flattened to what SNS takes (under 100 characters, no line breaks).
         text: normalised text only: count, examples of ids, reason, what to do.
         count: items it speaks of.
+        is_circuit: it tells that a circuit opened or closed, not of a group.
     """
 
     path: str
@@ -53,6 +65,7 @@ class Alert:
     subject: str
     text: str
     count: int = 1
+    is_circuit: bool = False
 
 
 def plain_subject(text: str) -> str:
@@ -69,6 +82,10 @@ class Alerts:
         topic_arn: the alert topic.
         ledger: keeps who sent what when.
         owner: names this run in claims.
+
+    Attributes:
+        links: addresses of the forms, for the end of each text.
+        outgoing: way out of the event that goes with each alert; None where nobody listens.
     """
 
     def __init__(self, client: SNSClient, topic_arn: str, ledger: Ledger, owner: str) -> None:
@@ -76,6 +93,8 @@ class Alerts:
         self.topic_arn = topic_arn
         self._ledger = ledger
         self._owner = owner
+        self.links = NO_LINKS
+        self.outgoing: Outgoing | None = None
 
     def announce(self, alert: Alert, now: datetime, window: timedelta) -> Announced:
         """Send the alert unless its group was announced within the window.
@@ -91,12 +110,21 @@ class Alerts:
             return Announced.ELSEWHERE
         if self._is_snoozed(alert, now):
             return Announced.ALREADY  # a person knows of it, and has put it off
-        claim = {"state": "pending", "owner": self._owner, "lease": (now + LEASE).isoformat(), "count": alert.count}
+        before = str(record.data.get("at") or record.data.get("before") or "")
+        claim = {
+            "state": "pending",
+            "owner": self._owner,
+            "lease": (now + LEASE).isoformat(),
+            "count": alert.count,
+            "before": before,
+        }
         try:
             claimed = self._ledger.write_record(Record(record.pk, record.sk, claim, record.version), now + _KEEP)
         except Conflict:
             return Announced.ELSEWHERE
         self._publish(alert, claimed, dict(record.data), now)
+        opened, grown = (CIRCUIT_OPENED, "") if alert.is_circuit else (GROUP_OPENED, GROUP_GROWN)
+        self._emit(alert, grown if grown and state == "sent" else opened, before, now)
         sent = {"state": "sent", "at": now.isoformat(), "count": alert.count}
         self._ledger.write_record(Record(claimed.pk, claimed.sk, sent, claimed.version), now + _KEEP)
         return Announced.SENT
@@ -131,6 +159,8 @@ class Alerts:
         except Conflict:
             return Announced.ELSEWHERE
         self._publish(alert, claimed, dict(record.data), now)
+        ended = CIRCUIT_CLOSED if alert.is_circuit else GROUP_RECOVERED
+        self._emit(alert, ended, str(record.data.get("at") or ""), now)
         done = {"state": "recovered", "at": now.isoformat()}
         self._ledger.write_record(Record(claimed.pk, claimed.sk, done, claimed.version), now + _KEEP)
         return Announced.SENT
@@ -142,12 +172,39 @@ class Alerts:
     def _publish(self, alert: Alert, claimed: Record, before: dict[str, object], now: datetime) -> None:
         try:
             with calling("sns:Publish"):
-                self._client.publish(TopicArn=self.topic_arn, Subject=plain_subject(alert.subject), Message=alert.text)
+                self._client.publish(
+                    TopicArn=self.topic_arn, Subject=plain_subject(alert.subject), Message=self._text(alert)
+                )
         except RepriseError:
             # The claim is given back at once, so that the next run need not wait for the lease to end.
             undone = before or {"state": "failed"}
             self._ledger.write_record(Record(claimed.pk, claimed.sk, undone, claimed.version), now + _KEEP)
             raise
+
+    def _text(self, alert: Alert) -> str:
+        """The alert's text, and below it where a person acts."""
+        forms = group_forms(alert.path, alert.source, alert.group, self.links.own)
+        places = [("run", self.links.run), *((form.label, self.links.form(form)) for form in forms)]
+        lines = [f"{label[0].upper()}{label[1:]}: {address}" for label, address in places if address]
+        return "\n".join([alert.text, "", *lines]) if lines else alert.text
+
+    def _emit(self, alert: Alert, event: str, key: str, now: datetime) -> None:
+        """Emit the event of an alert. It goes before the record that ends the alert, so that a kill repeats both."""
+        if self.outgoing is None:
+            return
+        kind, *of_group = ("circuit",) if alert.is_circuit else ("group", alert.group)
+        forms = group_forms(alert.path, alert.source, alert.group, self.links.own)
+        payload = {
+            "path": alert.path,
+            "source": alert.source,
+            "group": alert.group,
+            "count": alert.count,
+            "subject": alert.subject,
+            "text": alert.text,
+            "run": self.links.run,
+            "act": next(filter(None, map(self.links.form, forms)), ""),
+        }
+        self.outgoing.emit([Outward(event, (kind, alert.path, alert.source, *of_group), key, now, payload)])
 
 
 def _is_open(record: Record) -> bool:

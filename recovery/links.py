@@ -97,6 +97,17 @@ def forms(path: str, row: GroupRow, own: Mapping[str, Any]) -> Sequence[Form]:
     return [replace(form, request={**form.request, **where, "dry_run": True}) for form in make(row, own)]
 
 
+def group_forms(path: str, source: str, group: str, own: Mapping[str, Any]) -> Sequence[Form]:
+    """Return the forms with which a person acts on a group that an alert speaks of."""
+    where = {name: own[name] for name in ("estate",) if name in own}
+    waiting = Form("list what waits on this path", "cases/list", {"paths": [path], **where})
+    if path != Path.DEAD_LETTERS:
+        return (waiting,)
+    request = {"queues": [source], "groups": [group], "dry_run": True, **where}
+    replay = Form("replay this group, once its cause is fixed", "dead-letters-replay/replay", request)
+    return (replay, replace(waiting, label="list what waits of this group", request={"groups": [group], **where}))
+
+
 def history(path: str, key: str) -> Form:
     """Return the form that shows what happened to an item."""
     return Form(HISTORY, "cases/describe", {"key": key, "path": path})

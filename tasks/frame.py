@@ -72,7 +72,8 @@ def recover(
         quiet_tasks()
         with closing(opened(open_run, request)) as work:
             work.links = find_links(request)
-            work.outgoing = outgoing(work)
+            work.outgoing = work.alerts.outgoing = outgoing(work)
+            work.alerts.links = work.links
             story(work)
             report = publish_report(work, path, request.subject)
             publish_metrics(work, report)

@@ -158,6 +158,7 @@ def announce_open(work: OutboxRun, state: State) -> None:
                 path=PATH,
                 source=_topic_name(work),
                 group=_SUBJECT,
+                is_circuit=True,
                 subject=f"Outbox: the topic {_topic_name(work)} takes nothing",
                 text="\n".join(
                     [
@@ -184,6 +185,7 @@ def announce_closed(work: OutboxRun) -> None:
                 path=PATH,
                 source=_topic_name(work),
                 group=_SUBJECT,
+                is_circuit=True,
                 subject=f"Outbox: the topic {_topic_name(work)} takes messages again",
                 text=f"A probe of the outbox table {work.table.name} went out. Everything that is due follows.",
             ),

@@ -13,7 +13,17 @@ import pytest
 from recovery.alerts import LEASE, Alert, Alerts, Announced
 from recovery.aws import client_config
 from recovery.errors import OutcomeUnknown, Refused, Transient
+from recovery.events.outward import (
+    CIRCUIT_CLOSED,
+    CIRCUIT_OPENED,
+    GROUP_GROWN,
+    GROUP_OPENED,
+    GROUP_RECOVERED,
+    Outward,
+)
 from recovery.ledger import Ledger
+from recovery.links import Links
+from recovery.outgoing import Outgoing
 from recovery.records import Record
 from simulated_aws.server import SimulatedAws
 
@@ -174,3 +184,73 @@ def test_a_recovery_whose_sender_died_is_told_by_the_next_run(desk: Desk, monkey
 
 def _dies(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+# -- links and events ----------------------------------------------------------------------------------------------
+
+
+class Feed:
+    """A server's feed of events, which may be away."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.events: list[Outward] = []
+        self.desk = desk
+
+    def sender(self, owner: str = "run-1") -> Alerts:
+        alerts = self.desk.sender(owner)
+        alerts.outgoing = Outgoing(self.desk.ledger, self.events.extend, lambda: NOW)
+        alerts.links = Links("http://ui", {"dead-letters-replay/replay": "d-1", "cases/list": "d-2"}, "r-1")
+        return alerts
+
+    @property
+    def told(self) -> list[str]:
+        """Names of the events that the server keeps: one for each id."""
+        return list({event.id: event.event for event in self.events}.values())
+
+
+def test_an_alert_ends_with_where_to_act(desk: Desk) -> None:
+    """The run, and the filled form of its group, each on a line of its own."""
+    Feed(desk).sender().announce(ALERT, NOW, WINDOW)
+    lines = desk.sent[0]["Message"].splitlines()
+    assert lines[0] == "what to do"
+    assert lines[2] == "Run: http://ui/v2/runs/flow-run/r-1"
+    assert lines[3].startswith(
+        "Replay this group, once its cause is fixed: http://ui/v2/deployments/deployment/d-1/run?"
+    )
+    assert lines[4].startswith("List what waits of this group: http://ui/v2/deployments/deployment/d-2/run?")
+
+
+def test_an_alert_is_an_event(desk: Desk) -> None:
+    """Opened, grown while it lasts, recovered; and opened again when it comes back. Nothing within the window."""
+    feed = Feed(desk)
+    for after in (timedelta(), timedelta(hours=1), WINDOW):
+        feed.sender().announce(ALERT, NOW + after, WINDOW)
+    feed.sender().announce_recovery(ALERT, NOW + 2 * WINDOW)
+    feed.sender().announce(ALERT, NOW + 3 * WINDOW, WINDOW)
+    assert feed.told == [GROUP_OPENED, GROUP_GROWN, GROUP_RECOVERED, GROUP_OPENED]
+    shown = feed.events[0].as_event()
+    assert shown["resource"]["prefect.resource.id"] == "reprise.group.dead_letters.orders-dlq.g"
+    assert shown["payload"]["count"] == 3
+    assert shown["payload"]["act"].startswith("http://ui/v2/deployments/deployment/d-1/run?")
+
+
+def test_a_circuit_is_an_event_of_its_own(desk: Desk) -> None:
+    """Opened and closed, of its topic or queue."""
+    feed, circuit = Feed(desk), replace(ALERT, is_circuit=True)
+    feed.sender().announce(circuit, NOW, WINDOW)
+    feed.sender().announce_recovery(circuit, NOW + WINDOW)
+    assert feed.told == [CIRCUIT_OPENED, CIRCUIT_CLOSED]
+    assert feed.events[0].as_event()["resource"]["prefect.resource.id"] == "reprise.circuit.dead_letters.orders-dlq"
+
+
+def test_a_run_that_dies_after_the_event_repeats_it_under_its_id(desk: Desk) -> None:
+    """The alert is not marked as sent yet, so the next run sends both again: one event on the server."""
+    feed = Feed(desk)
+    desk.fault("error", "dynamodb", "PutItem", code="InternalServerError", status=500, times=50, after=1)
+    with pytest.raises(Transient):
+        feed.sender().announce(ALERT, NOW, WINDOW)
+    desk.aws.lift_faults()
+    later = NOW + LEASE + timedelta(seconds=1)
+    assert feed.sender("run-2").announce(ALERT, later, WINDOW) is Announced.SENT
+    assert len(feed.events) == 2
+    assert feed.told == [GROUP_OPENED]
