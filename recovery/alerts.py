@@ -56,7 +56,7 @@ class Alert:
         subject: one line; cut and flattened to what SNS takes (under 100 characters, no line breaks).
         text: normalised text only: count, examples of ids, reason, what to do.
         count: items it speaks of.
-        is_circuit: it tells that a circuit opened or closed, not of a group.
+        is_circuit: it is of a circuit that opened or closed, not of a group.
     """
 
     path: str
@@ -194,7 +194,7 @@ class Alerts:
             return
         kind, *of_group = ("circuit",) if alert.is_circuit else ("group", alert.group)
         forms = group_forms(alert.path, alert.source, alert.group, self.links.own)
-        payload = {
+        payload: dict[str, str | int] = {
             "path": alert.path,
             "source": alert.source,
             "group": alert.group,

@@ -43,8 +43,8 @@ def markdown(report: RecoveryReport, title: str, links: Links = NO_LINKS) -> str
         bars.append(("recovered", report.recovered))
     bars += list(report.pictures)
     if bars:
-        said = ", ".join(f"{label} {count}" for label, count in bars)
-        lines += [f"![{title}: {said}]({chart(bars)})", ""]
+        labels = ", ".join(f"{label} {count}" for label, count in bars)
+        lines += [f"![{title}: {labels}]({chart(bars)})", ""]
     if report.problems:
         lines += ["## Could not be done", "", *(f"- {cell(problem)}" for problem in report.problems[:LISTED]), ""]
     shown = sorted(report.groups, key=urgency)[:LISTED]

@@ -99,7 +99,7 @@ class RecoveryRun:
         recovered, seconds_to_recover: items of earlier runs that are proven to be back, and the sum of their times.
         missed_events: items that only a sweep found.
         links: addresses of the forms with which a person acts.
-        events: what the run did that others may want to hear of, and that its report does not tell.
+        events: what the run did that others may want to hear of, and that its report leaves out.
         outgoing: their way out.
     """
 

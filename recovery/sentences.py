@@ -1,4 +1,4 @@
-"""A run told in sentences: its name, and the lines of its log. Pure."""
+"""A run in sentences: its name, and the lines of its log. Pure."""
 
 from __future__ import annotations
 

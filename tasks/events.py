@@ -28,7 +28,7 @@ def outgoing(work: RecoveryRun) -> Outgoing:
 
 
 def publish_events(work: RecoveryRun, report: RecoveryReport) -> None:
-    """Post the events that the report tells, and what earlier runs could not post; only a warning where it fails."""
+    """Post the events that the report names, and what earlier runs could not post; only a warning where it fails."""
     if report.requests and not report.dry_run and runtime.flow_run.id:
         inform("events of this run may be missing from the feed", _publish_events, work, report)
 

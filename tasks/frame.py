@@ -21,7 +21,7 @@ from tasks.events import outgoing, publish_events
 from tasks.links import find_links
 from tasks.metrics import count_refusal, publish_metrics
 from tasks.policies import ONCE
-from tasks.reports import name_run, outcome, publish, quiet_tasks, refused, tell_story
+from tasks.reports import log_story, name_run, outcome, publish, quiet_tasks, refused
 from tasks.steps import step
 
 
@@ -107,7 +107,7 @@ def run_name(model: type[BaseModel]) -> Callable[[], str]:
 def _publish_report(work: RecoveryRun, path: PathInfo, subject: str) -> RecoveryReport:
     """Store the full list, and show people what was found and done."""
     report = work.report(str(runtime.flow_run.name or "ad hoc run"))
-    tell_story(report)
+    log_story(report)
     publish(report, path.artifact, path.title, work.rows, work.links)
     name_run(subject, report)
     return report

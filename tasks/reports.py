@@ -46,12 +46,12 @@ def publish(
         )
 
 
-def tell_story(report: RecoveryReport) -> None:
-    """Log the run in sentences; ids, never bodies. REPRISE_LOG_LEVEL sets the level of those that only tell."""
-    told = logging.getLevelNamesMapping()[settings.log_level()]
+def log_story(report: RecoveryReport) -> None:
+    """Log the run in sentences; ids, never bodies. REPRISE_LOG_LEVEL sets the level of those that only report."""
+    level = logging.getLevelNamesMapping()[settings.log_level()]
     logger = get_run_logger()
     for sentence in story(report):
-        logger.log(told if sentence.level is Level.STORY else sentence.level, "%s", sentence.text)
+        logger.log(level if sentence.level is Level.STORY else sentence.level, "%s", sentence.text)
 
 
 def quiet_tasks() -> None:

@@ -9,8 +9,6 @@ event. Payloads are short: counts, kinds, normalised words, addresses; never bod
     reprise.group.exhausted    reprise.group.<path>.<source>.<group>   attempts of some of its items are used up
     reprise.circuit.opened     reprise.circuit.<path>.<source>         nothing is sent but probes
     reprise.circuit.closed     reprise.circuit.<path>.<source>         all is sent again
-    reprise.backlog.at-risk    reprise.queue.<queue>                   messages will expire before a run reaches them
-    reprise.consumer.silent    reprise.queue.<queue>                   a consumer takes nothing of what was sent back
 """
 
 from __future__ import annotations
@@ -31,8 +29,6 @@ GROUP_RECOVERED = "reprise.group.recovered"
 GROUP_EXHAUSTED = "reprise.group.exhausted"
 CIRCUIT_OPENED = "reprise.circuit.opened"
 CIRCUIT_CLOSED = "reprise.circuit.closed"
-BACKLOG_AT_RISK = "reprise.backlog.at-risk"
-CONSUMER_SILENT = "reprise.consumer.silent"
 
 _IDS = UUID("2c1c9a44-9b3d-5c36-8f0e-5f9a3c6f7a10")
 _LONGEST = 500
@@ -45,7 +41,7 @@ class Outward:
     Attributes:
         event: its name.
         resource: its subject, of a few parts.
-        key: the fact that it tells, unique among events of that name and resource; the id is made from it.
+        key: the fact behind it, unique among events of that name and resource; the id is made from it.
         occurred: its time, aware, UTC.
         payload: short strings and numbers.
     """
@@ -102,11 +98,11 @@ class Outward:
 
 
 def of_report(report: RecoveryReport) -> list[Outward]:
-    """Return the events that a report alone can tell: exhausted groups, backlogs at risk, silent consumers."""
+    """Return the events that the report alone knows of: exhausted groups."""
     if report.dry_run:
         return []
     at = report.started
-    found = [
+    return [
         Outward(
             GROUP_EXHAUSTED,
             ("group", report.path, row.source, row.group),
@@ -117,13 +113,3 @@ def of_report(report: RecoveryReport) -> list[Outward]:
         for row in report.groups
         if row.exhausted and row.settled
     ]
-    for number in report.numbers:
-        name = _OF_NUMBERS.get(number.name)
-        if name is not None and number.value > 0:
-            # Once an hour while it lasts: an automation that resolves an incident must hear that it goes on.
-            payload = {"count": int(number.value)}
-            found.append(Outward(name, ("queue", number.source), f"{at:%Y-%m-%dT%H}", at, payload))
-    return found
-
-
-_OF_NUMBERS = {"MessagesAtRisk": BACKLOG_AT_RISK, "SilentConsumers": CONSUMER_SILENT}

@@ -203,7 +203,7 @@ class Feed:
         return alerts
 
     @property
-    def told(self) -> list[str]:
+    def kept(self) -> list[str]:
         """Names of the events that the server keeps: one for each id."""
         return list({event.id: event.event for event in self.events}.values())
 
@@ -227,7 +227,7 @@ def test_an_alert_is_an_event(desk: Desk) -> None:
         feed.sender().announce(ALERT, NOW + after, WINDOW)
     feed.sender().announce_recovery(ALERT, NOW + 2 * WINDOW)
     feed.sender().announce(ALERT, NOW + 3 * WINDOW, WINDOW)
-    assert feed.told == [GROUP_OPENED, GROUP_GROWN, GROUP_RECOVERED, GROUP_OPENED]
+    assert feed.kept == [GROUP_OPENED, GROUP_GROWN, GROUP_RECOVERED, GROUP_OPENED]
     shown = feed.events[0].as_event()
     assert shown["resource"]["prefect.resource.id"] == "reprise.group.dead_letters.orders-dlq.g"
     assert shown["payload"]["count"] == 3
@@ -239,7 +239,7 @@ def test_a_circuit_is_an_event_of_its_own(desk: Desk) -> None:
     feed, circuit = Feed(desk), replace(ALERT, is_circuit=True)
     feed.sender().announce(circuit, NOW, WINDOW)
     feed.sender().announce_recovery(circuit, NOW + WINDOW)
-    assert feed.told == [CIRCUIT_OPENED, CIRCUIT_CLOSED]
+    assert feed.kept == [CIRCUIT_OPENED, CIRCUIT_CLOSED]
     assert feed.events[0].as_event()["resource"]["prefect.resource.id"] == "reprise.circuit.dead_letters.orders-dlq"
 
 
@@ -253,4 +253,4 @@ def test_a_run_that_dies_after_the_event_repeats_it_under_its_id(desk: Desk) -> 
     later = NOW + LEASE + timedelta(seconds=1)
     assert feed.sender("run-2").announce(ALERT, later, WINDOW) is Announced.SENT
     assert len(feed.events) == 2
-    assert feed.told == [GROUP_OPENED]
+    assert feed.kept == [GROUP_OPENED]

@@ -57,7 +57,7 @@ def test_what_the_server_did_not_take_goes_out_later(ledger: Ledger) -> None:
     server.is_away = True
     first = run(ledger, server)
     first.emit([event("a"), event("b", count=3)])
-    first.emit([event("a")])  # told twice: one event
+    first.emit([event("a")])  # twice the same: one event
     assert first.flush() == 0
     assert server.calls == 1, "a server that was away is asked once a run"
     server.is_away = False
@@ -105,7 +105,7 @@ def test_an_event_is_short_and_made_from_its_fact() -> None:
 
 
 @pytest.mark.parametrize("damage", ["event", "resource", "key", "occurred", "payload"])
-def test_a_damaged_event_is_told(damage: str) -> None:
+def test_a_damaged_event_is_reported(damage: str) -> None:
     """A record that somebody changed by hand."""
     kept = event().as_json()
     del kept[damage]
@@ -113,11 +113,11 @@ def test_a_damaged_event_is_told(damage: str) -> None:
         Outward.from_json(kept)
 
 
-def test_a_report_tells_what_is_exhausted() -> None:
+def test_a_report_names_what_is_exhausted() -> None:
     """Once for the group and its first item; nothing from a dry run."""
     rows = [entry("m-1", action="archive", exhausted=True), entry("m-2", action="archive", exhausted=True)]
-    [told] = of_report(report(*rows))
-    assert (told.event, told.resource[1:]) == (GROUP_EXHAUSTED, ("dead_letters", "orders-dlq", "g"))
-    assert told.payload["count"] == 2
+    [only] = of_report(report(*rows))
+    assert (only.event, only.resource[1:]) == (GROUP_EXHAUSTED, ("dead_letters", "orders-dlq", "g"))
+    assert only.payload["count"] == 2
     assert of_report(report(*rows, dry_run=True)) == []
     assert of_report(report(entry())) == []

@@ -406,18 +406,18 @@ def test_the_graph_of_a_run_is_the_order_of_its_steps(world: DeadLettersWorld) -
         assert inputs == {"wait_for": [before.id]}, step.name
 
 
-def test_the_log_of_a_run_tells_what_it_did(world: DeadLettersWorld, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_of_a_run_is_its_story(world: DeadLettersWorld, caplog: pytest.LogCaptureFixture) -> None:
     """One line for the queue, one for each group that waits for a person; no line for the end of each task."""
     pair = world.pair()
     world.die(pair, [TIMEOUT, TIMEOUT, AUTH])
     with caplog.at_level(logging.INFO, logger="prefect"):
         run(world, pair.dead)
-    told = [(record.levelno, record.message) for record in caplog.records if record.name == "prefect.task_runs"]
-    assert told[0] == (logging.INFO, f"{pair.dead}: 1 parked (AUTH_FAILURE 1), 2 healed (TIMEOUT 2)") or told[0] == (
+    lines = [(record.levelno, record.message) for record in caplog.records if record.name == "prefect.task_runs"]
+    assert lines[0] == (logging.INFO, f"{pair.dead}: 1 parked (AUTH_FAILURE 1), 2 healed (TIMEOUT 2)") or lines[0] == (
         logging.INFO,
         f"{pair.dead}: 2 healed (TIMEOUT 2), 1 parked (AUTH_FAILURE 1)",
     )
-    [(level, line)] = told[1:]
+    [(level, line)] = lines[1:]
     assert level == logging.WARNING
     assert line.startswith(f"1 of {pair.dead} parked for AUTH_FAILURE: ")
 

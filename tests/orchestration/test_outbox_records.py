@@ -91,7 +91,7 @@ def test_rows_are_delivered_and_reported(world: OutboxWorld) -> None:
     assert len(world.delivered()) == 120
     assert len(world.alerts()) == 1
     [page] = artifacts("outbox-records")[-1:]
-    assert "![Outbox records](data:image/svg" in page
+    assert "![Outbox records: published 120, exhausted 1](data:image/svg" in page
     assert "rows published" in page
     assert "empty" in page
     assert "secret text" not in page

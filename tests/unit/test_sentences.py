@@ -1,4 +1,4 @@
-"""A run told in sentences: its log, and its name."""
+"""A run in sentences: its log, and its name."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tests.unit.test_report import entry, report
 
 
 def test_each_source_has_one_sentence() -> None:
-    """Counts by what became of the items, with their kinds; nothing waits, so nothing more is said."""
+    """Counts by what became of the items, with their kinds; nothing waits, and there is no other line."""
     entries = [entry(f"a-{n}") for n in range(3)] + [entry("b", kind="THROTTLED", group="h")]
     entries += [entry("c", source="billing-dlq", action="archive", kind="BAD_PAYLOAD", group="i")]
-    told = story(report(*entries))
-    assert [(each.level, each.text) for each in told] == [
+    lines = story(report(*entries))
+    assert [(each.level, each.text) for each in lines] == [
         (Level.STORY, "orders-dlq: 4 healed (TIMEOUT 3, THROTTLED 1)"),
         (Level.STORY, "billing-dlq: 1 archived (BAD_PAYLOAD 1)"),
     ]
@@ -49,8 +49,8 @@ def test_replications_are_told_by_their_names() -> None:
 def test_an_empty_run_is_one_line() -> None:
     """Problems and warnings follow where there are any, in their own words and on one line each."""
     assert [each.text for each in story(report())] == ["nothing was found"]
-    told = story(report(problems=("queue x\nis gone",), warnings=("no alarm",), dry_run=True))
-    assert [(each.level, each.text) for each in told[1:]] == [
+    lines = story(report(problems=("queue x\nis gone",), warnings=("no alarm",), dry_run=True))
+    assert [(each.level, each.text) for each in lines[1:]] == [
         (Level.WARNING, "dry run: no alarm"),
         (Level.ERROR, "dry run: queue x is gone"),
     ]
@@ -58,9 +58,9 @@ def test_an_empty_run_is_one_line() -> None:
 
 def test_a_log_is_bounded() -> None:
     """Fifty groups, and a word about the rest."""
-    told = story(report(*[entry(f"m-{n}", group=f"g-{n}", next_step="look") for n in range(300)]))
-    assert len(told) == 52
-    assert told[-1].text == "250 more groups are in the report and its full list"
+    lines = story(report(*[entry(f"m-{n}", group=f"g-{n}", next_step="look") for n in range(300)]))
+    assert len(lines) == 52
+    assert lines[-1].text == "250 more groups are in the report and its full list"
 
 
 def test_a_run_is_named_by_what_it_did() -> None:

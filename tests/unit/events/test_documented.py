@@ -7,13 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from recovery.events import hints
+from recovery.events import hints, outward
 from relay.metrics import Reading
 from tests.unit.events.test_alarms import EVENT as ALARM
 from tests.unit.events.test_hints import FAILED, depth, told
 
 PAGE = (Path(__file__).parents[3] / "docs" / "events.md").read_text(encoding="utf-8")
-EVENTS = sorted(value for value in vars(hints).values() if isinstance(value, str) and value.startswith("reprise."))
+EVENTS = sorted(
+    value
+    for module in (hints, outward)
+    for value in vars(module).values()
+    if isinstance(value, str) and value.startswith("reprise.")
+)
 
 
 def row(event: str) -> str:
