@@ -175,6 +175,10 @@ class Resolved:
                 return str(self.value(argument[0])) == str(self.value(argument[1]))
             case "Fn::And":
                 return all(self.value(condition) for condition in argument)
+            case "Fn::Or":
+                return any(self.value(condition) for condition in argument)
+            case "Fn::Split":
+                return self.value(argument[1]).split(argument[0])
             case "Fn::Not":
                 return not self.value(argument[0])
             case "Fn::Select":

@@ -114,7 +114,7 @@ def test_a_server_understands_the_api_destination(
     played: Stage, rule: str, deployment: str, event: dict[str, Any], told: dict[str, str]
 ) -> None:
     """The template's message of an event starts the deployment, and its repetition starts nothing more."""
-    [target] = estate.load(estate.TEMPLATES / "events.yaml")["Resources"][rule]["Properties"]["Targets"]
+    [target] = estate.load(estate.TEMPLATES / "direct.yaml")["Resources"][rule]["Properties"]["Targets"]
     body = transformed(target["InputTransformer"], event)
     path = f"/deployments/{played.deployments[deployment]}/create_flow_run"
     first, again = (call(played.server, path, body) for _ in range(2))

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect_aws.observers import ecs as ecs_observer
+from prefect_aws.workers import ecs_worker
 
 import recovery
 from deployments.smoke import MARK
@@ -93,8 +95,9 @@ def test_everything_kept_is_named_by_an_output() -> None:
 
 def test_what_is_kept_survives_the_stack() -> None:
     """Deleting the stack deletes neither the ledger nor the archive, nor the key that reads them."""
-    for name in ("Ledger", "Archive", "Key"):
-        resource = ESTATE["Resources"][name]
+    outbox = estate.load(estate.TEMPLATES / "outbox.yaml")
+    kept = [ESTATE["Resources"][name] for name in ("Ledger", "Archive", "Key")]
+    for resource in (*kept, outbox["Resources"]["Table"], outbox["Resources"]["Key"]):
         assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
 
 
@@ -189,6 +192,7 @@ def declared() -> set[str]:
 
 
 EVENTS = estate.load(estate.TEMPLATES / "events.yaml")
+DIRECT = estate.load(estate.TEMPLATES / "direct.yaml")
 
 
 def test_the_relay_s_policy_is_what_it_uses() -> None:
@@ -203,14 +207,14 @@ def test_the_relay_s_policy_is_what_it_uses() -> None:
 
 def test_nothing_undeliverable_is_lost() -> None:
     """An event that EventBridge cannot deliver to the events queue, or to a server, is parked."""
-    for rule in properties(EVENTS, "AWS::Events::Rule").values():
+    for rule in (*properties(EVENTS, "AWS::Events::Rule").values(), *properties(DIRECT, "AWS::Events::Rule").values()):
         for target in rule["Targets"]:
             assert target["DeadLetterConfig"] == {"Arn": {"Ref": "ParkedQueueArn"}}
 
 
 def test_no_text_of_a_failure_leaves_aws_directly() -> None:
     """A rule that starts a run without the relay passes only names: nobody would mask a text on its way."""
-    for rule in properties(EVENTS, "AWS::Events::Rule").values():
+    for rule in properties(DIRECT, "AWS::Events::Rule").values():
         transformed = rule["Targets"][0].get("InputTransformer", {"InputPathsMap": {}, "InputTemplate": "{}"})
         assert not [path for path in transformed["InputPathsMap"].values() if "essage" in path or "error" in path]
         filled = re.sub("<([a-z]+)>", r'"\1"', transformed["InputTemplate"])
@@ -294,7 +298,7 @@ def test_cfn_lint_finds_nothing_in_other_partitions(template: Path) -> None:
         f"E3006 Resource type 'AWS::Events::{kind}' does not exist in 'us-gov-west-1'"
         for kind in ("Connection", "ApiDestination")
     }
-    assert set(found) <= (gone if template.name == "events.yaml" else set())
+    assert set(found) <= (gone if template.name == "direct.yaml" else set())
 
 
 def default(template: str, parameter: str) -> Any:
@@ -348,6 +352,17 @@ def test_an_alarm_on_silence_says_when_it_really_comes() -> None:
                 assert re.search(r"Comes \d+ to \d+ minutes after", alarm["AlarmDescription"]), name
 
 
+def test_every_alarm_says_how_long_after_it_comes() -> None:
+    """Not the length of its periods: what CloudWatch and the runs that publish take besides."""
+    for template in (each for each in TEMPLATES if each != estate.SAMPLE_WORKLOAD):
+        for name, alarm in properties(estate.load(template), "AWS::CloudWatch::Alarm").items():
+            assert re.search(r"Comes (\d+ to \d+ minutes after|within)", str(alarm["AlarmDescription"])), name
+
+
+ROLES = (("estate.yaml", "WorkerRunsOn", {}), ("events.yaml", "RelayRunsOn", policies.RELAY))
+
+
+@pytest.mark.parametrize(("template", "parameter", "more"), ROLES, ids=["worker", "relay"])
 @pytest.mark.parametrize(
     ("runs_on", "principal"),
     [
@@ -357,13 +372,91 @@ def test_an_alarm_on_silence_says_when_it_really_comes() -> None:
         ("eks", {"Service": "pods.eks.amazonaws.com"}),
     ],
 )
-def test_the_worker_s_role_can_be_taken_where_the_worker_runs(runs_on: str, principal: dict[str, str]) -> None:
+def test_a_role_can_be_taken_where_its_process_runs(
+    template: str, parameter: str, more: dict[str, str], runs_on: str, principal: dict[str, str]
+) -> None:
     """By a principal, an ECS task, an EC2 instance or an EKS pod."""
-    [statement] = policies.trust("estate.yaml", {"WorkerRunsOn": runs_on})
+    [statement] = policies.trust(template, {**more, parameter: runs_on})
     assert statement["Principal"] == principal
     actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
     assert ("sts:TagSession" in actions) == (runs_on == "eks")
     assert "Condition" not in statement or runs_on == "ecs"
+
+
+@pytest.mark.parametrize(("template", "parameter", "more"), ROLES, ids=["worker", "relay"])
+def test_a_role_can_be_taken_by_the_pods_of_one_service_account(
+    template: str, parameter: str, more: dict[str, str]
+) -> None:
+    """By the cluster's OIDC provider, and by no other account, audience or cluster."""
+    issuer = "oidc.eks.eu-central-1.amazonaws.com/id/0123456789ABCDEF"
+    provider = f"arn:aws:iam::{policies.ACCOUNT}:oidc-provider/{issuer}"
+    given = {**more, parameter: "eks-oidc", "OidcProviderArn": provider, "ServiceAccount": "ops:reprise"}
+    [statement] = policies.trust(template, given)
+    assert statement["Principal"] == {"Federated": provider}
+    assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
+    assert statement["Condition"] == {
+        "StringEquals": {f"{issuer}:sub": "system:serviceaccount:ops:reprise", f"{issuer}:aud": "sts.amazonaws.com"}
+    }
+    [assertion] = estate.load(estate.TEMPLATES / template)["Rules"]["OidcNeedsItsProvider"]["Assertions"]
+    assert "OidcProviderArn" in assertion["AssertDescription"]
+
+
+@pytest.mark.parametrize("keys", [1, 50])
+def test_many_keys_fit_into_the_policies(keys: int) -> None:
+    """IAM takes 6,144 characters a policy; fifty ARNs of keys are all that a parameter takes."""
+    arns = [f"arn:aws:kms:eu-central-1:{policies.ACCOUNT}:key/{n:08x}-0000-0000-0000-000000000000" for n in range(keys)]
+    given = {**policies.WORKER, "QueueKeyArns": ",".join(arns), "QueueKeyAliases": "alias/orders-*"}
+    assert len(given["QueueKeyArns"]) <= 4096
+    sizes = policies.sizes("estate.yaml", given)
+    assert len(sizes) <= 10, "a role takes ten policies"
+    assert max(sizes.values()) < 6144, sizes
+
+
+def test_what_is_archived_moves_before_it_is_deleted() -> None:
+    """Whatever is chosen: S3 refuses the opposite, and CloudFormation would find that out after the table is there."""
+    assert max(ESTATE["Parameters"]["GlacierDays"]["AllowedValues"]) < ESTATE["Parameters"]["RetentionDays"]["MinValue"]
+
+
+def test_keys_can_be_named_by_their_aliases() -> None:
+    """A key of another alias is not covered, nor one whose aliases are unknown."""
+    given = policies.policy("estate.yaml", {"QueueKeyAliases": "alias/orders-*"})
+    key = f"arn:aws:kms:{policies.REGION}:{policies.ACCOUNT}:key/any"
+    aliases = {"alias/orders-eu": True, "alias/payments": False, "": False}
+    for alias, expected in aliases.items():
+        need = Need("kms:Decrypt", key, (("kms:ResourceAliases", alias),))
+        assert policies.allowed(given, need) is expected
+
+
+ECS_CALLS = {
+    "register_task_definition": "ecs:RegisterTaskDefinition",
+    "describe_task_definition": "ecs:DescribeTaskDefinition",
+    "deregister_task_definition": "ecs:DeregisterTaskDefinition",
+    "run_task": "ecs:RunTask",
+    "describe_tasks": "ecs:DescribeTasks",
+    "stop_task": "ecs:StopTask",
+    "describe_vpcs": "ec2:DescribeVpcs",
+    "describe_subnets": "ec2:DescribeSubnets",
+}
+
+
+def test_a_worker_that_starts_ecs_tasks_may_do_what_prefect_s_worker_calls() -> None:
+    """Each call in the source of the locked version is allowed, and two roles are handed to ECS and to nobody else."""
+    source = Path(ecs_worker.__file__).read_text(encoding="utf-8")
+    source += Path(ecs_observer.__file__).read_text(encoding="utf-8")
+    called = set(re.findall(r"(?:ecs|ec2)_client\.([a-z]\w+)\(", source))
+    assert called <= set(ECS_CALLS), "Prefect's ECS worker makes calls that nobody wrote down"
+    template = estate.load(estate.TEMPLATES / "ecs.yaml")
+    [policy] = properties(template, "AWS::IAM::ManagedPolicy").values()
+    entries = statements(policy["PolicyDocument"])
+    granted = {action for entry in entries for action in entry["Action"]}
+    assert {ECS_CALLS[call] for call in called} <= granted
+    [passing] = [entry for entry in entries if "iam:PassRole" in entry["Action"]]
+    assert passing["Resource"] == [{"Ref": "WorkerRoleArn"}, {"Fn::GetAtt": "ExecutionRole.Arn"}]
+    assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}
+    group = template["Resources"]["Lines"]["Properties"]["LogGroupName"]["Fn::Sub"]
+    pool = json.loads((estate.TEMPLATES.parent / "work_pools" / "ecs.json").read_text(encoding="utf-8"))
+    options = pool["variables"]["properties"]["cloudwatch_logs_options"]["default"]
+    assert options["awslogs-group"] == group.replace("${Prefix}", template["Parameters"]["Prefix"]["Default"])
 
 
 def test_a_restored_ledger_takes_the_place_of_the_first() -> None:

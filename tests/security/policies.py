@@ -6,6 +6,7 @@ template cannot outgrow this reading of it unseen.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,6 +47,8 @@ _NAMES: Mapping[str, Any] = {
     "AWS::URLSuffix": "amazonaws.com",
     "WorkerPolicy": "worker-policy",
     "ConsumerPolicy": "consumer-policy",
+    "QueueKeysPolicy": "queue-keys-policy",
+    "RelayPolicy": "relay-policy",
     "EventsQueue.Arn": EVENTS,
     "EventsDeadLetterQueue.Arn": PARKED,
     "Ledger.Arn": LEDGER,
@@ -140,6 +143,8 @@ def _expression(pattern: str) -> re.Pattern[str]:
 
 
 def _holds(operator: str, key: str, wanted: Any, context: Mapping[str, str]) -> bool:
+    if operator == "ForAnyValue:StringLike":
+        return any(matches(pattern, context.get(key, "")) for pattern in _listed(wanted))
     if operator not in ("StringEquals", "Bool"):
         raise NotImplementedError(f"the condition {operator}")
     return context.get(key) in _listed(wanted)  # a key that is missing fails both operators
@@ -165,11 +170,21 @@ def policy(template: str, parameters: Mapping[str, str]) -> list[Statement]:
     ]
 
 
+def sizes(template: str, parameters: Mapping[str, str]) -> dict[str, int]:
+    """Characters of each managed policy, as IAM counts them: without white space."""
+    deployed = _Deployed(estate.load(estate.TEMPLATES / template), parameters)
+    return {
+        name: len(json.dumps(properties["PolicyDocument"], separators=(",", ":")).replace(" ", ""))
+        for name, properties in deployed.resources("AWS::IAM::ManagedPolicy")
+    }
+
+
 def trust(template: str, parameters: Mapping[str, str]) -> list[dict[str, Any]]:
     """Statements of who may take the role that a template makes with these parameters."""
     deployed = _Deployed(estate.load(estate.TEMPLATES / template), parameters)
     [(_, role)] = deployed.resources("AWS::IAM::Role")
-    return list(role["AssumeRolePolicyDocument"]["Statement"])
+    document = role["AssumeRolePolicyDocument"]
+    return list((json.loads(document) if isinstance(document, str) else document)["Statement"])
 
 
 def _statement(entry: Mapping[str, Any]) -> Statement:
