@@ -359,7 +359,10 @@ def test_every_alarm_says_how_long_after_it_comes() -> None:
             assert re.search(r"Comes (\d+ to \d+ minutes after|within)", str(alarm["AlarmDescription"])), name
 
 
-ROLES = (("estate.yaml", "WorkerRunsOn", {}), ("events.yaml", "RelayRunsOn", policies.RELAY))
+ROLES: tuple[tuple[str, str, dict[str, str]], ...] = (
+    ("estate.yaml", "WorkerRunsOn", {}),
+    ("events.yaml", "RelayRunsOn", policies.RELAY),
+)
 
 
 @pytest.mark.parametrize(("template", "parameter", "more"), ROLES, ids=["worker", "relay"])
