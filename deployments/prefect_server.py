@@ -66,7 +66,7 @@ def prefect_server(
     """Start a server, wait until it answers, and stop it at the end.
 
     It answers a moment before its triggers listen, so an event of the first second may be lost (5 of 7 starts
-    that were watched). Whoever rings for work rings again, or sweeps.
+    that were watched). A client sends its trigger again, or sweeps.
 
     Args:
         home: folder of its database, leases and log; created where missing, and kept.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from blocks.connection import Connection
     from relay.configuration import RelayConfiguration
     from relay.counts import Counts
-    from relay.service import Doorbell
+    from relay.service import Poller
 
 T = TypeVar("T")
 log = logging.getLogger("reprise.relay")
@@ -76,7 +76,7 @@ def _run(config: str | None, health_host: str, health_port: int, stop: threading
     auth = os.environ.get("PREFECT_API_AUTH_STRING", "")
     if auth and ":" not in auth:
         raise BadInput("PREFECT_API_AUTH_STRING: expected user:password")
-    # Imported late: a missing setting is told before Prefect and boto3 take their second to load.
+    # Imported late: a missing setting is reported before Prefect and boto3 take their second to load.
     from recovery.metrics.gateway import MetricsGateway
     from relay import configuration, health
     from relay.metrics import RelayMetrics
@@ -97,7 +97,7 @@ def _run(config: str | None, health_host: str, health_port: int, stop: threading
             watched = relay = Relay(
                 EventsQueue(connection.client("sqs"), queue_url, parked_url),
                 events,
-                _doorbells(connection, listened),
+                _pollers(connection, listened),
                 connection.clock.now,
                 stop,
                 RelayMetrics(
@@ -120,10 +120,10 @@ def _web_address(name: str, value: str) -> str:
 
 
 def _connected(stop: threading.Event, counts: Counts) -> Connection | None:
-    """The estate. Its block is on the Prefect server: while that is away, it is waited for; None when told to stop.
+    """The estate. Its block is on the Prefect server: while that is away, it is waited for; None when it is to stop.
 
     Args:
-        stop: told to stop.
+        stop: set when the relay is to stop.
         counts: get the problem, for whoever asks for the relay's health.
     """
     import httpx
@@ -153,7 +153,7 @@ def _connected(stop: threading.Event, counts: Counts) -> Connection | None:
 
 
 def _within(call: Callable[[], T], stop: threading.Event) -> T | None:
-    """The answer of a call that may hang; None, and nobody waits for it any longer, once told to stop."""
+    """The answer of a call that may hang; None, and nobody waits for it any longer, once it is to stop."""
     answer: list[T] = []
     errors: list[Exception] = []
 
@@ -172,16 +172,16 @@ def _within(call: Callable[[], T], stop: threading.Event) -> T | None:
     return answer[0] if answer else None
 
 
-def _doorbells(connection: Connection, listened: RelayConfiguration) -> list[Doorbell]:
+def _pollers(connection: Connection, listened: RelayConfiguration) -> list[Poller]:
     from recovery.dead_letters.gateway import Sqs
-    from relay.doorbells import QueueDoorbells
     from relay.due_cases import DueCases
-    from relay.outbox import OutboxDoorbell
+    from relay.outbox_poller import OutboxPoller
+    from relay.queue_poller import QueuePoller
 
     sqs = Sqs(connection.client("sqs"), connection.client("sqs", repeat=False))
-    bells: list[Doorbell] = [QueueDoorbells(sqs, listened.queues, timedelta(seconds=listened.look_seconds))]
-    bells.append(DueCases(connection.ledger, timedelta(seconds=listened.due_seconds)))
+    pollers: list[Poller] = [QueuePoller(sqs, listened.queues, timedelta(seconds=listened.look_seconds))]
+    pollers.append(DueCases(connection.ledger, timedelta(seconds=listened.due_seconds)))
     dynamodb, streams = connection.client("dynamodb"), connection.client("dynamodbstreams")
     for request in listened.outboxes:
-        bells.append(OutboxDoorbell(dynamodb, streams, connection.ledger, request, connection.owner))  # noqa: PERF401
-    return bells
+        pollers.append(OutboxPoller(dynamodb, streams, connection.ledger, request, connection.owner))  # noqa: PERF401
+    return pollers

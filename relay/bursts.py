@@ -1,9 +1,9 @@
 """A thousand events at once should start a handful of runs, and the last of them must not be missed. Pure.
 
-A run that an event starts takes care of its whole path. So of a burst of events of one name only two *ring* (carry the
-label that deployments trigger on): the first, and one more after the last, since the first run may have looked before
-the last failure happened. Each further resource of a burst is told once, without ringing, so that the event feed and
-anybody's own automations see it; a repetition is not told again before the burst ends.
+A run that an event starts takes care of its whole path. So of a burst of events of one name only two are triggers
+(carry the label that deployments wait for): the first, and one more after the last, since the first run may have ended
+before the last failure happened. Each further resource of a burst is posted once and is no trigger, so that the event
+feed and anybody's own automations get it; a repetition is not posted again before the burst ends.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from recovery.events.hints import Hint
 QUIET = timedelta(seconds=4)
 """A burst is over when nothing came for this long."""
 LONGEST = timedelta(seconds=30)
-"""A burst that never ends rings this often."""
+"""A burst that never ends sends a trigger this often."""
 _LAST = UUID("0b6dfc38-95f0-5a0e-9c43-6f4f0c2b7d55")
-_TOLD = UUID("5f0a4c1e-7d0b-5b5e-8f53-3c8e4f6d2a90")
+_REPORTED = UUID("5f0a4c1e-7d0b-5b5e-8f53-3c8e4f6d2a90")
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class OutgoingEvent:
     """One event to post now.
 
     Attributes:
         hint: the event.
-        rings: True when deployments trigger on it.
-        tickets: receipts of queue messages to let go of once it was accepted.
+        triggers: True when deployments trigger on it.
+        receipts: receipts of queue messages to let go of once it was accepted.
         source: of the message that it was made from, None where it was made from none.
     """
 
     hint: Hint
-    rings: bool
-    tickets: tuple[Hashable, ...] = ()
+    triggers: bool
+    receipts: tuple[Hashable, ...] = ()
     source: Hashable | None = None
 
 
@@ -45,10 +45,10 @@ class _Burst:
     began: datetime
     latest: datetime
     first: Hint
-    told: set[str] = field(default_factory=set)
+    reported: set[str] = field(default_factory=set)
     last: Hint | None = None
-    last_ticket: Hashable | None = None
-    tickets: list[Hashable] = field(default_factory=list)
+    last_receipt: Hashable | None = None
+    receipts: list[Hashable] = field(default_factory=list)
 
 
 class Bursts:
@@ -61,48 +61,48 @@ class Bursts:
 
     @property
     def held(self) -> int:
-        """Tickets that wait for the end of a burst."""
-        return sum(len(burst.tickets) for burst in self._bursts.values())
+        """Receipts that wait for the end of a burst."""
+        return sum(len(burst.receipts) for burst in self._bursts.values())
 
-    def tickets(self) -> list[Hashable]:
-        """The tickets that wait."""
-        return [ticket for burst in self._bursts.values() for ticket in burst.tickets]
+    def receipts(self) -> list[Hashable]:
+        """The receipts that wait."""
+        return [receipt for burst in self._bursts.values() for receipt in burst.receipts]
 
-    def add(self, hint: Hint, ticket: Hashable | None, now: datetime) -> Telling | None:
-        """Take a hint in; what is to be told of it at once, or None when it waits for the end of its burst."""
-        mine = () if ticket is None else (ticket,)
+    def add(self, hint: Hint, receipt: Hashable | None, now: datetime) -> OutgoingEvent | None:
+        """Take a hint in; return the event to post at once, or None when the hint waits for the end of its burst."""
+        mine = () if receipt is None else (receipt,)
         burst = self._bursts.get(hint.event)
         if burst is None:
             self._bursts[hint.event] = _Burst(now, now, hint, {hint.resource})
-            return Telling(hint, rings=True, tickets=mine, source=ticket)
+            return OutgoingEvent(hint, triggers=True, receipts=mine, source=receipt)
         burst.latest = now
-        burst.last, burst.last_ticket = hint, ticket
-        burst.tickets += mine
-        if hint.resource not in burst.told:
-            burst.told.add(hint.resource)
-            # Its ticket waits for the last ring, or a relay that is killed before it would have lost that ring. A
-            # message that comes again may be the first to ring then: not under an id that did not ring.
-            return Telling(replace(hint, id=uuid5(_TOLD, str(hint.id))), rings=False, source=ticket)
+        burst.last, burst.last_receipt = hint, receipt
+        burst.receipts += mine
+        if hint.resource not in burst.reported:
+            burst.reported.add(hint.resource)
+            # Its receipt waits for the last trigger, which a relay that is killed before it would lose. The message
+            # then comes again, perhaps as the first of a burst: not under the id of an event that was no trigger.
+            return OutgoingEvent(replace(hint, id=uuid5(_REPORTED, str(hint.id))), triggers=False, source=receipt)
         return None
 
-    def drop(self, ticket: Hashable) -> None:
-        """A message was parked: the last ring of its burst is not about it, and does not let go of it."""
+    def drop(self, receipt: Hashable) -> None:
+        """A message was parked: the last trigger of its burst is not about it, and does not let go of it."""
         for burst in self._bursts.values():
-            burst.tickets = [other for other in burst.tickets if other != ticket]
-            if burst.last is not None and burst.last_ticket == ticket:
-                burst.last, burst.last_ticket = burst.first, None
+            burst.receipts = [other for other in burst.receipts if other != receipt]
+            if burst.last is not None and burst.last_receipt == receipt:
+                burst.last, burst.last_receipt = burst.first, None
 
-    def ended(self, now: datetime) -> list[Telling]:
-        """The last rings of bursts that are over, or have lasted long enough."""
+    def ended(self, now: datetime) -> list[OutgoingEvent]:
+        """The last triggers of bursts that are over, or have lasted long enough."""
         out = []
         for name, burst in list(self._bursts.items()):
             over = now - burst.latest >= self._quiet
             if not over and now - burst.began < self._longest:
                 continue
             if burst.last is not None:
-                # Told once already, perhaps: an id of its own, or Prefect would drop it as a repetition.
+                # Posted once already, perhaps: an id of its own, or Prefect would drop it as a repetition.
                 last = replace(burst.last, id=uuid5(_LAST, str(burst.last.id)))
-                out.append(Telling(last, rings=True, tickets=tuple(burst.tickets)))
+                out.append(OutgoingEvent(last, triggers=True, receipts=tuple(burst.receipts)))
             if over:
                 del self._bursts[name]
             else:

@@ -1,7 +1,7 @@
 """The relay's own numbers in CloudWatch: what came in, what went out, what was parked, and how long events waited.
 
 One `PutMetricData` a minute, whatever happens: about 44,000 a month, and one series per name. Zeros are published too,
-so an alarm on missing data tells that no relay runs.
+so an alarm on missing data means that no relay runs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Reading:
     """Counts of the relay since it started, and of the messages in hand.
 
     Attributes:
-        received, posted, parked, unheard: events.
+        received, posted, parked, unacknowledged: events.
         away: posts that the server did not accept.
         queue_errors: times that the events queue could not be read.
         resting: pollers that rest now because they failed.
@@ -37,7 +37,7 @@ class Reading:
     received: int = 0
     posted: int = 0
     parked: int = 0
-    unheard: int = 0
+    unacknowledged: int = 0
     away: int = 0
     queue_errors: int = 0
     resting: int = 0
@@ -71,7 +71,7 @@ class RelayMetrics:
             "Received": reading.received - before.received,
             "Posted": reading.posted - before.posted,
             "Parked": reading.parked - before.parked,
-            "Unheard": reading.unheard - before.unheard,
+            "Unacknowledged": reading.unacknowledged - before.unacknowledged,
             "Away": reading.away - before.away,
             "QueueErrors": reading.queue_errors - before.queue_errors,
             "Resting": reading.resting,

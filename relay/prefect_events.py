@@ -13,10 +13,10 @@ from uuid import UUID
 import httpx
 
 from deployments.prefect_http import prefect_client, untrusted
-from relay.bursts import Telling
-from relay.unheard import Outcome
+from relay.bursts import OutgoingEvent
+from relay.unacknowledged import Outcome
 
-RING = "reprise.ring"
+TRIGGER = "reprise.trigger"
 """Label on the resource of an event that deployments trigger on."""
 BATCH = 100
 _ACCEPTED = 204
@@ -54,7 +54,7 @@ class PrefectEvents:
     def __init__(self, api_url: str, auth: str = "", client: httpx.Client | None = None) -> None:
         self._client = client or prefect_client(api_url, timeout=httpx.Timeout(20, connect=5), auth=auth or None)
 
-    def post(self, tellings: Sequence[Telling]) -> None:
+    def post(self, outgoing: Sequence[OutgoingEvent]) -> None:
         """Post events, at most 100.
 
         Raises:
@@ -62,7 +62,7 @@ class PrefectEvents:
             Misconfigured: the credentials or the address are wrong.
             Rejected: an event is one that the server never accepts. None of them was accepted.
         """
-        self._ask("/events", [_event(telling) for telling in tellings], _ACCEPTED)
+        self._ask("/events", [_event(outgoing) for outgoing in outgoing], _ACCEPTED)
 
     def acted_on(self, ids: Collection[UUID]) -> dict[UUID, Outcome]:
         """Return the server's reactions to these events; an event without one (yet) is absent.
@@ -83,7 +83,7 @@ class PrefectEvents:
                 found[identity] = Outcome.MADE if executed or found.get(identity) is Outcome.MADE else Outcome.FAILED
                 runs |= {name.removeprefix(_RUN): identity for name in related if name.startswith(_RUN)}
         for run, outcome in self._waiting(list(runs)).items():
-            # Two runs of one ring: the one that did not start counts.
+            # Two runs of one trigger: the one that did not start counts.
             found[runs[run]] = max(outcome, found[runs[run]])
         return found
 
@@ -100,7 +100,7 @@ class PrefectEvents:
                 waiting[run["id"]] = Outcome.BEHIND
         return waiting
 
-    def triggers(self) -> set[str]:
+    def awaited(self) -> set[str]:
         """Names of events that an enabled automation of the server waits for.
 
         Raises:
@@ -142,9 +142,9 @@ class PrefectEvents:
         raise ServerAway(f"the Prefect server answered {status}")
 
 
-def _event(telling: Telling) -> dict[str, Any]:
-    event = telling.hint.as_event()
-    event["resource"][RING] = "yes" if telling.rings else "no"
+def _event(outgoing: OutgoingEvent) -> dict[str, Any]:
+    event = outgoing.hint.as_event()
+    event["resource"][TRIGGER] = "yes" if outgoing.triggers else "no"
     return event
 
 

@@ -1,9 +1,9 @@
-"""The relay's loop. One thread: receive, translate, ring, post, and only then delete.
+"""The relay's loop. One thread: receive, translate, poll, post, and only then delete.
 
 Nothing is let go of before the Prefect server accepted it. While the server is away nothing more is received, what was
 received is kept hidden, and everything goes on by itself when it is back. A relay that is killed leaves its events in
-the queue; they come again with the same ids, which Prefect drops as repetitions. Rings are listened after: one of
-which the server made nothing is rung again (unheard.py).
+the queue; they come again with the same ids, which Prefect drops as repetitions. A trigger
+of which the server made nothing is sent again (unacknowledged.py).
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from typing import Protocol
 
 from recovery.errors import BadInput, RepriseError
 from recovery.events.hints import Hint, translate
-from relay.bursts import Bursts, Telling
+from relay.bursts import Bursts, OutgoingEvent
 from relay.counts import Counts
-from relay.holdings import Holdings
+from relay.in_flight import InFlight
 from relay.metrics import Reading, RelayMetrics
 from relay.prefect_events import BATCH, Misconfigured, PrefectEvents, Rejected, ServerAway
 from relay.queue import VISIBILITY, Arrival, EventsQueue
-from relay.unheard import Outcome, Unheard
+from relay.unacknowledged import Outcome, Unacknowledged
 
 log = logging.getLogger("reprise.relay")
 
 _LONGEST_WAIT = 15.0
-_BELL_RESTS = timedelta(seconds=30)
+_POLLER_RESTS = timedelta(seconds=30)
 _STALE = timedelta(seconds=90)
 
 
-class Doorbell(Protocol):
+class Poller(Protocol):
     """Something that AWS does not announce and the relay looks at by itself."""
 
     @property
@@ -54,39 +54,39 @@ class Relay:
     Args:
         queue: the events queue.
         events: takes the posts.
-        doorbells: sources beside the queue.
+        pollers: sources beside the queue.
         now: the time by AWS's clock.
         stop: set to end the loop; waits are made of it.
         metrics: publishes the counts.
-        holdings: bounds the messages in hand.
+        in_flight: bounds the messages in hand.
     """
 
     def __init__(
         self,
         queue: EventsQueue,
         events: PrefectEvents,
-        doorbells: Sequence[Doorbell],
+        pollers: Sequence[Poller],
         now: Callable[[], datetime],
         stop: threading.Event,
         metrics: RelayMetrics | None = None,
-        holdings: Holdings | None = None,
+        in_flight: InFlight | None = None,
     ) -> None:
         self.counts = Counts()
         self._queue = queue
         self._events = events
-        self._doorbells = doorbells
+        self._pollers = pollers
         self._now = now
         self._stop = stop
         self._metrics = metrics
-        self._held = Holdings() if holdings is None else holdings
+        self._held = InFlight() if in_flight is None else in_flight
         self._bursts = Bursts()
-        self._unheard = Unheard()
-        self._pending: list[Telling] = []
+        self._unacknowledged = Unacknowledged()
+        self._pending: list[OutgoingEvent] = []
         self._kept = now()
         self._wait = 1.0  # seconds until the server is tried again
         self._queue_wait = 1.0  # seconds until the events queue is tried again
         self._longest_lag = 0.0  # since the last publishing of metrics
-        self._resting: dict[int, datetime] = {}  # doorbells that failed, by place
+        self._resting: dict[int, datetime] = {}  # pollers that failed, by place
         self._problems: dict[str, str] = {}  # by what is wrong; only what is wrong now
         self._lived = now()
 
@@ -101,7 +101,7 @@ class Relay:
         return self._wait > 1.0
 
     def run(self) -> None:
-        """Go round until told to stop; then post what is in hand once more, and give the rest back."""
+        """Go round until `stop` is set; then post what is in hand once more, and give the rest back."""
         try:
             while not self._stop.is_set():
                 self.round(wait=1)
@@ -110,17 +110,17 @@ class Relay:
             self._queue.keep(self._held.receipts, 0)
             raise
         self._pending += self._bursts.ended(self._now() + timedelta(days=1))
-        self.tell()
+        self.post_pending()
         self._queue.keep(self._held.receipts, 0)
-        for bell in self._doorbells:
+        for poller in self._pollers:
             try:
-                bell.leave(self._now())
+                poller.leave(self._now())
             except Exception as error:
-                log.warning("a doorbell could not let go of what it held: %s", error, exc_info=True)
+                log.warning("a poller could not let go of what it had claimed: %s", error, exc_info=True)
         self._publish(at_once=True)
 
     def round(self, wait: int) -> None:
-        """One round: receive (long-polling so many seconds), listen at the doors, post."""
+        """One round: receive (long-polling so many seconds), poll the other sources, post."""
         self._lived = self._now()
         if not self.is_away:
             if self._held.is_full:
@@ -130,7 +130,7 @@ class Relay:
             self._listen()
             self._listen_after()
         self._pending += self._bursts.ended(self._now())
-        self.tell()
+        self.post_pending()
         self._publish()
 
     def _receive(self, wait: int) -> None:
@@ -155,28 +155,28 @@ class Relay:
                 log.error("%s could not be taken (%s), and comes again", arrival.message_id, type(error).__name__)
 
     def _listen(self) -> None:
-        for place, bell in enumerate(self._doorbells):
+        for place, poller in enumerate(self._pollers):
             now = self._now()
-            name = f"{type(bell).__name__} {place}"
+            name = f"{type(poller).__name__} {place}"
             if now < self._resting.get(place, now):
                 continue
             try:
-                for hint in bell.listen(now):
-                    self.counts.rung += 1
+                for hint in poller.listen(now):
+                    self.counts.polled += 1
                     self._add(hint, None)
             except Exception as error:
-                # The other bells and the events queue go on, whatever it is.
+                # The other pollers and the events queue go on, whatever it is.
                 log.warning(
-                    "a doorbell rests for %d s: %s",
-                    _BELL_RESTS.total_seconds(),
+                    "a poller rests for %d s: %s",
+                    _POLLER_RESTS.total_seconds(),
                     error,
                     exc_info=not isinstance(error, RepriseError),
                 )
-                self._resting[place] = now + _BELL_RESTS
+                self._resting[place] = now + _POLLER_RESTS
                 self._wrong(name, f"{name} rests: {type(error).__name__}: {error}")
             else:
                 self._resting.pop(place, None)
-                self._wrong(name, "; ".join(bell.problems))
+                self._wrong(name, "; ".join(poller.problems))
             # AWS may be slow to answer each of them: that is no standstill of ours.
             self._lived = self._now()
             self._keep()
@@ -191,27 +191,29 @@ class Relay:
         self.counts.problem = "; ".join(self._problems.values())
 
     def _listen_after(self) -> None:
-        """Ring again what the server accepted and made nothing of, or only a run that was cancelled behind another."""
+        """Send a trigger again of which the server made nothing, or only a run that was cancelled behind another."""
         now = self._now()
-        due = self._unheard.due(now)
+        due = self._unacknowledged.due(now)
         if not due:
             return
         try:
             acted_on = self._events.acted_on(due.values())
             missing = [identity for identity in due.values() if identity not in acted_on]
-            triggers = self._events.triggers() if missing else set(due)
+            awaited = self._events.awaited() if missing else set(due)
         except (ServerAway, Rejected) as away:
-            log.warning("the server could not be asked what became of rings: %s", away)
-            self._unheard.later(now)
+            log.warning("the server could not be asked what became of triggers: %s", away)
+            self._unacknowledged.later(now)
             return
         for name, identity in due.items():
             if acted_on.get(identity) is Outcome.FAILED:
-                log.error("%s rang, and no run could be made: see the server's event feed", name)
-        again, lost = self._unheard.settle(acted_on, triggers, now)
+                log.error("%s was sent, and no run could be made: see the server's event feed", name)
+        again, lost = self._unacknowledged.settle(acted_on, awaited, now)
         self._pending += again
         for name in lost:
-            log.error("%s rang %s, and no run was made; the next sweep finds what it was about", name, "several times")
-        self.counts.unheard += len(lost)
+            log.error(
+                "%s was sent %s, and no run was made; the next sweep finds what it was about", name, "several times"
+            )
+        self.counts.unacknowledged += len(lost)
 
     def take(self, arrival: Arrival) -> None:
         """Translate one event; park it with its reason when it cannot be read.
@@ -232,7 +234,7 @@ class Relay:
         for hint in hints:
             self._add(hint, arrival.receipt)
 
-    def tell(self) -> None:
+    def post_pending(self) -> None:
         """Post what is in hand; what was accepted is deleted from the queue."""
         while self._pending:
             batch = self._pending[:BATCH]
@@ -258,7 +260,7 @@ class Relay:
             self._keep()
         self._keep()
 
-    def _post(self, batch: Sequence[Telling]) -> None:
+    def _post(self, batch: Sequence[OutgoingEvent]) -> None:
         """Post some, and take them from what is pending; one by one where the server rejects any of them."""
         try:
             self._events.post(batch)
@@ -267,23 +269,23 @@ class Relay:
                 self._pending = self._pending[1:]
                 self._give_up(batch[0], str(rejected))
                 return
-            for telling in batch:
-                self._post([telling])
+            for outgoing in batch:
+                self._post([outgoing])
             return
         self._pending = self._pending[len(batch) :]
         self.counts.posted += len(batch)
         now = self._now()
-        for telling in batch:
-            if telling.rings:
-                self._unheard.rang(telling.hint, now)
-        self._let_go(self._held.accepted(ticket for telling in batch for ticket in telling.tickets))
+        for outgoing in batch:
+            if outgoing.triggers:
+                self._unacknowledged.triggered(outgoing.hint, now)
+        self._let_go(self._held.accepted(receipt for outgoing in batch for receipt in outgoing.receipts))
 
-    def _give_up(self, telling: Telling, reason: str) -> None:
+    def _give_up(self, outgoing: OutgoingEvent, reason: str) -> None:
         """Park what an event was made of; nothing of it is lost, and the rest goes on."""
-        log.error("%s of %s: %s", telling.hint.event, telling.hint.resource, reason)
-        for ticket in {*telling.tickets, telling.source} - {None}:
-            self._bursts.drop(ticket)
-            arrival = self._held.drop(ticket)
+        log.error("%s of %s: %s", outgoing.hint.event, outgoing.hint.resource, reason)
+        for receipt in {*outgoing.receipts, outgoing.source} - {None}:
+            self._bursts.drop(receipt)
+            arrival = self._held.drop(receipt)
             if arrival is None:
                 continue
             try:
@@ -296,10 +298,10 @@ class Relay:
         self.counts.parked += 1
         log.warning("parked %s: %s", arrival.message_id, reason)
 
-    def _add(self, hint: Hint, ticket: str | None) -> None:
-        telling = self._bursts.add(hint, ticket, self._now())
-        if telling is not None:
-            self._pending.append(telling)
+    def _add(self, hint: Hint, receipt: str | None) -> None:
+        outgoing = self._bursts.add(hint, receipt, self._now())
+        if outgoing is not None:
+            self._pending.append(outgoing)
 
     def _let_go(self, done: Sequence[Arrival]) -> None:
         if not done:
@@ -331,7 +333,7 @@ class Relay:
                 received=counts.received,
                 posted=counts.posted,
                 parked=counts.parked,
-                unheard=counts.unheard,
+                unacknowledged=counts.unacknowledged,
                 away=counts.away,
                 queue_errors=counts.queue_errors,
                 resting=counts.resting,

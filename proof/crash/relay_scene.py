@@ -23,11 +23,11 @@ from proof.crash.process import Kill
 from proof.crash.scene import Findings, empty
 from recovery.dead_letters.gateway import Sqs
 from recovery.outbox_records.policy import Mode
-from relay.doorbells import QueueDoorbells
-from relay.outbox import OutboxDoorbell
+from relay.outbox_poller import OutboxPoller
 from relay.prefect_events import PrefectEvents
 from relay.queue import EventsQueue
-from relay.service import Doorbell, Relay
+from relay.queue_poller import QueuePoller
+from relay.service import Poller, Relay
 from simulated_aws.server import SimulatedAws
 from tests.outbox_world import TABLE
 
@@ -140,7 +140,7 @@ def _serve(listening: socket.socket, parent: int) -> None:
 
 
 def _acted_on(asked: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every ring that is asked for has made a run."""
+    """Every trigger that is asked for has made a run."""
     return [
         {"event": asked["event"]["name"][0], "related": [{"prefect.resource.id": each}]}
         for each in asked["related"]["id"]
@@ -156,7 +156,7 @@ class RelayScene(Outbox):
         self.stub = stub
         self.sqs = aws.client("sqs")
         self.urls = [self.sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("events", "parked", "orders-dlq")]
-        self.sqs.send_message(QueueUrl=self.urls[2], MessageBody="a message, so that the doorbell rings")
+        self.sqs.send_message(QueueUrl=self.urls[2], MessageBody="a message, so that the poller sends a trigger")
         self._round = 0
 
     def stage(self) -> None:
@@ -180,9 +180,9 @@ class RelayScene(Outbox):
             return connection.clock.now() + timedelta(seconds=5 * began[0])
 
         sqs, dynamodb = connection.client("sqs"), connection.client("dynamodb")
-        doorbells: list[Doorbell] = [
-            QueueDoorbells(Sqs(sqs, connection.client("sqs", repeat=False)), ["orders-dlq"], timedelta(seconds=2)),
-            OutboxDoorbell(
+        pollers: list[Poller] = [
+            QueuePoller(Sqs(sqs, connection.client("sqs", repeat=False)), ["orders-dlq"], timedelta(seconds=2)),
+            OutboxPoller(
                 dynamodb,
                 connection.client("dynamodbstreams"),
                 connection.ledger,
@@ -191,7 +191,7 @@ class RelayScene(Outbox):
             ),
         ]
         events = PrefectEvents(f"{self.stub.url}/api")
-        relay = Relay(Prompt(sqs, self.urls[0], self.urls[1]), events, doorbells, now, Rounds(ROUNDS))
+        relay = Relay(Prompt(sqs, self.urls[0], self.urls[1]), events, pollers, now, Rounds(ROUNDS))
         listen = relay._listen
 
         def listen_and_count() -> None:
@@ -237,15 +237,15 @@ class RelayScene(Outbox):
         open_post = kill is not None and operations.count("POST") > operations.count("DeleteMessageBatch") - 1
         tasks = {_task(event) for event in self.accepted()}
         found.lost += sorted(set(self.names) - tasks)
-        # A burst's last event rings once more, under an id of its own; Prefect drops an id that it knows.
+        # A burst's last event is sent once more as a trigger, under a new id; Prefect drops an id that it knows.
         ids = [f"{_task(event)} {event['id']}" for event in self.accepted() if _task(event) in self.names]
         found.copies(ids, set(ids), 2 if open_post else 1)
         parked = [body for body in self._bodies("parked") if body == f"unreadable {self.prefix}"]
         open_park = kill is not None and "SendMessage" in operations
         found.expect(1 <= len(parked) <= 1 + open_park, f"parked {len(parked)} times")
         found.expect(not self._bodies("events"), "events left behind")
-        rung = [event for event in self.accepted() if event["resource"].get("reprise.ring") == "yes"]
-        found.expect(bool(rung), "nobody rang")
+        triggered = [event for event in self.accepted() if event["resource"].get("reprise.trigger") == "yes"]
+        found.expect(bool(triggered), "no trigger was accepted")
         self._rows_in_line(found)  # by a relay alone, also when the one that should have read them was killed
         return found
 

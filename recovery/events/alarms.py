@@ -45,7 +45,7 @@ class AlarmEvent:
     muted: bool = False
 
     @property
-    def rings(self) -> bool:
+    def triggers(self) -> bool:
         """True when the change needs inspection."""
         return self.state == "ALARM"
 

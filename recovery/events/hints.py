@@ -131,7 +131,7 @@ def _hints(document: Mapping[str, Any], message_id: str, now: datetime) -> list[
         return [_of_appflow(flow, message_id, now)] if flow.is_failure and not flow.is_twin else []
     alarm = alarms.read(document)
     if alarm is not None:
-        return _of_alarm(alarm, message_id, now) if alarm.rings and not alarm.muted else []
+        return _of_alarm(alarm, message_id, now) if alarm.triggers and not alarm.muted else []
     if "detail-type" in document or "eventSource" in document or "Records" in document:
         return []  # an event of something else: a rule may be wider than it need be
     raise BadInput("body: expected an EventBridge event, or an SNS notification of DMS or of a CloudWatch alarm")

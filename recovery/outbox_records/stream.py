@@ -104,7 +104,7 @@ class Enlisted:
     """Outcome of a batch of stream records.
 
     Attributes:
-        inserted: INSERTs of rows, whoever put them in line: reason enough to ring.
+        inserted: INSERTs of rows, whoever put them in line: reason enough to trigger.
         put_in_line: those that had no status and were put in line now.
         others: INSERTs that are not outbox rows (no message attribute).
         refused: error codes of rows that AWS refuses to put in line, by number of rows.

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 
 from recovery.events.hints import DEAD_LETTERS, hint
-from relay.bursts import Telling
+from relay.bursts import OutgoingEvent
 from relay.prefect_events import PrefectEvents
 from tests.browser.chromium import Page
 from tests.browser.conftest import QUEUE, Ui
@@ -216,7 +216,7 @@ def test_what_happened_in_aws_stands_in_the_event_feed(ui: Ui, page: Page) -> No
     moment = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(milliseconds=1)
     events = PrefectEvents(ui.server.api_url, ui.server.auth)
     try:
-        events.post([Telling(hint(DEAD_LETTERS, "orders-dlq", "1", moment), rings=False)])
+        events.post([OutgoingEvent(hint(DEAD_LETTERS, "orders-dlq", "1", moment), triggers=False)])
     finally:
         events.close()
     asked = {"filter": {"event": {"name": [DEAD_LETTERS]}}}

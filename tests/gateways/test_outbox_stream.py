@@ -96,7 +96,7 @@ def test_a_statement_that_fails_within_its_batch(world: OutboxWorld, code: str, 
 
 
 def test_rows_of_the_template_and_other_items(world: OutboxWorld) -> None:
-    """A row that came with a status only rings; changes, removals and items without a message are not ours."""
+    """A row that came with a status only triggers; changes, removals and items without a message are not ours."""
     client, positions = reader(world)
     world.pending("ready")
     world.put({"id": "customer", "name": "somebody"})

@@ -16,12 +16,12 @@ from recovery.events import hints
 from recovery.events.hints import Hint
 from recovery.metrics.gateway import MetricsGateway
 from relay import health, service
-from relay.doorbells import QueueDoorbells
-from relay.holdings import Holdings
+from relay.in_flight import InFlight
 from relay.metrics import RelayMetrics
 from relay.prefect_events import PrefectEvents
 from relay.queue import EventsQueue
-from relay.service import Doorbell, Relay
+from relay.queue_poller import QueuePoller
+from relay.service import Poller, Relay
 from simulated_aws.server import SimulatedAws
 
 
@@ -42,26 +42,26 @@ class NoWait(threading.Event):
 HANGS = -1
 
 
-def acted(ring: str, how: str) -> dict[str, Any]:
-    """The server's own event of what it did because of a ring."""
+def acted(trigger: str, how: str) -> dict[str, Any]:
+    """The server's own event of what it did because of a trigger."""
     return {
         "event": f"prefect.automation.action.{how}",
-        "related": [{"prefect.resource.id": ring}, {"prefect.resource.id": "prefect.flow-run.r1"}],
+        "related": [{"prefect.resource.id": trigger}, {"prefect.resource.id": "prefect.flow-run.r1"}],
     }
 
 
 class World:
     """Queues, a Prefect server that answers as told, and a relay whose clock the test moves."""
 
-    def __init__(self, aws: SimulatedAws, *doorbells: Doorbell, holdings: Holdings | None = None) -> None:
+    def __init__(self, aws: SimulatedAws, *pollers: Poller, in_flight: InFlight | None = None) -> None:
         self.sqs = aws.client("sqs")
         self.aws = aws
         self.url, self.parked = (self.sqs.create_queue(QueueName=n)["QueueUrl"] for n in ("events", "events-parked"))
         self.status = 204
         self.rejects = "no such thing"
-        self.acts = "executed"  # what the server makes of rings; "" for nothing
+        self.acts = "executed"  # what the server makes of triggers; "" for nothing
         self.run = {"type": "COMPLETED", "message": ""}  # the state of the run that was made
-        self.triggers = ["reprise.dms.task.failed"]
+        self.awaited = ["reprise.dms.task.failed"]
         self.posted: list[dict[str, Any]] = []
         self.now = datetime.now(UTC)
         client = httpx.Client(base_url="http://prefect/api", transport=httpx.MockTransport(self.answer))
@@ -69,7 +69,7 @@ class World:
         self.stop = NoWait()
         self.metrics = RelayMetrics(MetricsGateway(aws.client("cloudwatch"), "Reprise"))
         queue = EventsQueue(self.sqs, self.url, self.parked)
-        self.relay = Relay(queue, self.events, doorbells, lambda: self.now, self.stop, self.metrics, holdings)
+        self.relay = Relay(queue, self.events, pollers, lambda: self.now, self.stop, self.metrics, in_flight)
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         if self.status == 0:
@@ -87,13 +87,15 @@ class World:
                 return httpx.Response(204)
             case "/api/events/filter":
                 wanted = asked["filter"]["related"]["id"]
-                return httpx.Response(200, json={"events": [acted(ring, self.acts) for ring in wanted if self.acts]})
+                return httpx.Response(
+                    200, json={"events": [acted(trigger, self.acts) for trigger in wanted if self.acts]}
+                )
             case "/api/flow_runs/filter":
                 return httpx.Response(
                     200, json=[{"id": run, "state": self.run} for run in asked["flow_runs"]["id"]["any_"]]
                 )
             case "/api/automations/filter":
-                return httpx.Response(200, json=[{"enabled": True, "trigger": {"expect": self.triggers}}])
+                return httpx.Response(200, json=[{"enabled": True, "trigger": {"expect": self.awaited}}])
         raise AssertionError(request.url)
 
     def send(self, count: int, task: str = "orders") -> None:
@@ -118,16 +120,16 @@ class World:
         return self.aws.messages("events-parked")
 
     @property
-    def rings(self) -> list[str]:
-        return [e["resource"]["prefect.resource.id"] for e in self.posted if e["resource"]["reprise.ring"] == "yes"]
+    def triggers(self) -> list[str]:
+        return [e["resource"]["prefect.resource.id"] for e in self.posted if e["resource"]["reprise.trigger"] == "yes"]
 
 
 def test_what_was_accepted_is_deleted(aws: SimulatedAws) -> None:
-    """One event: posted once, ringing, and gone from the queue."""
+    """One event: posted once, triggering, and gone from the queue."""
     world = World(aws)
     world.send(1)
     world.rounds(1)
-    assert world.rings == ["reprise.dms.orders-0"]
+    assert world.triggers == ["reprise.dms.orders-0"]
     assert aws.messages("events") == []
 
 
@@ -145,7 +147,7 @@ def test_while_the_server_is_away_nothing_is_lost(aws: SimulatedAws, status: int
     assert len(aws.messages("events")) == 2
     world.status = 204
     world.rounds(3, 5)
-    assert world.rings[0] == "reprise.dms.orders-0"
+    assert world.triggers[0] == "reprise.dms.orders-0"
     assert "reprise.dms.later-0" in {event["resource"]["prefect.resource.id"] for event in world.posted}
     assert aws.messages("events") == []
 
@@ -159,17 +161,17 @@ def test_the_unreadable_is_parked_with_its_reason(aws: SimulatedAws) -> None:
     found = world.sqs.receive_message(QueueUrl=world.parked, MessageAttributeNames=["All"])["Messages"][0]
     assert found["Body"] == "no JSON"
     assert found["MessageAttributes"]["Reason"]["StringValue"] == "body: expected JSON"
-    assert world.rings == ["reprise.dms.orders-0"]
+    assert world.triggers == ["reprise.dms.orders-0"]
     assert aws.messages("events") == []
 
 
 def test_a_burst_rings_twice(aws: SimulatedAws) -> None:
-    """200 failures: all are told, the first and one after the last ring, and all are deleted."""
+    """200 failures: all are told, the first and one after the last trigger, and all are deleted."""
     world = World(aws)
     world.send(200)
     world.rounds(25)
     world.rounds(1, 5)
-    assert len(world.rings) == 2
+    assert len(world.triggers) == 2
     assert len({event["resource"]["prefect.resource.id"] for event in world.posted}) == 200
     assert aws.messages("events") == []
 
@@ -189,12 +191,12 @@ def test_a_wrong_setting_is_named_and_nothing_is_lost(aws: SimulatedAws, status:
     assert len(aws.messages("events")) == 1
     world.status = 204
     world.rounds(1)
-    assert (world.rings, world.relay.counts.problem) == (["reprise.dms.orders-0"], "")
+    assert (world.triggers, world.relay.counts.problem) == (["reprise.dms.orders-0"], "")
     assert aws.messages("events") == []
 
 
 def test_one_rejected_event_does_not_hold_the_others_up(aws: SimulatedAws) -> None:
-    """The event that the server will never have is parked with the reason; the others are accepted, and ring."""
+    """The event that the server will never have is parked with the reason; the others are accepted, and trigger."""
     world = World(aws)
     world.rejects = "orders-3"
     world.send(6)
@@ -206,12 +208,12 @@ def test_one_rejected_event_does_not_hold_the_others_up(aws: SimulatedAws) -> No
     assert parked["MessageAttributes"]["Reason"]["StringValue"] == "the Prefect server rejected the event: 422"
     told = {event["resource"]["prefect.resource.id"] for event in world.posted}
     assert told == {f"reprise.dms.orders-{n}" for n in (0, 1, 2, 4, 5)}
-    assert len(world.rings) == 2
+    assert len(world.triggers) == 2
     assert (world.relay.counts.parked, world.relay.counts.held) == (1, 0)
 
 
 def test_a_rejected_event_that_was_the_last_of_its_burst(aws: SimulatedAws) -> None:
-    """The last ring is about another event of the burst, and still comes."""
+    """The last trigger is about another event of the burst, and still comes."""
     world = World(aws)
     world.send(1)
     world.rounds(1)
@@ -222,7 +224,7 @@ def test_a_rejected_event_that_was_the_last_of_its_burst(aws: SimulatedAws) -> N
     world.rounds(1)
     world.rounds(1, 5)
     assert len(world.parked_messages) == 1
-    assert world.rings == ["reprise.dms.orders-0"] * 2
+    assert world.triggers == ["reprise.dms.orders-0"] * 2
     assert aws.messages("events") == []
 
 
@@ -258,10 +260,10 @@ def test_a_stop_ends_bursts(aws: SimulatedAws) -> None:
     world = World(aws)
     world.send(3)
     world.rounds(1)
-    assert len(world.rings) == 1
+    assert len(world.triggers) == 1
     world.stop.set()
     world.relay.run()
-    assert len(world.rings) == 2
+    assert len(world.triggers) == 2
     assert aws.messages("events") == []
 
 
@@ -281,10 +283,10 @@ def test_what_cannot_be_parked_holds_nothing_up(aws: SimulatedAws) -> None:
     assert ([m["body"] for m in world.parked_messages], aws.messages("events")) == (["no JSON"], [])
 
 
-@pytest.mark.parametrize("bound", [Holdings(most=20), Holdings(most_bytes=20 * len(failed("orders-10")))])
-def test_what_is_in_hand_is_bounded(aws: SimulatedAws, bound: Holdings) -> None:
+@pytest.mark.parametrize("bound", [InFlight(most=20), InFlight(most_bytes=20 * len(failed("orders-10")))])
+def test_what_is_in_hand_is_bounded(aws: SimulatedAws, bound: InFlight) -> None:
     """No more is received than may be held; the rest waits in SQS, and is served after the burst."""
-    world = World(aws, holdings=bound)
+    world = World(aws, in_flight=bound)
     world.send(60)
     world.rounds(12)
     assert 20 <= world.relay.counts.held < 30
@@ -294,7 +296,7 @@ def test_what_is_in_hand_is_bounded(aws: SimulatedAws, bound: Holdings) -> None:
 
 
 def test_several_relays_have_no_double_effect(aws: SimulatedAws) -> None:
-    """Two relays share a queue: every failure is told once, and each relay rings twice at most."""
+    """Two relays share a queue: every failure is told once, and each relay triggers twice at most."""
     world = World(aws)
     other = world.another_relay()
     world.send(100)
@@ -307,7 +309,7 @@ def test_several_relays_have_no_double_effect(aws: SimulatedAws) -> None:
     told = [event["resource"]["prefect.resource.id"] for event in world.posted]
     assert len(set(told)) == 100
     assert len({event["id"] for event in world.posted}) == len(world.posted)
-    assert len(world.rings) == 4
+    assert len(world.triggers) == 4
     assert aws.messages("events") == []
 
 
@@ -325,49 +327,49 @@ def test_a_killed_relay_repeats_itself_under_the_same_ids(aws: SimulatedAws) -> 
     assert aws.messages("events") == []
 
 
-# -- listening after rings -------------------------------------------------------------------------------------------
+# -- acknowledgements -------------------------------------------------------------------------------------------
 
 
-def test_an_unheard_ring_is_rung_again(aws: SimulatedAws) -> None:
-    """A server whose triggers do not listen yet loses an event: the same ring comes again under another id."""
+def test_an_unacknowledged_trigger_is_sent_again(aws: SimulatedAws) -> None:
+    """A server whose triggers do not listen yet loses an event: the same trigger comes again under another id."""
     world = World(aws)
     world.acts = ""
     world.send(1)
     world.rounds(1)
     world.rounds(1, 8)
-    assert world.rings == ["reprise.dms.orders-0"] * 2
+    assert world.triggers == ["reprise.dms.orders-0"] * 2
     assert len({event["id"] for event in world.posted}) == 2
     world.acts = "executed"
     world.rounds(10, 20)
-    assert len(world.rings) == 2
-    assert world.relay.counts.unheard == 0
+    assert len(world.triggers) == 2
+    assert world.relay.counts.unacknowledged == 0
 
 
 def test_ringing_again_ends(aws: SimulatedAws, caplog: pytest.LogCaptureFixture) -> None:
-    """After three rings of which nothing was made the sweep has to find it, and the log and the counts say so."""
+    """After three triggers of which nothing was made the sweep has to find it, and the log and the counts say so."""
     world = World(aws)
     world.acts = ""
     world.send(1)
     world.rounds(30, 10)
-    assert len(world.rings) == 3
-    assert world.relay.counts.unheard == 1
+    assert len(world.triggers) == 3
+    assert world.relay.counts.unacknowledged == 1
     assert "the next sweep finds" in caplog.text
 
 
 @pytest.mark.parametrize("acts", ["executed", "failed", ""])
-def test_what_needs_no_second_ring(aws: SimulatedAws, acts: str, caplog: pytest.LogCaptureFixture) -> None:
-    """A run was made; or making it failed, which another ring would not mend; or nothing triggers on the event."""
+def test_what_needs_no_second_trigger(aws: SimulatedAws, acts: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A run was made; or making it failed, which another trigger would not mend; or nothing triggers on the event."""
     world = World(aws)
     world.acts = acts
-    world.triggers = ["reprise.dms.task.failed"] if acts else ["reprise.outbox.due"]
+    world.awaited = ["reprise.dms.task.failed"] if acts else ["reprise.outbox.due"]
     world.send(1)
     world.rounds(10, 10)
-    assert len(world.rings) == 1
+    assert len(world.triggers) == 1
     assert ("no run could be made" in caplog.text) is (acts == "failed")
 
 
 @pytest.mark.parametrize(
-    ("state", "message", "rings"),
+    ("state", "message", "triggers"),
     [
         ("CANCELLED", "Deployment concurrency limit reached.", 2),
         ("CANCELLED", "Cancelled by a person", 1),
@@ -376,7 +378,7 @@ def test_what_needs_no_second_ring(aws: SimulatedAws, acts: str, caplog: pytest.
     ],
 )
 def test_a_ring_whose_run_was_cancelled_behind_another_comes_again(
-    aws: SimulatedAws, state: str, message: str, rings: int
+    aws: SimulatedAws, state: str, message: str, triggers: int
 ) -> None:
     """The run at work may have looked before the failure happened; a run that waits or works will see it."""
     world = World(aws)
@@ -386,11 +388,11 @@ def test_a_ring_whose_run_was_cancelled_behind_another_comes_again(
     world.rounds(1, 8)
     world.run = {"type": "COMPLETED", "message": ""}
     world.rounds(10, 20)
-    assert len(world.rings) == rings
+    assert len(world.triggers) == triggers
 
 
 def test_a_server_that_cannot_be_asked_is_asked_later(aws: SimulatedAws) -> None:
-    """An error in answer to the question stops nothing, and the ring is not forgotten."""
+    """An error in answer to the question stops nothing, and the trigger is not forgotten."""
     world = World(aws)
     world.acts = ""
     world.send(1)
@@ -399,7 +401,7 @@ def test_a_server_that_cannot_be_asked_is_asked_later(aws: SimulatedAws) -> None
     world.rounds(1, 8)
     world.status = 204
     world.rounds(1, 8)
-    assert len(world.rings) == 2
+    assert len(world.triggers) == 2
 
 
 # -- what a person and CloudWatch see --------------------------------------------------------------------------------
@@ -417,8 +419,8 @@ def test_counts_are_published_each_minute(aws: SimulatedAws) -> None:
     assert len(aws.requests("monitoring", "PutMetricData")) == 1
     world.rounds(3, 5)
     assert len(aws.requests("monitoring", "PutMetricData")) == 2
-    found = {name: sum(values(aws, name)) for name in ("Received", "Posted", "Parked", "Unheard")}
-    assert found == {"Received": 4, "Posted": 4, "Parked": 1, "Unheard": 0}
+    found = {name: sum(values(aws, name)) for name in ("Received", "Posted", "Parked", "Unacknowledged")}
+    assert found == {"Received": 4, "Posted": 4, "Parked": 1, "Unacknowledged": 0}
     assert 20 <= max(values(aws, "Lag")) < 60
 
 
@@ -474,35 +476,35 @@ def test_a_queue_that_may_not_be_read_is_asked_more_and_more_rarely(
     world.send(1)
     world.rounds(4)
     assert "next try in 4 s: sqs:ReceiveMessage: AccessDenied" in caplog.text
-    assert world.rings == ["reprise.dms.orders-0"]
+    assert world.triggers == ["reprise.dms.orders-0"]
 
 
-# -- doorbells -------------------------------------------------------------------------------------------------------
+# -- pollers -------------------------------------------------------------------------------------------------------
 
 
-def test_a_queue_that_fills_rings(aws: SimulatedAws) -> None:
-    """An empty dead-letter queue is silent; a letter in it rings."""
+def test_a_queue_that_fills_triggers(aws: SimulatedAws) -> None:
+    """An empty dead-letter queue is silent; a letter in it triggers."""
     sqs = aws.client("sqs")
     url = sqs.create_queue(QueueName="orders-dlq")["QueueUrl"]
-    world = World(aws, QueueDoorbells(Sqs(sqs, sqs), ["orders-dlq"], timedelta(seconds=2)))
+    world = World(aws, QueuePoller(Sqs(sqs, sqs), ["orders-dlq"], timedelta(seconds=2)))
     world.rounds(1)
-    assert world.rings == []
+    assert world.triggers == []
     sqs.send_message(QueueUrl=url, MessageBody="x")
     world.rounds(1, 6)
     world.rounds(1, 6)
-    assert world.rings == ["reprise.queue.orders-dlq"]
+    assert world.triggers == ["reprise.queue.orders-dlq"]
 
 
 def test_the_depth_is_looked_at_as_often_as_the_configuration_says(aws: SimulatedAws) -> None:
     """Each look is a request that costs: whoever watches many queues looks more rarely."""
     sqs = aws.client("sqs")
     url = sqs.create_queue(QueueName="orders-dlq")["QueueUrl"]
-    bell = QueueDoorbells(Sqs(sqs, sqs), ["orders-dlq"], every=timedelta(seconds=60))
+    poller = QueuePoller(Sqs(sqs, sqs), ["orders-dlq"], every=timedelta(seconds=60))
     now = aws.clock.now()
-    assert bell.listen(now) == []
+    assert poller.listen(now) == []
     sqs.send_message(QueueUrl=url, MessageBody="x")
-    assert bell.listen(now + timedelta(seconds=59)) == ()
-    assert len(bell.listen(now + timedelta(seconds=60))) == 1
+    assert poller.listen(now + timedelta(seconds=59)) == ()
+    assert len(poller.listen(now + timedelta(seconds=60))) == 1
 
 
 class Broken:
@@ -526,12 +528,12 @@ def test_a_broken_poller_stops_nothing_else(aws: SimulatedAws, error: Exception)
     sqs = aws.client("sqs")
     url = sqs.create_queue(QueueName="orders-dlq")["QueueUrl"]
     broken = Broken(error)
-    world = World(aws, broken, QueueDoorbells(Sqs(sqs, sqs), ["orders-dlq"], timedelta(seconds=2)))
+    world = World(aws, broken, QueuePoller(Sqs(sqs, sqs), ["orders-dlq"], timedelta(seconds=2)))
     sqs.send_message(QueueUrl=url, MessageBody="x")
     world.rounds(2)
     world.send(1)
     world.rounds(1)
-    assert world.rings == ["reprise.queue.orders-dlq", "reprise.dms.orders-0"]
+    assert world.triggers == ["reprise.queue.orders-dlq", "reprise.dms.orders-0"]
     assert world.relay.counts.resting == 1
     assert type(error).__name__ in world.relay.counts.problem
     broken.error = None
@@ -573,7 +575,7 @@ def test_an_events_queue_that_cannot_be_read_is_told(aws: SimulatedAws) -> None:
 def test_a_watched_queue_that_cannot_be_found_is_told(aws: SimulatedAws) -> None:
     """A name that is mistyped in the configuration is a problem, and the other queues are watched."""
     sqs = aws.client("sqs")
-    world = World(aws, QueueDoorbells(Sqs(sqs, sqs), ["ordres-dlq"], timedelta(seconds=2)))
+    world = World(aws, QueuePoller(Sqs(sqs, sqs), ["ordres-dlq"], timedelta(seconds=2)))
     world.rounds(1)
     assert "ordres-dlq" in world.relay.counts.problem
 
@@ -617,6 +619,6 @@ def test_many_watched_queues_are_looked_at_in_parts(aws: SimulatedAws) -> None:
     names = [f"q{number:02}-dlq" for number in range(25)]
     for name in names:
         sqs.send_message(QueueUrl=sqs.create_queue(QueueName=name)["QueueUrl"], MessageBody="x")
-    bell = QueueDoorbells(Sqs(sqs, sqs), names, timedelta(seconds=60))
+    poller = QueuePoller(Sqs(sqs, sqs), names, timedelta(seconds=60))
     now = aws.clock.now()
-    assert [len(bell.listen(now)) for _ in range(3)] == [20, 5, 0]
+    assert [len(poller.listen(now)) for _ in range(3)] == [20, 5, 0]

@@ -13,11 +13,11 @@ import pytest
 from recovery.dead_letters.gateway import Sqs
 from recovery.metrics.gateway import MetricsGateway
 from relay import permissions
-from relay.doorbells import QueueDoorbells
 from relay.metrics import RelayMetrics
-from relay.outbox import OutboxDoorbell
+from relay.outbox_poller import OutboxPoller
 from relay.prefect_events import PrefectEvents
 from relay.queue import EventsQueue
+from relay.queue_poller import QueuePoller
 from relay.service import Relay
 from simulated_aws import estate
 from simulated_aws.server import SimulatedAws
@@ -94,11 +94,11 @@ class Server:
         return {(event["event"], event["resource"]["prefect.resource.id"]) for event in self.events}
 
 
-def relay(aws: SimulatedAws, server: Server, *bells: Any) -> Relay:
+def relay(aws: SimulatedAws, server: Server, *pollers: Any) -> Relay:
     sqs = aws.client("sqs")
     queue = EventsQueue(sqs, aws.queue_url("reprise-events"), aws.queue_url("reprise-events-parked"))
     metrics = RelayMetrics(MetricsGateway(aws.client("cloudwatch"), "Reprise"))
-    return Relay(queue, server.client, bells, aws.clock.now, threading.Event(), metrics)
+    return Relay(queue, server.client, pollers, aws.clock.now, threading.Event(), metrics)
 
 
 def arrived(aws: SimulatedAws, count: int) -> list[dict[str, Any]]:
@@ -160,10 +160,10 @@ def test_the_relay_s_alarms_name_what_it_publishes(aws: SimulatedAws) -> None:
     cloudwatch = aws.client("cloudwatch")
     alarms = {alarm["AlarmName"]: alarm for alarm in cloudwatch.describe_alarms()["MetricAlarms"]}
     template = estate.load(estate.TEMPLATES / "events.yaml")["Resources"]
-    of_the_relay = ("Silent", "Unheard", "Away", "QueueErrors", "Resting", "Parked")
+    of_the_relay = ("Silent", "Unacknowledged", "Away", "QueueErrors", "Resting", "Parked")
     named = [template[f"Relay{name}Alarm"]["Properties"] for name in of_the_relay]
     assert {
-        f"reprise-relay-{name}" for name in ("silent", "unheard", "away", "queue-errors", "resting", "parked")
+        f"reprise-relay-{name}" for name in ("silent", "unacknowledged", "away", "queue-errors", "resting", "parked")
     } <= set(alarms)
     relay(aws, Server()).round(wait=0)
     now = aws.clock.now()
@@ -187,12 +187,12 @@ def outbox(aws: SimulatedAws) -> OutboxWorld:
 
 
 def test_the_relay_does_what_its_role_may(aws: SimulatedAws, outbox: OutboxWorld) -> None:
-    """Everything that it asks of AWS, with all doorbells, is permitted; and nothing is permitted that it never asks."""
+    """Everything that it asks of AWS, with all pollers, is permitted; and nothing is permitted that it never asks."""
     sqs = aws.client("sqs")
     messages = sqs.create_queue(QueueName="orders-dlq")["QueueUrl"]
-    bells = (
-        QueueDoorbells(Sqs(sqs, sqs), ["orders-*", messages, "mail-dlq"], timedelta(seconds=2)),
-        OutboxDoorbell(
+    pollers = (
+        QueuePoller(Sqs(sqs, sqs), ["orders-*", messages, "mail-dlq"], timedelta(seconds=2)),
+        OutboxPoller(
             aws.client("dynamodb"),
             aws.client("dynamodbstreams"),
             outbox.connection().ledger,
@@ -202,7 +202,7 @@ def test_the_relay_does_what_its_role_may(aws: SimulatedAws, outbox: OutboxWorld
     )
     server = Server()
     url = aws.queue_url("reprise-events")
-    made = relay(aws, server, *bells)
+    made = relay(aws, server, *pollers)
     aws.clear_requests()
     made.round(wait=0)
     for body in ("no JSON", json.dumps({"source": "aws.ec2", "detail-type": "x"}), task("a"), task("b")):
@@ -211,7 +211,7 @@ def test_the_relay_does_what_its_role_may(aws: SimulatedAws, outbox: OutboxWorld
     aws.clock.advance(61)
     made.round(wait=0)
     aws.clock.advance(21)
-    made.tell()
+    made.post_pending()
     counts = aws.request_counts()
     used = {
         PERMITTED_AS.get(operation, f"{service}:{operation}")

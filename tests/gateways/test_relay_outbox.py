@@ -1,4 +1,4 @@
-"""The relay at an outbox table: its stream is read by one relay, from where the last one stood, and due rows ring."""
+"""The relay and an outbox: its stream is read by one relay, from where the last one stood, and due rows trigger."""
 
 from __future__ import annotations
 
@@ -10,20 +10,18 @@ import pytest
 from recovery.errors import BadInput, RepriseError
 from recovery.events.hints import OUTBOX_DUE, OUTBOX_INSERTED
 from recovery.records import Record
-from relay.outbox import OutboxDoorbell
+from relay.outbox_poller import OutboxPoller
 from simulated_aws.server import SimulatedAws
 from tests.outbox_world import OutboxWorld
 
 
 def test_a_new_row_is_enlisted_and_rings_by_one_of_two_relays(aws: SimulatedAws) -> None:
-    """Both relays listen; the one with the lease reads the stream, puts the row in line and rings."""
+    """Both relays listen; the one with the lease reads the stream, puts the row in line and triggers."""
     aws.create_estate()
     outbox = OutboxWorld(aws)
     connection = outbox.connection()
     first, second = (
-        OutboxDoorbell(
-            aws.client("dynamodb"), aws.client("dynamodbstreams"), connection.ledger, outbox.request(), owner
-        )
+        OutboxPoller(aws.client("dynamodb"), aws.client("dynamodbstreams"), connection.ledger, outbox.request(), owner)
         for owner in ("a", "b")
     )
     now = aws.clock.now()
@@ -33,51 +31,51 @@ def test_a_new_row_is_enlisted_and_rings_by_one_of_two_relays(aws: SimulatedAws)
     aws.clear_requests()
     assert second.listen(later) == []
     assert aws.requests(operation="GetRecords") == []
-    (ring,) = first.listen(later)
-    assert (ring.event, ring.resource) == ("reprise.outbox.inserted", "reprise.outbox.orders-outbox")
+    (trigger,) = first.listen(later)
+    assert (trigger.event, trigger.resource) == ("reprise.outbox.inserted", "reprise.outbox.orders-outbox")
     assert aws.requests(operation="GetRecords") != []
     assert outbox.row("1")["status"] == "Pending"
 
 
-def outbox_bell(aws: SimulatedAws, outbox: OutboxWorld, owner: str) -> OutboxDoorbell:
+def outbox_poller(aws: SimulatedAws, outbox: OutboxWorld, owner: str) -> OutboxPoller:
     streams = aws.client("dynamodbstreams")
-    return OutboxDoorbell(aws.client("dynamodb"), streams, outbox.connection().ledger, outbox.request(), owner)
+    return OutboxPoller(aws.client("dynamodb"), streams, outbox.connection().ledger, outbox.request(), owner)
 
 
 def test_a_row_that_falls_due_rings_once(aws: SimulatedAws) -> None:
     """Not before its time; then once, and again only when its due time has moved and passed."""
     aws.create_estate()
     outbox = OutboxWorld(aws)
-    bell = outbox_bell(aws, outbox, "a")
+    poller = outbox_poller(aws, outbox, "a")
     now = aws.clock.now()
     due = int(now.timestamp()) + 60
 
-    def rings(seconds: float) -> list[str]:
-        told = bell.listen(now + timedelta(seconds=seconds))
+    def triggers(seconds: float) -> list[str]:
+        told = poller.listen(now + timedelta(seconds=seconds))
         return [hint.event for hint in told if hint.event == OUTBOX_DUE]
 
-    assert rings(0) == []
+    assert triggers(0) == []
     outbox.pending("1", due=due)
-    assert rings(30) == []
-    assert rings(62) == [OUTBOX_DUE]
-    assert [*rings(68), *rings(74)] == []
+    assert triggers(30) == []
+    assert triggers(62) == [OUTBOX_DUE]
+    assert [*triggers(68), *triggers(74)] == []
     outbox.pending("1", due=due + 60)
-    assert rings(80) == []
-    assert rings(122) == [OUTBOX_DUE]
+    assert triggers(80) == []
+    assert triggers(122) == [OUTBOX_DUE]
 
 
 def test_the_stream_is_taken_over_when_its_reader_is_gone(aws: SimulatedAws) -> None:
     """A second relay reads nothing while the lease lasts, and goes on with it a minute after the last sign of life."""
     aws.create_estate()
     outbox = OutboxWorld(aws)
-    first, second = (outbox_bell(aws, outbox, owner) for owner in ("a", "b"))
+    first, second = (outbox_poller(aws, outbox, owner) for owner in ("a", "b"))
     now = aws.clock.now()
     first.listen(now)
     assert second.listen(now + timedelta(seconds=59)) == []
     second.listen(now + timedelta(seconds=61))
     outbox.put({"id": "2", "message": "hello"})
-    (ring,) = second.listen(now + timedelta(seconds=63))
-    assert (ring.event, outbox.row("2")["status"]) == (OUTBOX_INSERTED, "Pending")
+    (trigger,) = second.listen(now + timedelta(seconds=63))
+    assert (trigger.event, outbox.row("2")["status"]) == (OUTBOX_INSERTED, "Pending")
     # The first comes back from wherever it was: the lease is not its own any more.
     aws.clear_requests()
     first.listen(now + timedelta(seconds=64))
@@ -85,7 +83,7 @@ def test_the_stream_is_taken_over_when_its_reader_is_gone(aws: SimulatedAws) -> 
 
 
 def test_a_table_without_a_stream_is_said(aws: SimulatedAws) -> None:
-    """The doorbell rests with words that say what to switch on; the events queue goes on."""
+    """The poller rests with words that say what to switch on; the events queue goes on."""
     aws.create_estate()
     outbox = OutboxWorld(aws)
     keys = [
@@ -104,7 +102,7 @@ def test_a_table_without_a_stream_is_said(aws: SimulatedAws) -> None:
             {"IndexName": "outbox-due", "KeySchema": keys, "Projection": {"ProjectionType": "KEYS_ONLY"}}
         ],
     )
-    bell = OutboxDoorbell(
+    poller = OutboxPoller(
         outbox.dynamodb,
         aws.client("dynamodbstreams"),
         outbox.connection().ledger,
@@ -112,19 +110,19 @@ def test_a_table_without_a_stream_is_said(aws: SimulatedAws) -> None:
         "a",
     )
     with pytest.raises(BadInput, match="table plain: has no stream; switch one on with NEW_IMAGE"):
-        bell.listen(aws.clock.now())
+        poller.listen(aws.clock.now())
 
 
-def inserted(bell: OutboxDoorbell, now: datetime) -> list[int]:
+def inserted(poller: OutboxPoller, now: datetime) -> list[int]:
     """Numbers of rows in each event of new rows."""
-    return [int(ring.payload["rows"]) for ring in bell.listen(now) if ring.event == OUTBOX_INSERTED]
+    return [int(trigger.payload["rows"]) for trigger in poller.listen(now) if trigger.event == OUTBOX_INSERTED]
 
 
-def written_meanwhile(aws: SimulatedAws) -> tuple[OutboxWorld, OutboxDoorbell, OutboxDoorbell, datetime]:
+def written_meanwhile(aws: SimulatedAws) -> tuple[OutboxWorld, OutboxPoller, OutboxPoller, datetime]:
     """A table whose first relay has read a row, and reads no more when another is written; a second relay, and when."""
     aws.create_estate()
     outbox = OutboxWorld(aws)
-    first, second = (outbox_bell(aws, outbox, owner) for owner in ("a", "b"))
+    first, second = (outbox_poller(aws, outbox, owner) for owner in ("a", "b"))
     now = aws.clock.now()
     first.listen(now)
     outbox.put({"id": "1", "message": "hello"})
@@ -156,7 +154,7 @@ def test_rows_that_could_not_be_put_in_line_are_tried_again(aws: SimulatedAws) -
     """Rows that were read stay in hand, also for the relay that takes over: the place moves on with the rows."""
     aws.create_estate()
     outbox = OutboxWorld(aws)
-    first, second, third = (outbox_bell(aws, outbox, owner) for owner in ("a", "b", "c"))
+    first, second, third = (outbox_poller(aws, outbox, owner) for owner in ("a", "b", "c"))
     now = aws.clock.now()
     first.listen(now)
     first.listen(now + timedelta(seconds=2))
@@ -193,11 +191,11 @@ def test_a_damaged_place_is_no_obstacle(aws: SimulatedAws, place: Any, caplog: p
     arn = outbox.dynamodb.describe_table(TableName=outbox.request().table)["Table"]["LatestStreamArn"]
     data = {"owner": "a", "until": now.isoformat(), "place": place}
     outbox.connection().ledger.write_record(Record("relay#stream", arn, data, 0), now + timedelta(days=1))
-    bell = outbox_bell(aws, outbox, "b")
-    bell.listen(now)
+    poller = outbox_poller(aws, outbox, "b")
+    poller.listen(now)
     outbox.put({"id": "1", "message": "hello"})
-    (ring,) = bell.listen(now + timedelta(seconds=2))
-    assert ring.event == OUTBOX_INSERTED
+    (trigger,) = poller.listen(now + timedelta(seconds=2))
+    assert trigger.event == OUTBOX_INSERTED
     assert "no place" in caplog.text
 
 
@@ -211,24 +209,24 @@ def test_a_lease_whose_end_cannot_be_read_is_over(aws: SimulatedAws, until: Any)
     outbox.connection().ledger.write_record(
         Record("relay#stream", arn, {"owner": "a", "until": until}, 0), now + timedelta(days=1)
     )
-    bell = outbox_bell(aws, outbox, "b")
-    bell.listen(now)
+    poller = outbox_poller(aws, outbox, "b")
+    poller.listen(now)
     outbox.put({"id": "1", "message": "hello"})
-    assert inserted(bell, now + timedelta(seconds=2)) == [1]
+    assert inserted(poller, now + timedelta(seconds=2)) == [1]
 
 
 def test_a_stream_that_was_switched_off_and_on_is_followed(aws: SimulatedAws, caplog: pytest.LogCaptureFixture) -> None:
     """The old one says nothing any more: within a minute the relay reads the new one."""
     aws.create_estate()
     outbox = OutboxWorld(aws)
-    bell = outbox_bell(aws, outbox, "a")
+    poller = outbox_poller(aws, outbox, "a")
     now = aws.clock.now()
-    bell.listen(now)
+    poller.listen(now)
     for switched in ({"StreamEnabled": False}, {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}):
         outbox.dynamodb.update_table(TableName=outbox.request().table, StreamSpecification=switched)
-    assert inserted(bell, now + timedelta(seconds=61)) == []
+    assert inserted(poller, now + timedelta(seconds=61)) == []
     assert "has a new stream" in caplog.text
-    assert inserted(bell, now + timedelta(seconds=63)) == []
+    assert inserted(poller, now + timedelta(seconds=63)) == []
     outbox.put({"id": "1", "message": "hello"})
-    assert inserted(bell, now + timedelta(seconds=65)) == [1]
+    assert inserted(poller, now + timedelta(seconds=65)) == [1]
     assert outbox.row("1")["status"] == "Pending"

@@ -232,7 +232,10 @@ def test_an_insert_calls_the_deployment() -> None:
                             "id": str(uuid4()),
                             "occurred": datetime.now(UTC).isoformat(),
                             "event": name,
-                            "resource": {"prefect.resource.id": "reprise.outbox.orders-outbox", "reprise.ring": "yes"},
+                            "resource": {
+                                "prefect.resource.id": "reprise.outbox.orders-outbox",
+                                "reprise.trigger": "yes",
+                            },
                             "payload": {"table": "orders-outbox", "rows": 3},
                         }
                         await client.request("POST", "/events", json=[event])

@@ -95,7 +95,7 @@ def test_an_event_becomes_a_flow_run(api: httpx.Client, flow_id: str) -> None:
     trigger = {
         "type": "event",
         "posture": "Reactive",
-        "expect": ["reprise.probe.rang"],
+        "expect": ["reprise.probe.fired"],
         "match": {"prefect.resource.id": "reprise.probe.*"},
         "threshold": 1,
         "within": 0,
@@ -108,14 +108,14 @@ def test_an_event_becomes_a_flow_run(api: httpx.Client, flow_id: str) -> None:
     }
     call(api, "POST", "/automations/", {"name": "locked-set", "trigger": trigger, "actions": [action]})
 
-    def ring() -> list[dict[str, Any]]:
+    def fire() -> list[dict[str, Any]]:
         # Again and again, as the relay does: a server answers a moment before its triggers listen.
-        for name in ("reprise.probe.hummed", "reprise.probe.rang"):
+        for name in ("reprise.probe.hummed", "reprise.probe.fired"):
             event = {
                 "id": str(uuid4()),
                 "occurred": datetime.now(UTC).isoformat(),
                 "event": name,
-                "resource": {"prefect.resource.id": "reprise.probe.bell"},
+                "resource": {"prefect.resource.id": "reprise.probe.poller"},
                 "payload": {"reason": f"because of {name}"},
             }
             call(api, "POST", "/events", [event])
@@ -123,11 +123,11 @@ def test_an_event_becomes_a_flow_run(api: httpx.Client, flow_id: str) -> None:
 
     for _ in range(5):
         with contextlib.suppress(AssertionError):
-            runs = ring()
+            runs = fire()
             break
     else:
         pytest.fail("five events, and no run because of any of them")
-    assert {run["parameters"]["reason"] for run in runs} == {"because of reprise.probe.rang"}
+    assert {run["parameters"]["reason"] for run in runs} == {"because of reprise.probe.fired"}
     assert {run["state_type"] for run in runs} == {"SCHEDULED"}
 
 

@@ -28,7 +28,7 @@ from prefect.settings import (
 from deployments.apply.__main__ import reach
 from recovery.errors import BadInput, Transient
 from recovery.events.hints import DEAD_LETTERS, hint
-from relay.bursts import Telling
+from relay.bursts import OutgoingEvent
 from relay.prefect_events import Misconfigured, PrefectEvents
 
 
@@ -99,7 +99,7 @@ def post(url: str) -> None:
     """One event, as the relay posts it."""
     events = PrefectEvents(url)
     try:
-        events.post([Telling(hint(DEAD_LETTERS, "orders-dlq", "1", datetime.now(UTC)), rings=True)])
+        events.post([OutgoingEvent(hint(DEAD_LETTERS, "orders-dlq", "1", datetime.now(UTC)), triggers=True)])
     finally:
         events.close()
 

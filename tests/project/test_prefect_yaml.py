@@ -15,7 +15,7 @@ from prefect.flows import load_flow_from_entrypoint
 from prefect.utilities.schema_tools import validate
 from pydantic import BaseModel
 
-from relay.prefect_events import RING
+from relay.prefect_events import TRIGGER
 from tests.project.checkout import PROJECT, paths
 
 DOCUMENT: dict[str, Any] = yaml.safe_load((PROJECT / "prefect.yaml").read_text(encoding="utf-8"))
@@ -168,7 +168,7 @@ def test_triggers_fire_at_rings_alone(deployment: dict[str, Any]) -> None:
     """Of a burst of a thousand events only the first and one after the last carry the label that starts a run."""
     for trigger in triggers_of(deployment):
         if any(name.startswith("reprise.") for name in trigger.get("expect") or []):
-            assert trigger["match"][RING] == "yes"
+            assert trigger["match"][TRIGGER] == "yes"
 
 
 @every_deployment

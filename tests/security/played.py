@@ -37,9 +37,9 @@ from recovery.outbox_records.story import Rows
 from recovery.paths import Path
 from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest
 from recovery.scope import StartedBy
-from relay.doorbells import QueueDoorbells
 from relay.due_cases import DueCases
 from relay.metrics import Reading, RelayMetrics
+from relay.queue_poller import QueuePoller
 from simulated_aws.server import SimulatedAws
 from tasks import digest
 from tasks.cases import histories_of
@@ -111,7 +111,7 @@ def relay_calls(aws: SimulatedAws) -> Calls:
     finally:
         stub.stop()
     sqs = Sqs(player.connection.client("sqs"), player.connection.client("sqs", repeat=False))
-    QueueDoorbells(sqs, ["orders-dlq*"], timedelta(seconds=2)).listen(datetime.now(UTC))
+    QueuePoller(sqs, ["orders-dlq*"], timedelta(seconds=2)).listen(datetime.now(UTC))
     DueCases(player.connection.ledger, timedelta(seconds=5)).listen(datetime.now(UTC))
     gateway = MetricsGateway(player.connection.client("cloudwatch", repeat=False), "Reprise")
     RelayMetrics(gateway).publish(Reading(), datetime.now(UTC))

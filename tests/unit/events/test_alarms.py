@@ -50,7 +50,7 @@ def test_both_shapes_say_the_same(body: dict[str, Any], before: str) -> None:
     """Name, state, time and dimensions, though keys and the form of the dimensions differ."""
     alarm = read(body)
     assert alarm is not None
-    assert (alarm.name, alarm.state, alarm.before, alarm.rings, alarm.muted) == (
+    assert (alarm.name, alarm.state, alarm.before, alarm.triggers, alarm.muted) == (
         "orders-dead",
         "ALARM",
         before,

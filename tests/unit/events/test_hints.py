@@ -125,7 +125,7 @@ def depth(body: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("body", [depth(ALARM), envelope(depth(ALARM_MESSAGE))])
 def test_an_alarm_on_a_queue_s_depth_rings_for_dead_letters(body: dict[str, Any]) -> None:
-    """It says what a doorbell says: letters lie in the queue. The alarm itself is told, too, under an id of its own."""
+    """It gives the hint of a poller: messages wait. The alarm itself is passed on, too, under an id of its own."""
     alarm, letters = told(body)
     assert (alarm.event, alarm.payload["queue"]) == ("reprise.alarm.changed", "orders-dlq")
     assert (letters.event, letters.resource) == ("reprise.queue.dead-letters", "reprise.queue.orders-dlq")

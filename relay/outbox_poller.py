@@ -1,4 +1,4 @@
-"""The outbox's doorbells: rows that a service has just written, and the row that falls due next."""
+"""Polls an outbox: rows that a service has just written, and the row that falls due next."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ LEASE = timedelta(seconds=60)
 """A shard serves two readers at most, and the user may have one: of several relays one reads, by this lease."""
 
 
-class OutboxDoorbell:
-    """Reads one table's stream, puts new rows in line, and rings.
+class OutboxPoller:
+    """Reads one table's stream, queues new rows, and sends triggers.
 
     Args:
         dynamodb, streams: boto3 clients.
@@ -63,7 +63,7 @@ class OutboxDoorbell:
         self._followed: datetime | None = None
         self._read: datetime | None = None
         self._asked: datetime | None = None
-        self._rung_due: datetime | None = None
+        self._sent_due: datetime | None = None
 
     @property
     def problems(self) -> Sequence[str]:
@@ -71,26 +71,26 @@ class OutboxDoorbell:
         return ()
 
     def listen(self, now: datetime) -> Sequence[Hint]:
-        """The rings of this table now.
+        """The triggers of this table now.
 
         Raises:
             Transient, Refused: the table or its stream could not be read.
         """
         if self._positions is None:
             self._begin()
-        rung: list[Hint] = []
+        triggered: list[Hint] = []
         if self._asked is None or now - self._asked >= DUE_EVERY:
             self._asked = now
-            rung += self._due_rings(now)
+            triggered += self._due_hints(now)
         try:
             if self._holds_lease(now):
-                rung += self._stream_rings(now)
+                triggered += self._stream_hints(now)
                 self._holds_lease(now)  # the first place is kept at once: who takes over must know where this one began
         except RepriseError as error:
-            if not rung:
+            if not triggered:
                 raise
             log.warning("table %s: its stream could not be read: %s", self._request.table, error)
-        return rung
+        return triggered
 
     def _begin(self) -> None:
         self._table.describe()
@@ -114,7 +114,7 @@ class OutboxDoorbell:
         self._leased_until, self._followed, self._is_placed = None, None, False
         return True
 
-    def _stream_rings(self, now: datetime) -> Sequence[Hint]:
+    def _stream_hints(self, now: datetime) -> Sequence[Hint]:
         assert self._positions is not None
         if self._read is not None and now - self._read < READ_EVERY:
             return ()
@@ -142,14 +142,14 @@ class OutboxDoorbell:
             hint(OUTBOX_INSERTED, self._request.table, newest, now, table=self._request.table, rows=enlisted.inserted),
         )
 
-    def _due_rings(self, now: datetime) -> Sequence[Hint]:
+    def _due_hints(self, now: datetime) -> Sequence[Hint]:
         due = stream.earliest_due(self._table, self._request)
         if due is None or due > now:
-            self._rung_due = None
+            self._sent_due = None
             return ()
-        if self._rung_due == due:
+        if self._sent_due == due:
             return ()  # a run was called for this row; if it could not be sent, its due time moves on
-        self._rung_due = due
+        self._sent_due = due
         return (hint(OUTBOX_DUE, self._request.table, due.isoformat(), now, table=self._request.table),)
 
     def _holds_lease(self, now: datetime) -> bool:

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 FIRST = timedelta(seconds=10)
-"""The second ring of a queue that stays as it is comes after this long; each further one after twice as long."""
+"""The second trigger of a queue that stays as it is comes after this long; each further one after twice as long."""
 
 
 @dataclass
-class DepthBell:
-    """The bell of one queue.
+class DepthTrigger:
+    """The trigger of one queue.
 
     A message that may not be sent yet stays visible to the count, and must not start a run every few seconds: after a
-    ring the queue is left alone for 10, 20, 40 ... seconds, at most the sweep's interval, unless its depth rises.
+    trigger the queue is left alone for 10, 20, 40 ... seconds, at most the sweep's interval, unless its depth rises.
 
     Attributes:
-        longest: the sweep's interval, after which ringing more rarely would tell nothing new.
+        longest: the sweep's interval, the longest wait that still helps.
     """
 
     longest: timedelta = timedelta(minutes=5)
@@ -25,7 +25,7 @@ class DepthBell:
     _wait: timedelta = FIRST
     _next: datetime | None = None
 
-    def rings(self, depth: int, now: datetime) -> bool:
+    def triggers(self, depth: int, now: datetime) -> bool:
         """True when it triggers, now that SQS counts about so many visible messages."""
         rose = depth > self._depth
         self._depth = depth

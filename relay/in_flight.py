@@ -11,7 +11,7 @@ MOST = 1_000
 MOST_BYTES = 32 * 1024 * 1024
 
 
-class Holdings:
+class InFlight:
     """Messages in hand, by receipt. A message is let go of when each of its events was accepted."""
 
     def __init__(self, most: int = MOST, most_bytes: int = MOST_BYTES) -> None:
@@ -38,23 +38,23 @@ class Holdings:
         self._held[arrival.receipt] = (arrival, events)
         self._bytes += len(arrival.body)
 
-    def accepted(self, tickets: Iterable[Hashable]) -> list[Arrival]:
-        """Some of their events were accepted, one for each ticket; the messages of which none is left open."""
+    def accepted(self, receipts: Iterable[Hashable]) -> list[Arrival]:
+        """Some of their events were accepted, one for each receipt; the messages of which none is left open."""
         done = []
-        for ticket in tickets:
-            if ticket not in self._held:
+        for receipt in receipts:
+            if receipt not in self._held:
                 continue
-            arrival, events = self._held[ticket]
+            arrival, events = self._held[receipt]
             if events <= 1:
                 done.append(arrival)
-                self.drop(ticket)
+                self.drop(receipt)
             else:
-                self._held[ticket] = (arrival, events - 1)
+                self._held[receipt] = (arrival, events - 1)
         return done
 
-    def drop(self, ticket: Hashable) -> Arrival | None:
+    def drop(self, receipt: Hashable) -> Arrival | None:
         """Let go of a message, whatever became of its events; None when it is not in hand."""
-        arrival, _ = self._held.pop(ticket, (None, 0))
+        arrival, _ = self._held.pop(receipt, (None, 0))
         if arrival is not None:
             self._bytes -= len(arrival.body)
         return arrival

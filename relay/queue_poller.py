@@ -11,7 +11,7 @@ from recovery.dead_letters.messages import Queue
 from recovery.dead_letters.outcomes import queue_problem
 from recovery.errors import RepriseError
 from recovery.events.hints import DEAD_LETTERS, Hint, hint
-from relay.bells import DepthBell
+from relay.depth_trigger import DepthTrigger
 
 log = logging.getLogger("reprise.relay")
 
@@ -21,8 +21,8 @@ FIND_EVERY = timedelta(minutes=5)
 """Between two looks for queues that a glob finds."""
 
 
-class QueueDoorbells:
-    """Rings for dead-letter queues that are not empty.
+class QueuePoller:
+    """Sends triggers for dead-letter queues that are not empty.
 
     Args:
         sqs: the gateway.
@@ -38,7 +38,7 @@ class QueueDoorbells:
         self._wanted = wanted
         self._sweep = sweep
         self._every = every
-        self._bells: dict[str, DepthBell] = {}
+        self._triggers: dict[str, DepthTrigger] = {}
         self._queues: list[Queue] = []
         self._next: list[Queue] = []
         self._unread: dict[str, str] = {}
@@ -52,7 +52,7 @@ class QueueDoorbells:
         return [*self._unfound, *self._unread.values()]
 
     def listen(self, now: datetime) -> Sequence[Hint]:
-        """The queues that ring now; nothing until it is time to look again. Many queues take several calls."""
+        """Triggers of queues that are not empty; none until the next look is due. Many queues take several calls."""
         if not self._next:
             if not self._wanted or (self._looked is not None and now - self._looked < self._every):
                 return ()
@@ -61,7 +61,7 @@ class QueueDoorbells:
                 self._find(now)
             self._next = list(self._queues)
         part, self._next = self._next[:AT_ONCE], self._next[AT_ONCE:]
-        rung = []
+        triggered = []
         for queue in part:
             try:
                 depth = self._sqs.visible(queue)
@@ -70,11 +70,11 @@ class QueueDoorbells:
                 log.warning("%s", self._unread[queue.name])
                 continue
             self._unread.pop(queue.name, None)
-            if self._bells.setdefault(queue.name, DepthBell(self._sweep)).rings(depth, now):
+            if self._triggers.setdefault(queue.name, DepthTrigger(self._sweep)).triggers(depth, now):
                 # Two relays that look at the same moment make the same id, and Prefect drops one of the events.
                 key = f"{int(now.timestamp() / self._every.total_seconds())}"
-                rung.append(hint(DEAD_LETTERS, queue.name, key, now, queue=queue.name, about=depth))
-        return rung
+                triggered.append(hint(DEAD_LETTERS, queue.name, key, now, queue=queue.name, about=depth))
+        return triggered
 
     def leave(self, now: datetime) -> None:
         """Nothing is held."""
