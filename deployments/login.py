@@ -28,7 +28,7 @@ PAGE = """<!doctype html>
 <meta charset="utf-8">
 <title>Reprise</title>
 <body style="font-family: sans-serif; margin: 4rem">
-<p id="said">Signing in ...</p>
+<p id="status">Signing in ...</p>
 <script>
 (async () => {
   const given = location.hash.slice(1);
@@ -38,7 +38,7 @@ PAGE = """<!doctype html>
     localStorage.setItem('prefect-password', given);
     location.replace('/');
   } else {
-    document.getElementById('said').textContent =
+    document.getElementById('status').textContent =
       'This link does not let you in: the server has another password. It prints the right link when it starts.';
   }
 })();

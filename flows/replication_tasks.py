@@ -1,4 +1,4 @@
-"""DMS tasks restart the right way, or a person is told why not.
+"""DMS tasks restart the right way, or a person is notified why not.
 
 from flows.replication_tasks import recover_replication_tasks
 recover_replication_tasks(ReplicationRequest(tasks=["orders-*"], dry_run=False))
@@ -24,7 +24,7 @@ def recover_replication_tasks(
     request: ReplicationRequest = ReplicationRequest(),  # noqa: B008 - frozen, and the form in the UI shows it
     event: dict[str, Any] | None = None,  # noqa: ARG001 - for the person who looks at the run
 ) -> RecoveryReport | State[RecoveryReport]:
-    """Find DMS tasks and serverless replications that failed, and restart them, reload them, or tell a person.
+    """Find DMS tasks and serverless replications that failed, and restart them, reload them, or notify a person.
 
     Args:
         request: which replications, under which policy. Nothing named, nothing touched; dry by default.

@@ -137,10 +137,10 @@ class Alerts:
             return False
 
     def announce_recovery(self, alert: Alert, now: datetime) -> Announced:
-        """Say once that a group which was announced has recovered; ALREADY when nobody was alarmed or it was said.
+        """Say once that a group which was announced has recovered; ALREADY when nobody was alarmed or it was announced.
 
         Raises:
-            Transient, Refused: it was not said.
+            Transient, Refused: it was not announced.
         """
         record = self._ledger.read_record(_pk(alert.path, alert.source), alert.group)
         if not _is_open(record):
@@ -166,7 +166,7 @@ class Alerts:
         return Announced.SENT
 
     def is_announced(self, path: str, source: str, group: str) -> bool:
-        """True when people were told of this group and not yet that it recovered."""
+        """True when people were notified of this group and not yet that it recovered."""
         return _is_open(self._ledger.read_record(_pk(path, source), group))
 
     def _publish(self, alert: Alert, claimed: Record, before: dict[str, object], now: datetime) -> None:
@@ -208,7 +208,7 @@ class Alerts:
 
 
 def _is_open(record: Record) -> bool:
-    """True when people were told and wait for the end of it, which another run may have begun to tell (and died)."""
+    """True when people were notified and wait for its end, which another run may have begun to announce (and died)."""
     state = record.data.get("state")
     return state == "sent" or (state == "pending" and record.data.get("of") == "recovery")
 

@@ -136,7 +136,7 @@ class Archive:
     def copy_payload(self, bucket: str, key: str, to: str) -> None:
         """Copy the payload object of an extended-client pointer into the archive. The original is never deleted."""
         with calling("s3:CopyObject"):
-            # A copy takes the tags along unless told otherwise, and that needs permissions of its own.
+            # A copy takes the tags along unless asked otherwise, and that needs permissions of its own.
             self._client.copy_object(
                 Bucket=self.bucket, Key=to, CopySource={"Bucket": bucket, "Key": key}, TaggingDirective="REPLACE"
             )

@@ -31,7 +31,7 @@ class Backoff(BaseModel):
         """The longest wait before `attempt` (1 is the first)."""
         if attempt < 1:
             raise ValueError(f"attempt counts from 1, not {attempt}")
-        steps = min(attempt - 1, 64)  # a float overflows long before an attempt budget gets there
+        steps = min(attempt - 1, 64)  # a float overflows long before a bound of attempts gets there
         return timedelta(seconds=min(self.cap_seconds, self.base_seconds * self.factor**steps))
 
     def delay(self, attempt: int, draw: float) -> timedelta:

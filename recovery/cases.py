@@ -29,7 +29,7 @@ class State(StrEnum):
     EXHAUSTED = "exhausted"  # in the archive (or given up): its attempts are used up
     WAITING = "waiting"  # in the archive until its own target is asked again
     STALE = "stale"  # in the archive because it was older than the policy's max_age, or about to expire
-    ESCALATED = "escalated"  # a person was told; nothing is done until the facts change
+    ESCALATED = "escalated"  # a person was notified; nothing is done until the facts change
     REPLAYING = "replaying"  # a replay has claimed it, until the lease ends
     REPLAYED = "replayed"  # sent back from the archive
     SUPERSEDED = "superseded"  # the item came back and has a newer case

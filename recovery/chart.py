@@ -43,4 +43,4 @@ def _fitting(label: str) -> str:
 
 def _pixels(label: str) -> float:
     """About as wide as the widest of the usual fonts draws it: no browser is asked."""
-    return sum(10.0 if letter.isupper() or letter in "_mw@%&…" else 8.0 for letter in label)
+    return sum(10.0 if character.isupper() or character in "_mw@%&…" else 8.0 for character in label)

@@ -28,7 +28,7 @@ def open_run(connection: Connection, request: DeadLetterRequest | ReplayRequest)
     """Return a run's tools, on a connection; whatever happens, messages that it still holds are made visible again.
 
     Raises:
-        BadInput: a policy cannot be followed, which must be said before anything is received.
+        BadInput: a policy cannot be followed, which must be stated before anything is received.
     """
     if isinstance(request, DeadLetterRequest):
         for policy in (request.policy, *request.queue_policies.values()):

@@ -68,7 +68,7 @@ class Estate:
 
 
 class Through:
-    """Stands between the path and a client, and is told of every call."""
+    """Stands between the path and a client, and is reported every call."""
 
     def __init__(self, client: Any, around: Callable[[str, Callable[[], Any]], Any]) -> None:
         self._client, self._around = client, around
@@ -161,7 +161,7 @@ class World:
         start: bool = True,
         **other: Any,
     ) -> str:
-        """A flow from Salesforce, whose next runs go as told; started, and given time to end its first run."""
+        """A flow from Salesforce, whose next runs go as scripted; started, and given time to end its first run."""
         if outcomes:
             self.appflow.script(*outcomes, flow=name)
         if schedule is not None:
@@ -216,10 +216,10 @@ class World:
 
     def definition(self, name: str) -> dict[str, Any]:
         """All that a person has set on a flow."""
-        told = self.client.describe_flow(flowName=name)
+        answer = self.client.describe_flow(flowName=name)
         for volatile in ("ResponseMetadata", "lastRunExecutionDetails", "flowStatus", "flowStatusMessage"):
-            told.pop(volatile, None)
-        return dict(told)
+            answer.pop(volatile, None)
+        return dict(answer)
 
     # -- runs of the path ------------------------------------------------------------------------------------------
 
@@ -315,14 +315,14 @@ TO: dict[str, dict[str, Any]] = {
 
 
 def _scheduled(schedule: Schedule) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    answer: dict[str, Any] = {
         "scheduleExpression": schedule.expression,
         "dataPullMode": "Incremental" if schedule.incremental else "Complete",
         "scheduleStartTime": schedule.starts,
         "scheduleEndTime": schedule.ends,
         "flowErrorDeactivationThreshold": schedule.threshold,
     }
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in answer.items() if value is not None}
 
 
 def _simulated(run: Run) -> SimulatedRun:

@@ -39,7 +39,7 @@ MAPPINGS = (
 
 @dataclass
 class Estate:
-    """The estate that the simulator stands in: a clock, and what was told through it."""
+    """The estate that the simulator stands in: a clock, and what was reported through it."""
 
     time: datetime = START
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -218,7 +218,7 @@ class Recovering(World):
     def recover(
         self, *tasks: str, started_by: StartedBy = StartedBy.SWEEP, dry_run: bool = False, **policy: Any
     ) -> RecoveryReport:
-        """One run over all that is named (everything, unless told)."""
+        """One run over all that is named (everything, unless reported)."""
         request = ReplicationRequest(
             tasks=tasks or ("*",), started_by=started_by, dry_run=dry_run, policy=ReplicationPolicy(**policy)
         )

@@ -119,7 +119,7 @@ class OutboxWorld:
         return [envelope["Message"] for envelope in self.delivered()]
 
     def alerts(self) -> list[str]:
-        """Subjects of what people were told."""
+        """Subjects of what people were notified."""
         return [json.loads(message["body"])["Subject"] for message in self.aws.messages("people")]
 
     # -- running -------------------------------------------------------------------------------------------------
@@ -143,7 +143,7 @@ class OutboxWorld:
         )
 
     def clock(self, now: Callable[[], datetime]) -> Callable[[], datetime]:
-        """The clock of a run, ahead by what `later` said."""
+        """The clock of a run, ahead by what `later` stated."""
         return lambda: now() + timedelta(seconds=self.seconds_ahead)
 
     def later(self, seconds: float) -> None:

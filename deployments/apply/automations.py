@@ -205,7 +205,7 @@ def surplus(client: SyncPrefectClient, should: Iterable[AutomationCore]) -> list
         else:
             found.append(
                 f"automation {automation.name!r}: one too many (there twice, or of an older version), so people are "
-                f"told twice. Remove it: prefect automation delete --id {automation.id}"
+                f"reported twice. Remove it: prefect automation delete --id {automation.id}"
             )
     return found
 

@@ -19,7 +19,7 @@ from recovery.dead_letters.verdicts import Heal
 from recovery.dead_letters.work import Work
 from recovery.errors import Transient
 from recovery.failures import Kind, body_shape, recognise
-from tests.unit.failures.test_origins import LETTERS, SHAPES
+from tests.unit.failures.test_origins import ORIGINALS, SHAPES
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ARN = "arn:aws:sqs:eu-west-1:123456789012:orders"
@@ -76,7 +76,7 @@ def made(rubbish: Rubbish) -> dict[str, Any]:
     """A message of a known shape, mutated in body, attributes and system attributes."""
     body: Any
     if rubbish.chance(0.7):
-        body, attributes, system, _ = LETTERS[rubbish.pick(sorted(LETTERS))]
+        body, attributes, system, _ = ORIGINALS[rubbish.pick(sorted(ORIGINALS))]
     else:
         body, attributes, system = rubbish.pick(list(SHAPES)), {}, {}
     if not isinstance(body, str):

@@ -115,7 +115,7 @@ def _refused(work: AppFlowRun, item: FlowWork, attempt: Attempt | None, before: 
 
 
 def _still_stands(work: AppFlowRun, item: FlowWork, verdict: Rerun | RunTwin | Reactivate, history: History) -> bool:
-    """True when the verdict is the same by what AppFlow tells of the flow and its runs at this moment."""
+    """True when the verdict is the same by what AppFlow reports of the flow and its runs at this moment."""
     assert item.facts is not None
     item.described = work.appflow.flow(item.name)
     if item.described is None:

@@ -30,7 +30,7 @@ def far_schedule(flow: Flow) -> str:
 
 
 def unread_schedule(flow: Flow) -> str:
-    """After a schedule of which nobody can tell the next run."""
+    """After a schedule of which nobody can know the next run."""
     return f"see when it runs next: aws appflow describe-flow --flow-name {flow.name}"
 
 

@@ -1,4 +1,4 @@
-"""AppFlow's answers as values. Pure: what it tells is read here, and asked for in `gateway`."""
+"""AppFlow's answers as values. Pure: what it shows is read here, and asked for in `gateway`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Summary:
         return f"{self.last_status}|{self.last_at.isoformat() if self.last_at else ''}|{self.status}"
 
     def as_flow(self) -> Flow:
-        """As much of the flow as the list tells."""
+        """As much of the flow as the list shows."""
         return Flow(self.name, self.arn, self.status, self.trigger, tags=self.tags)
 
 

@@ -48,7 +48,7 @@ def refusal_of(error: RepriseError, failed_run: str, at: datetime) -> Refusal:
 
 
 def words_of(error: RepriseError) -> str:
-    """An error as reports and alerts tell it: AWS's own words without their values, ours as they are."""
+    """An error as reports and alerts show it: AWS's own words without their values, ours as they are."""
     call, words = _call_and_words(error)
     return f"{call}: {words}" if call else words
 

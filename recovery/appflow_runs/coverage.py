@@ -1,7 +1,7 @@
 """Windows of an incremental flow's data that no successful run has pulled. Pure.
 
 AppFlow starts an incremental window at the last success, so a failed window is normally covered by the next run. Where
-it was not (a flow made anew, a run cancelled, a window set by hand), nothing else would ever tell.
+it was not (a flow made anew, a run cancelled, a window set by hand), nothing else would ever show.
 """
 
 from __future__ import annotations

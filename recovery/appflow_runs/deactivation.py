@@ -18,7 +18,7 @@ class Deactivation:
         threshold: failures in a row at which AppFlow switches the schedule off.
         failures: failures in a row so far.
         runs_left: further failures until then, at least 1.
-        at: when that would be by the schedule, aware; None where it cannot be told.
+        at: when that would be by the schedule, aware; None where it is not known.
         warn: whether a person must hear of it now.
     """
 
@@ -33,7 +33,7 @@ def approaching(facts: FlowFacts, policy: AppFlowPolicy, now: datetime) -> Deact
     """The threshold ahead, or None where there is none or nothing failed.
 
     A flow that is active although its failures reached the threshold was activated again since: only what is over the
-    threshold counts then, because AppFlow does not tell since when it counts.
+    threshold counts then, because AppFlow does not report since when it counts.
     """
     flow = facts.flow
     schedule = flow.schedule

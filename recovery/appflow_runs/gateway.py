@@ -155,7 +155,7 @@ class AppFlowGateway:
             "description": f"Temporary twin of {plain(flow.name)}, attempt {verdict.attempt}. Removed by Reprise.",
             "triggerConfig": {"triggerType": Trigger.ON_DEMAND.value},
             "sourceFlowConfig": {
-                # Only a scheduled flow has a field that tells what is new.
+                # Only a scheduled flow has a field that shows what is new.
                 part: value
                 for part, value in definition["sourceFlowConfig"].items()
                 if part != "incrementalPullConfig"

@@ -1,4 +1,4 @@
-"""First half of a run: the flows that are meant, what AWS and the ledger say of them, the verdicts. Changes nothing."""
+"""First half of a run: the flows in scope, what AWS and the ledger say of them, the verdicts. Changes nothing."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def recall(work: AppFlowRun, batch: FlowBatch) -> None:
     found, damaged = remembered(work, [item.name for item in batch.items])
     for item in batch.items:
         if item.name in damaged:
-            item.quiet = work.seen.get(item.name) == item.summary.stamp  # told by an earlier pass of this run
+            item.quiet = work.seen.get(item.name) == item.summary.stamp  # reported by an earlier pass of this run
             if not item.quiet:
                 set_aside(work, item, damaged[item.name])
             continue
@@ -123,7 +123,7 @@ def look(work: AppFlowRun, batch: FlowBatch) -> None:
         except RepriseError as error:
             item.failure = error
             continue
-        judge(work, item)
+        triage(work, item)
     if unread:
         work.warn(f"{unread} flows were not looked at before the run's time was up (time_limit_seconds)")
     tried = [item for item in batch.items if not item.quiet]
@@ -138,7 +138,7 @@ def look(work: AppFlowRun, batch: FlowBatch) -> None:
 def is_quiet(work: AppFlowRun, item: FlowWork) -> bool:
     """True when nothing can have changed since the flow's records were last read.
 
-    The list of flows tells status and time of each newest run. It lags behind, so it is believed only when the records
+    The list of flows shows status and time of each newest run. It lags behind, so it is believed only when the records
     were read well after the run that it names, and only for flows about which nothing is pending.
     """
     if work.seen.get(item.name) == item.summary.stamp:
@@ -158,7 +158,7 @@ def stamp(item: FlowWork) -> str:
     return f"{item.summary.stamp}|{policy}"
 
 
-def judge(work: AppFlowRun, item: FlowWork) -> None:
+def triage(work: AppFlowRun, item: FlowWork) -> None:
     """Bring the memory up to date with the facts, and decide."""
     assert item.facts is not None
     facts = item.facts
@@ -190,7 +190,7 @@ def judge(work: AppFlowRun, item: FlowWork) -> None:
 
 
 def _was_missed(work: AppFlowRun, item: FlowWork, failed: Run, now: datetime) -> bool:
-    """True when a sweep is the first to notice a failure of which an event should have told."""
+    """True when a sweep is the first to notice a failure that an event should have announced."""
     if work.request.started_by is not StartedBy.SWEEP:
         return False
     if failed.id in {attempt.run for attempt in item.memory.history.attempts}:
@@ -221,7 +221,7 @@ def _read(work: AppFlowRun, item: FlowWork) -> None:
 
 
 def _needs_description(item: FlowWork, facts: FlowFacts) -> bool:
-    """True when more than the list of flows tells is needed: on-demand flows that are well cost one call, not two."""
+    """True when more than the list of flows shows is needed: on-demand flows that are well cost one call, not two."""
     if item.summary.trigger != Trigger.ON_DEMAND or not facts.runs:
         return True
     newest = facts.runs[0]
@@ -255,5 +255,5 @@ def _fixed(facts: FlowFacts, history: History, policy: AppFlowPolicy) -> tuple[F
     if facts.diagnosis is None:
         return facts, fresh
     kind = facts.diagnosis.kind if facts.diagnosis.kind is not Kind.UNKNOWN else Kind.DEPENDENCY_FAILURE
-    told = Diagnosis(kind, True, "by-hand", "a person says that the cause is fixed")
-    return replace(facts, diagnosis=told), fresh
+    by_hand = Diagnosis(kind, True, "by-hand", "a person says that the cause is fixed")
+    return replace(facts, diagnosis=by_hand), fresh

@@ -21,9 +21,9 @@ class Memory:
     Attributes:
         history: attempts and the incident under way.
         coverage: of an incremental scheduled flow.
-        told: alert groups that people were told in this incident.
+        notified: alert groups that people were notified of in this incident.
         noticed: id of the latest failed run that was ever noticed.
-        missed: no event had told of it: a sweep found it.
+        missed: no event had announced it: a sweep found it.
         summary: status and time of the newest run in the list of flows, when its records were last read.
         read_at: when they were.
         seconds_to_recover: of the last incident; None before the first recovery.
@@ -31,7 +31,7 @@ class Memory:
 
     history: History = field(default_factory=History)
     coverage: Coverage = field(default_factory=Coverage)
-    told: tuple[str, ...] = ()
+    notified: tuple[str, ...] = ()
     noticed: str = ""
     missed: bool = False
     summary: str = ""
@@ -47,7 +47,7 @@ class Memory:
             "recovered": _stamp(self.history.recovered),
             "asked": [_stamp(asked.start), _stamp(asked.end)] if asked else None,
             "covered": [[_stamp(window.start), _stamp(window.end)] for window in self.coverage.covered],
-            "told": list(self.told),
+            "notified": list(self.notified),
             "noticed": self.noticed,
             "missed": self.missed,
             "summary": self.summary,
@@ -75,7 +75,7 @@ class Memory:
                 None if raw.get("asked") is None else _window(raw["asked"], "asked"),
                 tuple(_window(one, "covered") for one in read.many("covered")),
             ),
-            told=read.texts("told"),
+            notified=read.texts("notified"),
             noticed=read.text("noticed"),
             missed=read.flag("missed"),
             summary=read.text("summary"),
@@ -89,7 +89,7 @@ def up_to_date(history: History, facts: FlowFacts, policy: AppFlowPolicy) -> tup
 
     An incident begins with the first failure after a success (of the flow, or of a twin) and ends with the next
     success. A failure within the settle time after one goes on with the attempts of the incident before: what works and
-    comes back uses the same budget.
+    comes back uses the same attempts.
     """
     history = _with_twin(history, facts)
     if history.refusal is not None and not (facts.runs and facts.runs[0].id == history.refusal.failed_run):

@@ -1,7 +1,7 @@
 """Facts about an AppFlow flow and its runs. Pure values.
 
 The field names are AppFlow's own where it has one. Sources: the service model of AppFlow (2020-08-23) and its user
-guide; what is assumed beyond them is said where it is used.
+guide; what is assumed beyond them is stated where it is used.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """One flow, as DescribeFlow tells."""
+    """One flow, as DescribeFlow shows."""
 
     name: str
     arn: str
@@ -133,8 +133,8 @@ class Run:
         id, status: `executionId`, `executionStatus`.
         started, updated: aware. `updated` is when it ended, once it has.
         message: `executionMessage` of its error ("" when there is none).
-        records, failed_records, bytes_written: counts; None where AppFlow does not tell.
-        pull_start, pull_end: the window of the data it pulled, where AppFlow tells.
+        records, failed_records, bytes_written: counts; None where AppFlow does not report.
+        pull_start, pull_end: the window of the data it pulled, where AppFlow reports.
     """
 
     id: str
@@ -157,7 +157,7 @@ class Run:
     def wrote(self) -> bool:
         """True when it may have written records.
 
-        Where the bytes are not told, processed records count as written; where nothing is told, nobody knows.
+        Where the bytes are not reported, processed records count as written; where nothing is reported, nobody knows.
         """
         if self.bytes_written is not None:
             return self.bytes_written > 0
@@ -242,7 +242,7 @@ class Attempt:
         failed_run: id of the run that it answers.
         claimed: when it was written down.
         lease_ends: until then only its owner makes the call.
-        run: id of the run that it started, once AppFlow has told.
+        run: id of the run that it started, once AppFlow has reported.
         outcome, ended, records, error, diagnosis: of a twin's run, copied before the twin is deleted; the error is
             normalised.
     """
@@ -262,13 +262,13 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """AppFlow said no to the call of an attempt, so nothing was started and the attempt does not count.
+    """AppFlow refused the call of an attempt, so nothing was started and the attempt does not count.
 
     Attributes:
         failed_run: id of the run that the attempt answered.
         at: when.
         call: "appflow:StartFlow: AccessDeniedException", for one alert on all that is refused alike.
-        words: what AppFlow said, normalised.
+        words: what AppFlow answered, normalised.
     """
 
     failed_run: str
@@ -302,7 +302,7 @@ class History:
     def twin_wrote(self) -> bool:
         """True when a twin of the incident under way may have written records.
 
-        Those that it processed count; where AppFlow tells no number, nobody knows.
+        Those that it processed count; where AppFlow reports no number, nobody knows.
         """
         return any(
             attempt.outcome in _ENDED

@@ -17,8 +17,8 @@ Pattern = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, 
 
 
 def matches(name: str, tags: Mapping[str, str], patterns: Iterable[str]) -> bool:
-    """True when a flow is meant by any of the patterns; no pattern means none."""
-    return any(_meant(name, tags, pattern) for pattern in patterns)
+    """True when a flow is in scope by any of the patterns; no pattern means none."""
+    return any(_in_scope(name, tags, pattern) for pattern in patterns)
 
 
 def is_name(pattern: str) -> bool:
@@ -26,7 +26,7 @@ def is_name(pattern: str) -> bool:
     return not pattern.startswith("tag:") and not any(sign in pattern for sign in "*?[")
 
 
-def _meant(name: str, tags: Mapping[str, str], pattern: str) -> bool:
+def _in_scope(name: str, tags: Mapping[str, str], pattern: str) -> bool:
     if not pattern.startswith("tag:"):
         return fnmatchcase(name, pattern)
     key, has_value, value = pattern.removeprefix("tag:").partition("=")
@@ -40,7 +40,7 @@ class AppFlowPolicy(BaseModel):
 
     max_attempts: int = Field(5, ge=0, le=100, description="Attempts for each incident; then a person is notified.")
     max_attempts_when_unknown: int = Field(
-        1, ge=0, le=100, description="Attempts when the error text does not tell whether it passes by itself."
+        1, ge=0, le=100, description="Attempts when the error text does not show whether it passes by itself."
     )
     backoff: Backoff = Field(
         Backoff(base_seconds=60, factor=4, cap_seconds=3600), description="Waits before the attempts."

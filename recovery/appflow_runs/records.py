@@ -28,10 +28,10 @@ ONCE = timedelta(days=365)
 REFUSAL_WINDOW = timedelta(days=1)
 """The window of alerts on calls that AppFlow refuses: one for each call and error code, however many flows."""
 
-_NOTHING_TO_TELL = frozenset({"S1", "S2", "S3", "R2", "R3", "R4", "D1", "D2"})
+_NOTHING_TO_REPORT = frozenset({"S1", "S2", "S3", "R2", "R3", "R4", "D1", "D2"})
 _TAKEN_OVER = frozenset({"S1", "S2", "R3", "T3", "D1", "D2"})
 _REFUSED = "refused:"
-_TOLD_IN_REPORTS = frozenset({"ResourceNotFoundException", DAMAGED})
+_REPORTED_ONLY = frozenset({"ResourceNotFoundException", DAMAGED})
 _EXHAUSTED = frozenset({"C3", "C4", "C5"})
 
 
@@ -61,15 +61,15 @@ def save(work: AppFlowRun, item: FlowWork, memory: Memory, state: State | None) 
         attempts=len(memory.history.attempts),
         due=verdict.until if isinstance(verdict, Wait) else None,
         reason=verdict.reason,
-        # The step is for people: flows.cases tells it.
+        # The step is for people: flows.cases shows it.
         detail=memory.as_json() | ({"step": _step(verdict)} if _step(verdict) else {}),
     )
     work.ledger.change_case(case, expected=old)
     item.case, item.memory = case, memory
 
 
-def tell(work: AppFlowRun, batch: FlowBatch) -> None:
-    """Tell people: what they must do, a schedule that is about to be switched off, and that a flow has recovered.
+def notify(work: AppFlowRun, batch: FlowBatch) -> None:
+    """Notify people: what they must do, a schedule that is about to be switched off, and that a flow has recovered.
 
     A flow whose alert is not out yet keeps the reason in `failure`, and is not settled.
     """
@@ -77,34 +77,34 @@ def tell(work: AppFlowRun, batch: FlowBatch) -> None:
         if work.dry_run or item.quiet or item.facts is None or item.failure is not None:
             continue
         try:
-            _tell(work, item)
+            _notify(work, item)
         except RepriseError as error:
             item.failure = error
     if not work.dry_run:
-        _tell_unreadable(work, [item for item in batch.items if item.facts is None and item.failure is not None])
+        _notify_unreadable(work, [item for item in batch.items if item.facts is None and item.failure is not None])
 
 
-def tell_refusal(work: AppFlowRun, refusal: Refusal, names: Sequence[str], next_step: str) -> Announced:
+def notify_refusal(work: AppFlowRun, refusal: Refusal, names: Sequence[str], next_step: str) -> Announced:
     """Notify people of a call that AppFlow refuses, once for all flows alike.
 
     Raises:
-        Transient, Refused: it was not told.
+        Transient, Refused: it was not reported.
     """
     return work.alerts.announce(_refusal_alert(refusal, names, next_step), work.now(), REFUSAL_WINDOW)
 
 
-def _tell_unreadable(work: AppFlowRun, items: Sequence[FlowWork]) -> None:
+def _notify_unreadable(work: AppFlowRun, items: Sequence[FlowWork]) -> None:
     alike: dict[str, list[FlowWork]] = {}
     for item in items:
-        if isinstance(item.failure, Refused | BadInput) and item.failure.code not in _TOLD_IN_REPORTS:
+        if isinstance(item.failure, Refused | BadInput) and item.failure.code not in _REPORTED_ONLY:
             alike.setdefault(refusal_of(item.failure, "", work.now()).call, []).append(item)
     for group in alike.values():
         assert group[0].failure is not None
         refusal = refusal_of(group[0].failure, "", work.now())
         try:
-            tell_refusal(work, refusal, [item.name for item in group], "let the path read these flows")
+            notify_refusal(work, refusal, [item.name for item in group], "let the path read these flows")
         except RepriseError as error:
-            work.complain(f"people could not be told that AppFlow refuses {refusal.call}: {words_of(error)}")
+            work.complain(f"people could not be notified that AppFlow refuses {refusal.call}: {words_of(error)}")
 
 
 def keep(work: AppFlowRun, batch: FlowBatch) -> None:
@@ -158,7 +158,7 @@ def has_news(item: FlowWork) -> bool:
     """True when the report should list the flow."""
     if item.failure is not None or item.recovered_seconds is not None:
         return True
-    return not item.quiet and not (isinstance(item.verdict, Leave) and item.verdict.rule in _NOTHING_TO_TELL)
+    return not item.quiet and not (isinstance(item.verdict, Leave) and item.verdict.rule in _NOTHING_TO_REPORT)
 
 
 def entry(item: FlowWork) -> Entry:
@@ -196,16 +196,16 @@ def entry(item: FlowWork) -> Entry:
     )
 
 
-def _tell(work: AppFlowRun, item: FlowWork) -> None:
+def _notify(work: AppFlowRun, item: FlowWork) -> None:
     assert item.facts is not None
     now = work.now()
     memory = item.memory
-    if item.recovered_seconds is not None and memory.told:
-        ours = [group for group in memory.told if not group.startswith(_REFUSED)]
+    if item.recovered_seconds is not None and memory.notified:
+        ours = [group for group in memory.notified if not group.startswith(_REFUSED)]
         if ours and work.alerts.announce_recovery(_recovery(item, ours[0]), now) is Announced.ELSEWHERE:
             item.postponed = True
             return
-        memory = replace(memory, told=())
+        memory = replace(memory, notified=())
     due: list[tuple[Alert, timedelta]] = []
     refusal = memory.history.refusal
     if isinstance(item.verdict, Escalate):
@@ -218,12 +218,12 @@ def _tell(work: AppFlowRun, item: FlowWork) -> None:
     if item.deactivation is not None and item.deactivation.warn:
         due.append((_deactivation(item), ONCE))
     for alert, window in due:
-        if alert.group in memory.told:
+        if alert.group in memory.notified:
             continue
         if work.alerts.announce(alert, now, window) is Announced.ELSEWHERE:
             item.postponed = True
             continue
-        memory = replace(memory, told=(*memory.told, alert.group))
+        memory = replace(memory, notified=(*memory.notified, alert.group))
     item.memory = memory
 
 
@@ -238,7 +238,7 @@ def _escalation(item: FlowWork, verdict: Escalate) -> Alert:
         f"Why: {verdict.reason}.",
         f"Last error: {item.facts.error or '(none)'}",
         f"Run: {newest.id} of {shown(newest.started)}; failures in a row: {item.facts.failures_in_a_row}",
-        f"Kind: {kind or '(not judged)'}    Attempts made: {len(item.memory.history.attempts)}",
+        f"Kind: {kind or '(not diagnosed)'}    Attempts made: {len(item.memory.history.attempts)}",
     ]
     if item.deactivation is not None:
         lines.append(f"Mind: {_forecast(item)}.")
@@ -247,7 +247,7 @@ def _escalation(item: FlowWork, verdict: Escalate) -> Alert:
         f"What to do: {verdict.next_step}.",
         "When the cause is fixed, appflow-runs/by-hand with cause_fixed runs it again, where it can be run.",
     ]
-    subject = f"Reprise: AppFlow flow {flow.name} needs a person ({kind or 'not judged'})"
+    subject = f"Reprise: AppFlow flow {flow.name} needs a person ({kind or 'not diagnosed'})"
     group = f"{_stuck(item)}:R1" if verdict.rule == "R1" else f"{_incident(item)}:{verdict.rule}:{kind}"
     return Alert(PATH, flow.name, group, subject, "\n".join(lines))
 
@@ -288,7 +288,7 @@ def _refusal_alert(refusal: Refusal, names: Sequence[str], next_step: str) -> Al
     lines = [
         f"A call of AppFlow does not go through: {refusal.call}.",
         "",
-        f"It said: {refusal.words or '(nothing)'}",
+        f"It answered: {refusal.words or '(nothing)'}",
         f"Flows: {', '.join(names[:SAMPLES])}{', ...' if len(names) > SAMPLES else ''}. What else meets it in the next"
         " 24 hours is in the reports of the runs only.",
         "",

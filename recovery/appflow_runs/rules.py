@@ -177,7 +177,7 @@ def _cause(newest: Run, facts: FlowFacts, history: History, policy: AppFlowPolic
     flow = facts.flow
     partial = newest.status is RunStatus.SUCCESSFUL
     kind = facts.diagnosis.kind if facts.diagnosis else Kind.UNKNOWN
-    reason = facts.diagnosis.reason if facts.diagnosis else "the run's error does not tell why"
+    reason = facts.diagnosis.reason if facts.diagnosis else "the run's error does not show why"
     off = " and AppFlow switched the flow off" if facts.switched_off else ""
     if not partial and facts.diagnosis and kind is not Kind.UNKNOWN and not facts.diagnosis.transient:
         return Escalate("C1", f"this does not pass by itself: {reason}{off}", fix(facts.diagnosis, flow))

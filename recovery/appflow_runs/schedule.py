@@ -31,7 +31,7 @@ _CRON_DAYS_AHEAD = 4 * 366 + 1  # a leap day is found, and the search ends
 
 
 def understood(expression: str) -> bool:
-    """True when the times of this expression can be told."""
+    """True when the times of this expression are known."""
     rate = _RATE.match(expression)
     if rate:
         return int(rate[1]) > 0
@@ -39,7 +39,7 @@ def understood(expression: str) -> bool:
 
 
 def next_run(schedule: Schedule, now: datetime, last_started: datetime | None = None) -> datetime | None:
-    """The first scheduled start after `now` (aware), or None: the schedule has ended, cannot be told, or runs in years
+    """The first scheduled start after `now` (aware), or None: the schedule has ended, is not known, or runs in years
     that no date has.
 
     Args:
@@ -57,7 +57,7 @@ def next_run(schedule: Schedule, now: datetime, last_started: datetime | None = 
 
 
 def period(schedule: Schedule, now: datetime, last_started: datetime | None = None) -> timedelta | None:
-    """The time between the next scheduled run and the one after it, or None where it cannot be told."""
+    """The time between the next scheduled run and the one after it, or None where it is not known."""
     first = next_run(schedule, now, last_started)
     if first is None:
         return None

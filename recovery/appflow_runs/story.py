@@ -32,7 +32,7 @@ def story(key: str, case: Case) -> Story:
             error = attempt.error
             ended = f"attempt {attempt.number} ended: {attempt.outcome}" + (f", {error}" if error else "")
             moments.append(Moment(at=attempt.ended, what=ended))
-    if memory.told:
+    if memory.notified:
         moments.append(Moment(at=None, what="people were notified"))
     if history.recovered is not None:
         moments.append(Moment(at=history.recovered, what="a run succeeded again"))

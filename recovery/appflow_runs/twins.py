@@ -15,7 +15,7 @@ from recovery.appflow_runs.causes import diagnose_run, refusal_of, words_of
 from recovery.appflow_runs.gateway import LEDGER_TAG, TWIN_TAG, from_tag, plain
 from recovery.appflow_runs.look import rules_of
 from recovery.appflow_runs.models import Attempt, Means, Run, RunStatus
-from recovery.appflow_runs.records import save, tell_refusal
+from recovery.appflow_runs.records import notify_refusal, save
 from recovery.appflow_runs.remembered import remembered
 from recovery.appflow_runs.verdicts import twin_name
 from recovery.appflow_runs.work import AppFlowRun, FlowBatch, FlowWork
@@ -60,15 +60,15 @@ def tidy_twins(work: AppFlowRun, batch: FlowBatch, twins: Sequence[Summary]) -> 
                 continue
             work.complain(f"temporary twin {twin.name}: {words_of(error)}")
             if isinstance(error, Refused) and not work.dry_run:
-                _tell(work, error, twin)
+                _notify(work, error, twin)
 
 
-def _tell(work: AppFlowRun, error: Refused, twin: Summary) -> None:
+def _notify(work: AppFlowRun, error: Refused, twin: Summary) -> None:
     step = "let the path read and delete temporary twins, and delete those that stand idle"
     try:
-        tell_refusal(work, refusal_of(error, "", work.now()), [twin.name], step)
+        notify_refusal(work, refusal_of(error, "", work.now()), [twin.name], step)
     except RepriseError as failure:
-        work.complain(f"people could not be told of temporary twin {twin.name}: {words_of(failure)}")
+        work.complain(f"people could not be notified of temporary twin {twin.name}: {words_of(failure)}")
 
 
 def _settle(work: AppFlowRun, owner: FlowWork | None, twin: Summary) -> None:
@@ -98,7 +98,7 @@ def _settle(work: AppFlowRun, owner: FlowWork | None, twin: Summary) -> None:
 
 
 def _deciding(runs: Sequence[Run], attempt: Attempt) -> Run | None:
-    """The run that tells what became of the attempt; None while AppFlow shows no such run.
+    """The run that shows what became of the attempt; None while AppFlow shows no such run.
 
     A success counts whoever started it: what a person ran through the twin is not run again.
     """

@@ -37,7 +37,7 @@ class Wait(Verdict):
     """Nothing before `until`; then look again.
 
     Attributes:
-        next_step: where the wait is so long that a person is told of it, once: what the person can do.
+        next_step: where the wait is so long that a person is notified of it, once: what the person can do.
     """
 
     action: ClassVar[str] = "wait"

@@ -44,7 +44,7 @@ class FlowWork:
         gaps: windows that no successful run covered.
         recovered_seconds: time to recover, when an incident ended since the last look.
         quiet: nothing happened since the last look; it was not read.
-        missed: its failure was found by a sweep, and no event had told of it.
+        missed: its failure was found by a sweep, and no event had announced it.
         failure: why the action did not go through.
         postponed: another run is sending its alert, so its case is left for the next run.
         done: the action was carried out.

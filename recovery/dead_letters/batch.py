@@ -196,7 +196,7 @@ class Batch:
 
     @property
     def alerting(self) -> int:
-        """Messages about which a person must be told before they may be removed."""
+        """Messages about which a person must be notified before they may be removed."""
         return len(self.to_announce())
 
     @property

@@ -128,8 +128,8 @@ def _found(work: Work, batch: Batch, arn: str) -> Place:
     try:
         consumers = work.consumers.of_queue(arn)
     except RepriseError as error:
-        said = f"permission {error.operation} is missing for this role" if "enied" in error.code else str(error)
-        return Place("", f"its consumer could not be looked up: {said}")
+        note = f"permission {error.operation} is missing for this role" if "enied" in error.code else str(error)
+        return Place("", f"its consumer could not be looked up: {note}")
     name = arn.rpartition(":")[2]
     running = [consumer for consumer in consumers if consumer.function is not None]
     if not running:
@@ -188,11 +188,11 @@ def _ask(
         if _is_stale(item) and search.until >= min(times[key].settled, now):
             continue  # the older failure is all there is
         if found is not None and key in asked and found.problem and key not in found.searched | found.timed:
-            item.pending = f"its consumer's log could not tell yet why it failed: {found.problem}"
+            item.pending = f"its consumer's log could not show yet why it failed: {found.problem}"
         elif search.until < times[key].settled:
             item.pending = f"no line of log group {place.group} names it yet; lines may be late"
         else:
-            item.searched = _said(place, finding, by_time=search.timed)
+            item.searched = _note(place, finding, by_time=search.timed)
     _throttled(work, place, silent, times)
 
 
@@ -213,16 +213,16 @@ def _take(item: MessageWork, evidence: Evidence, finding: LogFinding) -> None:
     item.by_time = finding.link is Link.TIME
 
 
-def _said(place: Place, finding: LogFinding, *, by_time: bool) -> str:
+def _note(place: Place, finding: LogFinding, *, by_time: bool) -> str:
     """The answer of a log that was read to its end and has no evidence."""
     if finding.named:
-        return f"lines of log group {place.group} name it, but none tells a failure that is surely its own"
-    said = f"no line of log group {place.group} names it"
+        return f"lines of log group {place.group} name it, but none shows a failure that is surely its own"
+    note = f"no line of log group {place.group} names it"
     if by_time:
-        said += ", and the invocations at the times of its receives do not tell one cause"
+        note += ", and the invocations at the times of its receives do not show one cause"
     if place.consumer is not None and place.consumer.silence:
-        said += f"; {place.consumer.silence}"
-    return said
+        note += f"; {place.consumer.silence}"
+    return note
 
 
 def _throttled(work: Work, place: Place, silent: Sequence[MessageWork], times: dict[str, Times]) -> None:

@@ -16,7 +16,7 @@ class QueueName:
 
     Attributes:
         name: the queue's name.
-        account, region: "" where they are not said.
+        account, region: "" where they are not stated.
     """
 
     name: str

@@ -27,7 +27,7 @@ class NotSent:
     """One entry did not go through.
 
     Attributes:
-        error: what AWS said, as one of our errors: Transient (not carried out), OutcomeUnknown, or Refused.
+        error: what AWS answered, as one of our errors: Transient (not carried out), OutcomeUnknown, or Refused.
         its_own_fault: the entry itself was refused, not the queue or the caller.
     """
 
@@ -52,7 +52,7 @@ _OF_CONTENT = frozenset(
 
 def paired(parts: Sequence[Sequence[_T]], outcomes: Sequence[Sequence[Outcome]]) -> list[tuple[_T, Outcome]]:
     """Return each thing of each batch with its outcome."""
-    return [pair for part, said in zip(parts, outcomes, strict=True) for pair in zip(part, said, strict=True)]
+    return [pair for part, stated in zip(parts, outcomes, strict=True) for pair in zip(part, stated, strict=True)]
 
 
 def queue_problem(name: str, error: RepriseError) -> str:
@@ -79,7 +79,7 @@ def _of_key(error: RepriseError) -> bool:
 
 
 def is_missing(error: RepriseError) -> bool:
-    """True when SQS said that the queue does not exist, in any spelling of that code."""
+    """True when SQS answered that the queue does not exist, in any spelling of that code."""
     return error.code.rpartition(".")[2] in {"NonExistentQueue", "QueueDoesNotExist", "InvalidAddress"}
 
 

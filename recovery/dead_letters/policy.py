@@ -20,7 +20,7 @@ class Action(StrEnum):
     """Actions on a message."""
 
     HEAL = "heal"  # send it back, with backoff
-    ALERT = "alert"  # tell a person once, and keep it in the archive until the cause is fixed
+    ALERT = "alert"  # notify a person once, and keep it in the archive until the cause is fixed
     ARCHIVE = "archive"  # keep it in the archive for review
     LEAVE = "leave"  # do not touch it
 
@@ -199,7 +199,7 @@ class DeadLetterPolicy(BaseModel):
     body_schema: dict[str, Any] | None = Field(
         None,
         title="Schema of the body",
-        description="JSON Schema of the body, asked only when the error itself tells nothing.",
+        description="JSON Schema of the body, asked only when the error itself shows nothing.",
     )
     rules_file: str | None = Field(
         None,

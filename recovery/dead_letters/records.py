@@ -272,7 +272,7 @@ def _attempts(item: MessageWork) -> int:
 
 
 def _history(item: MessageWork, key: str) -> dict[str, Any]:
-    """Earlier ids of the same message, so that its story can be told from any of them, bounded; and a mark on evidence
+    """Earlier ids of the same message, so that its story can be shown from any of them, bounded; and a mark on evidence
     that was matched by time."""
     history = item.history
     before = [*history.detail.get("earlier", []), history.key] if history is not None else []

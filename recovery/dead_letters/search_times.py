@@ -1,6 +1,6 @@
 """Times at which the consumer of a message may have written about it. Pure.
 
-SQS tells when a message was first received; from then on it was received again one visibility timeout apart, until it
+SQS reports when a message was first received; from then on it was received again one visibility timeout apart, until it
 was moved. A consumer that sets the visibility itself is later than that, so a search without a known function goes on
 for hours behind.
 """
@@ -47,7 +47,7 @@ class Times:
     Attributes:
         start, end: from its first receive to its last lines.
         ended: when the work on it was over.
-        receives: its receives; empty when they cannot be told.
+        receives: its receives; empty when they are not known.
         around: windows that hold every invocation at one of them.
     """
 

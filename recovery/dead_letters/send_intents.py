@@ -2,7 +2,7 @@
 
 A send intent holds up to 100 messages. It is opened before the sends, confirmed once the new cases are written, and
 closed after the originals are removed. What is confirmed is counted as recovered if it stays away, whichever run
-removes its originals. A send intent that stays open tells the next run which sends are unconfirmed, so that no crash
+removes its originals. A send intent that stays open shows the next run which sends are unconfirmed, so that no crash
 resets the count of attempts: the message is sent again as the same attempt (with the same FIFO deduplication id), and
 an unknown message with the content of an unconfirmed send inherits its attempt.
 
@@ -31,7 +31,7 @@ from recovery.records import DamagedRecord, Record, record_item
 SIZE = 100
 """Messages in one send intent: about 6 KB, and one read of the ledger finds all their cases."""
 CONTENT = 11
-"""Digits of a content hash that a send intent keeps: enough to tell apart what is open in one queue, and each digit is
+"""Digits of a content hash that a send intent keeps: enough to distinguish what is open in one queue, and each digit is
 paid for twice, when it is written and when it is removed."""
 KEEP = timedelta(days=16)
 """SQS keeps a message 14 days at most; a copy of an unconfirmed send may come back until then."""

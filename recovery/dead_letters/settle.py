@@ -80,7 +80,7 @@ def record_cases(work: Work, batch: Batch) -> None:
 
 
 def announce_groups(work: Work, batch: Batch) -> None:
-    """Tell people, once for each group of alike failures. Messages whose alert is not out yet stay in their queue.
+    """Notify people, once for each group of alike failures. Messages whose alert is not out yet stay in their queue.
 
     Raises:
         Transient: SNS or the ledger was throttled before an alert was published; repeating is safe, since an alert
@@ -96,7 +96,7 @@ def announce_groups(work: Work, batch: Batch) -> None:
     throttled: Transient | None = None
     for group, items in groups.items():
         try:
-            said = _announce(work, records.alert(group, items, batch.queue.name), window)
+            announced = _announce(work, records.alert(group, items, batch.queue.name), window)
         except RepriseError as error:
             if work.stop_asking("sns", error):
                 _is_stopped(work, "sns", batch, batch.to_announce())
@@ -107,9 +107,9 @@ def announce_groups(work: Work, batch: Batch) -> None:
                 batch.give_up(error, items)
                 work.note_refusal(batch.queue, error)
             continue
-        if said is Announced.ELSEWHERE:
+        if announced is Announced.ELSEWHERE:
             batch.give_up(
-                Transient("another run has been sending this group's alert, and has not said that it is out"), items
+                Transient("another run has been sending this group's alert, and has not recorded that it is out"), items
             )
             continue
         for item in items:
@@ -213,13 +213,13 @@ def _change_visibility(work: Work, held: Sequence[tuple[Queue, str, datetime]], 
 
 def _announce(work: Work, message: Alert, window: timedelta) -> Announced:
     """Send an alert, or wait a moment for another run that is sending it right now."""
-    said = work.alerts.announce(message, work.now(), window)
+    announced = work.alerts.announce(message, work.now(), window)
     for _ in range(_LOOKS):
-        if said is not Announced.ELSEWHERE:
+        if announced is not Announced.ELSEWHERE:
             break
         work.sleep(1.0)
-        said = work.alerts.announce(message, work.now(), window)
-    return said
+        announced = work.alerts.announce(message, work.now(), window)
+    return announced
 
 
 def _close_intents(work: Work, batch: Batch) -> None:

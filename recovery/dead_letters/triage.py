@@ -75,8 +75,8 @@ def look_up(work: Work, batch: Batch) -> None:
     assert opened is not None
     if opened.unreadable:
         batch.unreadable = opened.unreadable[0].place
-        said = [f"queue {batch.queue.name}: {error}" for error in opened.unreadable]
-        for line in said:
+        unreadable = [f"queue {batch.queue.name}: {error}" for error in opened.unreadable]
+        for line in unreadable:
             work.complain(line)
     batch.earlier = opened.members
     damages = {case.key: case for case in damaged}

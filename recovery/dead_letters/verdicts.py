@@ -75,7 +75,7 @@ class ArchiveVerdict:
 
 @dataclass(frozen=True, slots=True)
 class AlertVerdict:
-    """Keep it in the archive and tell a person, once for the group and window."""
+    """Keep it in the archive and notify a person, once for the group and window."""
 
     state: State
     reason: str

@@ -7,7 +7,7 @@ Three kinds of shapes, from recorded events and the user guide:
   tutorials print them). `Event ID` is an address with a blank at its end; `SourceId` is the task's name, not its ARN,
   and older ones have no such key: there it stands at the end of `Identifier Link`.
 - EventBridge `DMS Replication Task State Change`. The recorded failed event has no `eventId` and only `eventType`
-  tells; rules of others match on `eventId` alone. Either is enough, and so is the documented text.
+  reports; rules of others match on `eventId` alone. Either is enough, and so is the documented text.
 - EventBridge `DMS Replication State Change`, of serverless replications. An event of a serverless replication's inner
   task (`serv-res-id-...`) says nothing that the replication does not say itself, unless it is a failure.
 

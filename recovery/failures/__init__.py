@@ -1,7 +1,7 @@
 """Diagnosis of failures: evidence in, diagnosis out. Pure: no AWS, no clock, no randomness, no logging.
 
 `diagnose` decides from an error's text; `evidence_for` finds that text by the origin of a dead letter; `fingerprint`
-tells which failures are alike; `normalise` is the text that may leave the process.
+shows which failures are alike; `normalise` is the text that may leave the process.
 """
 
 from recovery.failures.diagnosis import Match, diagnose, explain

@@ -194,7 +194,7 @@ def _in_segment(segment: Segment, reading: Reading, index: Index) -> Iterator[Ma
     """The matches in one error, the strongest first: what speaks less strongly is not even looked for before."""
     words, lower = segment.words, segment.lower
     # In stages, since most texts are decided before the slower ones: codes cost more than words, and general words and
-    # the names of unknown classes are only asked when nothing precise was said.
+    # the names of unknown classes are only asked when nothing precise was stated.
     looked = index.strong.suggested_by(words, lower)
     looked.sort(key=_by_rank)
     coded = 0
@@ -328,7 +328,7 @@ def _from_payload(evidence: Evidence) -> Diagnosis:
             kind=Kind.BAD_PAYLOAD,
             transient=False,
             rule="body.unreadable",
-            reason=f"The error does not tell, and the payload {why}.",
+            reason=f"The error does not show the cause, and the payload {why}.",
         )
     if evidence.is_empty:
         reason = "Nothing speaks of the failure: no error text, attribute or log was found."

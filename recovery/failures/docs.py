@@ -37,7 +37,7 @@ The strongest match decides; between rules of one tier, the earlier in the file.
 
 {tiers}
 
-The payload is weak evidence: it decides only when the error does not tell, and then only whether it can be read at all. Without a matching rule the kind is `UNKNOWN`: a wrong "transient" replays what cannot succeed, and is worse.
+The payload is weak evidence: it decides only when the error does not show the cause, and then only whether it can be read at all. Without a matching rule the kind is `UNKNOWN`: a wrong "transient" replays what cannot succeed, and is worse.
 
 ## How a log is read
 
@@ -50,7 +50,7 @@ The payload is weak evidence: it decides only when the error does not tell, and 
 
 How much of a log is read, what is remembered, and what it costs: [the consumer's log](paths/dead_letters.md#the-consumers-log).
 
-What cannot be told: a failure that is written at INFO without a stack trace; two failures without names of messages that were worked on at once; a log that was cut before the last failure; a cause that only an earlier record of another process tells.
+Not found: a failure that is written at INFO without a stack trace; two failures without names of messages that were worked on at once; a log that was cut before the last failure; a cause that only an earlier record of another process shows.
 
 ## Your own rules
 
@@ -77,7 +77,7 @@ rules:
 
 | field | meaning |
 |---|---|
-| `id` | stable name: lower-case letters, digits, `.`, `-`, `_` |
+| `id` | stable name: lower-case A-Z, a-z, digits, `.`, `-`, `_` |
 | `kind` | one of the eight kinds but `UNKNOWN`, or one that the file adds |
 | `names` | identifiers as whole words: exception classes (any case), error codes (as written) |
 | `codes` | `family:value`, as `http:503`, `grpc:unavailable`, `sqlstate:23505`, `mysql:1205`, `mssql:1205`, `ora:00060`, `db2:-911`, `smtp:550`, `curl:28`, `errno:111`, `hresult:800705b4`, `eventbridge:timeout`, `lambda:429` |
@@ -112,7 +112,7 @@ rules:
   counter: drivers on the road
 ```
 
-The name has 3 to 40 capital letters, digits and `_`. `action` is one of {actions}; `transient` says that such a failure passes by itself.
+The name has 3 to 40 upper-case characters, digits and `_`. `action` is one of {actions}; `transient` says that such a failure passes by itself.
 
 ## How good it is
 
@@ -130,7 +130,7 @@ The labelled development texts are one check. The other is {count} texts of our 
 | eighth: the same again, in prose and harder: names and values that read as statements | 296 | 69.3 % | 1.4 % |
 | ninth: the main ecosystems once more, statuses behind services, and texts without a cause | 160 | 96.9 % | 0.0 % |
 
-*Harmful* is a lasting failure that is called transient. What was missed was nearly always called `UNKNOWN`. So expect a new, ordinary failure to be told in nine cases of ten, and write a rule for those that are not.
+*Harmful* is a lasting failure that is called transient. What was missed was nearly always called `UNKNOWN`. So expect a new, ordinary failure to be diagnosed in nine cases of ten, and write a rule for those that are not.
 
 ## The rules
 
@@ -181,7 +181,7 @@ _KINDS = {
     Kind.VALIDATION_ERROR: "the content was read and refused, or names what is not there",
     Kind.BAD_PAYLOAD: "the content cannot be decoded",
     Kind.CODE_BUG: "the code itself",
-    Kind.UNKNOWN: "nothing tells",
+    Kind.UNKNOWN: "nothing shows the cause",
 }
 
 

@@ -41,14 +41,14 @@ def evidence_for(
         origin: when the caller has recognised it already.
 
     Returns:
-        Evidence that `is_empty` when the letter says nothing (a plain SQS redrive, an SNS subscription, a pipe):
+        Evidence that `is_empty` when the message says nothing (a plain SQS redrive, an SNS subscription, a pipe):
         then the consumer's logs are the next place to look.
     """
     named = list(error_attributes)
     origin = origin if origin is not None else recognise(body, message_attributes, system_attributes, named)
-    said = _named(body, message_attributes, named) or _in_body(body, error_body_paths)
-    if said is not None:
-        return said
+    stated = _named(body, message_attributes, named) or _in_body(body, error_body_paths)
+    if stated is not None:
+        return stated
     if origin in (Origin.EVENTBRIDGE, Origin.SCHEDULER):
         facts = {name: text for name in _EVENT_NAMES if (text := text_of(message_attributes.get(name)))}
         source = "eventbridge attributes" if origin is Origin.EVENTBRIDGE else "scheduler attributes"
@@ -140,7 +140,7 @@ def _record(body: str) -> Evidence:
         document = envelope(str(document.get("Message", ""))) or {}
     request = document.get("requestContext")
     answer = document.get("responseContext")
-    said = document.get("responsePayload")
+    stated = document.get("responsePayload")
     facts: dict[str, str] = {}
     if isinstance(request, dict) and request.get("condition"):
         facts["condition"] = str(request["condition"])
@@ -150,26 +150,26 @@ def _record(body: str) -> Evidence:
         if answer.get("statusCode") not in (None, 200):
             facts["statusCode"] = str(answer["statusCode"])
     error = ""
-    if isinstance(said, dict):
-        kind, message = said.get("errorType"), said.get("errorMessage")
+    if isinstance(stated, dict):
+        kind, message = stated.get("errorType"), stated.get("errorMessage")
         error = ": ".join(str(part) for part in (kind, message) if part)
-        cause = said.get("cause")
+        cause = stated.get("cause")
         if isinstance(cause, dict):
             error += "\nCaused by: " + ": ".join(
                 str(cause[name]) for name in ("errorType", "errorMessage") if cause.get(name)
             )
-        trace = said.get("stackTrace", said.get("trace"))
+        trace = stated.get("stackTrace", stated.get("trace"))
         if isinstance(trace, list) and trace:
             error += "\n" + "\n".join(str(line).rstrip("\n") for line in trace[:50])
         if kind:
             facts["errorType"] = str(kind)
-    elif isinstance(said, str):
-        error = said
+    elif isinstance(stated, str):
+        error = stated
     payload = document.get("requestPayload")
     return Evidence(
         error=error[:_MAX_VALUE],
         body=None if payload is None else payload if isinstance(payload, str) else _as_json(payload),
-        # A bare condition ("RetriesExhausted") tells that it failed, not why: alone it is no evidence.
+        # A bare condition ("RetriesExhausted") shows that it failed, not why: alone it is no evidence.
         attributes=facts if error or "statusCode" in facts else {},
         source="lambda destination",
     )

@@ -23,7 +23,7 @@ _GO_FUNCTION = re.compile(r"[\w./*()\-\[\]{}]{1,200}\([0-9a-fx, .?{}]{0,200}\)")
 _RAISED = re.compile(r"[\w.]{1,120}(?:Error|Exception|Warning|Exit|Interrupt)\b")
 _INDENT = " \t|>"
 _FIRSTS = frozenset("aFbeàв在.#cg-^~/fS")
-"""First letters of the lines that may be frames, but for those of Ruby."""
+"""First characters of the lines that may be frames, but for those of Ruby."""
 _STARTS = ("bei ", "en ", "à ", "в ", "在", "em ", "... ", "#", "created by", "goroutine", "---", "^", "~")
 
 

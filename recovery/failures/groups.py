@@ -71,7 +71,7 @@ _VALUES: tuple[Replacement, ...] = (
         re.compile(
             r"\b(?:[a-z0-9](?:[a-z0-9\-]{0,61}[a-z0-9])?\.){1,6}"
             rf"(?:{'|'.join(_DOMAINS)})\b"
-            # `java.net` before a class is a package; and a host ends in small letters.
+            # `java.net` before a class is a package; and a host ends in lower case.
             r"(?:\.(?-i:[a-z]{2,8})\b){0,2}(?!\.(?-i:[A-Z]))(?::\d{1,5})?",
             re.IGNORECASE,
         ),
@@ -112,7 +112,7 @@ _NUMBER = re.compile(
     r"(?<![\w<§])[-+]?\d[\d.,]{0,40}(?:e[-+]?\d{1,4})?(?=(?:ms|s|kb|mb|gb|b|m|h|%|k)?\b)|\d{1,60}", re.IGNORECASE
 )
 _QUOTED = re.compile(r"([\"'`«“‘])([^\"'`«»“”‘’\n]{1,200})([\"'`»”’])")
-# A quoted name of code (`KeyError: 'Records'`) tells causes apart; a quoted sentence or number is somebody's value,
+# A quoted name of code (`KeyError: 'Records'`) separates causes; a quoted sentence or number is somebody's value,
 # unless it stands behind a key that holds the error's own words.
 _NAME = re.compile(r"[A-Za-z_$][A-Za-z_$.:\-]{0,39}")
 # A name that only code has: joined by signs, in capitals, or in humps. A single word may be a person's.
@@ -186,13 +186,15 @@ def _replaced(text: str, patterns: Sequence[Replacement]) -> str:
 
 
 def _unquoted(found: re.Match[str]) -> str:
-    said = found[2]
-    if _PLACES.fullmatch(said) or _SPOKEN_STATUS.fullmatch(said):
+    stated = found[2]
+    if _PLACES.fullmatch(stated) or _SPOKEN_STATUS.fullmatch(stated):
         return found[0]
     before = found.string[max(0, found.start() - 40) : found.start()]
     if _PERSON_BEFORE.search(before):
         return f"{found[1]}…{found[3]}"
-    if _NAME.fullmatch(said) and (_CODE_NAME.fullmatch(said) or ("-" not in said and _CODE_BEFORE.search(before))):
+    if _NAME.fullmatch(stated) and (
+        _CODE_NAME.fullmatch(stated) or ("-" not in stated and _CODE_BEFORE.search(before))
+    ):
         return found[0]
     if not before.endswith("KeyError: ") and _SAYS.search(found.string, max(0, found.start() - 24), found.start()):
         return found[0]

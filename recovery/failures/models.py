@@ -50,7 +50,7 @@ class Evidence:
 
     Attributes:
         error: the failure's own text ("" when there is none). It decides.
-        body: the payload that was being worked on. Weak evidence: it only tells whether a payload can be read at all.
+        body: the payload that was being worked on. Weak evidence: it only shows whether a payload can be read at all.
         attributes: structured facts beside the text, by name (`ErrorCode`, `ERROR_CODE`, `errorType` ...), as strings.
         source: where the text was found ("message attributes", "lambda destination", "logs", "dms" ...), for people.
     """
@@ -62,7 +62,7 @@ class Evidence:
 
     @property
     def is_empty(self) -> bool:
-        """True when nothing speaks of the failure: such a letter is not judged."""
+        """True when nothing speaks of the failure: such a message is not diagnosed."""
         return not self.error.strip() and not self.attributes
 
 

@@ -51,17 +51,17 @@ def recognise(
     system_attributes: Mapping[str, str],
     error_attributes: Iterable[str] = (),
 ) -> Origin:
-    """Tell where a dead letter comes from.
+    """Show where a dead letter comes from.
 
     Args:
         body: the message's body, as received.
         message_attributes: in boto3's shape.
         system_attributes: `Attributes` of the message, as strings.
-        error_attributes: names of the attributes in which the user's own consumers write an error; a letter with one
-            of them was put there by a consumer, unless SQS says that it moved the letter itself.
+        error_attributes: names of the attributes in which the user's own consumers write an error; a message with one
+            of them was put there by a consumer, unless SQS says that it moved the message itself.
 
     Returns:
-        `UNKNOWN` when nothing tells: sent there by a consumer, or by hand.
+        `UNKNOWN` when nothing shows: sent there by a consumer, or by hand.
     """
     names = message_attributes.keys()
     # SQS sets this only on what its own redrive policy moved. A queue between EventBridge or SNS and its own
@@ -115,7 +115,7 @@ def _by_document(document: Mapping[str, Any]) -> Origin:
 
 
 def body_shape(body: str) -> BodyShape:
-    """Tell what a body is, by its own structure."""
+    """Show what a body is, by its own structure."""
     text = body.strip()
     if not text:
         return BodyShape.EMPTY

@@ -53,5 +53,5 @@ def _check_examples(own: tuple[Rule, ...], source: str) -> None:
         for name, text, wanted in (("example", rule.example, True), ("counter", rule.counter, False)):
             matches = rule.id in {match.rule.id for match in explain(example_evidence(rule, text), alone)}
             if matches != wanted:
-                said = "must match the rule, and does not" if wanted else "must not match the rule, and does"
-                raise BadInput(f"{source}: rule {rule.id}: {name}: {text[:80]!r} {said}")
+                stated = "must match the rule, and does not" if wanted else "must not match the rule, and does"
+                raise BadInput(f"{source}: rule {rule.id}: {name}: {text[:80]!r} {stated}")

@@ -1,4 +1,4 @@
-"""A failure's text, read: bounded, out of its JSON, without stack frames, and cut into the errors it tells of.
+"""A failure's text, read: bounded, out of its JSON, without stack frames, and cut into the errors it reports.
 
 What a chain of causes means depends on the language: in Java and .NET the last cause is the root; in Python the first
 traceback is the root when it is "the direct cause" of the next, and only context when "another exception occurred".
@@ -36,7 +36,7 @@ class Segment:
 
     Attributes:
         text: its words with single blanks, as written.
-        lower: the same in lower case; positions agree with `text` except after letters whose lower case is longer.
+        lower: the same in lower case; positions agree with `text` except after characters whose lower case is longer.
         words: the set of its words, lower case, without underscores.
         bonus: what a match here gains (a root cause outranks the errors that wrap it).
     """
@@ -61,7 +61,7 @@ class Reading:
     Attributes:
         segments: the errors of the chain, as they stand in the text.
         raw: the bounded text.
-        context: the whole bounded text, stack frames too: tells where an error arose.
+        context: the whole bounded text, stack frames too: shows where an error arose.
         fields: structured facts by lower-case name, from attributes and from the JSON of the text.
     """
 
@@ -98,13 +98,13 @@ def read(error: str, attributes: Mapping[str, str]) -> Reading:
     raw, found, facts = _read(error)
     segments, fields = list(found), dict(facts)
     if attributes:
-        said = {segment.lower for segment in segments} | {" ".join(raw.split()).lower()}
+        stated = {segment.lower for segment in segments} | {" ".join(raw.split()).lower()}
         for name, value in attributes.items():
             fields[name.lower()] = value[:HEAD]
-            if _TELLING.search(name):
+            if _ERROR_NAME.search(name):
                 logged = failure_in(value)
                 cut = bounded(value if logged is None else logged)
-                if " ".join(cut.split()).lower() not in said:
+                if " ".join(cut.split()).lower() not in stated:
                     segments.extend(_attribute(name, cut))
     return Reading(segments=segments, raw=raw, fields=fields)
 
@@ -139,7 +139,7 @@ def _headless(text: str) -> str:
 
 
 # Names of attributes that consumers use for an error; others are the producer's business and say nothing.
-_TELLING = re.compile(
+_ERROR_NAME = re.compile(
     r"(?:^|[^a-z])(?:error|exception|fault|failure|cause|stack|sql_?state|http_?status|status_?code|"
     r"response_?code|x-death)"
     r"|(?:Error|Exception|Fault|Failure|Cause|StatusCode|SqlState|HttpStatus)|^(?:ERROR|EXCEPTION|FAILURE|"

@@ -22,7 +22,7 @@ _FIELDS = frozenset(
 )
 _ID = re.compile(r"[a-z0-9][a-z0-9._\-]{0,79}")
 _CODE = re.compile(r"[a-z0-9]+:[\w.\-]+")
-_LETTER = re.compile(r"[^\W_]")
+_WORD_CHARACTER = re.compile(r"[^\W_]")
 _BY_LINE = ("phrases", "and", "unless")
 _MAX_RULES = 2_000
 
@@ -85,7 +85,7 @@ def _kinds(value: Any, source: str) -> Mapping[str, _OwnKind]:
     for name, entry in value.items():
         where = f"{source}: kinds: {name}"
         if not isinstance(name, str) or not OWN_KIND.fullmatch(name):
-            raise BadInput(f"{where}: expected 3 to 40 capital letters, digits and _, a letter first")
+            raise BadInput(f"{where}: expected 3 to 40 upper-case characters, digits and _, A-Z first")
         if name in Kind.__members__:
             raise BadInput(f"{where}: is one of the eight kinds already")
         if not isinstance(entry, dict):
@@ -131,8 +131,8 @@ def _rule(entry: Any, order: int, source: str, kinds: Mapping[str, _OwnKind] | N
         raise BadInput(f"{where}: action: only a user's own rule names an action")
     names = _texts(entry, "names", where)
     for name in names:
-        if not _LETTER.search(name):
-            raise BadInput(f"{where}: names: {name!r} has no letter or digit")
+        if not _WORD_CHARACTER.search(name):
+            raise BadInput(f"{where}: names: {name!r} has no character of a word")
     codes = _texts(entry, "codes", where)
     for code in codes:
         if not _CODE.fullmatch(code):

@@ -1,4 +1,4 @@
-"""One rule of diagnosis: which words tell which kind of failure, and how strongly they speak."""
+"""One rule of diagnosis: which words show which kind of failure, and how strongly they speak."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ ACTIONS = ("heal", "alert", "archive", "leave")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule: words, names, codes or fields that tell the kind of a failure.
+    """One rule: words, names, codes or fields that show the kind of a failure.
 
     Attributes:
         id: stable name, shown in reports and kept in the ledger.
         kind: what a match means.
         tier: one of `TIERS`.
-        names: identifiers as whole words (exception classes, error codes), letter case ignored.
+        names: identifiers as whole words (exception classes, error codes), case ignored.
         codes: `family:value` as `recovery.failures.codes` finds them.
         phrases: see `recovery.failures.phrases`.
         class_words: parts of the names of exception classes that no rule names in full.

@@ -1,4 +1,4 @@
-"""An optional JSON Schema of a queue's payloads: used only when the error tells nothing."""
+"""An optional JSON Schema of a queue's payloads: used only when the error shows nothing."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _known() -> Registry[Any]:
 
 
 def violates_schema(body: str | None, schema: Mapping[str, Any]) -> Diagnosis | None:
-    """Tell whether a payload breaks its schema.
+    """Show whether a payload breaks its schema.
 
     Args:
         body: the payload.

@@ -24,11 +24,11 @@ def holds(*parts: str) -> Sign:
 
 
 def holds_word(*words: str) -> Sign:
-    """One of these (small letters) stands in the text, in letters of any size."""
+    """One of these (lower case) stands in the text, in upper or lower case."""
     small = holds(*words)
 
     def sign(text: str) -> bool:
-        # Some letters outside ASCII agree with one inside it but for their size.
+        # Some characters outside ASCII agree with one inside it but for their size.
         return small(text.lower()) if text.isascii() else True
 
     return sign

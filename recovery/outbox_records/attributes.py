@@ -77,7 +77,7 @@ def wrong_name(name: str, of: str = "") -> str:
     if name.lower().startswith(_RESERVED):
         return f"{where} begins with AWS. or Amazon., which are reserved"
     if not _NAME.fullmatch(name):
-        return f"{where} may hold letters, digits, _, - and single dots inside its name, and nothing else"
+        return f"{where} may hold A-Z, a-z, digits, _, - and single dots inside its name, and nothing else"
     return ""
 
 

@@ -32,7 +32,7 @@ class State:
         error: normalised text of the topic's error, or of the alarm.
         kind: kind of the error.
         probed: when the last probe was begun.
-        closed: when it was closed, while people are not told yet.
+        closed: when it was closed, while people are not notified yet.
         throttled: since when SNS throttles and takes nothing; None while it takes anything.
     """
 
@@ -119,7 +119,7 @@ class Circuit:
         before = self._change(closed, now)
         return bool(before.get("open")) and before.get("probe", {}).get("owner") == self._owner
 
-    def told(self, now: datetime) -> None:
+    def notified(self, now: datetime) -> None:
         """People know that it closed."""
         self._change(lambda data: {name: value for name, value in data.items() if name != "untold"}, now)
 

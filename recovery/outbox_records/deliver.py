@@ -74,7 +74,7 @@ def _take(work: OutboxRun, most: int) -> list[RowWork] | None:
         size = sum(each.size for each in found)
         if size >= ROUND_BYTES:
             break
-        # The first hundred tell how large the rows are: as many more at once as the round has room for.
+        # The first hundred show how large the rows are: as many more at once as the round has room for.
         affordable = (ROUND_BYTES - size) * len(found) // max(size, 1)
         step = max(READ_BATCH, min(affordable, READ_BATCH * work.threads))
     work.due.put_back(keys[read:])
@@ -198,7 +198,7 @@ def _publish(work: OutboxRun, round_: Round, candidates: Sequence[RowWork]) -> S
     outcomes = work.topic.publish(messages, lambda: work.now() < last, work.pace)
     faults = [each for each in outcomes if isinstance(each, NotSent)]
     for each in faults:
-        # Of a probe that meets an incident nobody knows yet whether it is SNS or the one message: another row tells.
+        # Of a probe that meets an incident nobody knows yet whether it is SNS or the one message: another row shows.
         if each.fault is Fault.TOPIC or (each.fault is Fault.INCIDENT and not work.probing):
             work.stop(each)
         elif each.fault is Fault.THROTTLE:

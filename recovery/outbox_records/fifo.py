@@ -88,7 +88,7 @@ def _new_groups(work: OutboxRun, most: int) -> tuple[list[RowWork], list[str], b
 
 
 def _firsts(work: OutboxRun, keys: Sequence[Item]) -> tuple[list[Item], list[Item]]:
-    """Keys to be read now: one of each group that is not known; and those that must wait for what that tells."""
+    """Keys to be read now: one of each group that is not known; and those that must wait for what that shows."""
     now: list[Item] = []
     later: list[Item] = []
     asked: set[str] = set()

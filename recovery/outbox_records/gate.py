@@ -47,7 +47,7 @@ def may_send(work: OutboxRun) -> bool:
         return True
     if work.probing or not work.alarmed:
         if work.probing and work.probes < PROBES:
-            return True  # the probe before failed for a reason of its row: another row tells more
+            return True  # the probe before failed for a reason of its row: another row shows more
         if not work.probing and work.circuit.begin_probe(work.now(), timedelta(seconds=work.policy.probe_seconds)):
             work.probing = True
             return True
@@ -147,11 +147,11 @@ def show_waiting(work: OutboxRun) -> int:
     return len(waiting)
 
 
-# -- telling people ----------------------------------------------------------------------------------------------
+# -- notifying people ----------------------------------------------------------------------------------------------
 
 
 def announce_open(work: OutboxRun, state: State) -> None:
-    """Tell people once that a topic's circuit is open."""
+    """Notify people once that a topic's circuit is open."""
     try:
         work.alerts.announce(
             Alert(
@@ -178,9 +178,9 @@ def announce_open(work: OutboxRun, state: State) -> None:
 
 
 def announce_closed(work: OutboxRun) -> None:
-    """Notify people that the topic takes messages again, where they were told that it did not."""
+    """Notify people that the topic takes messages again, where they were notified that it did not."""
     try:
-        told = work.alerts.announce_recovery(
+        announced = work.alerts.announce_recovery(
             Alert(
                 path=PATH,
                 source=_topic_name(work),
@@ -191,10 +191,10 @@ def announce_closed(work: OutboxRun) -> None:
             ),
             work.now(),
         )
-        if told is not Announced.ELSEWHERE:
-            work.circuit.told(work.now())
+        if announced is not Announced.ELSEWHERE:
+            work.circuit.notified(work.now())
     except RepriseError as error:
-        work.warn(f"people could not be told that the topic takes messages again: {error}")
+        work.warn(f"people could not be notified that the topic takes messages again: {error}")
 
 
 def _describe(work: OutboxRun, state: State) -> str:

@@ -194,7 +194,7 @@ class OutboxTable:
         items = require_field(answer, "Items", "dynamodb:Query")
         first = items[:1]
         due = number(first[0].get(self._request.names.next_attempt)) if first else None
-        # An index may hold more than keys: the group tells which rows need not be read.
+        # An index may hold more than keys: the group shows which rows need not be read.
         wanted = {*self.key_names, self._request.names.group_line}
         return _page([{n: v for n, v in item.items() if n in wanted} for item in items], answer, due)
 

@@ -50,7 +50,7 @@ class Message:
     notes: tuple[str, ...] = ()
 
     def entry(self, identity: str) -> dict[str, Any]:
-        """The entry of a PublishBatch; `identity` tells it from the other entries."""
+        """The entry of a PublishBatch; `identity` distinguishes it from the other entries."""
         entry: dict[str, Any] = {"Id": identity, "Message": self.body}
         if self.attributes:
             entry["MessageAttributes"] = {name: dict(value) for name, value in self.attributes.items()}

@@ -246,7 +246,7 @@ class OutboxRequest(BaseModel):
         return f"{self.mode.value.replace('_', ' ')} {self.subject}"
 
     def check(self, region: str) -> None:
-        """Refuse a request that cannot be meant.
+        """Refuse a request that makes no sense.
 
         Args:
             region: where the run works.

@@ -142,7 +142,7 @@ def entry(
     """Return the entry of a verdict on a row.
 
     Args:
-        trouble: why it is not settled; told in place of the reason.
+        trouble: why it is not settled; reported in place of the reason.
     """
     return Entry(
         key=row_id,

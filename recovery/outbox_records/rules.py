@@ -24,7 +24,7 @@ def decide(row: Row, message: Message | Unsendable, policy: OutboxPolicy, now: d
     Args:
         row: as a consistent read gave it.
         message: what would be published.
-        policy: the budget.
+        policy: max_attempts.
         now: aware, UTC.
     """
     if not row.known:
@@ -48,7 +48,7 @@ def decide(row: Row, message: Message | Unsendable, policy: OutboxPolicy, now: d
         kind = row.kind if row.kind in set(Kind) else Kind.UNKNOWN
         return Verdict(
             Action.EXHAUST,
-            "budget",
+            "max-attempts",
             f"all {policy.max_attempts} attempts are used up",
             kind=kind,
             group=fingerprint(kind, row.error or "in flight when its workers ended"),
@@ -68,7 +68,7 @@ def decide(row: Row, message: Message | Unsendable, policy: OutboxPolicy, now: d
     return Verdict(Action.DELIVER, "due", f"it is due: attempt {row.attempts + 1} of {policy.max_attempts}")
 
 
-_REVIVE = "run the path with mode=revive, which gives it a fresh budget"
+_REVIVE = "run the path with mode=revive, which gives it fresh attempts"
 
 
 # -- after a publish ---------------------------------------------------------------------------------------------
@@ -85,7 +85,7 @@ def after_failure(row: Row, failure: NotSent, policy: OutboxPolicy, now: datetim
     Args:
         row: as it was read before the attempt.
         failure: what SNS answered, or that it did not.
-        policy: budget and backoff.
+        policy: max_attempts and backoff.
         now: aware, UTC.
         draw: jitter, from 0 to 1.
     """
@@ -134,7 +134,7 @@ def after_failure(row: Row, failure: NotSent, policy: OutboxPolicy, now: datetim
     if attempt >= policy.max_attempts:
         return Verdict(
             Action.EXHAUST,
-            "budget",
+            "max-attempts",
             f"attempt {attempt} of {policy.max_attempts} failed, and it was the last",
             kind=diagnosis.kind,
             diagnosis=diagnosis.rule,

@@ -164,7 +164,7 @@ def _prepare_exhausted(work: OutboxRun, candidate: RowWork, trouble: str) -> Non
 
 
 def _announce(work: OutboxRun, group: str, candidates: Sequence[RowWork]) -> str:
-    """Notify people about a group of exhausted rows; "" when they are told, else why not."""
+    """Notify people about a group of exhausted rows; "" when they are notified, else why not."""
     if group in work.announced:
         return ""
     verdict = candidates[0].verdict
@@ -187,11 +187,11 @@ def _announce(work: OutboxRun, group: str, candidates: Sequence[RowWork]) -> str
         count=len(candidates),
     )
     try:
-        told = work.alerts.announce(alert, work.now(), timedelta(seconds=work.policy.alert_window_seconds))
+        announced = work.alerts.announce(alert, work.now(), timedelta(seconds=work.policy.alert_window_seconds))
     except RepriseError as error:
         work.complain(f"the alert about exhausted rows could not be sent: {error}")
         return "the alert could not be sent"
-    if told is Announced.ELSEWHERE:
+    if announced is Announced.ELSEWHERE:
         return "another worker is telling people right now"
     work.announced.add(group)
     return ""

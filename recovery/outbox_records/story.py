@@ -103,7 +103,7 @@ def _parts(key: str, count: int) -> list[str]:
 
 
 def story(row: Row, table: str, names: RowNames) -> Story:
-    """Return the story that a row tells of itself."""
+    """Return the story that a row holds of itself."""
     status = row.status or Status.PENDING
     written = written_at(row.item.get(names.created)) if names.created else None
     due = datetime.fromtimestamp(row.due, UTC) if row.due is not None and 0 <= row.due < 1e11 else None

@@ -278,6 +278,6 @@ def earliest_due(table: OutboxTable, request: OutboxRequest) -> datetime | None:
         Transient, Refused: the index could not be read.
     """
     moments = [table.due(line, None, 1, None).first_due for line in lines(request.shards)]
-    # A clock far in the future is no time; `find_lost` mends such a row.
+    # A clock far in the future is no time; `find_lost` fixes such a row.
     known = [each for each in moments if each is not None and each < 1e11]
     return datetime.fromtimestamp(min(known), UTC) if known else None

@@ -125,7 +125,7 @@ class OutboxRun(RecoveryRun):
         if self.without_id:
             self.warn(
                 f"{self.without_id} messages had ten attributes or more and carry no row id, since raw delivery would"
-                " discard a message with eleven; their subscribers cannot tell a duplicate by it"
+                " discard a message with eleven; their subscribers cannot know a duplicate by it"
             )
         if self.table.name:
             self.numbers += self._numbers(age)

@@ -1,1 +1,1 @@
-"""DMS replication tasks and serverless replications: restarted the right way, or a person is told why not."""
+"""DMS replication tasks and serverless replications: restarted the right way, or a person is notified why not."""

@@ -152,7 +152,7 @@ def _refused_by_state(run: ReplicationRun, item: ReplicationWork, wanted: Action
         # Somebody changes it right now, so it was not carried out.
         item.memory, item.acted = item.memory.without_last(), False
         return _moved_on(run, item, fresh)
-    item.memory = item.memory.judged(REFUSED)  # it counts: whatever refuses it may do so for ever
+    item.memory = item.memory.with_outcome(REFUSED)  # it counts: whatever refuses it may do so for ever
     return _moved_on(run, item, fresh, Met(Obstacle.STATE, str(conflict), wanted))
 
 
@@ -161,7 +161,7 @@ def _wrong_start_type(run: ReplicationRun, item: ReplicationWork, wanted: Action
         # Certainly not carried out, and it shows what the dates did not: decided again as for one that ran before.
         item.memory = replace(item.memory.without_last(), start_was_refused=True)
         return Met(Obstacle.MOVED_ON)
-    item.memory = item.memory.judged(REFUSED)
+    item.memory = item.memory.with_outcome(REFUSED)
     return Met(Obstacle.START_TYPE, refusal_of(refusal, wanted.verb, run.now()).words, wanted)
 
 

@@ -61,7 +61,7 @@ def _shared(raw: Mapping[str, Any], stats: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "checkpoint": checkpoint,
         "start_position": raw.get("CdcStartPosition") or "",
-        # `ReplicationTaskStartDate` only tells that a start was accepted; these tell that it got past it.
+        # `ReplicationTaskStartDate` only shows that a start was accepted; these show that it got past it.
         "has_run": bool(
             stats.get("FreshStartDate") or stats.get("StartDate") or stats.get("TablesLoaded") or checkpoint
         ),

@@ -59,10 +59,10 @@ def cause_of(facts: Facts) -> Cause:
 
 @lru_cache(maxsize=512)  # one text is read for the decision, the report and the next look
 def _looked_up(text: str) -> tuple[Text | None, Text | None, str]:
-    """The entry that the text matches, the lost position that it tells of, and the text without its words."""
-    told = without_data(text)
-    known = next((one for one in table() if one.nature is not Nature.POSITION_LOST and one.find(told)), None)
-    lost, rest = None, told
+    """The entry that the text matches, the lost position that it reports, and the text without its words."""
+    cleaned = without_data(text)
+    known = next((one for one in table() if one.nature is not Nature.POSITION_LOST and one.find(cleaned)), None)
+    lost, rest = None, cleaned
     for one in table():
         # All of them are taken out of the rest: "timeout" within the cause of a lost slot is no outage.
         while one.nature is Nature.POSITION_LOST and (found := one.find(rest)) is not None:
@@ -71,14 +71,14 @@ def _looked_up(text: str) -> tuple[Text | None, Text | None, str]:
 
 
 def _lost(text: Text, facts: Facts, rest: str) -> Cause:
-    """A lost position, unless something speaks against it: then one resume shows, and a person is told of it."""
+    """A lost position, unless something speaks against it: then one resume shows, and a person is notified of it."""
     doubt, beside = "", diagnose(Evidence(error=rest, source="dms")).kind
     if facts.is_recoverable:
         doubt = "but DMS calls the failure recoverable"
     elif beside in TRANSIENT_KINDS:
-        doubt = "but the text tells of an outage too"
+        doubt = "but the text reports an outage too"
     elif beside is Kind.AUTH_FAILURE:
-        doubt = "but the text tells of missing rights too"
+        doubt = "but the text reports missing rights too"
     elif not facts.has_position:
         doubt = "but it has no position that could be lost"
     if doubt:
@@ -88,14 +88,14 @@ def _lost(text: Text, facts: Facts, rest: str) -> Cause:
 
 
 def _diagnosed(facts: Facts, diagnosis: Diagnosis) -> Cause:
-    reason = diagnosis.reason.rstrip(".") or "its failure text does not tell the cause"
+    reason = diagnosis.reason.rstrip(".") or "its failure text does not show the cause"
     if diagnosis.kind is Kind.UNKNOWN:
         if facts.is_recoverable:
             return Cause(
                 Nature.PASSING, Kind.DEPENDENCY_FAILURE, "dms-recoverable", "DMS calls the failure recoverable"
             )
         step = "read the failure text and the task's log; a rule for it can be added"
-        return Cause(Nature.UNSURE, Kind.UNKNOWN, diagnosis.rule, "its failure text does not tell the cause", step)
+        return Cause(Nature.UNSURE, Kind.UNKNOWN, diagnosis.rule, "its failure text does not show the cause", step)
     if diagnosis.kind in TRANSIENT_KINDS:
         # DMS has retried what it calls recoverable for a while already, so that rest has been given.
         nature = Nature.PASSING if facts.is_recoverable else Nature.RESTING

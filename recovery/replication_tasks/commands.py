@@ -15,7 +15,7 @@ RELOADED_AT_ONCE = 10
 def begins_at(facts: Facts, verb: Verb) -> str:
     """The start position that goes with a start, "" for none.
 
-    Change capture alone begins where it was told to only if the (first) start says so again; every other verb goes on
+    Change capture alone begins where it was set to only if the (first) start says so again; every other verb goes on
     from what DMS has kept, or loads everything (API reference, StartReplicationTask).
     """
     return facts.start_position if verb is Verb.START and facts.migration is Migration.CDC else ""

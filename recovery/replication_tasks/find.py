@@ -152,7 +152,7 @@ def _read_tags(run: ReplicationRun, items: list[ReplicationWork]) -> None:
     try:
         tags = run.dms.tags(item.facts.arn for item in items)
     except Refused as refusal:
-        # Without tags nothing is meant by a tag: nothing is touched that should not be.
+        # Without tags nothing is in scope by a tag: nothing is touched that should not be.
         run.complain(f"tags could not be read, so no replication is chosen by tag: {refusal}")
         return
     for item in items:

@@ -40,7 +40,7 @@ ACTIONS = {
 
 RELOAD_ACTIONS = {"reload_tables": ("dms:ReloadTables", "dms:ReloadReplicationTables")}
 """IAM actions of the method that only `allow_reload` uses: the optional policy. (A reload of a whole target is a start,
-so IAM cannot tell it from a resume: the request's policy alone guards it.)"""
+so IAM cannot distinguish it from a resume: the request's policy alone guards it.)"""
 
 
 class ReplicationGateway:
@@ -161,7 +161,7 @@ class ReplicationGateway:
         return found
 
     def restart(self, facts: Facts, verb: Verb) -> None:
-        """Start, resume or reload it. Answered as soon as DMS has accepted; whether it worked is told later.
+        """Start, resume or reload it. Answered as soon as DMS has accepted; whether it worked is reported later.
 
         Raises:
             Conflict: its status does not allow it now: read and decide again.
@@ -170,12 +170,12 @@ class ReplicationGateway:
             Transient: it was not accepted.
         """
         position = begins_at(facts, verb)
-        told = {"CdcStartPosition": position} if position else {}
+        begin = {"CdcStartPosition": position} if position else {}
         if facts.serverless:
-            self._call("StartReplication", ReplicationConfigArn=facts.arn, StartReplicationType=verb.value, **told)
+            self._call("StartReplication", ReplicationConfigArn=facts.arn, StartReplicationType=verb.value, **begin)
         else:
             self._call(
-                "StartReplicationTask", ReplicationTaskArn=facts.arn, StartReplicationTaskType=verb.value, **told
+                "StartReplicationTask", ReplicationTaskArn=facts.arn, StartReplicationTaskType=verb.value, **begin
             )
 
     def reload_tables(self, facts: Facts, tables: Sequence[Table]) -> None:
@@ -204,7 +204,7 @@ class ReplicationGateway:
                     raw.get("ReplicationTaskIdentifier") or raw.get("ReplicationConfigIdentifier") or "without a name"
                 )
                 arn = raw.get("ReplicationTaskArn") or raw.get("ReplicationConfigArn") or ""
-                # Only its name and ARN count: they tell whether it is meant by a request.
+                # Only its name and ARN count: they show whether it is in scope by a request.
                 self.unreadable.append(Facts(str(arn), str(name), Migration.CDC, status=""))
 
     def _tags_of(self, arns: Sequence[str]) -> dict[str, frozenset[tuple[str, str]]]:
@@ -220,7 +220,7 @@ class ReplicationGateway:
         for tag in answer.get("TagList", []):
             arn = tag.get("ResourceArn") or (arns[0] if len(arns) == 1 else "")
             if arn not in found:
-                return self._tags_one_by_one(arns)  # whose tag it is, is not told: nothing may be guessed
+                return self._tags_one_by_one(arns)  # whose tag it is, is not reported: nothing may be guessed
             found[arn].add((tag.get("Key", ""), tag.get("Value", "")))
         return {arn: frozenset(tags) for arn, tags in found.items()}
 
@@ -288,7 +288,7 @@ def _understanding(name: str, operation: str) -> Iterator[None]:
 
 _ONCE = frozenset({"ReloadTables", "ReloadReplicationTables", "StartReplicationTask", "StartReplication"})
 """Calls that must not be repeated unseen. DMS loads tables again each time it is asked; and it refuses a second start
-while the first is at work, which would tell of a start that was carried out as of one that was not."""
+while the first is at work, which would report a start that was carried out as of one that was not."""
 
 _METHODS = {
     "DescribeReplicationTasks": "describe_replication_tasks",

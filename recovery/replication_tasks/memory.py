@@ -14,7 +14,7 @@ from recovery.replication_tasks.refusals import Refusal
 
 _UNDATED = "undated "
 KEPT_RESTARTS = 60
-"""More than any budget allows within its window."""
+"""More than any bound allows within its window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +25,17 @@ class Memory:
         restarts: its restarts, the oldest first, across incidents.
         incident: when the present (or last) failure was first seen.
         failed: when it failed, as DMS says; the first sight where DMS does not.
-        mark: what every run calls this incident, even those that know nothing of each other: a moment that DMS tells,
-            where it tells one.
+        mark: what every run calls this incident, even those that know nothing of each other: a moment that DMS reports,
+            where it shows one.
         draw: the jitter of the next wait, from 0 to 1.
-        start_was_refused: DMS said that it ran before.
+        start_was_refused: DMS answered that it ran before.
         gave_up: the failure (by `mark_of`) at which restarting was given up; "" while it was not.
         asked: the failure (by `mark_of`) for which a person was asked last; "" while nobody need act.
-        told: the mark of the incident that people were told of, until they are told that it recovered; "" for none.
-        told_with: group of the alert that spoke of many replications at once, and of this one; "" for one of its own.
+        notified: the mark of the incident that people know of, until its recovery is announced; "" for none.
+        notified_with: group of the alert that named many replications, this one among them; "" for one of its own.
         refusal: of the last call of this incident, if DMS refused it for good.
-        refusal_told: mark, operation and code of the refusal that people were told of, until they are told as above.
-        missed: no event had told of it when a sweep found it.
+        refusal_notified: mark, operation and code of the refusal that people know of, until the recovery is announced.
+        missed: no event had announced it when a sweep found it.
         checkpoint: the last one seen; it is lost when the task is deleted.
         seconds_to_recover: of the last incident, once it recovered.
     """
@@ -48,10 +48,10 @@ class Memory:
     start_was_refused: bool = False
     gave_up: str = ""
     asked: str = ""
-    told: str = ""
-    told_with: str = ""
+    notified: str = ""
+    notified_with: str = ""
     refusal: Refusal | None = None
-    refusal_told: str = ""
+    refusal_notified: str = ""
     missed: bool = False
     checkpoint: str = ""
     seconds_to_recover: float | None = None
@@ -86,7 +86,7 @@ class Memory:
         )
 
     def begun(self, facts: Facts, now: datetime, draw: float, *, missed: bool = False) -> Memory:
-        """A new incident. What was done before still counts against the budget."""
+        """A new incident. What was done before still counts against the bound."""
         return replace(
             self,
             incident=now,
@@ -100,8 +100,8 @@ class Memory:
             refusal=None,
         )
 
-    def mended(self, facts: Facts, now: datetime, draw: float) -> Memory:
-        """A person has mended the cause: a new incident even if DMS tells the same failure, and nothing counts."""
+    def fixed(self, facts: Facts, now: datetime, draw: float) -> Memory:
+        """A person has fixed the cause: a new incident even if DMS reports the same failure, and nothing counts."""
         begun = self.begun(facts, now, draw)
         return replace(begun, restarts=(), mark=now.isoformat(timespec="seconds"), failed=self.failed or begun.failed)
 
@@ -109,8 +109,8 @@ class Memory:
         """One more restart."""
         return replace(self, restarts=(*self.restarts, restart)[-KEPT_RESTARTS:], draw=draw)
 
-    def judged(self, outcome: str) -> Memory:
-        """The last restart was judged."""
+    def with_outcome(self, outcome: str) -> Memory:
+        """The same, with the outcome of the last restart."""
         assert self.last is not None
         return replace(self, restarts=(*self.restarts[:-1], replace(self.last, outcome=outcome)))
 
@@ -119,7 +119,7 @@ class Memory:
         return replace(self, restarts=self.restarts[:-1])
 
     def forgetting(self, now: datetime, window: timedelta) -> Memory:
-        """Without the restarts that no budget looks at any more; those of the present incident are told to people."""
+        """Without the restarts that count no more; those of the present incident stay, because alerts list them."""
         tried = len(self.tried)
         old = [one for one in self.restarts[: len(self.restarts) - tried] if now - one.at < window]
         return replace(self, restarts=(*old, *self.restarts[len(self.restarts) - tried :]))
@@ -135,10 +135,10 @@ class Memory:
             "start_was_refused": self.start_was_refused,
             "gave_up": self.gave_up,
             "asked": self.asked,
-            "told": self.told,
-            "told_with": self.told_with,
+            "notified": self.notified,
+            "notified_with": self.notified_with,
             "refusal": _refusal_json(self.refusal),
-            "refusal_told": self.refusal_told,
+            "refusal_notified": self.refusal_notified,
             "missed": self.missed,
             "checkpoint": self.checkpoint,
             "seconds_to_recover": self.seconds_to_recover,
@@ -161,10 +161,10 @@ class Memory:
             start_was_refused=read.flag("start_was_refused"),
             gave_up=read.text("gave_up"),
             asked=read.text("asked"),
-            told=read.text("told"),
-            told_with=read.text("told_with"),
+            notified=read.text("notified"),
+            notified_with=read.text("notified_with"),
             refusal=_refusal(raw.get("refusal")),
-            refusal_told=read.text("refusal_told"),
+            refusal_notified=read.text("refusal_notified"),
             missed=read.flag("missed"),
             checkpoint=read.text("checkpoint"),
             seconds_to_recover=None if raw.get("seconds_to_recover") is None else read.number("seconds_to_recover"),
@@ -194,18 +194,18 @@ def _moment_of(facts: Facts) -> datetime | None:
 
 
 def _restart_json(one: Restart) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    stored: dict[str, Any] = {
         "at": one.at.isoformat(),
         "verb": one.verb.value,
         "before": [one.before.rows, one.before.changes, one.before.completed, one.before.checkpoint],
     }
     if one.tables:
-        told["tables"] = list(one.tables)
+        stored["tables"] = list(one.tables)
     if one.outcome:
-        told["outcome"] = one.outcome
+        stored["outcome"] = one.outcome
     if one.by:
-        told["by"] = one.by
-    return told
+        stored["by"] = one.by
+    return stored
 
 
 def _restart(raw: Mapping[str, Any]) -> Restart:

@@ -63,7 +63,7 @@ ON_PURPOSE = frozenset(
         "STOPPED_AT_COMMIT_TIME",
     }
 )
-"""Stop reasons of a replication that did what it was told to do."""
+"""Stop reasons of a replication that did what it was set to do."""
 RECYCLING = frozenset({"RECONFIGURATION_RESTART", "RECYCLE_TASK"})
 """Stop reasons after which DMS itself starts the task again."""
 IN_ERROR_STOP = RECYCLING | {
@@ -183,13 +183,13 @@ class Facts:
         last_failure: `LastFailureMessage`, or the joined `FailureMessages`. It may be an old one: read `failure`.
         stop_reason: `StopReason`, often the whole failure text.
         checkpoint: `RecoveryCheckpoint`; "" when change capture never began.
-        start_position: where its change capture was told to begin, in the form in which DMS takes it; "" where nobody
-            told.
+        start_position: where its change capture was set to begin, in the form in which DMS takes it; "" where nobody
+            reported.
         has_run: whether it ever got past its very first start.
         errored: `TablesErrored`, which is known without the statistics.
         tables: the table statistics, or None when they were not read.
         preparation: what a full load does to a target table first.
-        accepted: when DMS last accepted a start, whatever came of it; None where it does not tell.
+        accepted: when DMS last accepted a start, whatever came of it; None where DMS does not report it.
         started: when it last began to run, fresh or resumed.
         stopped: when it last stopped or failed.
         deprovisions: when a serverless replication is (or was) deprovisioned.
@@ -257,7 +257,7 @@ class Facts:
 
     @property
     def load_is_complete(self) -> bool:
-        """True when the table statistics show every table loaded; percentages do not tell (100 % of nothing)."""
+        """True when the table statistics show every table loaded; percentages prove nothing (100 % of nothing)."""
         return bool(self.tables) and all(table.state == COMPLETED for table in self.tables or ())
 
     @property
@@ -333,8 +333,8 @@ class History:
         incident: when the present failure was first seen; None before it was.
         tried: restarts of the present incident, without those that were never carried out.
         draw: from 0 to 1, drawn once for each wait: what part of the jitter the wait takes.
-        start_was_refused: DMS said that it ran before, whatever the dates tell.
-        cause_fixed: a person says that what the failure text names has been mended.
+        start_was_refused: DMS answered that it ran before, whatever the dates show.
+        cause_fixed: a person says that what the failure text names has been fixed.
     """
 
     restarts: tuple[Restart, ...] = ()

@@ -70,15 +70,15 @@ def _cause_to_report(item: ReplicationWork) -> str:
     """Cause, rule and instance make escalations one; "" for one that needs no alert of this kind."""
     if not isinstance(item.verdict, Escalate) or item.verdict.rule == CALL_REFUSED:
         return ""
-    if item.memory.mark == item.memory.told:
+    if item.memory.mark == item.memory.notified:
         return ""
     return f"{source_of(item)} {item.verdict.rule} {item.group or item.verdict.reason}"
 
 
 def _alert_to_close(item: ReplicationWork) -> str:
     """The common alert that one which recovered was part of, or ""."""
-    recovered = item.recovered_seconds is not None and item.memory.told_with
-    return f"closes {item.memory.told_with}" if recovered else ""
+    recovered = item.recovered_seconds is not None and item.memory.notified_with
+    return f"closes {item.memory.notified_with}" if recovered else ""
 
 
 def _notify_of_cause(run: ReplicationRun, items: Sequence[ReplicationWork]) -> None:
@@ -107,14 +107,14 @@ def _notify_of_cause(run: ReplicationRun, items: Sequence[ReplicationWork]) -> N
             item.state = item.state if item.acted else None
         return
     for item in items:
-        item.memory = replace(item.memory, told=item.memory.mark, told_with=group)
+        item.memory = replace(item.memory, notified=item.memory.mark, notified_with=group)
 
 
 def _notify_of_recovery(run: ReplicationRun, items: Sequence[ReplicationWork]) -> None:
     first = items[0]
     names = sorted(item.facts.name for item in items)
-    marks = "\n".join(sorted(f"{item.facts.arn}@{item.memory.told}" for item in items))
-    group = f"{first.memory.told_with}:{sha256(marks.encode()).hexdigest()[:24]}"
+    marks = "\n".join(sorted(f"{item.facts.arn}@{item.memory.notified}" for item in items))
+    group = f"{first.memory.notified_with}:{sha256(marks.encode()).hexdigest()[:24]}"
     slowest = max(item.recovered_seconds or 0 for item in items)
     lines = [
         f"{len(items)} DMS replications of {source_of(first)} that needed a person have recovered.",
@@ -131,7 +131,7 @@ def _notify_of_recovery(run: ReplicationRun, items: Sequence[ReplicationWork]) -
             item.state, item.recovered_seconds = None, None
         return
     for item in items:
-        item.memory = replace(item.memory, told="", told_with="")
+        item.memory = replace(item.memory, notified="", notified_with="")
 
 
 def _listed(names: Sequence[str]) -> list[str]:
@@ -144,20 +144,22 @@ def _listed(names: Sequence[str]) -> list[str]:
 
 def _notify(run: ReplicationRun, item: ReplicationWork) -> None:
     now, memory = run.now(), item.memory
-    if item.recovered_seconds is not None and (memory.told or memory.refusal_told):
+    if item.recovered_seconds is not None and (memory.notified or memory.refusal_notified):
         if run.alerts.announce_recovery(_recovery(item), now) is Announced.ELSEWHERE:
-            item.state, item.recovered_seconds = None, None  # as below; the one who tells it counts it, too
+            item.state, item.recovered_seconds = None, None  # as below; the one who shows it counts it, too
             return
-        item.memory = replace(memory, told="", told_with="", refusal_told="")
+        item.memory = replace(memory, notified="", notified_with="", refusal_notified="")
     if not isinstance(item.verdict, Escalate):
         return
     refused = memory.refusal if item.verdict.rule == CALL_REFUSED else None
     # A refusal is not the failure: who heard of the one must still hear of the other.
     mark = f"{memory.mark}:{refused.operation}:{refused.code}" if refused else memory.mark
-    if mark == (memory.refusal_told if refused else memory.told):
+    if mark == (memory.refusal_notified if refused else memory.notified):
         return
     if run.alerts.announce(_escalation(item, item.verdict, mark), now, ONCE) is not Announced.ELSEWHERE:
-        item.memory = replace(memory, refusal_told=mark) if refused else replace(memory, told=mark, told_with="")
+        item.memory = (
+            replace(memory, refusal_notified=mark) if refused else replace(memory, notified=mark, notified_with="")
+        )
     elif not item.acted:
         item.state = None  # the other run writes it down; should it die first, the next one decides again
 
@@ -192,7 +194,7 @@ def _recovery(item: ReplicationWork) -> Alert:
         "What was tried:",
         *(_tried(item.memory) or ["- nothing by Reprise"]),
     ]
-    group = _group(item, item.memory.told or item.memory.refusal_told)
+    group = _group(item, item.memory.notified or item.memory.refusal_notified)
     return Alert(PATH, source_of(item), group, f"DMS {facts.name} has recovered", "\n".join(lines))
 
 

@@ -44,8 +44,10 @@ class ReplicationPolicy(BaseModel):
         description="Names, ARNs, globs or `tag:name=value` of replications whose target may be dropped, truncated and"
         " loaded again. Nothing named: no target is ever emptied.",
     )
-    budget: int = Field(5, ge=1, le=50, description="Restarts of one replication within the window, then a person.")
-    window_seconds: int = Field(21_600, ge=60, le=604_800, description="The window of the budget, in seconds.")
+    max_attempts: int = Field(
+        5, ge=1, le=50, description="Restarts of one replication within the window, then a person."
+    )
+    window_seconds: int = Field(21_600, ge=60, le=604_800, description="The window of max_attempts, in seconds.")
     backoff: Backoff = Field(
         # Not a factory: the form in the UI shows this object, and would show Backoff's own defaults without it.
         Backoff(base_seconds=60, factor=3, cap_seconds=3_600),
@@ -100,13 +102,13 @@ class ReplicationPolicy(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _window_holds_budget(self) -> ReplicationPolicy:
+    def _window_holds_bound(self) -> ReplicationPolicy:
         # The shortest waits that the backoff may draw: half of its ceilings.
-        waits = sum(wait.total_seconds() for wait in self.backoff.ceilings(self.budget)[1:]) / 2
+        waits = sum(wait.total_seconds() for wait in self.backoff.ceilings(self.max_attempts)[1:]) / 2
         if self.window_seconds <= waits:
             raise ValueError(
-                f"window_seconds must be longer than the shortest waits between {self.budget} restarts ({waits:.0f} s),"
-                " or the budget is never used up and nobody is told"
+                f"window_seconds must exceed the shortest waits of {self.max_attempts} restarts ({waits:.0f} s),"
+                " or max_attempts is never reached and nobody is notified"
             )
         return self
 

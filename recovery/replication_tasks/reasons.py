@@ -15,10 +15,8 @@ def begins(facts: Facts) -> str:
     if facts.migration is not Migration.CDC:
         return ""
     if facts.start_position:
-        return "; its change capture begins where it was told to"
-    return (
-        "; nobody told where its change capture begins, so it begins now: what changed since that first start is missed"
-    )
+        return "; its change capture begins where it was set to"
+    return "; no start position is set, so its change capture begins now: changes since that first start are missed"
 
 
 def purpose(facts: Facts) -> str:
@@ -27,7 +25,7 @@ def purpose(facts: Facts) -> str:
     if code == "FULL_LOAD_ONLY_FINISHED":
         return "its full load is finished"
     if code.startswith("STOPPED_A"):
-        return "it stopped where it was told to stop"
+        return "it stopped where it was set to stop"
     if code and code not in ON_PURPOSE:
         return f"it stopped for a reason that is not known here ({code}), so nothing is done"
     return "it was stopped on purpose"
@@ -66,7 +64,7 @@ def what_a_reload_empties(facts: Facts) -> str:
     """The tables and rows that a reload of the whole target would empty, and when they were loaded last."""
     tables = facts.tables or ()
     if not tables:
-        return "every table of the task (no statistics tell which, or how many rows)"
+        return "every table of the task (no statistics show which, or how many rows)"
     ended = max((table.load_ended for table in tables if table.load_ended is not None), default=None)
     last = f"; last loaded {ended:%Y-%m-%d %H:%M} UTC" if ended else ""
     rows = sum(table.rows for table in tables)

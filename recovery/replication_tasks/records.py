@@ -31,7 +31,7 @@ def save(run: ReplicationRun, item: ReplicationWork, memory: Memory, state: Stat
     old = item.case
     window = timedelta(seconds=run.policy.window_seconds)
     memory = memory.forgetting(now, window)
-    step = item.verdict.next_step if isinstance(item.verdict, Escalate) else ""  # told by flows.cases
+    step = item.verdict.next_step if isinstance(item.verdict, Escalate) else ""  # reported by flows.cases
     case = Case(
         path=PATH,
         key=item.facts.arn,
@@ -102,7 +102,7 @@ def entry(run: ReplicationRun, item: ReplicationWork) -> Entry:
     reason = item.verdict.reason
     if item.recovered_seconds is not None:
         reason += f", {item.recovered_seconds:.0f} s after it failed"
-    if item.failure is not None and not _is_told(item):
+    if item.failure is not None and not _is_notified(item):
         reason += f"; did not go through: {item.failure}"
     return Entry(
         key=item.facts.name,
@@ -115,14 +115,14 @@ def entry(run: ReplicationRun, item: ReplicationWork) -> Entry:
         group=item.group,
         error=item.error,
         attempt=len(item.memory.tried),
-        max_attempts=run.policy.budget,
+        max_attempts=run.policy.max_attempts,
         settled=item.failure is None,
         next_step=item.verdict.next_step if isinstance(item.verdict, Escalate) else "",
         exhausted=isinstance(item.verdict, Escalate) and bool(item.memory.gave_up),
     )
 
 
-def _is_told(item: ReplicationWork) -> bool:
+def _is_notified(item: ReplicationWork) -> bool:
     """True when its verdict speaks of the failure already, as that of a refused call does."""
     refusal = item.memory.refusal if item.verdict.rule == CALL_REFUSED else None
     return refusal is not None and item.failure is not None and item.failure.operation == refusal.operation
@@ -130,21 +130,21 @@ def _is_told(item: ReplicationWork) -> bool:
 
 def row(run: ReplicationRun, item: ReplicationWork) -> dict[str, Any]:
     """One line of the artifact: what it was, what was decided and why, what happened."""
-    told = entry(run, item)
+    shown = entry(run, item)
     kind = "serverless, " if item.facts.serverless else ""
     happened = item.did or ("would be done" if run.dry_run and isinstance(item.verdict, Action) else "nothing to do")
-    if item.failure is not None and not _is_told(item):
+    if item.failure is not None and not _is_notified(item):
         happened = f"did not go through: {item.failure}"
     return {
         # The columns that a person looks for stand to the left: the table is wider than the page.
         "replication": item.facts.name,
         "was": item.was,
-        "decided": told.action,
+        "decided": shown.action,
         "happened": happened,
-        "next step": told.next_step or "-",
+        "next step": shown.next_step or "-",
         "why": item.verdict.reason,
         "failure": item.error or "-",
-        "restarts": f"{told.attempt} of {told.max_attempts}",
+        "restarts": f"{shown.attempt} of {shown.max_attempts}",
         "migration": f"{kind}{item.facts.migration.value}",
         "rule": item.verdict.rule,
     }

@@ -17,13 +17,13 @@ _DENIED = ("AccessDenied", "AuthorizationError", "NotAuthorized", "Unauthorized"
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """DMS said no to the call of a restart, so nothing was restarted and it does not count.
+    """DMS refused the call of a restart, so nothing was restarted and it does not count.
 
     Attributes:
         at: when.
         operation: "dms:StartReplicationTask", which is also the name of the permission.
         code: the error code, as AWS spells it.
-        words: what DMS said, normalised.
+        words: what DMS answered, normalised.
         verb: what was asked for.
     """
 

@@ -32,7 +32,7 @@ def story(key: str, case: Case) -> Story:
         Moment(at=restart.at, what=f"{restart.verb.value}: {restart.outcome or 'not triaged yet'}")
         for restart in memory.restarts
     ]
-    if memory.told:
+    if memory.notified:
         moments.append(Moment(at=None, what="people were notified"))
     moments.append(end_of(case, memory.seconds_to_recover))
     return story_of(key, case, moments, ids=tuple(dict.fromkeys([name_of(case), case.key])))

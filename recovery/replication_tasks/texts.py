@@ -27,7 +27,7 @@ class Nature(StrEnum):
     PASSING = "passing"  # a restart helps, now
     RESTING = "resting"  # a restart helps after a rest: something must come back first
     PRESSURE = "pressure"  # memory, disk or swap ran short: one restart after a rest, then a person
-    UNSURE = "unsure"  # nothing tells: one restart after a rest, then a person
+    UNSURE = "unsure"  # nothing shows: one restart after a rest, then a person
     POSITION_LOST = "position lost"  # change capture cannot go on from where it stopped, ever
     LASTING = "lasting"  # the same restart fails again until a person changes something
 
@@ -50,10 +50,10 @@ class Text:
     weak: bool
 
     def find(self, text: str) -> re.Match[str] | None:
-        """The first place where `text` tells one of its phrases as what happened."""
+        """The first place where `text` shows one of its phrases as what happened."""
         for pattern in self.patterns:
             for found in pattern.finditer(text):
-                if self.nature is not Nature.POSITION_LOST or _is_told(text, found):
+                if self.nature is not Nature.POSITION_LOST or _is_reported(text, found):
                     return found
         return None
 
@@ -97,7 +97,7 @@ _PIECE = re.compile(r"\[[^\[\]]*\]|\S+")
 _JOIN = r"[^\w.;!?]{1,4}?"
 _NAME = (
     r"(?:\"[^\"\n]{1,130}\"|'[^'\n]{1,130}'|`[^`\n]{1,130}`|\([^()\n]{1,130}\)"
-    # A name that is not quoted is told from a word by a digit or a sign in it.
+    # A name that is not quoted is distinguished from a word by a digit or a sign in it.
     r"|(?=[^\s\"'`;,]{0,130}[\d_./:#-])[^\s\"'`;,]{0,130}[^\s\"'`;,.:])"
 )
 
@@ -195,7 +195,7 @@ def _is_value(text: str, found: re.Match[str]) -> bool:
     return behind >= 0 and ")" not in text[behind : found.start()] and _KEY.search(text[: behind + 2]) is not None
 
 
-def _is_told(text: str, found: re.Match[str]) -> bool:
+def _is_reported(text: str, found: re.Match[str]) -> bool:
     if _is_value(text, found):
         return False
     before = text[max(0, found.start() - 140) : found.start()]

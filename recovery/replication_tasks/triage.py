@@ -80,7 +80,7 @@ def _begin_incident(run: ReplicationRun, item: ReplicationWork, now: datetime, *
     """Remember a new incident, if this is one."""
     if run.request.cause_fixed and not item.fixed:
         item.fixed = True
-        item.memory = item.memory.mended(item.facts, now, run.jitter())
+        item.memory = item.memory.fixed(item.facts, now, run.jitter())
     elif not is_open or item.memory.incident is None or _has_failed_anew(item):
         failed = item.facts.stopped
         late = failed is None or now - failed > timedelta(seconds=run.policy.event_grace_seconds)
@@ -114,10 +114,10 @@ def _verified(run: ReplicationRun, item: ReplicationWork, now: datetime) -> Proo
     proof = verify(item.facts, restart, run.policy, now, item.asked)
     match proof.outcome:
         case Outcome.RECOVERED | Outcome.STALLED | Outcome.TAKEN_OVER:
-            item.memory = item.memory.judged(proof.outcome.value)
+            item.memory = item.memory.with_outcome(proof.outcome.value)
         case Outcome.FAILED_AGAIN | Outcome.NOT_MADE | Outcome.IN_PART:
             if not restart.outcome:
-                item.memory = item.memory.judged(FLAPPED if proof.flapped else proof.outcome.value)
+                item.memory = item.memory.with_outcome(FLAPPED if proof.flapped else proof.outcome.value)
             item.state = State.BACKOFF  # until it is decided: the incident goes on
     return proof
 

@@ -24,18 +24,18 @@ from recovery.replication_tasks.reasons import both_ways, what_a_reload_empties
 
 CLAIM_HOLDS = timedelta(minutes=3)
 """Time after a claim in which DMS may still show the failure that was there before: the call with the SDK's repetitions
-takes up to two and a half minutes, and what DMS tells may lag behind what it does. Until then nobody else acts."""
+takes up to two and a half minutes, and what DMS reports may lag behind what it does. Until then nobody else acts."""
 
 
 class Outcome(StrEnum):
     """Outcome of a restart."""
 
     RECOVERED = "recovered"
-    WATCHED = "watched"  # too early to tell
+    WATCHED = "watched"  # too early to know
     FAILED_AGAIN = "failed again"  # decide again
     NOT_MADE = NOT_MADE  # it never reached DMS: decide again
     IN_PART = "its tables are loaded, others are in error"  # decide again, on the others
-    STALLED = "stalled"  # it runs, or ended, and did not do its work: a person is told
+    STALLED = "stalled"  # it runs, or ended, and did not do its work: a person is notified
     TAKEN_OVER = "taken over"  # a person stopped or changed it since
 
 
@@ -61,7 +61,7 @@ class Proof:
 def verify(
     facts: Facts, restart: Restart, policy: ReplicationPolicy, now: datetime, asked: datetime | None = None
 ) -> Proof:
-    """Judge one restart.
+    """Prove one restart.
 
     Args:
         facts: what DMS says, with table statistics where there are any.
@@ -72,7 +72,7 @@ def verify(
     """
     known = (asked or now) - restart.at
     if known < timedelta(0):
-        return Proof(Outcome.WATCHED, "just-claimed", "it was restarted after DMS told this")
+        return Proof(Outcome.WATCHED, "just-claimed", "it was restarted after DMS reported this")
     if facts.status in IN_TRANSITION:
         return _starting(facts, restart, policy, now)
     if facts.failure or facts.status == FAILED:  # DMS may give no text
@@ -178,7 +178,7 @@ def _ended(facts: Facts) -> Proof:
         Outcome.STALLED,
         "stalled-load",
         "it says that its full load is finished, but not every table is complete",
-        f"load just these tables again by another task: {names(left) or 'no statistics tell which'}; a reload of the"
+        f"load just these tables again by another task: {names(left) or 'no statistics show which'}; a reload of the"
         f" whole task would empty {what_a_reload_empties(facts)}",
     )
 

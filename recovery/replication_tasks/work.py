@@ -43,7 +43,7 @@ class ReplicationWork:
         was: its status when this run found it.
         did: what was done, for people.
         recovered_seconds: time to recover, when this run found that it has recovered.
-        missed: this run found a failure of which no event had told.
+        missed: this run found a failure that no event had announced.
         failure: why something did not go through.
         quiet: nothing is new about it since the last run.
         acted: a restart was asked for in this run.

@@ -159,7 +159,7 @@ def test_another_page_does_not_show_ours_in_a_frame(target: Target, page: Page, 
         return frame.contentDocument === null;
     }})()"""
     framed = page.evaluate(frame)
-    # An error page in the frame is of another origin, and so is ours: the answer's own header tells them apart.
+    # An error page in the frame is of another origin, and so is ours: the answer's own header shows them apart.
     assert framed
     headers = httpx.get(f"{target.server.ui_url}/v2/dashboard", trust_env=False).headers
     assert headers["content-security-policy"] == "frame-ancestors 'self'"

@@ -64,7 +64,7 @@ def desk(aws: SimulatedAws) -> Desk:
 
 
 def test_one_message_for_a_group_and_window(desk: Desk) -> None:
-    """Whoever comes second within the window is told that people know; after it, they are told again."""
+    """Whoever comes second within the window is notified that people know; after it, they are notified again."""
     assert desk.sender("a").announce(ALERT, NOW, WINDOW) is Announced.SENT
     assert desk.sender("b").announce(ALERT, NOW + timedelta(hours=5), WINDOW) is Announced.ALREADY
     assert len(desk.sent) == 1
@@ -74,7 +74,7 @@ def test_one_message_for_a_group_and_window(desk: Desk) -> None:
     assert len(desk.sent) == 2
 
 
-def test_groups_queues_and_paths_are_told_apart(desk: Desk) -> None:
+def test_groups_queues_and_paths_are_distinguished(desk: Desk) -> None:
     """Each has a message of its own."""
     others = [replace(ALERT, group="h"), replace(ALERT, source="other"), replace(ALERT, path="outbox_records")]
     for alert in (ALERT, *others):
@@ -85,9 +85,9 @@ def test_groups_queues_and_paths_are_told_apart(desk: Desk) -> None:
 def test_two_at_once_send_one(desk: Desk) -> None:
     """Of many workers that find the same group in the same moment, one sends."""
     with ThreadPoolExecutor(8) as pool:
-        said = list(pool.map(lambda n: desk.sender(f"run-{n}").announce(ALERT, NOW, WINDOW), range(8)))
-    assert said.count(Announced.SENT) == 1
-    assert set(said) <= {Announced.SENT, Announced.ALREADY, Announced.ELSEWHERE}
+        outcomes = list(pool.map(lambda n: desk.sender(f"run-{n}").announce(ALERT, NOW, WINDOW), range(8)))
+    assert outcomes.count(Announced.SENT) == 1
+    assert set(outcomes) <= {Announced.SENT, Announced.ALREADY, Announced.ELSEWHERE}
     assert len(desk.sent) == 1
 
 
@@ -119,7 +119,7 @@ def test_an_alert_that_was_not_sent_is_sent_at_once_by_the_next_run(
 
 
 def test_a_topic_that_fails_again_does_not_forget_the_last_alert(desk: Desk) -> None:
-    """A failed second alert leaves the first on record: people were told then, and the window counts from there."""
+    """A failed second alert leaves the first on record: people were notified then, and the window counts from there."""
     desk.sender().announce(ALERT, NOW, WINDOW)
     desk.fault("error", "sns", "Publish", code="AuthorizationError", status=403)
     with pytest.raises(Refused):
@@ -153,21 +153,21 @@ def test_nothing_is_published_without_a_claim(desk: Desk) -> None:
     assert desk.sent == []
 
 
-def test_a_recovery_is_told_once_and_only_to_those_who_were_alarmed(desk: Desk) -> None:
+def test_a_recovery_is_reported_once_and_only_to_those_who_were_alarmed(desk: Desk) -> None:
     """No alert, no notice; one notice after an alert; and a new failure is an alert again at once."""
     notice = replace(ALERT, subject="recovered", text="it works again")
     assert desk.sender().announce_recovery(notice, NOW) is Announced.ALREADY
     desk.sender().announce(ALERT, NOW, WINDOW)
     assert desk.sender().is_announced("dead_letters", "orders-dlq", "g")
     with ThreadPoolExecutor(4) as pool:
-        said = list(pool.map(lambda n: desk.sender(f"r-{n}").announce_recovery(notice, NOW), range(4)))
-    assert said.count(Announced.SENT) == 1
+        outcomes = list(pool.map(lambda n: desk.sender(f"r-{n}").announce_recovery(notice, NOW), range(4)))
+    assert outcomes.count(Announced.SENT) == 1
     assert not desk.sender().is_announced("dead_letters", "orders-dlq", "g")
     assert [message["Subject"] for message in desk.sent] == ["3 messages wait for you", "recovered"]
     assert desk.sender().announce(ALERT, NOW + timedelta(minutes=1), WINDOW) is Announced.SENT
 
 
-def test_a_recovery_whose_sender_died_is_told_by_the_next_run(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recovery_whose_sender_died_is_reported_by_the_next_run(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that claimed the notice and died before publishing it keeps nobody from telling it once its lease ends."""
     notice = replace(ALERT, subject="recovered", text="it works again")
     desk.sender().announce(ALERT, NOW, WINDOW)

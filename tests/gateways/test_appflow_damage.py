@@ -36,7 +36,7 @@ def damage(world: World, name: str, how: str) -> dict[str, Any]:
         case "no attempt":
             item["data"]["S"] = json.dumps(data | {"detail": {"attempts": [{"n": "one"}]}})
         case "odd types":
-            item["data"]["S"] = json.dumps(data | {"detail": data["detail"] | {"began": "yesterday", "told": 7}})
+            item["data"]["S"] = json.dumps(data | {"detail": data["detail"] | {"began": "yesterday", "notified": 7}})
         case "no state of ours":
             item["state"]["S"] = "lost"
         case "no object":

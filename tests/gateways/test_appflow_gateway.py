@@ -104,7 +104,7 @@ def test_a_flow_is_read_whole(world: World, gateway: AppFlowGateway) -> None:
 
 
 def test_a_repeated_start_is_one_run(world: World, gateway: AppFlowGateway) -> None:
-    """The same token tells the same run; another while it is under way is a conflict."""
+    """The same token shows the same run; another while it is under way is a conflict."""
     world.flow("orders", start=False)
     assert gateway.start("orders", "t") == gateway.start("orders", "t")
     with pytest.raises(Conflict):
@@ -112,13 +112,13 @@ def test_a_repeated_start_is_one_run(world: World, gateway: AppFlowGateway) -> N
 
 
 def test_an_activation_has_no_run(world: World, gateway: AppFlowGateway) -> None:
-    """Starting a scheduled flow tells no run."""
+    """Starting a scheduled flow shows no run."""
     world.flow("daily", schedule={"scheduleExpression": "rate(1days)"}, start=False)
     assert gateway.start("daily", "t") == ""
 
 
 def test_a_twin_is_a_copy_on_demand(world: World, gateway: AppFlowGateway) -> None:
-    """It has the original's source, destination, tasks and key, no schedule, and tags that tell whose it is."""
+    """It has the original's source, destination, tasks and key, no schedule, and tags that show whose it is."""
     world.flow(
         "orders!daily",
         schedule={"scheduleExpression": "rate(1days)", "dataPullMode": "Complete"},
@@ -200,9 +200,9 @@ def test_errors(world: World, gateway: AppFlowGateway, code: str, error: type[Ex
     """AppFlow's answer becomes an error named by the caller's next act, and names the operation."""
     world.flow("orders", start=False)
     world.appflow.refuse("StartFlow", code)
-    with pytest.raises(error, match="appflow:StartFlow") as told:
+    with pytest.raises(error, match="appflow:StartFlow") as raised:
         gateway.start("orders", "t")
-    assert type(told.value) is error
+    assert type(raised.value) is error
 
 
 def test_sparse_records() -> None:
@@ -219,7 +219,7 @@ def test_sparse_records() -> None:
 
 
 def test_a_status_that_is_not_known() -> None:
-    """A status that AppFlow adds one day is told as that flow's trouble, not as a defect that ends the run."""
+    """A status that AppFlow adds one day is reported as that flow's trouble, not as a defect that ends the run."""
     client: Any = boto3.client("appflow", region_name="us-east-1")
     with Stubber(client) as stub:
         stub.add_response(

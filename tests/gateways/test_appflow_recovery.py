@@ -148,8 +148,8 @@ def test_five_attempts_then_a_person(world: World) -> None:
     assert case.due is None
 
 
-def test_a_person_mends_the_cause(world: World) -> None:
-    """After the credentials were renewed, a run by hand that says so runs the flow; its success is told once."""
+def test_a_person_fixes_the_cause(world: World) -> None:
+    """After the credentials were renewed, a run by hand that says so runs the flow; its success is reported once."""
     world.flow("orders", Outcome.failure(EXPIRED))
     world.advance(minutes=5)
     world.sweeps(1)
@@ -167,7 +167,7 @@ def test_a_person_mends_the_cause(world: World) -> None:
     assert world.alerts() == []
 
 
-def test_what_works_and_comes_back_uses_up_one_budget(world: World) -> None:
+def test_what_works_and_comes_back_uses_up_the_same_attempts(world: World) -> None:
     """A flow that fails again right after each recovery gets five attempts in all, not five each time."""
     world.appflow.script(*[Outcome.failure(DOWN), Outcome()] * 20, flow="orders")
     world.flow("orders")
@@ -200,15 +200,15 @@ def test_partial_failures_are_reported(world: World) -> None:
 
 
 def test_a_warning_before_the_switch_off(world: World) -> None:
-    """A person hears of it once, while a run is left; the report tells the runs left and the time at every failure."""
+    """A person hears of it once, while a run is left; the report shows the runs left and the time at every failure."""
     world.appflow.script(flow="orders", then=Outcome.failure(DOWN))
     world.flow("orders", schedule={**HOURLY, "flowErrorDeactivationThreshold": 3})
     first = world.recover(started_by="sweep")
     assert "after 2 more, at 2026-03-10 14:00:00 UTC (threshold 3)" in first.groups[0].reason
     world.advance(hours=1)
     world.sweeps(0.8)
-    told = world.alerts()
-    assert told == ["Reprise: AppFlow is about to switch off flow orders"]
+    reported = world.alerts()
+    assert reported == ["Reprise: AppFlow is about to switch off flow orders"]
     assert world.appflow.flow("orders").status == "Active"
     world.advance(hours=1)
     world.sweeps(1)
@@ -237,7 +237,7 @@ def test_a_gap_that_nothing_covers_stays(world: World) -> None:
     world.flow("orders", schedule=HOURLY)
     world.recover(started_by="sweep")
     flow = world.appflow.flow("orders")
-    flow.runs[0].window = (START - timedelta(days=30), START - timedelta(hours=2))  # what AppFlow tells of it now
+    flow.runs[0].window = (START - timedelta(days=30), START - timedelta(hours=2))  # what AppFlow reports it now
     world.advance(hours=1)
     lost = world.appflow.flow("orders").runs[-1]
     assert lost.window is not None
@@ -306,7 +306,7 @@ def test_scope_is_opt_in(world: World) -> None:
 
 def test_missed_events(world: World) -> None:
     """A failure that a sweep finds and no event's run has seen is counted, once."""
-    world.flow("told", Outcome.failure(EXPIRED))
+    world.flow("reported", Outcome.failure(EXPIRED))
     world.recover(started_by="event")
     world.flow("untold", Outcome.failure(EXPIRED, announced=False))
     world.advance(minutes=4)
@@ -386,7 +386,7 @@ def test_three_hundred_flows_in_one_sweep() -> None:
 
 
 def test_a_destination_that_inserts_is_guarded_to_the_end(world: World) -> None:
-    """Rows that were written are not written twice: a person is told, and the flow waits for them."""
+    """Rows that were written are not written twice: a person is notified, and the flow waits for them."""
     world.flow("orders", Outcome.failure(DOWN, records=9, bytes_written=900), destination=TO["Snowflake"])
     world.advance(minutes=10)
     world.sweeps(12, every=60)
@@ -412,7 +412,7 @@ def test_a_dry_run_writes_nothing(world: World) -> None:
 # -- long waits, unread schedules, flows made anew ---------------------------------------------------------------------
 
 
-def test_a_wait_for_a_far_schedule_is_told_once(world: World) -> None:
+def test_a_wait_for_a_far_schedule_is_reported_once(world: World) -> None:
     """A monthly flow failed: a person hears of it at once, and not again while it waits; nothing is run."""
     world.appflow.script(flow="monthly", then=Outcome.failure(DOWN))
     world.flow("monthly", schedule={"scheduleExpression": "cron(0 6 L * ? *)", "dataPullMode": "Incremental"})
@@ -420,8 +420,8 @@ def test_a_wait_for_a_far_schedule_is_told_once(world: World) -> None:
     failures = len(world.appflow.flow("monthly").runs)
     assert failures
     world.sweeps(2)
-    [told] = world.alerts()
-    assert "monthly waits until" in told
+    [reported] = world.alerts()
+    assert "monthly waits until" in reported
     case = world.case("monthly")
     assert case is not None
     assert case.state is State.BACKOFF
@@ -429,7 +429,7 @@ def test_a_wait_for_a_far_schedule_is_told_once(world: World) -> None:
     assert len(world.appflow.flow("monthly").runs) == failures
 
 
-def test_a_schedule_that_cannot_be_read_is_told_at_once(world: World) -> None:
+def test_a_schedule_that_cannot_be_read_is_reported_at_once(world: World) -> None:
     """Nobody knows when it runs next, so a person is asked, once."""
     world.appflow.script(Outcome.failure(DOWN), flow="odd")
     world.flow("odd", schedule=DAILY)

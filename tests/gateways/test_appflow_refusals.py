@@ -55,7 +55,7 @@ def sweep(world: World, through: Callable[[Any], Any], hours: float, **request: 
         world.advance(minutes=10)
 
 
-def test_a_start_that_is_refused_is_told_once(world: World) -> None:
+def test_a_start_that_is_refused_is_reported_once(world: World) -> None:
     """Three flows that may not be started: one alert for a day of sweeps, one try an hour for each, no attempt used up;
     once it is allowed they run."""
     for name in ("orders", "stock", "users"):
@@ -76,8 +76,8 @@ def test_a_start_that_is_refused_is_told_once(world: World) -> None:
     assert world.memory("orders").history.refusal is None
 
 
-def test_a_refusal_that_lasts_is_told_again_only_for_other_failures(world: World) -> None:
-    """A day later another flow meets the same refusal: people are told again, and not before."""
+def test_a_refusal_that_lasts_is_reported_again_only_for_other_failures(world: World) -> None:
+    """A day later another flow meets the same refusal: people are notified again, and not before."""
     world.flow("orders", Outcome.failure(DOWN))
     world.advance(minutes=10)
     denied = Denied("start_flow")
@@ -95,8 +95,8 @@ def test_a_refusal_that_lasts_is_told_again_only_for_other_failures(world: World
     assert len(world.alerts()) == 1
 
 
-def test_a_person_who_mended_it_need_not_wait(world: World) -> None:
-    """By hand, with the word that the cause is mended, the refused call is made at once."""
+def test_a_person_who_fixed_it_need_not_wait(world: World) -> None:
+    """By hand, with the word that the cause is fixed, the refused call is made at once."""
     world.flow("orders", Outcome.failure(DOWN))
     world.advance(minutes=10)
     world.recover(through=Denied("start_flow"))
@@ -167,7 +167,7 @@ def test_killed_at_any_call_while_it_is_refused(schedule: dict[str, Any] | None)
 
 
 @pytest.mark.parametrize("method", ["describe_flow_execution_records", "describe_flow"])
-def test_a_read_that_is_refused_is_told_once(world: World, method: str) -> None:
+def test_a_read_that_is_refused_is_reported_once(world: World, method: str) -> None:
     """Flows that may not be read are in every report, and people hear of all of them once."""
     for name in ("orders", "stock"):
         world.flow(name, Outcome.failure(DOWN))
@@ -179,7 +179,7 @@ def test_a_read_that_is_refused_is_told_once(world: World, method: str) -> None:
     assert len(world.alerts()) == 1
 
 
-def test_a_twin_that_may_not_be_removed_is_told_once(world: World) -> None:
+def test_a_twin_that_may_not_be_removed_is_reported_once(world: World) -> None:
     """A twin that stands because DeleteFlow is refused is a problem of every report, and one alert."""
     world.flow("orders", Outcome.failure(DOWN), schedule=DAILY)
     world.advance(minutes=10)
@@ -191,7 +191,7 @@ def test_a_twin_that_may_not_be_removed_is_told_once(world: World) -> None:
     assert world.alerts() == ["Reprise: appflow:DeleteFlow: AccessDeniedException does not go through"]
 
 
-def test_a_run_in_the_way_that_no_record_shows_is_told(world: World) -> None:
+def test_a_run_in_the_way_that_no_record_shows_is_reported(world: World) -> None:
     """StartFlow meets a conflict at every try although no run is in the records: after an hour a person hears of it,
     and it is tried hourly."""
     world.flow("orders", Outcome.failure(DOWN))
@@ -237,7 +237,7 @@ LEAKY = (
 )
 
 
-def everything_told(world: World) -> str:
+def everything_reported(world: World) -> str:
     """All that lies in ledger and archive, and the whole texts that people were sent."""
     parts = [json.dumps(world.dynamodb.scan(TableName=TABLE)["Items"], default=str)]
     for listed in world.s3.list_objects_v2(Bucket=BUCKET).get("Contents", []):
@@ -255,15 +255,15 @@ def test_no_words_of_a_failure_leak(world: World) -> None:
     world.appflow.script(flow="*", then=Outcome.failure(LEAKY))
     world.flow("orders")
     world.flow("daily", schedule=DAILY)
-    told = []
+    reported = []
     world.advance(minutes=10)
     for _ in range(12):
-        told.append(world.recover(started_by="sweep", policy=TWINS).model_dump_json())
+        reported.append(world.recover(started_by="sweep", policy=TWINS).model_dump_json())
         world.advance(minutes=30)
-    told.append(everything_told(world))
-    assert "Service Unavailable" in "\n".join(told)
+    reported.append(everything_reported(world))
+    assert "Service Unavailable" in "\n".join(reported)
     for secret in SECRETS:
-        assert secret not in "\n".join(told)
+        assert secret not in "\n".join(reported)
 
 
 @pytest.mark.parametrize("method", ["start_flow", "describe_flow_execution_records"])
@@ -272,11 +272,11 @@ def test_no_words_of_a_refusal_leak(world: World, method: str) -> None:
     world.flow("orders", Outcome.failure(DOWN))
     world.advance(minutes=10)
     denied = Denied(method, words=LEAKY)
-    told = [world.recover(through=denied).model_dump_json() for _ in range(2)]
-    told.append(everything_told(world))
-    assert "AccessDeniedException" in told[-1]
+    reported = [world.recover(through=denied).model_dump_json() for _ in range(2)]
+    reported.append(everything_reported(world))
+    assert "AccessDeniedException" in reported[-1]
     for secret in SECRETS:
-        assert secret not in "\n".join(told)
+        assert secret not in "\n".join(reported)
 
 
 # -- what changes between the look and the call ------------------------------------------------------------------------
@@ -365,7 +365,7 @@ def test_the_masked_words_are_those_of_a_real_refusal() -> None:
     assert translate(raised.value, "appflow:StartFlow").code == "AccessDeniedException"
 
 
-def test_a_stuck_run_is_told_once_whatever_runs_beside_it(world: World) -> None:
+def test_a_stuck_run_is_reported_once_whatever_runs_beside_it(world: World) -> None:
     """A record that never ends is one alert, however often the flow is cancelled or fails beside it."""
     world.flow("orders", Outcome(seconds=90 * 86_400))
     world.advance(hours=50)
@@ -381,8 +381,8 @@ def test_a_stuck_run_is_told_once_whatever_runs_beside_it(world: World) -> None:
     assert world.appflow.runs_by_token("reprise-") == {}
 
 
-def test_a_recovery_that_another_run_was_telling_is_told(world: World) -> None:
-    """A run that died while it told of a recovery leaves it to the next one, after its lease."""
+def test_a_recovery_that_another_run_was_telling_is_reported(world: World) -> None:
+    """A run that died while it reported a recovery leaves it to the next one, after its lease."""
     world.flow("orders", Outcome.failure(EXPIRED))
     world.advance(minutes=10)
     world.recover()
@@ -400,11 +400,11 @@ def test_a_recovery_that_another_run_was_telling_is_told(world: World) -> None:
     with pytest.raises(Killed):
         world.recover(through=dies)
     world.recover()  # the one who died might still be telling
-    assert world.memory("orders").told
+    assert world.memory("orders").notified
     world.advance(minutes=10)
     world.recover()
     assert world.alerts() == [
         "Reprise: AppFlow flow orders needs a person (AUTH_FAILURE)",
         "Reprise: AppFlow flow orders has recovered",
     ]
-    assert world.memory("orders").told == ()
+    assert world.memory("orders").notified == ()

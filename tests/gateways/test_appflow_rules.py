@@ -18,7 +18,7 @@ TEMPLATE = estate.TEMPLATES / "appflow.yaml"
 
 
 @pytest.fixture
-def told(aws: SimulatedAws) -> SimulatedAws:
+def wired(aws: SimulatedAws) -> SimulatedAws:
     """A simulated AWS in which AppFlow's events go to the estate's queue."""
     outputs = aws.create_estate()
     given = {"EventsQueueArn": outputs["EventsQueueArn"], "ParkedQueueArn": outputs["EventsDeadLetterQueueArn"]}
@@ -59,16 +59,16 @@ def announced(aws: SimulatedAws, count: int) -> list[tuple[str, str]]:
     return sorted(found)
 
 
-def test_failures_reach_the_queue(told: SimulatedAws) -> None:
-    """Failed runs, failed records in a success and switched-off flows are told; successes, starts and twins are not."""
+def test_failures_reach_the_queue(wired: SimulatedAws) -> None:
+    """Failed runs, failed records in a success and switched-off flows arrive; successes, starts and twins do not."""
     failing = {"error": "503", "records": 0}
-    run(told, "fine", {})
-    run(told, f"{TWIN_PREFIX}0123", failing)
-    run(told, "failed", failing)
-    run(told, "partial", {"failed_records": 2})
+    run(wired, "fine", {})
+    run(wired, f"{TWIN_PREFIX}0123", failing)
+    run(wired, "failed", failing)
+    run(wired, "partial", {"failed_records": 2})
     schedule = {"scheduleExpression": "rate(1days)", "flowErrorDeactivationThreshold": 1}
-    run(told, "switched-off", failing, schedule=schedule)
-    assert announced(told, 4) == [
+    run(wired, "switched-off", failing, schedule=schedule)
+    assert announced(wired, 4) == [
         ("failed", "AppFlow End Flow Run Report"),
         ("partial", "AppFlow End Flow Run Report"),
         ("switched-off", "AppFlow End Flow Run Report"),
@@ -76,8 +76,8 @@ def test_failures_reach_the_queue(told: SimulatedAws) -> None:
     ]
 
 
-def test_an_unknown_status_is_a_failure(told: SimulatedAws) -> None:
-    """A status text that nobody has seen yet is told, too."""
+def test_an_unknown_status_is_a_failure(wired: SimulatedAws) -> None:
+    """A status text that nobody has seen yet is reported, too."""
     detail = {"flow-name": "orders", "status": "Execution Partially Successful", "num-of-record-failures": "0"}
-    told.put_event(SOURCE, "AppFlow End Flow Run Report", detail, ["hash"])
-    assert announced(told, 1) == [("orders", "AppFlow End Flow Run Report")]
+    wired.put_event(SOURCE, "AppFlow End Flow Run Report", detail, ["hash"])
+    assert announced(wired, 1) == [("orders", "AppFlow End Flow Run Report")]

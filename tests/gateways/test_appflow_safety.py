@@ -100,7 +100,7 @@ SCENES: Sequence[Callable[[World], None]] = (on_demand, escalated, far_schedule,
 def test_killed_at_any_call(scene: Callable[[World], None], after: bool) -> None:
     """Whatever call a run is killed at, the next runs complete the work: once, and no twin stays."""
     at = 0
-    told: list[int] = []
+    reported: list[int] = []
     while True:
         at += 1
         with a_world() as world:
@@ -118,7 +118,7 @@ def test_killed_at_any_call(scene: Callable[[World], None], after: bool) -> None
                 assert statuses == ["Error", "Error", "Successful"]
             elif scene is escalated:
                 assert statuses == ["Error"]
-                told.append(len(world.alerts()))
+                reported.append(len(world.alerts()))
             elif scene in (far_schedule, with_a_twin):
                 assert statuses == ["Error"]
                 twins = {name for name in started if name != "orders"}
@@ -134,8 +134,8 @@ def test_killed_at_any_call(scene: Callable[[World], None], after: bool) -> None
             assert case.state is (State.ESCALATED if scene is escalated else State.RECOVERED)
     assert at > 5  # it was killed at every one of them
     # The one duplicate window of alerts: killed between the publish and the record that it went out.
-    assert sorted(told)[:-1] == [1] * (len(told) - 1)
-    assert sorted(told)[-1:] in ([], [2])
+    assert sorted(reported)[:-1] == [1] * (len(reported) - 1)
+    assert sorted(reported)[-1:] in ([], [2])
 
 
 class Turns:
@@ -257,7 +257,7 @@ def test_a_success_just_before_the_start_is_seen() -> None:
 
 
 def test_one_flow_that_cannot_be_read_does_not_stop_the_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A record of a status that is not known yet, or a flow that answers nothing but errors, is told; others go on."""
+    """A record of a status that is not known yet, or a flow that answers only errors, is reported; others go on."""
     for error in (BadInput("a status that is not known"), OutcomeUnknown("InternalServerException")):
         with a_world() as world:
             world.flow("a-riddle", Outcome.failure(DOWN))
@@ -341,7 +341,7 @@ _events = st.lists(
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(_outcomes, max_size=12), _events, st.integers(0, 3))
 def test_no_story_breaks_the_laws(outcomes: list[Outcome], story: list[Any], attempts: int) -> None:
-    """Never a rerun after a newer success, never two runs for one failure, never beyond the budget, never before the
+    """Never a rerun after a newer success, never two runs for one failure, never beyond the bound, never before the
     backoff, and the user's flow stays as it was: whatever runs do, whoever else starts or cancels them, and wherever
     runs of the path are killed."""
     policy = AppFlowPolicy(max_attempts=attempts, backoff=Backoff(base_seconds=60, factor=2, cap_seconds=600))

@@ -81,7 +81,7 @@ def account() -> Account:
 
 
 def test_a_run_on_demand(account: Account) -> None:
-    """StartFlow runs the flow at once and tells the run, whose record ends as the script says."""
+    """StartFlow runs the flow at once and shows the run, whose record ends as the script says."""
     account.simulator.script(Outcome.failure("503 from the source", records=3, bytes_written=70), flow="orders")
     account.create()
     started = account.client.start_flow(flowName="orders")
@@ -195,7 +195,7 @@ def test_a_flow_on_demand_cannot_be_stopped(account: Account) -> None:
 
 
 def test_starting_a_scheduled_flow_only_activates_it(account: Account) -> None:
-    """It has no run to tell; starting it once more runs nothing."""
+    """It has no run to show; starting it once more runs nothing."""
     account.create("orders", schedule("rate(1hours)", scheduleStartTime=BEGINNING + timedelta(minutes=30)))
     assert account.client.describe_flow(flowName="orders")["flowStatus"] == "Draft"
     for _ in range(3):
@@ -304,7 +304,7 @@ def test_an_event_triggered_flow(account: Account) -> None:
 
 
 def test_a_definition_comes_back_as_it_was_given(account: Account) -> None:
-    """DescribeFlow tells what CreateFlow was given, UpdateFlow replaces it and keeps name, key and tags."""
+    """DescribeFlow shows what CreateFlow was given, UpdateFlow replaces it and keeps name, key and tags."""
     account.create(description="first", kmsArn="arn:aws:kms:us-east-1:000000000000:key/k", tags={"team": "data"})
     first = account.client.describe_flow(flowName="orders")
     assert first["tasks"] == TASKS
@@ -436,7 +436,7 @@ def test_events_have_the_real_shapes(account: Account) -> None:
 
 
 def test_events_come_by_themselves(account: Account) -> None:
-    """The simulated AWS ticks, so that an end is told although nobody asks; a script may keep it silent."""
+    """The simulated AWS ticks, so that an end is reported although nobody asks; a script may keep it silent."""
     account.simulator.script(Outcome(), Outcome(announced=False), flow="orders")
     account.create()
     for _ in range(2):

@@ -35,7 +35,7 @@ def starts(world: World) -> list[str]:
 
 
 def test_a_started_twin_is_never_given_up(world: World) -> None:
-    """AppFlow tells of the twin's run and shows no record of it: no second one is made however long that lasts, a
+    """AppFlow reports the twin's run and shows no record of it: no second one is made however long that lasts, a
     person hears of it once, and the record counts when it comes."""
     world.appflow.script(Outcome(recorded=False), flow=f"{TWIN_PREFIX}*")
     world.flow("orders", Outcome.failure(DOWN), schedule=DAILY)
@@ -86,8 +86,8 @@ def test_a_twin_that_is_never_started_goes(world: World) -> None:
     assert world.memory("orders").history.attempts[-1].outcome == "abandoned"
 
 
-def test_a_twin_that_never_ends_is_told(world: World) -> None:
-    """A twin under way for more than 48 hours is told to a person once, and no other is started beside it."""
+def test_a_twin_that_never_ends_is_reported(world: World) -> None:
+    """A twin under way for more than 48 hours is reported to a person once, and no other is started beside it."""
     world.appflow.script(Outcome(seconds=30 * 86_400), flow=f"{TWIN_PREFIX}*")
     world.flow("orders", Outcome.failure(DOWN), schedule=WEEKLY)
     world.advance(minutes=10)
@@ -200,7 +200,7 @@ def test_a_worker_that_was_held_up_makes_no_call(world: World, held_up_at: str) 
 
 
 def test_a_twin_pulls_everything(world: World) -> None:
-    """The field by which a schedule tells what is new is not the twin's: it runs once, on demand."""
+    """The field by which a schedule shows what is new is not the twin's: it runs once, on demand."""
     world.flow("orders", Outcome.failure(DOWN), schedule=DAILY)
     world.appflow.flow("orders").definition["sourceFlowConfig"]["incrementalPullConfig"] = {
         "datetimeTypeFieldName": "At"

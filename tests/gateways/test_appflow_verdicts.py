@@ -121,10 +121,10 @@ def test_gateway_reads_what_the_situation_says(row: Situation) -> None:
         assert replace(described.flow, tags={}) == row.facts.flow
         assert schedule == row.schedule
         read = gateway.runs(NAME)
-        told = {one.id: one for one in row.runs}
+        reported = {one.id: one for one in row.runs}
         assert [one.id for one in read] == [one.id for one in row.runs]
         for one in read:
-            expected = told[one.id]
+            expected = reported[one.id]
             assert (one.status, one.started, one.updated) == (expected.status, expected.started, expected.updated)
             assert one.message == expected.message
             assert one.wrote == expected.wrote

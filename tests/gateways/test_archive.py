@@ -141,7 +141,7 @@ def test_a_throttled_put_gets_through(aws: SimulatedAws, archive: Archive) -> No
     assert archive.read_bundle("k") == [{}]
 
 
-def test_a_report_tells_its_address(aws: SimulatedAws, archive: Archive) -> None:
+def test_a_report_shows_its_address(aws: SimulatedAws, archive: Archive) -> None:
     """The full list of a run, as a stream."""
     address = archive.put_report("reports/x.gz", io.BytesIO(gzip.compress(b"{}\n")))
     assert address == f"s3://{archive.bucket}/reports/x.gz"

@@ -32,7 +32,7 @@ def test_each_way_brings_all_messages_back(far: SimulatedAws, way: Way) -> None:
     assert len(far.messages("orders")) == MESSAGES
 
 
-def test_the_path_keeps_to_its_budgets_there_too(far: SimulatedAws) -> None:
+def test_the_path_keeps_to_its_bounds_there_too(far: SimulatedAws) -> None:
     """Requests and write units are counted, and the time is split by what it is spent on."""
     units = WriteUnits()
     far_aws.fill(far, 1_000)

@@ -142,14 +142,14 @@ WRONGS: dict[str, Callable[[Aws], object]] = {
 
 
 @pytest.mark.parametrize("wrong", WRONGS)
-def test_what_is_wrong_is_told(wrong: str) -> None:
+def test_what_is_wrong_is_reported(wrong: str) -> None:
     """Each way in which AWS can differ from what should have happened is a line that names it."""
     aws = Aws()
     WRONGS[wrong](aws)
     assert any(wrong in line for line in found(aws)), found(aws)
 
 
-def test_an_order_that_was_not_carried_out_is_told() -> None:
+def test_an_order_that_was_not_carried_out_is_reported() -> None:
     """The shop's own service is asked, not our ledger."""
     assert found(Aws(), frozenset({"order-000000"})) == ["order-000002 was not carried out"]
     assert found(Aws(), frozenset({"order-000000", "order-000001", "order-000002"})) == [

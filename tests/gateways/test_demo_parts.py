@@ -248,7 +248,7 @@ def test_a_deployment_is_configured_and_its_schedule_waits_for_whoever_configure
     ]
 
 
-def test_runs_are_told_apart_by_what_started_them(server: Server, runs: Runs) -> None:
+def test_runs_are_distinguished_by_what_started_them(server: Server, runs: Runs) -> None:
     """Of the deployments that were configured all runs are seen, the oldest first; an event's are known as such."""
     assert runs.all() == []
     runs.configure("dead-letters/by-hand", {})

@@ -79,7 +79,7 @@ def test_queues_that_share_one_and_queues_that_are_nobodys(world: DeadLettersWor
 
 
 def test_a_queue_that_is_gone_is_a_fault_of_its_source(world: DeadLettersWorld) -> None:
-    """Nothing can be moved there, and nobody is told."""
+    """Nothing can be moved there, and nobody is notified."""
     pair = world.pair()
     world.sqs.delete_queue(QueueUrl=world.url(pair.dead))
     [row] = look().rows
@@ -98,21 +98,21 @@ def test_the_function_that_takes_dead_letters_away_is_named(world: DeadLettersWo
 
 
 @pytest.mark.parametrize(
-    ("service", "said"),
+    ("service", "stated"),
     [
         ("lambda", "permission lambda:ListEventSourceMappings is missing for this role"),
         ("logs", "permission logs:DescribeLogGroups is missing for this role"),
         ("monitoring", "permission cloudwatch:DescribeAlarmsForMetric is missing for this role"),
     ],
 )
-def test_a_permission_that_is_missing_costs_its_column_only(world: DeadLettersWorld, service: str, said: str) -> None:
-    """Said once, however many queues there are."""
+def test_a_permission_that_is_missing_costs_its_column_only(world: DeadLettersWorld, service: str, stated: str) -> None:
+    """Stated once, however many queues there are."""
     world.consume(world.pair())
     world.pair()
     world.aws.fault("error", service=service, code="AccessDeniedException", status=403)
     found = look()
     assert len(found.rows) == 2
-    assert found.problems.count(said) == 1
+    assert found.problems.count(stated) == 1
 
 
 def test_the_command_prints_the_survey_or_a_request(

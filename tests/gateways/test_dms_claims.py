@@ -1,4 +1,4 @@
-"""Claims: whoever claimed a restart makes it and is judged by it, whatever other runs see or die of meanwhile."""
+"""Claims: whoever claimed a restart makes it and is proved by it, whatever other runs see or die of meanwhile."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_a_reload_that_was_just_claimed_has_not_failed(world: Recovering) -> Non
 
 
 def test_two_runs_by_hand_reload_a_table_once(world: Recovering) -> None:
-    """Two people who say at once that the cause is mended: one reload, even though DMS would take a second one."""
+    """Two people who say at once that the cause is fixed: one reload, even though DMS would take a second one."""
     with_a_broken_table(world)
     world.recover()
     runs = [by_hand(world), by_hand(world)]
@@ -172,7 +172,7 @@ def test_two_runs_by_hand_reload_a_table_once(world: Recovering) -> None:
 
 
 def test_a_table_that_somebody_reloads_meanwhile_is_not_reloaded_twice(world: Recovering) -> None:
-    """The tables are looked at again just before they are reloaded, because the status tells nothing of them."""
+    """The tables are looked at again just before they are reloaded, because the status shows nothing of them."""
     arn = with_a_broken_table(world)
     run = by_hand(world)
     world.client.reload_tables(ReplicationTaskArn=arn, TablesToReload=[{"SchemaName": "public", "TableName": "items"}])
@@ -223,7 +223,7 @@ def test_a_crash_does_not_use_up_the_only_try(world: Recovering) -> None:
     failed(world, OUT_OF_MEMORY, times=2)
     killed(world)
     assert world.starts("orders") == ["start-replication"]
-    assert world.recover().is_quiet, "the claim is too young to judge"
+    assert world.recover().is_quiet, "the claim is too young to triage"
     world.advance(600)
     assert world.recover().by_action == {"resume": 1}
     assert world.starts("orders") == ["start-replication", "resume-processing"]
@@ -241,7 +241,7 @@ def test_crashes_for_ever_end_all_the_same(world: Recovering) -> None:
     for _ in range(20):
         world.advance(600)
         try:
-            killed(world, budget=3)
+            killed(world, max_attempts=3)
         except pytest.fail.Exception:
             break
     assert len(world.memory(arn).restarts) == 3
@@ -250,7 +250,7 @@ def test_crashes_for_ever_end_all_the_same(world: Recovering) -> None:
     assert "3 times a restart was written down" in alert["text"]
     assert "DMS shows none of them" in alert["text"]
     world.advance(86_400)
-    assert world.recover(budget=3).is_quiet
+    assert world.recover(max_attempts=3).is_quiet
 
 
 def test_a_reload_of_tables_that_was_never_carried_out(world: Recovering) -> None:
@@ -268,8 +268,8 @@ def test_a_reload_of_tables_that_was_never_carried_out(world: Recovering) -> Non
 # -- what waits for a person -------------------------------------------------------------------------------------
 
 
-def test_another_failure_after_somebodys_start_is_told(world: Recovering) -> None:
-    """A person mends what the alert named and starts it; before any run sees it run, it fails of something else."""
+def test_another_failure_after_somebodys_start_is_reported(world: Recovering) -> None:
+    """A person fixes what the alert named and starts it; before any run sees it run, it fails of something else."""
     arn = failed(world, WRONG_PASSWORD)
     world.recover()
     assert len(world.alerts()) == 1

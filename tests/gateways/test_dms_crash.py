@@ -1,4 +1,4 @@
-"""Killed at any call, and run twice at once: nothing is restarted twice, nothing is forgotten, nobody is told twice."""
+"""Killed at any call, and run twice at once: no restart twice, nothing forgotten, nobody notified twice."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Killed(BaseException):
 
 @contextmanager
 def a_world() -> Iterator[Recovering]:
-    """Two tasks that have failed: one that a resume mends, one that needs a person."""
+    """Two tasks that have failed: one that a resume fixes, one that needs a person."""
     with mock_aws():
         world = Recovering()
         for name, text in (("orders", RECOVERABLE), ("billing", WRONG_PASSWORD)):
@@ -83,9 +83,9 @@ def all_is_well(world: Recovering, *, alerts: int) -> None:
     assert (billing.status, billing.starts) == ("failed", ["start-replication"])
     assert world.case(orders.arn).state is State.RECOVERED
     assert world.case(billing.arn).state is State.ESCALATED
-    told = [alert["subject"].partition(":")[0] for alert in world.alerts()]
-    assert set(told) == {"DMS billing needs a person"}
-    assert 1 <= len(told) <= alerts
+    reported = [alert["subject"].partition(":")[0] for alert in world.alerts()]
+    assert set(reported) == {"DMS billing needs a person"}
+    assert 1 <= len(reported) <= alerts
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -111,7 +111,7 @@ def test_killed_at_any_call(number: int, after: bool) -> None:
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("number", range(1, 16))
 def test_killed_while_it_proves_a_recovery(number: int, after: bool) -> None:
-    """Wherever the run is killed that finds a recovery, people who were alarmed are told of it, and it is counted."""
+    """Wherever the run is killed that finds a recovery, people who were alarmed are reported it, and it is counted."""
     with a_world() as world:
         world.recover("billing")
         assert len(world.alerts()) == 1
@@ -131,10 +131,10 @@ def test_killed_while_it_proves_a_recovery(number: int, after: bool) -> None:
             world.advance(600)
             assert not world.recover("billing").failed
         assert world.case(arn).state is State.RECOVERED
-        told = [alert["subject"] for alert in world.alerts()]
-        assert set(told) == {"DMS billing has recovered"}
+        reported = [alert["subject"] for alert in world.alerts()]
+        assert set(reported) == {"DMS billing has recovered"}
         # The same duplicate window as that of an alert: published, and not written down yet.
-        assert len(told) <= (2 if killed else 1)
+        assert len(reported) <= (2 if killed else 1)
 
 
 def test_all_calls_of_a_run_are_tried() -> None:
@@ -213,24 +213,24 @@ def work_on(aws: SimulatedAws, request: ReplicationRequest, owner: str) -> Repli
 
 
 def test_a_day_of_failures_keeps_the_laws() -> None:
-    """Over a day of a task that never stays up: never two restarts within the backoff, none beyond the budget."""
+    """Over a day of a task that never stays up: never two restarts within the backoff, none beyond the bound."""
     with mock_aws():
         world = Recovering()
         arn = world.task("orders", "cdc", Future(faults=(Fault(RECOVERABLE, "cdc", 420, times=None),)))
         world.start(arn)
-        policy = ReplicationPolicy(budget=4)
+        policy = ReplicationPolicy(max_attempts=4)
         accepted = []
         for _ in range(6 * 24):
             world.advance(600)
             before = len(world.starts("orders"))
-            world.recover(budget=policy.budget)
+            world.recover(max_attempts=policy.max_attempts)
             accepted += [world.now] * (len(world.starts("orders")) - before)
-        assert len(accepted) == policy.budget, "the passing of the window begins nothing again"
+        assert len(accepted) == policy.max_attempts, "the passing of the window begins nothing again"
         for index, moment in enumerate(accepted):
             within = [
                 other for other in accepted if timedelta(0) <= moment - other < timedelta(seconds=policy.window_seconds)
             ]
-            assert len(within) <= policy.budget
+            assert len(within) <= policy.max_attempts
             if index:
                 assert moment - accepted[index - 1] >= policy.backoff.ceiling(1) / 2
         assert set(world.starts("orders")[1:]) == {Verb.RESUME.value}

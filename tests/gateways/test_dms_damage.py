@@ -137,7 +137,7 @@ class Twisted(ReplicationGateway):
 
 
 def test_statistics_that_nobody_needs_may_be_refused(world: Recovering) -> None:
-    """Change capture is resumed without its statistics; what they would decide about is left alone, and told."""
+    """Change capture is resumed without its statistics; what they would decide about is left alone, and reported."""
     failed(world, "capture")
     failed(world, "load", migration="full-load-and-cdc")
 
@@ -196,26 +196,26 @@ def test_one_that_was_deleted_hides_no_tags(world: Recovering) -> None:
     assert world.gateway.tags([gone, arn]) == {gone: frozenset(), arn: frozenset({("reprise", "recover")})}
 
 
-def test_what_dms_says_is_told_without_values(world: Recovering) -> None:
+def test_what_dms_says_is_reported_without_values(world: Recovering) -> None:
     """The words of a refusal reach people and the ledger normalised, as failure texts do."""
     arn = failed(world, "orders")
 
     class Refusing(ReplicationGateway):
         def restart(self, facts: Facts, verb: Verb) -> None:
             code, operation = "InvalidParameterCombinationException", "dms:StartReplicationTask"
-            said = "Start Type not valid at ip-10-1-2-3.ec2.internal after 4711 rows"
-            raise Refused(f"{operation}: {code}: {said}", code=code, operation=operation)
+            stated = "Start Type not valid at ip-10-1-2-3.ec2.internal after 4711 rows"
+            raise Refused(f"{operation}: {code}: {stated}", code=code, operation=operation)
 
     assert sweep(world, Refusing(world.client, world.pace())).by_action == {"escalate": 1}
     [alert] = world.alerts()
     case = world.case(arn)
-    for told in (
+    for reported in (
         alert["subject"],
         alert["text"].partition("What to do")[0],
         case.reason,
         json.dumps(dict(case.detail)),
     ):
-        assert not [value for value in ("10-1-2-3", "4711") if value in told]
+        assert not [value for value in ("10-1-2-3", "4711") if value in reported]
     assert "Start Type not valid" in alert["text"]
 
 
@@ -257,7 +257,7 @@ def test_what_was_given_up_without_a_date_stays_given_up(world: Recovering) -> N
     assert world.memory(arn).gave_up
 
 
-def test_without_any_date_the_words_tell_a_new_failure(world: Recovering) -> None:
+def test_without_any_date_the_words_show_a_new_failure(world: Recovering) -> None:
     """If DMS gives no time at all, the same text is the same failure, and another text is a new one."""
     failed(world, "orders", OUT_OF_MEMORY, times=None)
     gateway = Twisted(world, stopped=None, started=None, accepted=None)

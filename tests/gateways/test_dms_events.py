@@ -44,7 +44,7 @@ def failing_task(aws: SimulatedAws, name: str) -> str:
     return task
 
 
-def told(aws: SimulatedAws, queue: str) -> list[DmsEvent]:
+def reported(aws: SimulatedAws, queue: str) -> list[DmsEvent]:
     return [event for message in aws.messages(queue) for event in read(json.loads(message["body"]))]
 
 
@@ -63,7 +63,7 @@ def test_failure_reaches_the_queue_by_subscription(aws: SimulatedAws) -> None:
     )
     aws.clock.advance(100)
     aws.control("POST", "dms/script", {"advance": True})
-    events = told(aws, "events")
+    events = reported(aws, "events")
     assert [(event.name, event.type, event.is_failure) for event in events] == [
         ("orders", "DMS-EVENT-0069", False),
         ("orders", "DMS-EVENT-0078", True),
@@ -81,6 +81,6 @@ def test_failure_reaches_the_queue_by_eventbridge(aws: SimulatedAws) -> None:
     events.put_targets(Rule="dms", Targets=[{"Id": "queue", "Arn": queue_arn(aws, "events")}])
     task = failing_task(aws, "orders")
     aws.clock.advance(100)
-    [event] = told(aws, "events")
+    [event] = reported(aws, "events")
     assert (event.arn, event.is_failure, event.source) == (task, True, "eventbridge")
     assert "ODBC general error" in event.message

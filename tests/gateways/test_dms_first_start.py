@@ -1,4 +1,4 @@
-"""The very first start of a change capture begins where it was told to begin, or says where it begins."""
+"""The very first start of a change capture begins where it was set to begin, or says where it begins."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_task_begins_at_its_own_position(world: Recovering) -> None:
     assert world.recover().recovered == 1
 
 
-def test_a_serverless_replication_begins_where_its_first_start_said(world: Recovering) -> None:
+def test_a_serverless_replication_begins_where_its_first_start_stated(world: Recovering) -> None:
     """A config has no position of its own: what the failed start named is lost unless the next one names it."""
     arn = world.config("lake", "cdc", FAILS_AT_FIRST)
     world.client.start_replication(
@@ -64,7 +64,7 @@ def test_a_time_is_a_position_too() -> None:
 
 
 def test_without_a_position_the_report_says_what_is_missed(world: Recovering) -> None:
-    """Nobody told where to begin: it is started as it was, and people read that it begins now."""
+    """Nobody set where to begin: it is started as it was, and people read that it begins now."""
     world.start(world.task("orders", "cdc", FAILS_AT_FIRST))
     world.advance(60)
     report = world.recover()

@@ -280,7 +280,7 @@ def test_it_ran_before_after_all(world: Recovering) -> None:
 
 
 def test_start_type_that_dms_does_not_take(world: Recovering) -> None:
-    """Another refused start type is told to a person with DMS's words, not tried again."""
+    """Another refused start type is reported to a person with DMS's words, not tried again."""
     arn = failed(world)
     answers(world, "StartReplicationTask", "InvalidParameterCombinationException", "not for this task")
     assert world.recover().by_action == {"escalate": 1}
@@ -327,7 +327,7 @@ def test_a_restart_whose_outcome_is_unknown_is_asked_for_once(world: Recovering)
 
 
 def test_throttled_restart_does_not_count(world: Recovering) -> None:
-    """A throttled call was not carried out: the run says so, the budget is untouched, the next run restarts."""
+    """A throttled call was not carried out: the run says so, the bound is untouched, the next run restarts."""
     arn = failed(world)
     lift = answers(world, "StartReplicationTask", "ThrottlingException")
     report = world.recover()
@@ -337,7 +337,7 @@ def test_throttled_restart_does_not_count(world: Recovering) -> None:
     assert world.recover().by_action == {"resume": 1}
 
 
-def test_missing_permission_is_told_for_each(world: Recovering) -> None:
+def test_missing_permission_is_reported_for_each(world: Recovering) -> None:
     """Without the right to start tasks the run fails with AWS's words and the permission, and no attempt is counted."""
     arn = failed(world)
     lift = answers(
@@ -379,7 +379,7 @@ def test_tags_that_may_not_be_read(world: Recovering) -> None:
 
 
 def test_alert_that_cannot_be_sent(world: Recovering) -> None:
-    """While the topic refuses, the run says so and nothing is settled; the next run tells, once."""
+    """While the topic refuses, the run says so and nothing is settled; the next run shows, once."""
     arn = world.task("orders", "cdc", Future(faults=(Fault("Access denied for user 'x'", "cdc", 10),)))
     world.start(arn)
     world.advance(200)

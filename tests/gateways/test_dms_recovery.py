@@ -1,4 +1,4 @@
-"""Whole runs of the path on the strict DMS: what is restarted, what is proved, what people are told."""
+"""Whole runs of the path on the strict DMS: what is restarted, what is proved, what people are notified."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_event_that_never_came_is_counted(world: Recovering) -> None:
     assert (report.by_action, report.missed_events) == ({"resume": 1}, 1)
 
 
-def test_failure_that_an_event_told_of_is_not_missed(world: Recovering) -> None:
+def test_failure_that_an_event_announced_is_not_missed(world: Recovering) -> None:
     """A failure that an event's run found first is not counted again by the sweep that finds it still waiting."""
     run_until_failed(world, "orders", "cdc", failing(LOST, after=269))
     first = world.recover(started_by=StartedBy.EVENT)
@@ -149,8 +149,8 @@ def test_one_table_set_aside_never_reloads_the_others(world: Recovering) -> None
     assert world.alerts() == []
 
 
-def test_a_load_that_ended_with_tables_in_error_is_told_once(world: Recovering) -> None:
-    """DMS says "stopped", as of one that ended well: a person is told of the tables, and nothing is emptied."""
+def test_a_load_that_ended_with_tables_in_error_is_reported_once(world: Recovering) -> None:
+    """DMS says "stopped", as of one that ended well: a person is notified of the tables, and nothing is emptied."""
     future = Future(faults=(Fault("", "full-load", 5, table="public.items"),))
     arn = world.task("once", "full-load", future)
     world.start(arn)
@@ -165,8 +165,8 @@ def test_a_load_that_ended_with_tables_in_error_is_told_once(world: Recovering) 
     assert world.recover("once", findings=False).by_action == {"leave": 1}
 
 
-def test_wrong_credentials_are_told_and_then_mended(world: Recovering) -> None:
-    """Nothing is tried against wrong credentials; once a person has mended them and started it, one notice says so."""
+def test_wrong_credentials_are_reported_and_then_fixed(world: Recovering) -> None:
+    """Nothing is tried against wrong credentials; once a person has fixed them and started it, one notice says so."""
     arn = run_until_failed(world, "billing", "cdc", failing(WRONG_PASSWORD))
     assert world.recover().by_action == {"escalate": 1}
     [alert] = world.alerts()
@@ -244,7 +244,7 @@ def test_settings_that_change_under_our_hands(world: Recovering) -> None:
     assert world.starts("it") == ["start-replication"]
 
 
-def test_lost_position_is_reloaded_or_told(world: Recovering) -> None:
+def test_lost_position_is_reloaded_or_reported(world: Recovering) -> None:
     """Without its position, a task with a full load is reloaded if it may be; change capture alone never is."""
     for name, migration in (("both", "full-load-and-cdc"), ("only", "cdc")):
         run_until_failed(world, name, migration, failing(BINLOG))
@@ -276,7 +276,7 @@ def test_endpoint_that_returns(world: Recovering) -> None:
 
 
 def test_endpoint_that_stays_away(world: Recovering) -> None:
-    """Restarts that fail again at once end after a few, and a person is told once what was tried."""
+    """Restarts that fail again at once end after a few, and a person is notified once what was tried."""
     arn = world.task("orders", "cdc", SOON)
     world.start(arn)
     world.advance(120)
@@ -286,15 +286,15 @@ def test_endpoint_that_stays_away(world: Recovering) -> None:
     assert world.starts("orders")[1:] == ["resume-processing"] * 3
     [alert] = world.alerts()
     assert alert["text"].count("resume-processing: failed again at once") == 3
-    assert world.memory(arn).told
+    assert world.memory(arn).notified
 
 
 def test_what_worked_but_came_back_counts(world: Recovering) -> None:
-    """Restarts that hold for half an hour and fail again use up the budget; then a person is told."""
+    """Restarts that hold for half an hour and fail again use up the bound; then a person is notified."""
     future = failing(RECOVERABLE, "cdc", after=1_800, times=None)
     arn = world.task("orders", "cdc", future)
     world.start(arn)
-    sweeps(world, 360, budget=3)
+    sweeps(world, 360, max_attempts=3)
     assert world.starts("orders") == ["start-replication", *["resume-processing"] * 3]
     assert [alert["subject"].split(":")[0] for alert in world.alerts()] == ["DMS orders needs a person"]
     assert world.case(arn).state is State.ESCALATED
@@ -304,20 +304,20 @@ def test_given_up_until_a_person_says_otherwise(world: Recovering) -> None:
     """A replication that was given up does not begin again as time passes, but when a person has fixed the cause."""
     future = failing(RECOVERABLE, "cdc", after=420, times=3)
     world.start(world.task("orders", "cdc", future))
-    sweeps(world, 120, budget=2)
+    sweeps(world, 120, max_attempts=2)
     assert world.starts("orders")[1:] == ["resume-processing"] * 2
-    reports = sweeps(world, 600, budget=2)
+    reports = sweeps(world, 600, max_attempts=2)
     assert all(report.is_quiet for report in reports)
     assert world.starts("orders")[1:] == ["resume-processing"] * 2
     work = world.work(ReplicationRequest(tasks=("orders",), dry_run=False, cause_fixed=True))
     assert recover(work).by_action == {"resume": 1}
     work.close()
-    assert sum(report.recovered for report in sweeps(world, 30, budget=2)) == 1
+    assert sum(report.recovered for report in sweeps(world, 30, max_attempts=2)) == 1
     subjects = [alert["subject"].partition(":")[0] for alert in world.alerts()]
     assert subjects == ["DMS orders needs a person", "DMS orders has recovered"]
 
 
-def test_mended_but_not_for_good(world: Recovering) -> None:
+def test_fixed_but_not_for_good(world: Recovering) -> None:
     """If a fix that a person trusted fails, they are notified again, and once more when it has recovered."""
     arn = run_until_failed(world, "billing", "cdc", failing(WRONG_PASSWORD, times=2))
     world.recover()
@@ -353,7 +353,7 @@ def test_quiet_source_is_no_failed_recovery(world: Recovering) -> None:
     assert world.alerts() == []
 
 
-def test_resume_that_moves_nothing_is_told(world: Recovering) -> None:
+def test_resume_that_moves_nothing_is_reported(world: Recovering) -> None:
     """A full load that reports running after a resume and loads no rows is not taken for recovered."""
     future = failing(RECOVERABLE, "full-load", after=20, resume_moves_nothing=True)
     run_until_failed(world, "catalog", "full-load", future)
@@ -427,15 +427,15 @@ def test_a_sweep_lists_what_is_outside_without_a_page_for_it(world: Recovering) 
 
 def test_scope_by_name_arn_glob_and_tag(world: Recovering) -> None:
     """Only what is named is restarted: by name, by ARN, by glob, by tag."""
-    names = ("by-name", "by-arn", "glob-1", "tagged", "not-meant")
+    names = ("by-name", "by-arn", "glob-1", "tagged", "not-intended")
     arns = {}
     for name in names:
         tags = [{"Key": "reprise", "Value": "recover" if name == "tagged" else "no"}]
         arns[name] = run_until_failed(world, name, "cdc", failing(RECOVERABLE), Tags=tags)
     report = world.recover("by-name", arns["by-arn"], "glob-*", "tag:reprise=recover", started_by=StartedBy.BY_HAND)
     assert report.by_action == {"resume": 4}
-    assert {name for name in names if len(world.starts(name)) > 1} == set(names) - {"not-meant"}
-    assert "not-meant" in report.warnings[0]
+    assert {name for name in names if len(world.starts(name)) > 1} == set(names) - {"not-intended"}
+    assert "not-intended" in report.warnings[0]
 
 
 def test_dry_run_changes_nothing(world: Recovering) -> None:
@@ -576,7 +576,7 @@ def test_policy_object_is_the_default_one() -> None:
     """The policy that nobody changed allows no reload and has the documented bounds."""
     policy = ReplicationPolicy()
     assert policy.allow_reload == ()
-    assert (policy.budget, policy.window_seconds) == (5, 6 * 3_600)
+    assert (policy.max_attempts, policy.window_seconds) == (5, 6 * 3_600)
     assert [round(wait.total_seconds() / 60) for wait in policy.backoff.ceilings(5)] == [1, 3, 9, 27, 60]
 
 
@@ -610,7 +610,7 @@ def test_one_cause_on_many_tasks_is_one_alert(world: Recovering) -> None:
     assert "40 replications have recovered" in back["subject"]
 
 
-def test_few_of_one_cause_are_told_one_by_one(world: Recovering) -> None:
+def test_few_of_one_cause_are_reported_one_by_one(world: Recovering) -> None:
     """A handful gets an alert each, with the command of each."""
     fail_many(world, 3, WRONG_PASSWORD)
     world.recover()
@@ -629,7 +629,7 @@ def test_a_deleted_task_waits_for_nobody(world: Recovering) -> None:
     assert world.recover().is_quiet
 
 
-def test_validation_that_fails_is_told_once_with_numbers(world: Recovering) -> None:
+def test_validation_that_fails_is_reported_once_with_numbers(world: Recovering) -> None:
     """A task runs well and its target is not as its source: an hour of sweeps finds it, and one alert names it."""
     arn = world.task("audited", "full-load-and-cdc")
     world.start(arn)

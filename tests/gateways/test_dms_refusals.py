@@ -1,4 +1,4 @@
-"""Restarts that DMS refuses for good: told once, not repeated at every sweep, counted nowhere, made once they may."""
+"""Restarts that DMS refuses for good: reported once, not repeated at each sweep, counted nowhere, made once allowed."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ class Denied(ReplicationGateway):
         raise Refused(text, code=self.code, operation=operation)
 
 
-def sweep(world: Recovering, gateway: ReplicationGateway, *, mended: bool = False, **policy: Any) -> RecoveryReport:
+def sweep(world: Recovering, gateway: ReplicationGateway, *, fixed: bool = False, **policy: Any) -> RecoveryReport:
     request = ReplicationRequest(
-        tasks=("*",), dry_run=False, started_by=StartedBy.SWEEP, cause_fixed=mended, policy=policy
+        tasks=("*",), dry_run=False, started_by=StartedBy.SWEEP, cause_fixed=fixed, policy=policy
     )
     work = world.work(request, gateway)
     try:
@@ -75,7 +75,7 @@ def with_a_broken_table(world: Recovering) -> None:
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedFault", "ResourceQuotaExceededFault"])
-def test_a_refused_restart_is_told_once(world: Recovering, code: str) -> None:
+def test_a_refused_restart_is_reported_once(world: Recovering, code: str) -> None:
     """A day of sweeps: one alert, one call an hour, a failed entry for each call and quiet between, no restart counted;
     once it is allowed it is restarted, and people hear that it recovered."""
     arn = failed(world)
@@ -99,11 +99,11 @@ def test_a_refused_restart_is_told_once(world: Recovering, code: str) -> None:
     world.advance(700)
     assert world.recover().recovered == 1
     assert [one["subject"] for one in world.alerts()] == ["DMS orders has recovered"]
-    assert world.memory(arn).refusal_told == ""
+    assert world.memory(arn).refusal_notified == ""
 
 
-def test_a_refused_reload_of_tables_is_told_once(world: Recovering) -> None:
-    """The right to reload tables is one of its own: while it is missing, a running task is told of once."""
+def test_a_refused_reload_of_tables_is_reported_once(world: Recovering) -> None:
+    """The right to reload tables is one of its own: while it is missing, a running task is reported once."""
     with_a_broken_table(world)
     denied = Denied(world)
     for _ in range(5):
@@ -116,27 +116,27 @@ def test_a_refused_reload_of_tables_is_told_once(world: Recovering) -> None:
     assert world.recover(**RELOADABLE).by_action == {"reload tables": 1}
 
 
-def test_one_who_mended_it_need_not_wait(world: Recovering) -> None:
-    """By hand, with the word that the cause is mended, the refused call is made at once; refused again, it is told."""
+def test_one_who_fixed_it_need_not_wait(world: Recovering) -> None:
+    """By hand, with `cause_fixed`, the refused call is made at once; if refused again, it is reported."""
     failed(world)
     denied = Denied(world)
     sweep(world, denied)
     assert world.recover().is_quiet
     world.advance(60)
-    assert sweep(world, denied, mended=True).unsettled == 1
+    assert sweep(world, denied, fixed=True).unsettled == 1
     assert len(denied.tried) == 2
     assert len(world.alerts()) == 2
-    assert sweep(world, world.gateway, mended=True).by_action == {"resume": 1}
+    assert sweep(world, world.gateway, fixed=True).by_action == {"resume": 1}
 
 
 def test_who_heard_of_a_refusal_still_hears_what_follows(world: Recovering) -> None:
-    """Once it is allowed and its restarts are used up, people are told of that, too."""
+    """Once it is allowed and its restarts are used up, people are notified of that, too."""
     arn = failed(world, times=None)
     sweep(world, Denied(world))
     assert len(world.alerts()) == 1
     for _ in range(6 * 8):
         world.advance(600)
-        world.recover(flaps=50, budget=2)
+        world.recover(flaps=50, max_attempts=2)
     assert world.case(arn).state is State.ESCALATED
     [alert] = world.alerts()
     assert "twice restarted within" in alert["text"]
@@ -176,8 +176,8 @@ def test_a_run_killed_while_it_is_refused(world: Recovering) -> None:
     assert sweep(world, denied).is_quiet
 
 
-def test_a_refusal_that_nobody_could_be_told_of(world: Recovering) -> None:
-    """While the alert does not go out the entry says that, too, and the next run tells without asking DMS again."""
+def test_a_refusal_that_nobody_could_be_notified_of(world: Recovering) -> None:
+    """While the alert does not go out the entry says that, too, and the next run shows without asking DMS again."""
     failed(world)
     denied, publish = Denied(world), world.sns.publish
 

@@ -348,7 +348,7 @@ def test_a_full_load_lives_and_ends(world: World) -> None:
 
 
 def test_change_capture_leaves_a_checkpoint_when_it_stops(world: World) -> None:
-    """The checkpoint is told once a capture has stopped, and a resume goes on from it."""
+    """The checkpoint is reported once a capture has stopped, and a resume goes on from it."""
     arn = world.task("orders", "cdc")
     world.start(arn)
     world.advance(80)
@@ -413,7 +413,7 @@ def test_dms_retries_before_it_fails(world: World) -> None:
     assert world.facts(arn).failure == ""
 
 
-def test_faults_happen_as_often_as_they_are_told(world: World) -> None:
+def test_faults_happen_as_often_as_they_are_notified(world: World) -> None:
     """A fault strikes in as many runs as it names, and at its stage."""
     arn = world.task("orders", "cdc", Future(faults=(Fault(LOST, "cdc", 10, times=2),)))
     for expected in ("failed", "failed", "running"):
@@ -504,7 +504,7 @@ def test_modified_moved_deleted(world: World) -> None:
 
 
 def test_connections_and_tags(world: World) -> None:
-    """Connections are tested and told; tags are kept, listed for one or many, and removed."""
+    """Connections are tested and reported; tags are kept, listed for one or many, and removed."""
     client = world.client
     client.test_connection(ReplicationInstanceArn=world.instance, EndpointArn=world.source)
     assert client.describe_connections()["Connections"][0]["Status"] == "testing"
@@ -526,13 +526,13 @@ def test_events_of_a_task(world: World) -> None:
     arn = world.task("orders", "cdc", Future(faults=(Fault(RECOVERABLE, "cdc", 10),)))
     world.start(arn)
     world.advance(60)
-    told = [event for event in world.estate.events if event["resources"] == [arn]]
-    assert [event["detail"]["eventType"] for event in told] == [
+    reported = [event for event in world.estate.events if event["resources"] == [arn]]
+    assert [event["detail"]["eventType"] for event in reported] == [
         "REPLICATION_TASK_CREATED",
         "REPLICATION_TASK_STARTED",
         "REPLICATION_TASK_FAILED",
     ]
-    assert told[-1] == {
+    assert reported[-1] == {
         "source": "aws.dms",
         "detail-type": "DMS Replication Task State Change",
         "resources": [arn],
@@ -552,10 +552,10 @@ def test_events_of_a_serverless_replication(world: World) -> None:
     arn = world.config("lake", "cdc", Future(faults=(Fault(RECOVERABLE, "cdc", 10),)))
     world.start(arn)
     world.advance(400)
-    told = [event for event in world.estate.events if event["resources"] == [arn]]
-    assert {event["detail-type"] for event in told} == {"DMS Replication State Change"}
-    assert told[0]["detail"]["eventType"] == "REPLICATION_INITIALIZING"
-    assert told[-1]["detail"] == {
+    reported = [event for event in world.estate.events if event["resources"] == [arn]]
+    assert {event["detail-type"] for event in reported} == {"DMS Replication State Change"}
+    assert reported[0]["detail"]["eventType"] == "REPLICATION_INITIALIZING"
+    assert reported[-1]["detail"] == {
         "type": "REPLICATION_CONFIG",
         "category": "Failure",
         "eventType": "REPLICATION_FAILED",
@@ -618,7 +618,7 @@ def test_subscriptions_that_are_refused(world: World, arguments: dict[str, Any],
 
 
 def test_silent_replication(world: World) -> None:
-    """A replication whose events are lost fails without a word; DMS itself still tells it when asked."""
+    """A replication whose events are lost fails without a word; DMS itself still shows it when asked."""
     arn = world.task("orders", "cdc", Future(silent=True, faults=(Fault(RECOVERABLE, "cdc", 10),)))
     before = len(world.estate.events)
     world.start(arn)
@@ -631,7 +631,7 @@ def test_silent_replication(world: World) -> None:
 
 
 def test_script_endpoint(world: World) -> None:
-    """Futures, endpoints, instances and positions are scripted over HTTP, and the state is told."""
+    """Futures, endpoints, instances and positions are scripted over HTTP, and the state is reported."""
 
     def order(body: Any) -> int:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -658,8 +658,12 @@ def test_script_endpoint(world: World) -> None:
     ):
         assert order(wrong) == 400
     state = json.loads(world.dms.handle(SimulatedRequest("GET", "/_reprise/dms/state", {}, {}, b"")).body)
-    [told] = state["replications"]
-    assert (told["name"], told["status"], told["starts"]) == ("orders", "failed-move", ["start-replication"])
+    [reported] = state["replications"]
+    assert (reported["name"], reported["status"], reported["starts"]) == (
+        "orders",
+        "failed-move",
+        ["start-replication"],
+    )
 
 
 def test_lost_position(world: World) -> None:

@@ -39,12 +39,12 @@ def test_gateway_reads_what_the_situation_says(key: str) -> None:
     """The facts that a person wrote down are those that the gateway reads from a DMS in this state."""
     situation, world = BY_ID[key], World()
     facts = seen(world, situation)
-    told = situation.facts
-    assert replace(facts, arn=told.arn, instance=told.instance) == replace(
-        told,
+    reported = situation.facts
+    assert replace(facts, arn=reported.arn, instance=reported.instance) == replace(
+        reported,
         # The simulator chooses an instance's name and a replication's beginning.
         started=facts.started,
-        tables=told.tables or (),
+        tables=reported.tables or (),
     )
 
 
@@ -87,7 +87,7 @@ def test_verdict_leads_to_its_end_state(key: str) -> None:
             assert thing.stop_reason == "Stop Reason FULL_LOAD_ONLY_FINISHED"
             assert states == {"Table completed"}
             assert all(table.rows == 1000 for table in thing.tables)
-        case "mended":
+        case "fixed":
             assert thing.status == "running"
             assert states == {"Table completed"}
         case other:

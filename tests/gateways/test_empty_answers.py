@@ -35,8 +35,8 @@ class Client:
         return lambda **_: self._answer
 
 
-def told(**answer: Any) -> Any:
-    """A client that is told this, whatever it asks."""
+def answering(**answer: Any) -> Any:
+    """A client that is reported this, whatever it asks."""
     return Client(answer)
 
 
@@ -44,7 +44,7 @@ def positions(**changes: Any) -> stream.Positions:
     return stream.Positions("arn:stream", **changes)
 
 
-CLIENT = told()
+CLIENT = answering()
 ledger = Ledger(CLIENT, "ledger", sleep=lambda _: None)
 table = OutboxTable(CLIENT, OutboxRequest(table="outbox"), pause=lambda _: None)
 table.key_names = ("id",)
@@ -65,7 +65,7 @@ ONE = Facts("arn:1", "one", Migration.CDC, status="failed")
             "dynamodb:BatchWriteItem: the answer has no UnprocessedItems",
         ),
         (
-            lambda: Ledger(told(Responses={}), "l").read_cases("dead_letters", ["m-1"]),
+            lambda: Ledger(answering(Responses={}), "l").read_cases("dead_letters", ["m-1"]),
             "dynamodb:BatchGetItem: the answer has no UnprocessedKeys",
         ),
         (table.describe, "dynamodb:DescribeTable: the answer has no Table"),
@@ -85,23 +85,23 @@ ONE = Facts("arn:1", "one", Migration.CDC, status="failed")
             "dynamodb:GetRecords: the answer has no Records",
         ),
         (
-            lambda: stream.follow(told(StreamDescription={}), positions()),
+            lambda: stream.follow(answering(StreamDescription={}), positions()),
             "dynamodb:DescribeStream: the answer has no Shards",
         ),
         (
-            lambda: stream.follow(told(StreamDescription={"Shards": [{"ShardId": "s"}]}), positions(is_new=False)),
+            lambda: stream.follow(answering(StreamDescription={"Shards": [{"ShardId": "s"}]}), positions(is_new=False)),
             "dynamodb:GetShardIterator: the answer has no ShardIterator",
         ),
         (
-            lambda: OutboxTable(told(Responses={}), OutboxRequest(table="outbox")).read([KEY]),
+            lambda: OutboxTable(answering(Responses={}), OutboxRequest(table="outbox")).read([KEY]),
             "dynamodb:BatchGetItem: the answer has no UnprocessedKeys",
         ),
         (
-            lambda: Sqs(told(Attributes={}), CLIENT).describe(QUEUE.url),
+            lambda: Sqs(answering(Attributes={}), CLIENT).describe(QUEUE.url),
             "sqs:GetQueueAttributes: the answer has no QueueArn",
         ),
         (
-            lambda: Sqs(told(Attributes={}), CLIENT).visible(QUEUE),
+            lambda: Sqs(answering(Attributes={}), CLIENT).visible(QUEUE),
             "sqs:GetQueueAttributes: the answer has no ApproximateNumberOfMessages",
         ),
         (lambda: sqs.url("orders"), "sqs:GetQueueUrl: the answer has no QueueUrl"),
@@ -113,8 +113,8 @@ ONE = Facts("arn:1", "one", Migration.CDC, status="failed")
         (dms.instances, "dms:DescribeReplicationInstances: the answer has no ReplicationInstances"),
     ],
 )
-def test_what_is_not_told_is_not_known(ask: Callable[[], object], lacks: str) -> None:
-    """The next run asks again; nothing is taken for gone, unknown or fresh, which would reset its budget."""
+def test_what_is_not_reported_is_not_known(ask: Callable[[], object], lacks: str) -> None:
+    """The next run asks again; nothing is taken for gone, unknown or fresh, which would reset its bound."""
     with pytest.raises(OutcomeUnknown) as raised:
         ask()
     assert str(raised.value) == lacks
@@ -124,7 +124,7 @@ def test_what_is_not_told_is_not_known(ask: Callable[[], object], lacks: str) ->
 
 def test_fewer_answers_than_statements() -> None:
     """An answer belongs to its statement by its place alone, so none of them is believed."""
-    outbox = OutboxTable(told(Responses=[{}]), OutboxRequest(table="outbox"), pause=lambda _: None)
+    outbox = OutboxTable(answering(Responses=[{}]), OutboxRequest(table="outbox"), pause=lambda _: None)
     with pytest.raises(OutcomeUnknown, match="1 answers to 2 statements"):
         outbox.change([Change(KEY, {"status": {"S": "Pending"}}, (), {})] * 2)
 

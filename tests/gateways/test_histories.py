@@ -49,7 +49,7 @@ def test_a_message_is_found_by_any_id_it_ever_had(world: DeadLettersWorld) -> No
         histories(world).describe(CaseRequest(key=first, days=0))
 
 
-def test_the_copy_in_the_archive_is_told_and_its_body_is_not(world: DeadLettersWorld) -> None:
+def test_the_copy_in_the_archive_is_reported_and_its_body_is_not(world: DeadLettersWorld) -> None:
     """Address, diagnosis and next step; never what the message held."""
     pair = world.pair()
     [message] = world.die(pair, [AUTH], MessageBody="SECRET-BODY")
@@ -66,7 +66,7 @@ def test_the_copy_in_the_archive_is_told_and_its_body_is_not(world: DeadLettersW
 
 
 def test_a_copy_that_is_gone_is_a_warning(world: DeadLettersWorld) -> None:
-    """The ledger's part of the story is told all the same."""
+    """The ledger's part of the story is reported all the same."""
     pair = world.pair()
     [message] = world.die(pair, [AUTH])
     world.recover(pair.dead)
@@ -97,7 +97,7 @@ def test_a_replication_is_found_by_its_name_and_by_its_arn(world: DeadLettersWor
     assert [story.state for story in asked.describe(CaseRequest(key="orders"))] == ["recovered"]
 
 
-def test_an_outbox_row_tells_its_own_story(world: DeadLettersWorld) -> None:
+def test_an_outbox_row_shows_its_own_story(world: DeadLettersWorld) -> None:
     """By its key, in the table that is named; without what it holds."""
     outbox = OutboxWorld(world.aws)
     outbox.pending("good", "SECRET-MESSAGE")
@@ -113,7 +113,7 @@ def test_an_outbox_row_tells_its_own_story(world: DeadLettersWorld) -> None:
 
 
 @pytest.mark.parametrize(
-    ("request_", "said"),
+    ("request_", "stated"),
     [
         ({}, "key: name a message id"),
         ({"key": "  "}, "key: name a message id"),
@@ -123,11 +123,11 @@ def test_an_outbox_row_tells_its_own_story(world: DeadLettersWorld) -> None:
         ({"key": "x", "outbox_tables": ("no-such-table",)}, "there is no table 'no-such-table'"),
     ],
 )
-def test_a_request_that_cannot_be_meant_is_told_clearly(
-    world: DeadLettersWorld, request_: dict[str, Any], said: str
+def test_a_request_that_makes_no_sense_is_reported_clearly(
+    world: DeadLettersWorld, request_: dict[str, Any], stated: str
 ) -> None:
     """One line that names the field and what to do."""
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=stated):
         histories(world).describe(CaseRequest(**request_))
 
 

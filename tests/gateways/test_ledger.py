@@ -76,7 +76,7 @@ def test_what_dynamodb_leaves_over_is_submitted_again(aws: SimulatedAws, ledger:
 def test_leftovers_without_end_are_an_error(
     aws: SimulatedAws, ledger: Ledger, sleeps: list[float], operation: str
 ) -> None:
-    """After six rounds the caller is told that it may try later; it never believes that all is written."""
+    """After six rounds the caller is reported that it may try later; it never believes that all is written."""
     fault(aws, "partial", operation, entries=[0], times=None)
     calls: dict[str, Callable[[], object]] = {
         "BatchWriteItem": lambda: ledger.write_cases([case("m-1")]),
@@ -253,7 +253,7 @@ def test_a_partition_is_read_in_order_and_in_pages(ledger: Ledger) -> None:
 
 
 def test_a_table_that_does_not_exist_is_refused(aws: SimulatedAws) -> None:
-    """The message says what AWS said; nothing is repeated."""
+    """The message says what AWS answered; nothing is repeated."""
     missing = Ledger(aws.client("dynamodb"), "nowhere")
     aws.clear_requests()
     with pytest.raises(Refused, match="ResourceNotFoundException"):

@@ -1,4 +1,4 @@
-"""A consumer's log as evidence: what is asked of CloudWatch Logs, how much, and what is said when it cannot tell."""
+"""A consumer's log as evidence: what is asked of CloudWatch Logs, how much, and what is stated when it cannot know."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_a_window_with_too_many_pages_is_asked_for_with_a_query(client: Any, stu
     assert found.searched == {message}
 
 
-def test_pages_are_bounded_and_said_so(client: Any, stub: Stubber) -> None:
+def test_pages_are_bounded_and_reported(client: Any, stub: Stubber) -> None:
     """Without the right to query, a log that never ends does not hold up the run, and counts as not searched."""
     for _ in range(PAGES):
         stub.add_response("filter_log_events", {"events": [], "nextToken": "t"})
@@ -159,15 +159,15 @@ def test_pages_are_bounded_and_said_so(client: Any, stub: Stubber) -> None:
     assert not found.searched, "the rest of the log may name it"
 
 
-def test_time_is_bounded_and_said_so(client: Any, stub: Stubber) -> None:
-    """After half a minute the letters wait for the next run."""
+def test_time_is_bounded_and_reported(client: Any, stub: Stubber) -> None:
+    """After half a minute the messages wait for the next run."""
     stub.add_response("filter_log_events", {"events": [], "nextToken": "t"})
     found = look(client, ids(1), elapsed=Ticks(SECONDS / 2 + 1))
     assert f"longer than {SECONDS:.0f} s" in found.problem
 
 
-def test_messages_that_no_line_names_are_said_so(client: Any, stub: Stubber) -> None:
-    """The log may be late: then a letter waits rather than being judged blind."""
+def test_messages_that_no_line_names_are_reported(client: Any, stub: Stubber) -> None:
+    """The log may be late: then a message waits rather than being diagnosed blind."""
     first, second = ids(2)
     stub.add_response("filter_log_events", {"events": [event(f"ERROR {first} failed: Read timed out", 5)]})
     stub.add_response("filter_log_events", {"events": []})
@@ -179,7 +179,7 @@ def test_messages_that_no_line_names_are_said_so(client: Any, stub: Stubber) -> 
 
 
 @pytest.mark.parametrize(
-    ("code", "status", "said"),
+    ("code", "status", "stated"),
     [
         ("ResourceNotFoundException", 400, "does not exist"),
         ("AccessDeniedException", 400, "permission logs:FilterLogEvents is missing"),
@@ -187,15 +187,15 @@ def test_messages_that_no_line_names_are_said_so(client: Any, stub: Stubber) -> 
         ("ServiceUnavailableException", 503, "could not be read now"),
     ],
 )
-def test_a_log_group_that_cannot_be_read_is_said_so(
-    client: Any, stub: Stubber, code: str, status: int, said: str
+def test_a_log_group_that_cannot_be_read_is_reported(
+    client: Any, stub: Stubber, code: str, status: int, stated: str
 ) -> None:
-    """Missing, forbidden or down: the run goes on, and the report tells what to repair."""
+    """Missing, forbidden or down: the run goes on, and the report shows what to repair."""
     stub.add_client_error("filter_log_events", service_error_code=code, http_status_code=status)
     found = look(client, ids(1))
     assert not found.findings
     assert not found.searched
-    assert said in found.problem
+    assert stated in found.problem
 
 
 def test_more_ids_than_filters_hold_are_asked_for_with_a_query(client: Any, stub: Stubber) -> None:
@@ -334,7 +334,7 @@ def test_a_failure_counts_only_when_its_stream_was_read_to_its_end(client: Any, 
 
 
 @pytest.mark.parametrize("allowance", [LogAllowance(0, 10_000), LogAllowance(100, 3_599)])
-def test_a_budget_that_is_used_up_reads_nothing_and_says_so(client: Any, allowance: LogAllowance) -> None:
+def test_a_bound_that_is_used_up_reads_nothing_and_says_so(client: Any, allowance: LogAllowance) -> None:
     """In requests or in scanned time; the messages are for a later run."""
     found = look(client, ids(3), allowance=allowance)
     assert "allowance for reading logs is used up" in found.problem
@@ -342,7 +342,7 @@ def test_a_budget_that_is_used_up_reads_nothing_and_says_so(client: Any, allowan
     assert "next runs read on" in allowance.fact()
 
 
-def test_a_budget_counts_requests_and_the_time_of_windows(client: Any, stub: Stubber) -> None:
+def test_a_bound_counts_requests_and_the_time_of_windows(client: Any, stub: Stubber) -> None:
     """Pages are requests; a window counts once for each time that it is scanned."""
     allowance = LogAllowance()
     stub.add_response("filter_log_events", {"events": [], "nextToken": "t"})
@@ -352,7 +352,7 @@ def test_a_budget_counts_requests_and_the_time_of_windows(client: Any, stub: Stu
     assert allowance.fact() == "Logs read: 2 requests, 60 min of logs scanned"
 
 
-def test_invocations_at_the_receives_of_a_message_tell_its_failure(client: Any, stub: Stubber) -> None:
+def test_invocations_at_the_receives_of_a_message_show_its_failure(client: Any, stub: Stubber) -> None:
     """No line names it: all lines at its receives are read, each window once for all messages."""
     first, second = ids(2)
     around = ((START - 3_000, START + 13_000),)
@@ -369,7 +369,7 @@ def test_invocations_at_the_receives_of_a_message_tell_its_failure(client: Any, 
     assert [kind_of(found, name) for name in (first, second)] == [Kind.DEPENDENCY_FAILURE] * 2
 
 
-def test_receives_that_were_not_read_to_their_end_tell_nothing(client: Any, stub: Stubber) -> None:
+def test_receives_that_were_not_read_to_their_end_show_nothing(client: Any, stub: Stubber) -> None:
     """An invocation that was not read may have failed for another reason."""
     [message] = ids(1)
     wanted = [Sought(LoggedMessage(message, receives=(START,)), None, ((START - 3_000, START + 13_000),))]

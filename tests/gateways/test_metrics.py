@@ -101,7 +101,7 @@ def test_without_a_ledger_the_numbers_by_path_still_go_out(aws: SimulatedAws) ->
     assert total(aws, "Healed", Path="dead_letters", Kind="other") == 1
 
 
-def test_a_refusal_is_told(aws: SimulatedAws) -> None:
+def test_a_refusal_is_reported(aws: SimulatedAws) -> None:
     """Missing permission is an error that the caller turns into a warning."""
     aws.fault("error", service="monitoring", operation="PutMetricData", code="AccessDenied", status=403)
     with pytest.raises(Refused, match="PutMetricData"):

@@ -27,7 +27,7 @@ def aws(simulated_aws: SimulatedAws) -> SimulatedAws:
     return simulated_aws
 
 
-def tell(aws: SimulatedAws, made: RecoveryReport, *, swept: bool = True) -> None:
+def publish(aws: SimulatedAws, made: RecoveryReport, *, swept: bool = True) -> None:
     """Publish a run's numbers at the simulated AWS's time."""
     metrics = connection_to(aws).metrics
     assert metrics is not None
@@ -89,7 +89,7 @@ def test_what_is_named_and_never_published_is_found(aws: SimulatedAws) -> None:
     assert any("AWS/Lambda Errors" in line for line in before)
     assert any("search for" in line for line in before)
     for path in PATHS:
-        tell(aws, full(path))
+        publish(aws, full(path))
     left = metrics_compared.differences(aws)
     assert left
     assert all("AWS/" in line or "Path=relay" in line for line in left), left
@@ -104,7 +104,7 @@ def test_only_metrics_that_exist_are_named() -> None:
             assert alarm["MetricName"] in path_names(PATHS[dimension["Value"]].counts), name
 
 
-def test_alarms_tell_the_alert_topic() -> None:
+def test_alarms_show_the_alert_topic() -> None:
     """Every alarm has the alert topic as its action."""
     for name, resource in TEMPLATE["Resources"].items():
         if resource["Type"] == "AWS::CloudWatch::Alarm":
@@ -113,12 +113,12 @@ def test_alarms_tell_the_alert_topic() -> None:
 
 def test_a_missing_sweep_raises_an_alarm_and_a_sweep_ends_it(aws: SimulatedAws) -> None:
     """Half an hour without a sweep: one alarm for each path; runs that an event started do not silence it."""
-    tell(aws, full("dead_letters"))
+    publish(aws, full("dead_letters"))
     aws.clock.advance(2400)
-    tell(aws, full("dead_letters"), swept=False)
+    publish(aws, full("dead_letters"), swept=False)
     on = alarms(aws)
     assert {f"reprise-{path}-no-sweep" for path in ("dead-letters", "outbox-records", "appflow-runs")} <= on
-    tell(aws, full("dead_letters"))
+    publish(aws, full("dead_letters"))
     assert "reprise-dead-letters-no-sweep" not in alarms(aws)
 
 
@@ -137,12 +137,12 @@ def test_an_error_of_the_healer_raises_an_alarm_that_people_and_events_get(aws: 
     client.create_queue(QueueName="people")
     topic = aws.environment["REPRISE_ALERT_TOPIC_ARN"]
     aws.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint="arn:aws:sqs:us-east-1:000000000000:people")
-    tell(aws, full("replication_tasks"))
+    publish(aws, full("replication_tasks"))
     assert "reprise-replication-tasks-errors" not in alarms(aws)
-    tell(aws, full("replication_tasks", problems=("no permission",)))
+    publish(aws, full("replication_tasks", problems=("no permission",)))
     assert "reprise-replication-tasks-errors" in alarms(aws)
-    told = [json.loads(message["body"]) for message in aws.messages("people")]
-    assert any("reprise-replication-tasks-errors" in mail["Message"] for mail in told)
+    mails = [json.loads(message["body"]) for message in aws.messages("people")]
+    assert any("reprise-replication-tasks-errors" in mail["Message"] for mail in mails)
     events = [json.loads(message["body"]) for message in aws.messages("reprise-events")]
     assert any(event["detail"]["alarmName"] == "reprise-replication-tasks-errors" for event in events)
 
@@ -158,9 +158,9 @@ def test_an_error_of_the_healer_raises_an_alarm_that_people_and_events_get(aws: 
 def test_thresholds_are_the_usual_ones(aws: SimulatedAws, path: str, metric: str, value: float, alarm: str) -> None:
     """A row older than 15 minutes, a task or a flow that was escalated."""
     quiet = report(path=path, numbers=(Number(name=metric, value=900 if value > 900 else 0),))
-    tell(aws, quiet)
+    publish(aws, quiet)
     assert alarm not in alarms(aws)
-    tell(aws, report(path=path, numbers=(Number(name=metric, value=value),)))
+    publish(aws, report(path=path, numbers=(Number(name=metric, value=value),)))
     assert alarm in alarms(aws)
 
 

@@ -60,7 +60,7 @@ def test_probes_keep_their_distance(world: OutboxWorld) -> None:
 
 
 def test_a_successful_probe_lets_everything_go(world: OutboxWorld) -> None:
-    """One run probes with one row, closes the circuit and sends the rest; people are told once it has stayed closed."""
+    """One run probes with one row, closes the circuit and sends the rest; people are notified once it stays closed."""
     world.pending_many(30)
     world.run()
     world.subscribe()
@@ -81,7 +81,7 @@ def test_a_successful_probe_lets_everything_go(world: OutboxWorld) -> None:
 
 
 def test_a_topic_that_comes_and_goes_is_one_trouble(world: OutboxWorld) -> None:
-    """A circuit that closes and opens again within minutes tells nobody a second time."""
+    """A circuit that closes and opens again within minutes notifies nobody a second time."""
     world.run()
     for n in range(4):
         world.pending(f"r{n}")
@@ -104,7 +104,7 @@ def test_what_goes_out_after_an_outage_is_rate_limited(world: OutboxWorld) -> No
     waits: list[float] = []
     work.pace = Pace(5, clock=lambda: 0.0, sleep=waits.append)
     play(work)
-    # The clock stands still here, so each batch is told to wait for all that were sent before it.
+    # The clock stands still here, so each batch is made to wait for all that were sent before it.
     assert len(world.delivered()) == 30
     assert waits[-1] == pytest.approx((1 + 10 + 10) / 5)
 
@@ -171,7 +171,7 @@ def test_permission_and_key_are_the_topics_fault(world: OutboxWorld, code: str, 
 
 
 @pytest.mark.parametrize(("code", "status"), [("KMSThrottling", 400), ("Throttled", 429)])
-def test_a_throttle_slows_down_and_tells_nobody(world: OutboxWorld, code: str, status: int) -> None:
+def test_a_throttle_slows_down_and_notifies_nobody(world: OutboxWorld, code: str, status: int) -> None:
     """SNS takes a part of each run and throttles the rest: the rows stay due as they are, every run gets on, and no
     circuit opens."""
     world.subscribe()
@@ -208,7 +208,7 @@ def test_a_throttle_that_lasts_opens_the_circuit(world: OutboxWorld) -> None:
     assert {row["outbox_attempts"] for row in world.rows().values()} == {"1"}
 
 
-def test_an_incident_that_sns_tells_entry_by_entry_opens_the_circuit(world: OutboxWorld) -> None:
+def test_an_incident_that_sns_shows_entry_by_entry_opens_the_circuit(world: OutboxWorld) -> None:
     """No row loses an attempt to it, and it ends with the first probe."""
     world.subscribe()
     world.pending_many(25)

@@ -141,7 +141,7 @@ def test_a_dry_run_changes_nothing(world: OutboxWorld) -> None:
 def test_a_row_that_cannot_be_published_is_exhausted_at_once(
     world: OutboxWorld, identity: str, row: dict[str, Any], reason: str
 ) -> None:
-    """It keeps its reason and kind, stays listed, people are told, and the other rows go out."""
+    """It keeps its reason and kind, stays listed, people are notified, and the other rows go out."""
     world.put({"id": identity, **row, "outbox_line": "Unfinished#2", "outbox_next_attempt": 1})
     world.pending("good")
     report = world.run()
@@ -166,8 +166,8 @@ def test_alike_exhausted_rows_alert_once(world: OutboxWorld) -> None:
     assert len(world.alerts()) == 1
 
 
-def test_rows_are_not_exhausted_while_nobody_can_be_told(world: OutboxWorld) -> None:
-    """With the alert topic gone, a poison row stays due with backoff; the run says so and fails; later it is told."""
+def test_rows_are_not_exhausted_while_nobody_can_be_notified(world: OutboxWorld) -> None:
+    """With the alert topic gone, a poison row stays due with backoff; the run says so and fails; later it is."""
     topic = world.aws.environment["REPRISE_ALERT_TOPIC_ARN"]
     world.sns.delete_topic(TopicArn=topic)
     world.pending("bad", "")
@@ -237,7 +237,7 @@ def test_an_abandoned_row_falls_due_when_its_lease_ends(world: OutboxWorld) -> N
 
 
 def test_a_row_that_kills_its_workers_is_bounded(world: OutboxWorld) -> None:
-    """Attempts are counted when a row is claimed: ten workers that died with it use its budget up."""
+    """Attempts are counted when a row is claimed: ten workers that died with it use its bound up."""
     world.pending("killer")
     for _ in range(10):
         work = world.work()
@@ -334,7 +334,7 @@ def test_a_thousand_rows_cost_few_requests(world: OutboxWorld) -> None:
     assert len(world.delivered()) == 1_000
 
 
-def test_a_run_tells_its_numbers_and_stores_its_list(world: OutboxWorld) -> None:
+def test_a_run_shows_its_numbers_and_stores_its_list(world: OutboxWorld) -> None:
     """Sends by outcome and the oldest row's age are numbers; the list of rows is in the archive, without bodies."""
     world.pending("good", "secret text", created_at="2020-01-01T00:00:00Z")
     world.pending("bad", "")

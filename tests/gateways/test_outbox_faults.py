@@ -96,7 +96,7 @@ def test_a_failed_entry_of_a_broken_topic_opens_the_circuit(world: OutboxWorld) 
     assert world.alerts() == ["Outbox: the topic orders takes nothing"]
 
 
-def test_the_attempts_of_a_row_end_with_its_budget(world: OutboxWorld) -> None:
+def test_the_attempts_of_a_row_end_with_its_bound(world: OutboxWorld) -> None:
     """Ten attempts with growing waits, then Exhausted with an alert; the waits are the policy's."""
     world.pending("a")
     waits = []
@@ -335,7 +335,7 @@ def publishes(connection: Connection) -> int:
 def test_no_row_is_lost_wherever_a_worker_dies(world: OutboxWorld, after_effect: bool) -> None:
     """For every request of a run: die there, and the next run after the lease completes the work.
 
-    Only rows whose publish was under way may arrive twice; poison rows are exhausted and told of.
+    Only rows whose publish was under way may arrive twice; poison rows are exhausted and reported.
     """
     number, last = 0, False
     while not last:

@@ -102,7 +102,7 @@ def fail_once(work: Any, text: str, error: str = "InternalError: Internal error"
 
 
 def test_an_exhausted_head_holds_its_group_until_a_person_decides(world: OutboxWorld) -> None:
-    """hold: people are told, the group waits, and goes on in order after the head was revived or removed."""
+    """hold: people are notified, the group waits, and goes on in order after the head was revived or removed."""
     for group in "ab":
         for n in range(3):
             world.ordered_row(f"{group}-{n}", group, n)
@@ -119,7 +119,7 @@ def test_an_exhausted_head_holds_its_group_until_a_person_decides(world: OutboxW
 
 
 def test_a_revived_head_goes_first(world: OutboxWorld) -> None:
-    """A held head that was mended and revived goes out before the rows that waited for it."""
+    """A held head that was fixed and revived goes out before the rows that waited for it."""
     for n in range(3):
         world.ordered_row(f"a-{n}", "a", n)
     world.ordered_row("a-0", "a", 0, message="x" * 300_000)
@@ -316,7 +316,7 @@ def test_claims_whose_answers_are_lost_use_up_no_attempts(world: OutboxWorld) ->
     assert by_group(world) == {"a": ["a-0"]}
 
 
-def test_a_head_with_a_foreign_status_is_told(world: OutboxWorld) -> None:
+def test_a_head_with_a_foreign_status_is_reported(world: OutboxWorld) -> None:
     """Nobody but a person moves it: one alert, a warning, one entry with the number of rows behind it; skip passes."""
     for n in range(4):
         world.ordered_row(f"a-{n}", "a", n, **({"status": "Cancelled"} if n == 0 else {}))

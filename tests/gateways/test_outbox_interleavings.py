@@ -26,7 +26,7 @@ Batches = list[tuple[int, list[str]]]
 
 
 class Worker:
-    """A run that makes its next request only when it is told to."""
+    """A run that makes its next request only when it is asked to."""
 
     def __init__(self, world: OutboxWorld, connection: Connection, sent: Batches, name: int) -> None:
         self.name = name
@@ -60,7 +60,7 @@ class Worker:
     def _run(self) -> None:
         try:
             play(self.work)
-        except BaseException as error:  # noqa: BLE001 - told by the test
+        except BaseException as error:  # noqa: BLE001 - reported by the test
             self.failure = error
         self.is_done = True
         self.next_request = ""
@@ -181,7 +181,7 @@ def test_random_schedules_publish_each_row_once(world: OutboxWorld) -> None:
 
 def test_a_worker_that_slept_through_its_lease_sends_nothing(world: OutboxWorld) -> None:
     """A worker that wakes up after its lease gives its rows up, wherever it slept. Only what was claimed and then
-    waited within the request itself goes out twice: that is the declared window, and the row id tells the subscriber.
+    waited within the request itself goes out twice: that is the declared window, and the row id shows the subscriber.
     """
     stage = Stage(world, rows_of(3))
     requests = stage.requests_of_one()

@@ -192,7 +192,7 @@ def test_a_dry_search_writes_nothing(world: OutboxWorld) -> None:
 
 
 def test_exhausted_rows_are_listed_and_revived(world: OutboxWorld) -> None:
-    """A dry run lists them; a real one gives those named a fresh budget, and the next run delivers them."""
+    """A dry run lists them; a real one gives those named fresh attempts, and the next run delivers them."""
     for n in range(3):
         world.pending(f"bad-{n}", "", shard=n)
     world.run()
@@ -201,7 +201,7 @@ def test_exhausted_rows_are_listed_and_revived(world: OutboxWorld) -> None:
             TableName=TABLE,
             Key={"id": {"S": f"bad-{n}"}},
             UpdateExpression="SET message = :m",
-            ExpressionAttributeValues={":m": {"S": f"mended {n}"}},
+            ExpressionAttributeValues={":m": {"S": f"fixed {n}"}},
         )
     assert world.run(mode="revive", dry_run=True).by_action == {"revive": 3}
     assert set(world.statuses().values()) == {"Exhausted"}
@@ -209,7 +209,7 @@ def test_exhausted_rows_are_listed_and_revived(world: OutboxWorld) -> None:
     assert world.row("bad-1")["outbox_attempts"] == "0"
     world.run()
     assert world.statuses() == {"bad-0": "Exhausted", "bad-1": "Successful", "bad-2": "Exhausted"}
-    assert world.delivered_texts() == ["mended 1"]
+    assert world.delivered_texts() == ["fixed 1"]
     assert world.run(mode="revive").by_action == {"revive": 2}
 
 
@@ -252,7 +252,7 @@ def test_a_row_that_is_sent_again_loses_its_old_ttl(world: OutboxWorld) -> None:
 
 
 def test_rows_that_are_named_are_revived_without_a_search(world: OutboxWorld) -> None:
-    """Their keys are read, not the exhausted rows; a name that is none is told."""
+    """Their keys are read, not the exhausted rows; a name that is none is reported."""
     for n in range(30):
         exhausted = {"id": f"x{n}", "message": "m", "status": "Exhausted", "outbox_line": f"Exhausted#{n % 8}"}
         world.put({**exhausted, "outbox_next_attempt": 1_000 + n})

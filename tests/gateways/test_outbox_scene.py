@@ -21,11 +21,11 @@ class Played:
 
     def __init__(self, aws: SimulatedAws) -> None:
         self.aws = aws
-        self.said: list[str] = []
+        self.stated: list[str] = []
         self.wired = Wiring({})
 
     def say(self, line: str) -> None:
-        self.said.append(line)
+        self.stated.append(line)
 
     def pause(self, seconds: float) -> None:
         """Nothing here needs time."""
@@ -58,7 +58,7 @@ def played(aws: SimulatedAws) -> World:
 
 
 def test_the_scene_ends_as_it_says(played: World) -> None:
-    """Before: what nobody saw waits. After: each row was received once, the poison row is told of, the check agrees."""
+    """Before: what nobody saw waits. After: each row was received once, the poison row reported; the check agrees."""
     scene = OutboxScene()
     scene.prepare(played)
     before = {row.state: row.count for row in scene.settled(played)}

@@ -51,7 +51,7 @@ def acted(trigger: str, how: str) -> dict[str, Any]:
 
 
 class World:
-    """Queues, a Prefect server that answers as told, and a relay whose clock the test moves."""
+    """Queues, a Prefect server that answers as scripted, and a relay whose clock the test moves."""
 
     def __init__(self, aws: SimulatedAws, *pollers: Poller, in_flight: InFlight | None = None) -> None:
         self.sqs = aws.client("sqs")
@@ -166,7 +166,7 @@ def test_the_unreadable_is_parked_with_its_reason(aws: SimulatedAws) -> None:
 
 
 def test_a_burst_rings_twice(aws: SimulatedAws) -> None:
-    """200 failures: all are told, the first and one after the last trigger, and all are deleted."""
+    """200 failures: all are reported, the first and one after the last trigger, and all are deleted."""
     world = World(aws)
     world.send(200)
     world.rounds(25)
@@ -181,7 +181,7 @@ def test_a_burst_rings_twice(aws: SimulatedAws) -> None:
     [(401, "PREFECT_API_AUTH_STRING"), (403, "PREFECT_API_AUTH_STRING"), (404, "/api"), (302, "/api")],
 )
 def test_a_wrong_setting_is_named_and_nothing_is_lost(aws: SimulatedAws, status: int, named: str) -> None:
-    """No credentials, or another address: health says which setting to mend, and the events wait until it is mended."""
+    """No credentials, or another address: health says which setting to fix, and the events wait until it is fixed."""
     world = World(aws)
     world.status = status
     world.send(1)
@@ -206,8 +206,8 @@ def test_one_rejected_event_does_not_hold_the_others_up(aws: SimulatedAws) -> No
     [parked] = world.sqs.receive_message(QueueUrl=world.parked, MessageAttributeNames=["All"])["Messages"]
     assert "orders-3" in parked["Body"]
     assert parked["MessageAttributes"]["Reason"]["StringValue"] == "the Prefect server rejected the event: 422"
-    told = {event["resource"]["prefect.resource.id"] for event in world.posted}
-    assert told == {f"reprise.dms.orders-{n}" for n in (0, 1, 2, 4, 5)}
+    reported = {event["resource"]["prefect.resource.id"] for event in world.posted}
+    assert reported == {f"reprise.dms.orders-{n}" for n in (0, 1, 2, 4, 5)}
     assert len(world.triggers) == 2
     assert (world.relay.counts.parked, world.relay.counts.held) == (1, 0)
 
@@ -296,7 +296,7 @@ def test_what_is_in_hand_is_bounded(aws: SimulatedAws, bound: InFlight) -> None:
 
 
 def test_several_relays_have_no_double_effect(aws: SimulatedAws) -> None:
-    """Two relays share a queue: every failure is told once, and each relay triggers twice at most."""
+    """Two relays share a queue: every failure is reported once, and each relay triggers twice at most."""
     world = World(aws)
     other = world.another_relay()
     world.send(100)
@@ -306,8 +306,8 @@ def test_several_relays_have_no_double_effect(aws: SimulatedAws) -> None:
     world.now += timedelta(seconds=5)
     world.rounds(1)
     other.round(wait=0)
-    told = [event["resource"]["prefect.resource.id"] for event in world.posted]
-    assert len(set(told)) == 100
+    reported = [event["resource"]["prefect.resource.id"] for event in world.posted]
+    assert len(set(reported)) == 100
     assert len({event["id"] for event in world.posted}) == len(world.posted)
     assert len(world.triggers) == 4
     assert aws.messages("events") == []
@@ -358,7 +358,7 @@ def test_ringing_again_ends(aws: SimulatedAws, caplog: pytest.LogCaptureFixture)
 
 @pytest.mark.parametrize("acts", ["executed", "failed", ""])
 def test_what_needs_no_second_trigger(aws: SimulatedAws, acts: str, caplog: pytest.LogCaptureFixture) -> None:
-    """A run was made; or making it failed, which another trigger would not mend; or nothing triggers on the event."""
+    """A run was made; or making it failed, which another trigger would not fix; or nothing triggers on the event."""
     world = World(aws)
     world.acts = acts
     world.awaited = ["reprise.dms.task.failed"] if acts else ["reprise.outbox.due"]
@@ -448,7 +448,7 @@ def test_metrics_that_cannot_be_published_are_not_lost(aws: SimulatedAws) -> Non
     assert sum(values(aws, "Received")) == 1
 
 
-def test_health_tells_counts_and_standstill(aws: SimulatedAws) -> None:
+def test_health_shows_counts_and_standstill(aws: SimulatedAws) -> None:
     """200 with the counts; 503 when the loop has not gone round for a minute and a half; 404 elsewhere."""
     world = World(aws)
     world.send(1)
@@ -470,7 +470,7 @@ def test_health_tells_counts_and_standstill(aws: SimulatedAws) -> None:
 def test_a_queue_that_may_not_be_read_is_asked_more_and_more_rarely(
     aws: SimulatedAws, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log names the operation and AWS's reason; the relay goes on when it is mended."""
+    """The log names the operation and AWS's reason; the relay goes on when it is fixed."""
     world = World(aws)
     aws.fault("error", service="sqs", operation="ReceiveMessage", code="AccessDenied", status=403, times=3)
     world.send(1)
@@ -483,7 +483,7 @@ def test_a_queue_that_may_not_be_read_is_asked_more_and_more_rarely(
 
 
 def test_a_queue_that_fills_triggers(aws: SimulatedAws) -> None:
-    """An empty dead-letter queue is silent; a letter in it triggers."""
+    """An empty dead-letter queue is silent; a message in it triggers."""
     sqs = aws.client("sqs")
     url = sqs.create_queue(QueueName="orders-dlq")["QueueUrl"]
     world = World(aws, QueuePoller(Sqs(sqs, sqs), ["orders-dlq"], timedelta(seconds=2)))
@@ -547,7 +547,7 @@ def test_a_broken_poller_stops_nothing_else(aws: SimulatedAws, error: Exception)
 # -- deaf, and heard of ----------------------------------------------------------------------------------------------
 
 
-def test_a_server_that_is_away_is_told_by_a_metric_and_a_problem(aws: SimulatedAws) -> None:
+def test_a_server_that_is_away_is_reported_by_a_metric_and_a_problem(aws: SimulatedAws) -> None:
     """Nothing is accepted, so lag says nothing; `Away` and `problem` do, until it is back."""
     world = World(aws)
     world.send(3)
@@ -561,7 +561,7 @@ def test_a_server_that_is_away_is_told_by_a_metric_and_a_problem(aws: SimulatedA
     assert values(aws, "Away")[-1] == 0
 
 
-def test_an_events_queue_that_cannot_be_read_is_told(aws: SimulatedAws) -> None:
+def test_an_events_queue_that_cannot_be_read_is_reported(aws: SimulatedAws) -> None:
     """Else it looks like a quiet day."""
     world = World(aws)
     aws.fault("error", service="sqs", operation="ReceiveMessage", code="AccessDenied", status=403, times=2)
@@ -572,7 +572,7 @@ def test_an_events_queue_that_cannot_be_read_is_told(aws: SimulatedAws) -> None:
     assert world.relay.counts.problem == ""
 
 
-def test_a_watched_queue_that_cannot_be_found_is_told(aws: SimulatedAws) -> None:
+def test_a_watched_queue_that_cannot_be_found_is_reported(aws: SimulatedAws) -> None:
     """A name that is mistyped in the configuration is a problem, and the other queues are watched."""
     sqs = aws.client("sqs")
     world = World(aws, QueuePoller(Sqs(sqs, sqs), ["ordres-dlq"], timedelta(seconds=2)))
@@ -592,8 +592,8 @@ def test_an_event_that_breaks_our_code_stops_no_other(aws: SimulatedAws, monkeyp
     world = World(aws)
     world.send(3)
     world.rounds(2)
-    told = {event["resource"]["prefect.resource.id"] for event in world.posted}
-    assert told == {"reprise.dms.orders-0", "reprise.dms.orders-2"}
+    reported = {event["resource"]["prefect.resource.id"] for event in world.posted}
+    assert reported == {"reprise.dms.orders-0", "reprise.dms.orders-2"}
     assert world.relay.counts.parked == 0
 
 

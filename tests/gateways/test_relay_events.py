@@ -1,4 +1,4 @@
-"""The rules of the template, in the simulated AWS: what happens there lies in the events queue, and is told."""
+"""The rules of the template, in the simulated AWS: what happens there lies in the events queue, and is reported."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ PERMITTED_AS = {
 
 
 @pytest.fixture
-def told(aws: SimulatedAws) -> SimulatedAws:
-    """A simulated AWS in which replications and alarms are told to the estate's queue."""
+def wired(aws: SimulatedAws) -> SimulatedAws:
+    """A simulated AWS in which replications and alarms are asked to the estate's queue."""
     create_events(aws, aws.create_estate())
     return aws
 
@@ -90,7 +90,7 @@ class Server:
         return httpx.Response(204)
 
     @property
-    def told(self) -> set[tuple[str, str]]:
+    def wired(self) -> set[tuple[str, str]]:
         return {(event["event"], event["resource"]["prefect.resource.id"]) for event in self.events}
 
 
@@ -109,18 +109,18 @@ def arrived(aws: SimulatedAws, count: int) -> list[dict[str, Any]]:
     return wait_for(f"{count} events", enough, seconds=20)
 
 
-def test_replications_and_alarms_reach_prefect(told: SimulatedAws) -> None:
+def test_replications_and_alarms_reach_prefect(wired: SimulatedAws) -> None:
     """A task and a serverless replication that failed or stopped, and alarms; nothing that only started."""
-    dms(told, "DMS Replication Task State Change", "REPLICATION_TASK_FAILED", TASK)
-    dms(told, "DMS Replication Task State Change", "REPLICATION_TASK_STARTED", TASK)
-    dms(told, "DMS Replication State Change", "REPLICATION_FAILED", CONFIG)
-    dms(told, "DMS Replication State Change", "REPLICATION_STOPPED", CONFIG)
-    alarm(told, "orders-depth", "ApproximateNumberOfMessagesVisible", QueueName="orders-dlq")
-    alarm(told, "orders-errors", "NumberOfMessagesDeleted", QueueName="orders")
-    assert len(arrived(told, 5)) == 5
+    dms(wired, "DMS Replication Task State Change", "REPLICATION_TASK_FAILED", TASK)
+    dms(wired, "DMS Replication Task State Change", "REPLICATION_TASK_STARTED", TASK)
+    dms(wired, "DMS Replication State Change", "REPLICATION_FAILED", CONFIG)
+    dms(wired, "DMS Replication State Change", "REPLICATION_STOPPED", CONFIG)
+    alarm(wired, "orders-depth", "ApproximateNumberOfMessagesVisible", QueueName="orders-dlq")
+    alarm(wired, "orders-errors", "NumberOfMessagesDeleted", QueueName="orders")
+    assert len(arrived(wired, 5)) == 5
     server = Server()
-    relay(told, server).round(wait=0)
-    assert server.told == {
+    relay(wired, server).round(wait=0)
+    assert server.wired == {
         ("reprise.dms.task.failed", "reprise.dms.ORDERS"),
         ("reprise.dms.task.failed", "reprise.dms.MAIL"),
         ("reprise.dms.task.stopped", "reprise.dms.MAIL"),
@@ -131,7 +131,7 @@ def test_replications_and_alarms_reach_prefect(told: SimulatedAws) -> None:
 
 
 def test_alarms_are_chosen_by_the_beginning_of_their_names(aws: SimulatedAws) -> None:
-    """With a prefix only those alarms are told; one that is over is not."""
+    """With a prefix only those alarms are reported; one that is over is not."""
     create_events(aws, aws.create_estate(), AlarmPrefix="shop-")
     alarm(aws, "other-depth", "Depth")
     alarm(aws, "shop-depth", "Depth")
@@ -141,7 +141,7 @@ def test_alarms_are_chosen_by_the_beginning_of_their_names(aws: SimulatedAws) ->
 
 
 def test_rules_can_be_switched_off(aws: SimulatedAws) -> None:
-    """With State=DISABLED the rules stand there and tell nothing; without a queue there are none."""
+    """With State=DISABLED the rules stand there and show nothing; without a queue there are none."""
     outputs = aws.create_estate()
     made = create_events(aws, outputs, State="DISABLED")
     assert {"ReplicationFailedRuleArn", "AlarmChangedRuleArn", "RelayRoleArn"} <= set(made)

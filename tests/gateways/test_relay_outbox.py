@@ -51,8 +51,8 @@ def test_a_row_that_falls_due_rings_once(aws: SimulatedAws) -> None:
     due = int(now.timestamp()) + 60
 
     def triggers(seconds: float) -> list[str]:
-        told = poller.listen(now + timedelta(seconds=seconds))
-        return [hint.event for hint in told if hint.event == OUTBOX_DUE]
+        reported = poller.listen(now + timedelta(seconds=seconds))
+        return [hint.event for hint in reported if hint.event == OUTBOX_DUE]
 
     assert triggers(0) == []
     outbox.pending("1", due=due)
@@ -82,7 +82,7 @@ def test_the_stream_is_taken_over_when_its_reader_is_gone(aws: SimulatedAws) -> 
     assert aws.requests(operation="GetRecords") == []
 
 
-def test_a_table_without_a_stream_is_said(aws: SimulatedAws) -> None:
+def test_a_table_without_a_stream_is_stated(aws: SimulatedAws) -> None:
     """The poller rests with words that say what to switch on; the events queue goes on."""
     aws.create_estate()
     outbox = OutboxWorld(aws)
@@ -141,7 +141,7 @@ def test_rows_that_are_written_while_no_relay_reads_are_put_in_line_by_the_next(
 
 
 def test_a_relay_that_stops_gives_the_stream_to_the_next_at_once(aws: SimulatedAws) -> None:
-    """Nobody waits for a lease of somebody who has said that he goes; who holds none gives none back."""
+    """Nobody waits for a lease of somebody who has announced that he goes; who holds none gives none back."""
     outbox, first, second, now = written_meanwhile(aws)
     second.listen(now + timedelta(seconds=41))
     second.leave(now + timedelta(seconds=41))

@@ -52,16 +52,16 @@ def failures(aws: SimulatedAws) -> list[str]:
 
 
 def send_back(aws: SimulatedAws, dead: str, queue: str) -> dict[str, str]:
-    """Send every letter that lies there now back as it is; returns the bodies by new id."""
-    sqs, letters = aws.client("sqs"), []
+    """Send every message that lies there now back as it is; returns the bodies by new id."""
+    sqs, messages = aws.client("sqs"), []
     source = aws.queue_url(dead)
     while found := sqs.receive_message(QueueUrl=source, MaxNumberOfMessages=10).get("Messages"):
-        letters += found
+        messages += found
     target, moved = aws.queue_url(queue), {}
-    for letter in letters:
-        sent = sqs.send_message(QueueUrl=target, MessageBody=letter["Body"])
-        sqs.delete_message(QueueUrl=source, ReceiptHandle=letter["ReceiptHandle"])
-        moved[sent["MessageId"]] = letter["Body"]
+    for message in messages:
+        sent = sqs.send_message(QueueUrl=target, MessageBody=message["Body"])
+        sqs.delete_message(QueueUrl=source, ReceiptHandle=message["ReceiptHandle"])
+        moved[sent["MessageId"]] = message["Body"]
     return moved
 
 
@@ -94,11 +94,13 @@ def test_a_bad_day_and_its_afternoon(shop: Shop) -> None:
         "TIMEOUT",
         "VALIDATION_ERROR",
     }
-    dead = {letter["id"]: letter for letter in aws.messages("orders-dlq")}
+    dead = {message["id"]: message for message in aws.messages("orders-dlq")}
     assert set(dead) == {message for message, kind in fates.items() if kind}
-    assert {letter["receives"] for letter in dead.values()} == {3}
-    assert {message: letter["body"] for message, letter in dead.items()} == {message: sent[message] for message in dead}
-    assert all(letter["trace"] and letter["attributes"] for letter in dead.values())
+    assert {message["receives"] for message in dead.values()} == {3}
+    assert {message: message["body"] for message, message in dead.items()} == {
+        message: sent[message] for message in dead
+    }
+    assert all(message["trace"] and message["attributes"] for message in dead.values())
 
     # Each of the three attempts left a line with the message's id and the exception.
     lines = until(lambda: found if len(found := failures(aws)) == 3 * len(dead) else None)
@@ -140,12 +142,12 @@ def test_a_bad_day_and_its_afternoon(shop: Shop) -> None:
     again = send_back(aws, "orders-dlq", "orders")
     shop.wait_until_consumed(seconds=60)
     lasting = {message for message, text in again.items() if fate(text, AFTERNOON)}
-    assert {letter["id"] for letter in aws.messages("orders-dlq")} == lasting
+    assert {message["id"] for message in aws.messages("orders-dlq")} == lasting
     assert 0 < len(lasting) < len(again)
     assert len(set(shop.fulfilled()) - before) == len(again) - len(lasting)
 
 
-def test_a_person_mends_causes(shop: Shop) -> None:
+def test_a_person_fixes_causes(shop: Shop) -> None:
     """A renewed key and a fixed release carry out what failed before, unchanged."""
     shop.change(revoked=["globex"])
     present = {**orders.order(1), "gift": None}
@@ -162,7 +164,7 @@ def test_a_person_mends_causes(shop: Shop) -> None:
 
 
 def test_the_other_queues_fail_into_theirs(aws: SimulatedAws, tmp_path: Path) -> None:
-    """FIFO letters keep their group; the shared queue's letters name the queue they came from. Logs may be JSON."""
+    """FIFO messages keep their group; the shared queue's messages name the queue they came from. Logs may be JSON."""
     aws.create_sample_workload(VisibilitySeconds="20")
     queues = ["orders.fifo", "invoices", "shipments"]
     options = [*AT_ONCE, "--log-format", "json"]
@@ -172,14 +174,14 @@ def test_the_other_queues_fail_into_theirs(aws: SimulatedAws, tmp_path: Path) ->
             queue: shop.send([orders.body(orders.order(n, "umbra")) for n in range(2)], queue=queue) for queue in queues
         }
         shop.wait_until_consumed(queues, seconds=30)
-        assert [letter["id"] for letter in aws.messages("orders-dlq.fifo")] == sent["orders.fifo"]
-        assert {letter["group"] for letter in aws.messages("orders-dlq.fifo")} == {"umbra"}
-        assert {letter["id"] for letter in aws.messages("back-office-dlq")} == {*sent["invoices"], *sent["shipments"]}
+        assert [message["id"] for message in aws.messages("orders-dlq.fifo")] == sent["orders.fifo"]
+        assert {message["group"] for message in aws.messages("orders-dlq.fifo")} == {"umbra"}
+        assert {message["id"] for message in aws.messages("back-office-dlq")} == {*sent["invoices"], *sent["shipments"]}
         sqs = aws.client("sqs")
-        letters = sqs.receive_message(
+        messages = sqs.receive_message(
             QueueUrl=aws.queue_url("back-office-dlq"), MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"]
         )["Messages"]
-        sources = {letter["MessageId"]: letter["Attributes"]["DeadLetterQueueSourceArn"] for letter in letters}
+        sources = {message["MessageId"]: message["Attributes"]["DeadLetterQueueSourceArn"] for message in messages}
         for queue in ("invoices", "shipments"):
             assert {sources[message].rpartition(":")[2] for message in sent[queue]} == {queue}
         lines = until(lambda: found if len(found := failures(aws)) == 18 else None)
@@ -237,12 +239,12 @@ def test_nothing_of_the_workload_runs_against_real_aws() -> None:
     assert "AWS_ENDPOINT_URL is not set" in done.stderr
 
 
-def test_letters_of_other_origins_arrive_as_recorded(aws: SimulatedAws) -> None:
+def test_messages_of_other_origins_arrive_as_recorded(aws: SimulatedAws) -> None:
     """Each recorded shape lies in the dead-letter queue with its body and attributes, and without a source queue."""
     aws.create_sample_workload()
     url = aws.queue_url("orders-dlq")
-    wanted = {letter.name: letter for letter in recorded.messages(aws.clock.now())}
-    assert {letter.origin for letter in wanted.values()} == {
+    wanted = {message.name: message for message in recorded.messages(aws.clock.now())}
+    assert {message.origin for message in wanted.values()} == {
         "eventbridge",
         "lambda",
         "lambda-destination",
@@ -259,14 +261,14 @@ def test_letters_of_other_origins_arrive_as_recorded(aws: SimulatedAws) -> None:
             QueueUrl=url, MaxNumberOfMessages=10, MessageSystemAttributeNames=["All"], MessageAttributeNames=["All"]
         )
         found |= {names[message["MessageId"]]: message for message in answer["Messages"]}
-    for name, letter in wanted.items():
+    for name, message in wanted.items():
         attributes = found[name].get("MessageAttributes", {})
-        assert found[name]["Body"] == letter.body
+        assert found[name]["Body"] == message.body
         assert {
             key: (value["DataType"], value["StringValue"]) for key, value in attributes.items()
-        } == letter.attributes
+        } == message.attributes
         assert "DeadLetterQueueSourceArn" not in found[name]["Attributes"]
-        assert isinstance(json.loads(letter.body), dict)
+        assert isinstance(json.loads(message.body), dict)
 
 
 def test_the_consumer_is_listed_as_a_function_and_its_queues_are_left_to_it(aws: SimulatedAws) -> None:

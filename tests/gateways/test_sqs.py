@@ -310,7 +310,7 @@ def test_a_fifo_send_may_be_repeated(aws: SimulatedAws, sqs: Sqs) -> None:
 def test_a_refused_batch_is_no_entrys_fault(
     aws: SimulatedAws, sqs: Sqs, code: str, status: int, kind: type[RepriseError]
 ) -> None:
-    """Every entry gets what was said of the whole; nobody is parked for a queue that is closed."""
+    """Every entry gets what was stated of the whole; nobody is parked for a queue that is closed."""
     url = made(aws, "q")
     fault(aws, "error", "SendMessageBatch", code=code, status=status)
     for outcome in sqs.send(url, entries("a", "b"), fifo=False):
@@ -355,7 +355,7 @@ def test_removing_is_answered_entry_by_entry(aws: SimulatedAws, sqs: Sqs) -> Non
 
 
 def test_hiding_is_counted_from_now(aws: SimulatedAws, sqs: Sqs) -> None:
-    """Longer, shorter, and not at all; what may not be hidden is told."""
+    """Longer, shorter, and not at all; what may not be hidden is reported."""
     queue = filled(aws, sqs, 3)
     messages = sqs.receive(queue, 10, MINUTE, 0, NOW)
     wanted = [(messages[0].receipt, 3600), (messages[1].receipt, 0), (messages[2].receipt, 43_200)]

@@ -82,7 +82,7 @@ class Stage:
         found: list[dict[str, Any]] = call(self.server, "/flow_runs/filter", body)
         return sorted(found, key=lambda run: str(run["created"]))
 
-    def told(self, event: str) -> set[str]:
+    def reported(self, event: str) -> set[str]:
         """Resources of the events of a name in the server's event feed."""
         wanted = {"filter": {"event": {"name": [event]}}, "limit": 50}
         found = call(self.server, "/events/filter", wanted)["events"]

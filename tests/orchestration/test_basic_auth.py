@@ -1,4 +1,4 @@
-"""A Prefect server with a password: who has it works as ever, who has not is told which setting is wrong."""
+"""A Prefect server with a password: who has it works as ever, who has not is reported which setting is wrong."""
 
 from __future__ import annotations
 

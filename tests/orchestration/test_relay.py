@@ -38,7 +38,7 @@ def test_every_path_has_a_deployment_that_events_start(played: Stage) -> None:
 
 
 def test_a_burst_makes_a_handful_of_runs(played: Stage) -> None:
-    """Twenty tasks that fail at once and a hundred more events: at most four runs, and every failure is told."""
+    """Twenty tasks that fail at once and a hundred more events: at most four runs, and every failure is reported."""
     failed_task(played.aws, [f"burst-{number}" for number in range(120)])
     wait_for("all to be accepted", lambda: played.health()["received"] >= 120, seconds=60)
     wait_for("the end of the burst", lambda: not played.aws.messages("reprise-events"), seconds=120)
@@ -61,14 +61,14 @@ def test_each_path_is_started_by_its_own_events(played: Stage) -> None:
     aws.client("sqs").send_message(QueueUrl=aws.queue_url(MESSAGES), MessageBody="{}")
     played.outbox.put({"id": "1", "message": "hello"})
 
-    for name, told in (
+    for name, reported in (
         ("appflow-runs/on-failure", {"flow": "orders-to-s3", "trigger": "ONDEMAND"}),
         ("dead-letters/on-event", {"queue": MESSAGES}),
         ("outbox-records/on-insert", {"table": "orders-outbox"}),
     ):
         run = played.ended(name)
         assert run["state_type"] == "COMPLETED", run["state"]["message"]
-        assert told.items() <= run["parameters"]["event"].items()
+        assert reported.items() <= run["parameters"]["event"].items()
         assert run["parameters"]["request"]["dry_run"] is False
 
     def about_the_task() -> bool:
@@ -81,8 +81,10 @@ def test_each_path_is_started_by_its_own_events(played: Stage) -> None:
     counts = aws.request_counts()
     assert counts["dms:DescribeReplicationTasks"] > 0
     assert counts["appflow:DescribeFlowExecutionRecords"] > 0
-    # DMS told it twice: through EventBridge, by its ARN, and through SNS, by its name.
-    wait_for("what SNS told", lambda: "reprise.dms.orders" in played.told("reprise.dms.task.failed"), seconds=60)
+    # DMS reported it twice: through EventBridge, by its ARN, and through SNS, by its name.
+    wait_for(
+        "what SNS reported", lambda: "reprise.dms.orders" in played.reported("reprise.dms.task.failed"), seconds=60
+    )
 
 
 def failing_flow(aws: Any, name: str) -> None:
@@ -104,14 +106,14 @@ def failing_flow(aws: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "deployment", "event", "told"),
+    ("rule", "deployment", "event", "reported"),
     [
         ("ReplicationFailedDirectly", "replication-tasks/on-failure", FAILED, {"arn": FAILED["resources"][0]}),
         ("RunFailedDirectly", "appflow-runs/on-failure", REPORT, {"flow": REPORT["detail"]["flow-name"]}),
     ],
 )
 def test_a_server_understands_the_api_destination(
-    played: Stage, rule: str, deployment: str, event: dict[str, Any], told: dict[str, str]
+    played: Stage, rule: str, deployment: str, event: dict[str, Any], reported: dict[str, str]
 ) -> None:
     """The template's message of an event starts the deployment, and its repetition starts nothing more."""
     [target] = estate.load(estate.TEMPLATES / "direct.yaml")["Resources"][rule]["Properties"]["Targets"]
@@ -120,7 +122,7 @@ def test_a_server_understands_the_api_destination(
     first, again = (call(played.server, path, body) for _ in range(2))
     assert first["id"] == again["id"]
     assert first["state_type"] == "SCHEDULED"
-    assert told.items() <= first["parameters"]["event"].items()
+    assert reported.items() <= first["parameters"]["event"].items()
     assert first["parameters"]["request"]["started_by"] == "event"
 
 

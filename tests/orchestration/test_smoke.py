@@ -118,9 +118,9 @@ def test_an_alert_topic_without_subscribers_is_not_as_it_should_be(
         sns.unsubscribe(SubscriptionArn=each["SubscriptionArn"])
     try:
         assert run(["smoke", "--here"]) == 1
-        said = capsys.readouterr().out
-        assert f"nobody is subscribed to the alert topic {topic}" in said
-        assert said.endswith("not as it should be\n")
+        stated = capsys.readouterr().out
+        assert f"nobody is subscribed to the alert topic {topic}" in stated
+        assert stated.endswith("not as it should be\n")
     finally:
         for each in before:
             sns.subscribe(TopicArn=topic, Protocol=each["Protocol"], Endpoint=each["Endpoint"])

@@ -229,7 +229,7 @@ NEW = {
             request: JobRequest = JobRequest(),  # noqa: B008 - frozen, and the form in the UI shows it
             event: dict[str, Any] | None = None,  # noqa: ARG001 - for the person who looks at the run
         ) -> RecoveryReport | State[RecoveryReport]:
-            """Find parked jobs, and let them run again or tell a person."""
+            """Find parked jobs, and let them run again or notify a person."""
             return recover(PARKED_JOBS, do.open_run, request, recover_jobs)
 
 

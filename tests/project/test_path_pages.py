@@ -35,27 +35,27 @@ def test_the_dead_letter_page_names_every_field_of_the_policy() -> None:
             assert named[name].strip("`") == str(field.default).lower(), name
 
 
-def test_the_dead_letter_page_tells_the_default_action_of_every_kind() -> None:
+def test_the_dead_letter_page_shows_the_default_action_of_every_kind() -> None:
     """The table of kinds is the code's."""
-    told: dict[str, str] = {}
+    reported: dict[str, str] = {}
     for kinds, action in re.findall(r"^\| ((?:`[A-Z_]+`(?:, )?)+) \| (\w+)", PAGE, re.MULTILINE):
-        told |= dict.fromkeys(re.findall(r"[A-Z_]+", kinds), action)
-    assert told == {kind.value: action.value for kind, action in DEFAULT_ACTIONS.items()}
+        reported |= dict.fromkeys(re.findall(r"[A-Z_]+", kinds), action)
+    assert reported == {kind.value: action.value for kind, action in DEFAULT_ACTIONS.items()}
 
 
-def test_the_operations_page_tells_every_deployment() -> None:
+def test_the_operations_page_shows_every_deployment() -> None:
     """Its table has each deployment of `prefect.yaml` with its interval, its `dry_run`, and what a second run does."""
     configured = yaml.safe_load(text(Path("prefect.yaml")))["deployments"]
     rows = re.findall(r"^\| `([a-z-]+/[a-z-]+)` \| ([^|]+) \| (\w+)[^|]* \| ([^|]+) \|$", OPERATIONS, re.MULTILINE)
-    told = {name: (when, dry, busy) for name, when, dry, busy in rows}
+    reported = {name: (when, dry, busy) for name, when, dry, busy in rows}
     expected = {}
     for deployment in configured:
         module, _, function = deployment["entrypoint"].rpartition(".")
         flow = getattr(importlib.import_module(module), function)
         expected[f"{flow.name}/{deployment['name']}"] = deployment
-    assert set(told) == set(expected)
+    assert set(reported) == set(expected)
     for name, deployment in expected.items():
-        when, dry, busy = told[name]
+        when, dry, busy = reported[name]
         for schedule in deployment.get("schedules", []):
             assert f"every {schedule['interval'] // 60} minutes" in when, name
         assert dry == str(deployment["parameters"]["request"].get("dry_run", "none")).lower(), name

@@ -335,7 +335,7 @@ def test_every_rule_and_subscription_of_the_events_queue_has_a_dead_letter_queue
 
 
 def test_the_estate_alone_has_an_alarm_when_nothing_runs_and_one_on_the_age_of_events() -> None:
-    """Both tell the estate's own topic; messages in a relay's hand count into the age, and not into the depth."""
+    """Both show the estate's own topic; messages in a relay's hand count into the age, and not into the depth."""
     alarms = properties(ESTATE, "AWS::CloudWatch::Alarm")
     for name, metric in (("NothingRunsAlarm", "Sweeps"), ("EventsOldAlarm", "ApproximateAgeOfOldestMessage")):
         assert alarms[name]["MetricName"] == metric

@@ -112,7 +112,7 @@ def test_a_defect_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch) -> No
 
     def broken(body: str, message_id: str, now: datetime) -> list[Hint]:
         if "\x07" in body or "\\u0007" in body:
-            raise KeyError("bell")
+            raise KeyError("absent")
         return translate(body, message_id, now)
 
     monkeypatch.setattr(events, "translate", broken)

@@ -1,4 +1,4 @@
-"""The subject of an alert: SNS refuses one that it does not like, and then nobody is told."""
+"""The subject of an alert: SNS refuses one that it does not like, and then nobody is notified."""
 
 from __future__ import annotations
 

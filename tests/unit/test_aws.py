@@ -18,7 +18,7 @@ from recovery.aws import Requests, ServerClock, calling, client_config, is_throt
 from recovery.errors import Conflict, OutcomeUnknown, Refused, RepriseError, Transient
 
 
-def said(code: str, status: int = 400, message: str = "AWS's own words") -> ClientError:
+def client_error(code: str, status: int = 400, message: str = "AWS's own words") -> ClientError:
     response: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
     return ClientError(response, "SendMessage")
 
@@ -27,46 +27,46 @@ def said(code: str, status: int = 400, message: str = "AWS's own words") -> Clie
     ("error", "kind"),
     [
         # Certainly not carried out.
-        (said("RequestThrottled", 403), Transient),
-        (said("AWS.SimpleQueueService.RequestThrottled", 403), Transient),
-        (said("OverLimit", 403), Transient),
-        (said("KmsThrottled"), Transient),
-        (said("KMS.ThrottlingException"), Transient),
-        (said("ProvisionedThroughputExceededException"), Transient),
-        (said("ThrottlingException"), Transient),
-        (said("TooManyRequestsException", 429), Transient),
-        (said("TransactionConflictException"), Transient),
-        (said("SlowDown", 503), Transient),
-        (said("AnythingElse", 429), Transient),
-        (said("ExpiredToken", 403), Transient),
+        (client_error("RequestThrottled", 403), Transient),
+        (client_error("AWS.SimpleQueueService.RequestThrottled", 403), Transient),
+        (client_error("OverLimit", 403), Transient),
+        (client_error("KmsThrottled"), Transient),
+        (client_error("KMS.ThrottlingException"), Transient),
+        (client_error("ProvisionedThroughputExceededException"), Transient),
+        (client_error("ThrottlingException"), Transient),
+        (client_error("TooManyRequestsException", 429), Transient),
+        (client_error("TransactionConflictException"), Transient),
+        (client_error("SlowDown", 503), Transient),
+        (client_error("AnythingElse", 429), Transient),
+        (client_error("ExpiredToken", 403), Transient),
         (boto.ConnectTimeoutError(endpoint_url="https://x"), Transient),
         (boto.EndpointConnectionError(endpoint_url="https://x"), Transient),
         (boto.CredentialRetrievalError(provider="role", error_msg="busy"), Transient),
         # Perhaps carried out.
-        (said("InternalFailure", 500), OutcomeUnknown),
-        (said("InternalError", 200), OutcomeUnknown),
-        (said("ServiceUnavailable", 503), OutcomeUnknown),
-        (said("RequestTimeout", 400), OutcomeUnknown),
-        (said("", 502), OutcomeUnknown),
+        (client_error("InternalFailure", 500), OutcomeUnknown),
+        (client_error("InternalError", 200), OutcomeUnknown),
+        (client_error("ServiceUnavailable", 503), OutcomeUnknown),
+        (client_error("RequestTimeout", 400), OutcomeUnknown),
+        (client_error("", 502), OutcomeUnknown),
         (boto.ReadTimeoutError(endpoint_url="https://x"), OutcomeUnknown),
         (boto.ConnectionClosedError(endpoint_url="https://x"), OutcomeUnknown),
         (boto.HTTPClientError(error=ValueError("reset")), OutcomeUnknown),
         # The same again is refused again.
-        (said("AccessDenied", 403), Refused),
-        (said("AccessDeniedException"), Refused),
-        (said("AWS.SimpleQueueService.NonExistentQueue"), Refused),
-        (said("InvalidParameterValue"), Refused),
-        (said("InvalidMessageContents"), Refused),
-        (said("ResourceNotFoundException"), Refused),
-        (said("KmsAccessDenied"), Refused),
-        (said("ReceiptHandleIsInvalid"), Refused),
+        (client_error("AccessDenied", 403), Refused),
+        (client_error("AccessDeniedException"), Refused),
+        (client_error("AWS.SimpleQueueService.NonExistentQueue"), Refused),
+        (client_error("InvalidParameterValue"), Refused),
+        (client_error("InvalidMessageContents"), Refused),
+        (client_error("ResourceNotFoundException"), Refused),
+        (client_error("KmsAccessDenied"), Refused),
+        (client_error("ReceiptHandleIsInvalid"), Refused),
         (boto.NoCredentialsError(), Refused),
         (boto.NoRegionError(), Refused),
         (boto.ParamValidationError(report="missing"), Refused),
         # Somebody got there first.
-        (said("ConditionalCheckFailedException"), Conflict),
-        (said("ConflictException", 409), Conflict),
-        (said("PreconditionFailed", 412), Conflict),
+        (client_error("ConditionalCheckFailedException"), Conflict),
+        (client_error("ConflictException", 409), Conflict),
+        (client_error("PreconditionFailed", 412), Conflict),
     ],
 )
 def test_what_an_error_means_for_its_caller(error: Exception, kind: type[RepriseError]) -> None:
@@ -79,7 +79,7 @@ def test_what_an_error_means_for_its_caller(error: Exception, kind: type[Reprise
 
 def test_an_error_keeps_its_code_and_its_words() -> None:
     """The code for the program, AWS's words for a person."""
-    translated = translate(said("AccessDenied", 403, "  not authorized  "), "sqs:SendMessage")
+    translated = translate(client_error("AccessDenied", 403, "  not authorized  "), "sqs:SendMessage")
     assert translated.code == "AccessDenied"
     assert str(translated) == "sqs:SendMessage: AccessDenied: not authorized"
 
@@ -92,7 +92,7 @@ def test_an_error_without_anything_in_it_is_translated() -> None:
 def test_calling_translates_only_what_botocore_says() -> None:
     """A mistake of ours stays what it is; the original error is kept as the cause."""
     with pytest.raises(Transient) as throttled, calling("sqs:SendMessage"):
-        raise said("RequestThrottled", 403)
+        raise client_error("RequestThrottled", 403)
     assert isinstance(throttled.value.__cause__, ClientError)
     with pytest.raises(KeyError), calling("sqs:SendMessage"):
         raise KeyError("ours")
@@ -101,7 +101,7 @@ def test_calling_translates_only_what_botocore_says() -> None:
 @given(st.text(), st.integers(100, 599))
 def test_no_answer_is_both_certain_and_uncertain(code: str, status: int) -> None:
     """Whatever the code: a 5xx that is no throttle never counts as certainly not carried out."""
-    translated = translate(said(code, status), "sqs:SendMessage")
+    translated = translate(client_error(code, status), "sqs:SendMessage")
     if status >= 500 and type(translated) is Transient:
         assert is_throttle(code) or code in {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
 
@@ -181,7 +181,7 @@ def header(offset: float) -> str:
     ("offset", "taken"), [(0, 0), (-1, 0), (2, 0), (3, 3), (-3, -3), (600, 600), (-86_400, -86_400)]
 )
 def test_the_servers_time_counts(offset: int, taken: int) -> None:
-    """A difference of two seconds is agreement, since a header tells whole seconds; beyond, AWS is right."""
+    """A difference of two seconds is agreement, since a header shows whole seconds; beyond, AWS is right."""
     assert clock_after(header(offset)).now() == LOCAL + timedelta(seconds=taken)
 
 
@@ -198,7 +198,7 @@ def test_a_date_that_cannot_be_read_changes_nothing(date: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "kept"),
+    ("client_error", "kept"),
     [
         ("User: arn:aws:sts::123456789012:assumed-role/reprise/i-1 is not authorized", "***:assumed-role/reprise/i-1"),
         ("1 validation error detected: Value 'the body' at 'message' failed to satisfy constraint", "*** at 'message'"),
@@ -206,9 +206,11 @@ def test_a_date_that_cannot_be_read_changes_nothing(date: str | None) -> None:
         ("x" * 2_000, "x" * 600),
     ],
 )
-def test_what_aws_quotes_of_a_value_stays_out_of_messages(said: str, kept: str) -> None:
+def test_what_aws_quotes_of_a_value_stays_out_of_messages(client_error: str, kept: str) -> None:
     """AWS's wording reaches reports and alerts: names stay, secrets, account numbers and quoted values do not."""
-    error = translate(ClientError({"Error": {"Code": "Refused", "Message": said}}, "SendMessage"), "sqs:SendMessage")
+    error = translate(
+        ClientError({"Error": {"Code": "Refused", "Message": client_error}}, "SendMessage"), "sqs:SendMessage"
+    )
     assert kept in str(error)
     assert "123456789012" not in str(error)
     assert "body" not in str(error)

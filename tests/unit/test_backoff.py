@@ -21,8 +21,8 @@ def backoffs(draw: st.DrawFn) -> Backoff:
     return Backoff(base_seconds=base, factor=draw(st.floats(1, 100)), cap_seconds=draw(st.floats(base, 1_209_600)))
 
 
-def test_the_waits_that_people_are_told_of() -> None:
-    """By default about a minute, ten minutes, an hour and six hours: an outage of hours does not use the budget up."""
+def test_the_waits_that_people_are_notified_of() -> None:
+    """By default about a minute, ten minutes, an hour and six hours: an outage of hours does not use the bound up."""
     assert Backoff().ceilings(5) == [timedelta(seconds=s) for s in (60, 600, 6_000, 21_600, 21_600)]
 
 

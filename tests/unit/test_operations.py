@@ -37,7 +37,7 @@ def test_a_run_that_gave_a_sign_is_left_alone(since: datetime, last_sign: dateti
     assert silence(Stage.RUNNING, since, last_sign, NOW, LIMIT) is None
 
 
-def test_nothing_is_told_or_marked_unless_asked_for() -> None:
+def test_nothing_is_reported_or_marked_unless_asked_for() -> None:
     """Both are dry by default, and a run may always be silent for three heartbeats."""
     assert Notice().dry_run
     assert TidyRequest().dry_run

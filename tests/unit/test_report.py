@@ -77,7 +77,7 @@ def test_alike_items_are_one_row() -> None:
     assert (found.found, found.unsettled) == (11, 1)
 
 
-def test_what_was_not_judged_is_grouped_by_its_reason() -> None:
+def test_what_was_not_diagnosed_is_grouped_by_its_reason() -> None:
     """Without a fingerprint the reason is what makes items alike."""
     found = report(*[entry(f"m-{n}", kind="", group="", action="leave", reason=f"reason {n % 2}") for n in range(6)])
     assert [row.count for row in found.groups] == [3, 3]
@@ -126,7 +126,7 @@ def test_when_a_report_is_worth_showing_and_when_a_run_failed(
 # -- shown ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_headline_tells_what_was_done() -> None:
+def test_a_headline_shows_what_was_done() -> None:
     """Counts of items found, done, stuck and recovered; a dry run adds that nothing was changed."""
     found = report(entry("a"), entry("b", settled=False), recovered=2)
     assert headline(found) == "2 found: 1 healed, 1 did not go through; 2 of earlier runs proved recovered."
@@ -142,7 +142,7 @@ def test_the_page_has_a_picture_and_what_to_do() -> None:
     )
     assert shown.startswith("# Dead letters\n")
     assert "](data:image/svg+xml;base64," in shown
-    for said in (
+    for stated in (
         "- queue x: gone",
         "- mind",
         "renew the key",
@@ -151,7 +151,7 @@ def test_the_page_has_a_picture_and_what_to_do() -> None:
         "AWS requests: 4 (s3 1, sqs 3)",
         "`s3://b/k`",
     ):
-        assert said in shown, said
+        assert stated in shown, stated
 
 
 def groups_of(page: str) -> list[list[str]]:
@@ -183,11 +183,11 @@ def test_no_text_breaks_out_of_its_line(text: str, where: str) -> None:
     """An error is somebody else's text: it starts no template, tag, link, picture, heading or line."""
     shown = markdown(report(entry(**{"next_step": "wait", where: text})), "Dead letters")
     [lines] = groups_of(shown)
-    said = [line for line in lines[1:] if line]
-    assert len(said) == (4 if where == "error" else 3), (
+    stated = [line for line in lines[1:] if line]
+    assert len(stated) == (4 if where == "error" else 3), (
         "why, the group, the next step, and the error where there is one"
     )
-    for line in said:
+    for line in stated:
         assert line.startswith(("- why: ", "- error: ", "- group: ", "- next step: "))
     for line in lines:
         outside = re.sub(r"`[^`]*`", "", line)
@@ -210,7 +210,7 @@ def test_no_text_at_all_breaks_the_page(reason: str, error: str, step: str) -> N
 def test_what_needs_a_person_stands_first() -> None:
     """Items that did not go through, then those with a next step, then the rest, the largest of each first."""
     entries = [entry(f"a-{n}") for n in range(9)]
-    entries += [entry(f"b-{n}", action="alert", group="h", next_step="mend it") for n in range(2)]
+    entries += [entry(f"b-{n}", action="alert", group="h", next_step="fix it") for n in range(2)]
     entries += [entry("c", group="i", settled=False)]
     found = report(*entries)
     headings = [lines[0] for lines in groups_of(markdown(found, "Dead letters"))]
@@ -283,7 +283,7 @@ def test_the_bars_keep_their_room_beside_long_labels() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "count", "told"),
+    ("names", "count", "reported"),
     [
         (["orders"], 1, "orders"),
         (["orders", "stock"], 2, "orders and stock"),
@@ -293,9 +293,9 @@ def test_the_bars_keep_their_room_beside_long_labels() -> None:
         ([], 2, "2"),
     ],
 )
-def test_items_are_called_by_their_names(names: list[str], count: int, told: str) -> None:
+def test_items_are_called_by_their_names(names: list[str], count: int, reported: str) -> None:
     """As many as a heading holds, and how many more."""
-    assert subject(names, count) == told
+    assert subject(names, count) == reported
 
 
 def test_a_heading_names_what_has_a_name() -> None:
@@ -312,14 +312,14 @@ def test_a_heading_names_what_has_a_name() -> None:
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("mend the key", "**mend the key**"),
+        ("fix the key", "**fix the key**"),
         ("run: aws dms stop-replication --arn 'a b'", "**run:** `aws dms stop-replication --arn 'a b'`"),
         (
-            "mend it; then run: aws appflow start-flow --flow-name x; look again",
-            "**mend it; then run:** `aws appflow start-flow --flow-name x`; **look again**",
+            "fix it; then run: aws appflow start-flow --flow-name x; look again",
+            "**fix it; then run:** `aws appflow start-flow --flow-name x`; **look again**",
         ),
         ("run `aws dms test-connection` until it succeeds", "**run `aws dms test-connection` until it succeeds**"),
-        ("aws secrets are said to be wrong | <b>", "**aws secrets are said to be wrong \\| &lt;b>**"),
+        ("aws secrets are reported to be wrong | <b>", "**aws secrets are reported to be wrong \\| &lt;b>**"),
         ("a lone ` and aws dms reload-tables --x", "**a lone ' and** `aws dms reload-tables --x`"),
         ("", ""),
     ],

@@ -51,7 +51,7 @@ def records_of(events: Iterable[LogEvent]) -> dict[str, list[Record]]:
 
 
 def records_in(lines: Iterable[str]) -> list[Record]:
-    """The records of one long text; their invocations are not told apart."""
+    """The records of one long text; their invocations are not distinguished."""
     records: list[Record] = []
     assembler = _Assembler(records, marks=False)
     for order, line in enumerate(lines):

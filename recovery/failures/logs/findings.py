@@ -1,7 +1,7 @@
 """Each message's own last failure in its consumer's log. Pure.
 
 Records are read (level, order, continuation), each is given to its message, and the last failure that was not overcome
-is the evidence. No message gets another's failure: one that cannot be told apart is nobody's.
+is the evidence. No message gets another's failure: one that cannot be distinguished is nobody's.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class LogFinding:
     """One message in a log.
 
     Attributes:
-        evidence: its own last failure; None when the log tells of none, or when it cannot be told whose it was.
+        evidence: its own last failure; None when the log reports none, or when it is not known whose it was.
         link: by what the failure was found to be this message's; None without evidence.
         named: true when any record names the message (by id, receipt handle or trace).
     """
@@ -167,7 +167,7 @@ def _by_time(message: LoggedMessage, units: Sequence[Unit]) -> LogFinding:
         return NOTHING
     from recovery.failures.diagnosis import diagnose
 
-    told: list[Evidence] = []
+    found: list[Evidence] = []
     causes: set[tuple[str, str]] = set()
     for unit in units:
         start, end = unit.window
@@ -181,7 +181,7 @@ def _by_time(message: LoggedMessage, units: Sequence[Unit]) -> LogFinding:
         evidence = _evidence(failure, "logs, by time")
         diagnosis = diagnose(evidence)
         causes.add((diagnosis.kind, diagnosis.rule))
-        told.append(evidence)
+        found.append(evidence)
     if len(causes) != 1:
         return NOTHING
-    return LogFinding(told[-1], Link.TIME)
+    return LogFinding(found[-1], Link.TIME)

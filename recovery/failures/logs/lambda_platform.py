@@ -96,7 +96,7 @@ def _state(status: str, kind: str, *, full: bool = False) -> str:
     return kind
 
 
-def _death(said: str) -> str:
-    if "signal: killed" in said:
+def _death(stated: str) -> str:
+    if "signal: killed" in stated:
         return OUT_OF_MEMORY
-    return said.strip()
+    return stated.strip()

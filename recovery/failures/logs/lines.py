@@ -1,4 +1,4 @@
-"""The heads of log lines: time, level, thread and logger that stand before what was said. Pure."""
+"""The heads of log lines: time, level, thread and logger that stand before what was stated. Pure."""
 
 from __future__ import annotations
 
@@ -78,7 +78,14 @@ _LAMBDA_PYTHON = re.compile(
 _TAGS = re.compile(r"(?:\[[^\[\]\n]{1,80}\] ){1,6}")
 _THREAD = re.compile(r"\[([^\[\]\n]{1,100})\]")
 _PAIR_THREAD = re.compile(r"\b(?:tid|thread|worker|goroutine|jid)=([\w\-]{1,60})")
-_LETTERS = {"D": Level.DEBUG, "I": Level.INFO, "W": Level.WARN, "E": Level.ERROR, "F": Level.FATAL, "A": Level.ERROR}
+_LEVEL_CODES = {
+    "D": Level.DEBUG,
+    "I": Level.INFO,
+    "W": Level.WARN,
+    "E": Level.ERROR,
+    "F": Level.FATAL,
+    "A": Level.ERROR,
+}
 _HEAD = 400
 """Characters of a line in which its head stands."""
 
@@ -135,7 +142,7 @@ def read_line(line: str) -> Record | None:
         if found := _RUBY.match(line[:_HEAD]) or _KLOG.match(line[:_HEAD]):
             end = found.end()
             tags = _TAGS.match(line[:_HEAD], end)
-            level = _LETTERS.get(found["level"], Level.NONE)
+            level = _LEVEL_CODES.get(found["level"], Level.NONE)
             return Record(level=level, text=line[tags.end() if tags else end :], structured=True)
         return None
     return _by_time_or_level(line, line[:_HEAD])
@@ -220,8 +227,8 @@ def _priority(head: str) -> Level:
 
 _LOGFMT = re.compile(r"(?:^|\s)(?:level|lvl|severity|at)=\"?([A-Za-z]{3,13})\"?(?=\s|$)")
 _PAIR = re.compile(r"(?:^|(?<=\s))([\w.\-@]{1,60})=(\"(?:[^\"\\\n]|\\.){0,8000}\"|[^\s\"]{0,2000})")
-_SAID = ("msg", "message", "event")
-_TELLS = re.compile(
+_TEXT_FIELDS = ("msg", "message", "event")
+_FAILS = re.compile(
     r"(?:^|[._\-])(?:err|errs|error|errors|exception|exc|reason|cause|code|status|status_?code|stack|"
     r"stacktrace|trace|fault|"
     r"failure|detail|details|response)(?:$|[._\-](?:message|msg|type|class|kind|code|text|stack|detail))|"
@@ -237,7 +244,7 @@ def read_pairs(line: str) -> Record | None:
     level = _LOGFMT.search(line[:_HEAD])
     if level is None or level[1].lower() not in NAMES:
         return None
-    said: list[str] = []
+    stated: list[str] = []
     errors: list[str] = []
     thread = ""
     for found in _PAIR.finditer(line):
@@ -246,15 +253,15 @@ def read_pairs(line: str) -> Record | None:
             value = value[1:-1]
             if "\\" in value:
                 value = _unquoted(value)
-        if name in _SAID:
-            said.append(value)
+        if name in _TEXT_FIELDS:
+            stated.append(value)
         elif name in ("tid", "thread", "worker", "goroutine", "jid"):
             thread = value
-        elif _TELLS.search(name) and name not in ("level", "status_level") and value:
+        elif _FAILS.search(name) and name not in ("level", "status_level") and value:
             errors.append(value if name.lower() in ("err", "error", "exception") else f"{name}: {value}")
-    if not said and not errors:
+    if not stated and not errors:
         return None
-    return Record(level=NAMES[level[1].lower()], text="\n".join([*said, *errors]), thread=thread, structured=True)
+    return Record(level=NAMES[level[1].lower()], text="\n".join([*stated, *errors]), thread=thread, structured=True)
 
 
 _ESCAPE = re.compile(r"\\(.)")

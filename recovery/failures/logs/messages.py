@@ -17,7 +17,7 @@ _FOREIGN = re.compile(
 _HANDLE = re.compile(r"AQEB[\w+/=\-]{30,2000}")
 _HANDLE_KEPT = 40
 _ROOT = re.compile(r"Root=(1-[0-9a-f]{8}-[0-9a-f]{24})")
-# Ids that a record shares with the one that names the message; ids of places and of people tell nothing.
+# Ids that a record shares with the one that names the message; ids of places and of people show nothing.
 _SHARED = re.compile(
     r"\b([A-Za-z][\w.\-]{0,30}?(?:[Ii]d|ID|_id|-id|\.id))[\"'\\]{0,3}\s?[:=]\s?[\"'\\]{0,3}([\w\-.:/]{3,100})"
 )
@@ -118,7 +118,7 @@ class Directory:
 
 
 def shared_ids(raw: str) -> Iterator[str]:
-    """Ids in a record by which other records of the same work can be told."""
+    """Ids in a record by which other records of the same work are known."""
     if "id" in raw or "ID" in raw or "Id" in raw:
         for match in _SHARED.finditer(raw[:4_000]):
             if not _PLACES.search(match[1]):

@@ -155,7 +155,7 @@ def _response(unit: Unit) -> set[str] | None:
 
 
 def _owned(unit: Unit) -> list[tuple[str, Link]]:
-    """Of each record, the message that it belongs to ("" when nobody can tell) and by what."""
+    """Of each record, the message that it belongs to ("" when nobody can know) and by what."""
     shared = _shared(unit)
     listed: tuple[str, ...] = ()
     current: dict[str, tuple[str, int, int]] = {}
@@ -234,7 +234,7 @@ def _shared(unit: Unit) -> dict[str, str]:
 def _without_ambiguous(unit: Unit, owned: list[tuple[str, Link]]) -> list[tuple[str, Link]]:
     """The same, without owners by order where several messages were worked on at once.
 
-    Two messages that begin one right after the other, and two failures without a name behind both: nobody can tell.
+    Two messages that begin one right after the other, and two failures without a name behind both: nobody can know.
     """
     starts: list[int] = [place for place, names in enumerate(unit.names) if names.one]
     out = list(owned)

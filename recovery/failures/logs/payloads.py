@@ -7,7 +7,7 @@ import re
 
 _DECODER = json.JSONDecoder(strict=False)
 _OPENS = re.compile(r"[{\[]\s{0,4}(?:\\?[\"']|[{\[])")
-_TELLS = re.compile(
+_FAILS = re.compile(
     r"[\"'](?:error|errors|err|fault|exception|errorMessage|errorType|error_description|error_code|errorCode|"
     r"code|status|"
     r"statusCode|message|msg|detail|details|title|reason|cause|stack|type|Code|Message|__type|name|description|"
@@ -37,7 +37,7 @@ def without_payloads(text: str) -> str:
             position = start + 1
             continue
         dump = text[start:end]
-        if _DUMPS.search(dump) or not _TELLS.search(dump):
+        if _DUMPS.search(dump) or not _FAILS.search(dump):
             out.append(text[position:start] + "{…}")
         else:
             out.append(text[position:end])

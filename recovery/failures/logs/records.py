@@ -30,7 +30,7 @@ NAMES = {
         Level.FATAL,
     ),
 }
-"""Names of levels in small letters, of every logger that is known here."""
+"""Names of levels in lower case, of every logger that is known here."""
 
 
 @dataclass(frozen=True, slots=True)

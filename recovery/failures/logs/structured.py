@@ -85,8 +85,8 @@ def read_object(value: Mapping[str, Any]) -> Record | None:
     error = "\n".join(_errors(value)) if level not in _QUIET else ""
     if level is Level.NONE and not (error and _is_report(value)):
         return None
-    said = "" if message and message in error else message
-    text = "\n".join(part for part in (said, error) if part)[:_MAX_TEXT]
+    stated = "" if message and message in error else message
+    text = "\n".join(part for part in (stated, error) if part)[:_MAX_TEXT]
     return Record(
         level=level or Level.ERROR,
         text=text,

@@ -21,12 +21,12 @@ _INSIDE = frozenset(" \t#/^}")
 _HEADS = frozenset(
     (
         *(form(name) for name in LEVEL_STARTS for form in (str.lower, str.upper, str.title)),
-        *(f"{letter}{rest}" for letter in "DIWEFUA" for rest in (", ", *(f"{month:02d}" for month in range(1, 13)))),
+        *(f"{level}{rest}" for level in "DIWEFUA" for rest in (", ", *(f"{month:02d}" for month in range(1, 13)))),
         *(start[:3] for start in PLATFORM_STARTS),
         *TIMES,
     )
 )
-"""First three characters of records that begin with a letter."""
+"""First three characters of records that begin with A-Z or a-z."""
 _MAX_TEXT = 12_000
 
 

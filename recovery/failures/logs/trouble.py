@@ -183,7 +183,7 @@ _IDS = re.compile(r"\b(?:[\w\-]{0,60}\d[\w\-]{0,80}|[\w.+\-]{1,60}=\S{1,200})")
 
 
 def fails(record: Record) -> bool:
-    """True when a record by itself tells of a failure."""
+    """True when a record by itself reports a failure."""
     level = record.level
     if level is Level.INFO or level is Level.DEBUG or not record.text:
         return False
@@ -191,7 +191,7 @@ def fails(record: Record) -> bool:
         return level >= Level.ERROR and record.platform in ("fault", "report", "init")
     if level >= Level.ERROR:
         return not _is_beside(record)
-    said = without_payloads(record.text)
+    words = without_payloads(record.text)
     if level is Level.WARN:
         warned = _WARNED.search(said) is not None or _WARNED_NAME.search(said) is not None
         return warned and not _is_beside(record)
@@ -214,7 +214,7 @@ def _is_beside(record: Record) -> bool:
 
 
 def is_provisional(record: Record) -> bool:
-    """True when a record tells of trouble after which its writer went on trying."""
+    """True when a record reports trouble after which its writer went on trying."""
     head = without_payloads(record.text[:1_000])[:600]
     return _RETRIES.search(head) is not None and _FINAL.search(head) is None
 
@@ -242,7 +242,7 @@ def is_success(record: Record, message: str) -> bool:
 
 
 def last_failure(records: Sequence[Record]) -> Record | None:
-    """The failure that these records end in; None when they tell of none that was not overcome.
+    """The failure that these records end in; None when they report none that was not overcome.
 
     Args:
         records: those of one piece of work, in order.

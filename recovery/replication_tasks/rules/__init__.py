@@ -53,13 +53,13 @@ RULES = (
     "full-load",
     "reload-over-data",
     "reload-not-allowed",
-    "budget",
+    "max-attempts",
     "keeps-coming-back",
     "backoff",
 )
 """The rules of its state, in the order in which they are asked."""
 
-GIVES_UP = frozenset({"not-again", "budget", "keeps-coming-back"})
+GIVES_UP = frozenset({"not-again", "max-attempts", "keeps-coming-back"})
 """Rules after which only a person, or another failure, begins restarts again."""
 
 

@@ -47,9 +47,9 @@ def bounded(
         rest: wait before the first restart, too: something must come back first.
     """
     recent = [restart for restart in history.restarts if now - restart.at < timedelta(seconds=policy.window_seconds)]
-    if len(recent) >= policy.budget:
+    if len(recent) >= policy.max_attempts:
         return Escalate(
-            rule="budget",
+            rule="max-attempts",
             reason=used_up(recent, wanted, policy),
             next_step=f"find out why it does not stay up; then run: {by_hand(facts, wanted)}",
         )

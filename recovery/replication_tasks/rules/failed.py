@@ -56,7 +56,7 @@ def after_it_failed(facts: Facts, history: History, policy: ReplicationPolicy, n
     refused = not_permitted(wanted, facts, policy)
     if refused is not None:
         return refused
-    # The next sweep would not know any more that a person has mended it: a rest would lose that.
+    # The next sweep would not know any more that a person has fixed it: a rest would lose that.
     rested = cause.nature is Nature.PASSING or history.cause_fixed
     return bounded(wanted, facts, history, policy, now, rest=not rested)
 
@@ -67,7 +67,7 @@ def _instance(facts: Facts, now: datetime) -> AnyVerdict | None:
         return None
     if status in _INSTANCE_COMES_BACK:
         return Wait(rule="instance-away", reason=f"its replication instance is {status}", until=now + LOOK_AGAIN)
-    step = "give the replication instance more storage" if status == "storage-full" else "mend the replication instance"
+    step = "give the replication instance more storage" if status == "storage-full" else "fix the replication instance"
     return Escalate(
         rule="instance-down",
         reason=f"its replication instance is {status}: no restart helps",
@@ -109,7 +109,7 @@ def _without_position(
     if facts.status == DEPROVISIONED and not facts.was_stopped_by_an_error:
         return Escalate(
             rule="position-lost",
-            reason=f"{lost}; that it failed, and was not stopped, is told by an old message only",
+            reason=f"{lost}; that it failed, and was not stopped, is reported by an old message only",
             next_step=f"if it failed: {both_ways(facts, lost=True)}",
         )
     wanted = Reload(
@@ -156,7 +156,7 @@ def _goes_on(facts: Facts) -> Resume:
     """A checkpoint is worth more than single tables: those are decided on one by one, once it runs."""
     loading, aside = facts.tables_loading, facts.tables_set_aside
     if not facts.tables:
-        why = "no statistics tell of its tables"
+        why = "no statistics report its tables"
     elif loading:
         why = f"a resume loads again what never finished: {names(loading)}"
     elif aside:
@@ -177,7 +177,7 @@ def _without_checkpoint(facts: Facts, rule: str) -> Reload | Escalate:
             reason=f"{cannot}, and its full load never finished ({counted(facts.tables_loading)} of"
             f" {len(facts.tables or ())} left); loading again empties {what_a_reload_empties(facts)}",
         )
-    why = "every table is past its load" if facts.tables else "no statistics tell how far its load came"
+    why = "every table is past its load" if facts.tables else "no statistics show how far its load came"
     return Escalate(rule=rule, reason=f"{cannot}, and {why}", next_step=both_ways(facts, lost=False))
 
 

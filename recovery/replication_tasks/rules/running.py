@@ -71,13 +71,13 @@ def _unequal(facts: Facts) -> Escalate:
 def loaded_with_errors(facts: Facts) -> Escalate:
     """Name the tables that a finished load left out, and never a reload of the others."""
     broken = facts.tables_set_aside
-    told = f"{counted(broken)} ({states(broken)}: {names(broken)})" if broken else f"{facts.errored} tables"
+    broken_tables = f"{counted(broken)} ({states(broken)}: {names(broken)})" if broken else f"{facts.errored} tables"
     way = f"resume the task, then load just these again: {reload_tables_command(facts, broken)}"
     if not facts.migration.captures or not broken:
         way = "load just these tables by another task"
     return Escalate(
         rule="load-with-errors",
-        reason=f"its full load ended, but {told} of {len(facts.tables or ()) or 'its'} are not loaded",
+        reason=f"its full load ended, but {broken_tables} of {len(facts.tables or ()) or 'its'} are not loaded",
         next_step=f"read in the task's log what set them aside and remove it, then {way}; a reload of the whole task"
         f" would empty {what_a_reload_empties(facts)}",
     )

@@ -143,7 +143,7 @@ def test_what_is_no_failure_is_recognised(world: DeadLettersWorld) -> None:
     assert not report.failed
 
 
-def test_an_unknown_origin_is_not_judged_without_evidence(world: DeadLettersWorld) -> None:
+def test_an_unknown_origin_is_not_diagnosed_without_evidence(world: DeadLettersWorld) -> None:
     """Sent by hand, without any word: it stays."""
     dead = world.queue("dlq")
     world.send(dead, [{"MessageBody": "?"}])

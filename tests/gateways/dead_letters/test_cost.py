@@ -54,7 +54,7 @@ def test_a_thousand_healed_messages(world: DeadLettersWorld) -> None:
         world.fail(pair.source)
 
 
-def test_the_report_tells_what_was_really_sent(world: DeadLettersWorld) -> None:
+def test_the_report_shows_what_was_really_sent(world: DeadLettersWorld) -> None:
     """The counts are those of the requests that arrived."""
     pair = world.pair()
     world.die(pair, [TIMEOUT] * 30 + [AUTH] * 5)

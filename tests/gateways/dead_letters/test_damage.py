@@ -125,10 +125,10 @@ def test_a_replay_goes_on_past_a_damaged_case(world: DeadLettersWorld, how: str)
     left = damage(world, ids[0], how)
     for filters in ({"message_ids": tuple(ids)}, {"groups": (group,)}, {"queues": (pair.dead,)}):
         report = world.replay(**filters, dry_run=True)
-        said, silent = report.problems, report.warnings
+        stated, silent = report.problems, report.warnings
         if "queues" in filters:
-            said, silent = silent, said
-        assert ids[0] in " ".join(said), filters
+            stated, silent = silent, stated
+        assert ids[0] in " ".join(stated), filters
         assert not silent
         assert "SECRET" not in report.model_dump_json()
         assert report.found == 2
@@ -229,7 +229,7 @@ def test_what_waits_is_listed_past_a_damaged_case(world: DeadLettersWorld, how: 
     assert "damaged" in " ".join(desk.warnings)
     asked = histories_of(world.connection())
     [story] = asked.describe(CaseRequest(key=ids[0]))
-    assert story.key == ids[0], "as the lists of runs tell it"
+    assert story.key == ids[0], "as the lists of runs show it"
     assert any(case_key(PATH, ids[0]) in line for line in asked.warnings)
     assert asked.describe(CaseRequest(key=ids[1]))
 

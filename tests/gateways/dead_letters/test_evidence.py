@@ -209,10 +209,10 @@ INNER = "Unexpected error occurred while processing the request"
     ],
     ids=["destination timeout", "destination bug", "lambda bug", "rule throttled", "rule denied", "schedule", "topic"],
 )
-def test_each_origin_tells_in_its_own_way(
+def test_each_origin_shows_in_its_own_way(
     world: DeadLettersWorld, body: dict[str, Any], attributes: dict[str, str], action: str, state: str
 ) -> None:
-    """Lambda's record and attributes, EventBridge's and the Scheduler's attributes; a subscription tells nothing."""
+    """Lambda's record and attributes, EventBridge's and the Scheduler's attributes; a subscription shows nothing."""
     pair = world.pair()
     given = {name: text(value) for name, value in attributes.items()}
     world.send(pair.dead, [{"MessageBody": json.dumps(body), "MessageAttributes": given}])

@@ -1,4 +1,4 @@
-"""A queue whose policy names no log group: its consumer is found, and what its log tells, also by time."""
+"""A queue whose policy names no log group: its consumer is found, and what its log shows, also by time."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_failure_found_by_time_says_so_and_can_be_refused(world: DeadLettersWo
         assert len(cases) == len(ids)
 
 
-def test_invocations_that_failed_for_two_reasons_tell_nothing_by_time(world: DeadLettersWorld) -> None:
+def test_invocations_that_failed_for_two_reasons_show_nothing_by_time(world: DeadLettersWorld) -> None:
     """One of them was the message's own, and nobody knows which."""
     pair = world.pair()
     group = world.consume(pair)
@@ -85,7 +85,7 @@ def test_invocations_that_failed_for_two_reasons_tell_nothing_by_time(world: Dea
     world.aws.clock.advance(1200)
     report = world.recover(pair.dead, policy=SILENT)
     assert report.by_action == {"leave": 1}
-    assert "do not tell one cause" in report.groups[0].reason
+    assert "do not show one cause" in report.groups[0].reason
 
 
 def test_a_log_that_says_nothing_is_asked_once(world: DeadLettersWorld) -> None:
@@ -150,7 +150,7 @@ def test_a_damaged_memory_is_read_past_and_written_anew(world: DeadLettersWorld)
         assert (requests(world) > 0) is expected
 
 
-def test_a_role_that_may_not_ask_lambda_is_told_what_it_lacks(world: DeadLettersWorld) -> None:
+def test_a_role_that_may_not_ask_lambda_is_reported_what_it_lacks(world: DeadLettersWorld) -> None:
     """The messages are left, as without a log group, and the run does not fail."""
     pair = world.pair()
     world.die(pair, [""])
@@ -161,7 +161,7 @@ def test_a_role_that_may_not_ask_lambda_is_told_what_it_lacks(world: DeadLetters
     assert not report.problems
 
 
-def test_the_budget_of_a_run_is_kept_and_the_next_run_reads_on(world: DeadLettersWorld) -> None:
+def test_the_bound_of_a_run_is_kept_and_the_next_run_reads_on(world: DeadLettersWorld) -> None:
     """Messages that were not looked for wait, also where the policy archives those without evidence."""
     pair = world.pair()
     group = world.consume(pair)

@@ -33,7 +33,7 @@ def test_a_lease_that_ends_between_two_waves_ends_the_sending(
         def send_slowly(*given: Any, **named: Any) -> Any:
             outcomes = send(*given, **named)
             world.aws.clock.advance(LEASE.total_seconds() / 2)
-            work.ledger.read_cases("dead_letters", ["anything"])  # an answer tells the time
+            work.ledger.read_cases("dead_letters", ["anything"])  # an answer shows the time
             return outcomes
 
         monkeypatch.setattr(work.sqs, "send", send_slowly)

@@ -90,7 +90,7 @@ def test_an_outage_of_the_destination_uses_nothing_up(world: DeadLettersWorld) -
 
 
 def test_a_missing_permission_to_send_is_one_line(world: DeadLettersWorld) -> None:
-    """Not one for each message or batch; it names the queue and what AWS said."""
+    """Not one for each message or batch; it names the queue and what AWS answered."""
     pair = world.pair()
     world.die(pair, [TIMEOUT] * 25)
     denied(world, "sqs", "SendMessageBatch", times=None)
@@ -130,7 +130,7 @@ def test_a_copy_of_an_unconfirmed_send_has_used_its_attempt(world: DeadLettersWo
 
 
 def test_a_message_that_its_queue_will_never_take_is_parked(world: DeadLettersWorld) -> None:
-    """Its size was lowered since: a person is told, the message is kept, and the others are sent."""
+    """Its size was lowered since: a person is notified, the message is kept, and the others are sent."""
     pair = world.pair()
     world.die(pair, [TIMEOUT], MessageBody="x" * 2000)
     world.die(pair, [TIMEOUT], MessageBody="small")
@@ -257,7 +257,7 @@ def test_unprocessed_items_and_keys_are_submitted_again(world: DeadLettersWorld)
 
 
 def test_nothing_is_removed_that_is_not_archived(world: DeadLettersWorld) -> None:
-    """S3 refuses: what was to be kept stays in its queue and nobody is told; what is healed goes on."""
+    """S3 refuses: what was to be kept stays in its queue and nobody is notified; what is healed goes on."""
     pair = world.pair()
     world.die(pair, [TIMEOUT, AUTH, INVALID])
     denied(world, "s3", "PutObject", times=None)
@@ -271,7 +271,7 @@ def test_nothing_is_removed_that_is_not_archived(world: DeadLettersWorld) -> Non
 
 
 def test_messages_whose_alert_is_refused_stay(world: DeadLettersWorld) -> None:
-    """Archived, recorded, and not removed until a person was told: by the next run, in one message, archived once."""
+    """Archived, recorded, and not removed until a person was notified: by the next run, once, and archived once."""
     pair = world.pair()
     world.die(pair, [AUTH, AUTH, INVALID])
     denied(world, "sns", "Publish", times=None)
@@ -344,7 +344,7 @@ def test_nothing_is_sent_when_the_lease_is_about_to_end(world: DeadLettersWorld)
         batch = triaged(world, work, pair)
         sending.write_ahead(work, batch)
         world.aws.clock.advance(LEASE.total_seconds() - 20)
-        work.ledger.read_cases("dead_letters", ["anything"])  # an answer tells the time
+        work.ledger.read_cases("dead_letters", ["anything"])  # an answer shows the time
         sending.send_messages(work, batch)
         settle.archive_messages(work, batch)
         settle.record_cases(work, batch)
@@ -479,7 +479,7 @@ def test_the_first_queue_is_another_one_each_time(world: DeadLettersWorld) -> No
 # -- other steps ---------------------------------------------------------------------------------------------------
 
 
-def test_messages_of_other_targets_are_kept_and_told_once(world: DeadLettersWorld) -> None:
+def test_messages_of_other_targets_are_kept_and_reported_once(world: DeadLettersWorld) -> None:
     """Transient, but Lambda's, EventBridge's or the Scheduler's: archived as waiting, never sent to a queue."""
     pair = world.pair()
     messages = [

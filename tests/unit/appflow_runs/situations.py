@@ -387,7 +387,7 @@ SITUATIONS: tuple[Situation, ...] = (
         schedule=Schedule("rate(1hours)", incremental=False, threshold=3),
         status=FlowStatus.SUSPENDED,
     ),
-    # -- cause, age and budget ---------------------------------------------------------------------------------------
+    # -- cause, age and bound ---------------------------------------------------------------------------------------
     S("expired credentials", "C1", "escalate", "untouched", (failed(30, EXPIRED),)),
     S("missing permission", "C1", "escalate", "untouched", (failed(30, DENIED),)),
     S("a mapped field was deleted", "C1", "escalate", "untouched", (failed(30, NO_COLUMN),)),
@@ -477,9 +477,9 @@ SITUATIONS: tuple[Situation, ...] = (
         (failed(120),),
         history=tuple(attempt(n, f"gone-{n}", 300 - 20 * n, run="some") for n in range(1, 5)),
     ),
-    S("an error that tells nothing is tried once", "O3", "rerun", "ran again", (failed(30, PUZZLE),)),
+    S("an error that shows nothing is tried once", "O3", "rerun", "ran again", (failed(30, PUZZLE),)),
     S(
-        "an error that tells nothing came back",
+        "an error that shows nothing came back",
         "C4",
         "escalate",
         "untouched",
@@ -487,7 +487,7 @@ SITUATIONS: tuple[Situation, ...] = (
         history=(attempt(1, "run-40", 31, run="run-30"),),
     ),
     S(
-        "an error that tells nothing is never tried, by policy",
+        "an error that shows nothing is never tried, by policy",
         "C4",
         "escalate",
         "untouched",
@@ -634,7 +634,7 @@ SITUATIONS: tuple[Situation, ...] = (
         destination=INSERTING,
     ),
     S(
-        "the bytes are not told, but records were processed",
+        "the bytes are not reported, but records were processed",
         "O1",
         "escalate",
         "untouched",
@@ -651,7 +651,7 @@ SITUATIONS: tuple[Situation, ...] = (
         policy=AppFlowPolicy(allow_duplicates=True),
     ),
     S(
-        "nothing is told of what was written where it inserts",
+        "nothing is reported what was written where it inserts",
         "O1",
         "escalate",
         "untouched",

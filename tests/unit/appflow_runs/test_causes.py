@@ -64,9 +64,9 @@ def test_a_twin_of_an_earlier_failure_says_nothing_of_a_later_one() -> None:
     """The flow has failed again since its twin was begun: the later failure speaks for itself."""
     facts = Situation("", "", "", "", (failed(5, EXPIRED), failed(90, DOWN)), schedule=DAILY).facts
     begun = attempt(1, "run-90", 30, means=Means.TWIN, run="t")
-    told, _ = diagnosed(replace(facts, twin_runs=(failed(20, DOWN),)), History((begun,)), DEFAULT_RULES)
-    assert told.diagnosis is not None
-    assert told.diagnosis.kind is Kind.AUTH_FAILURE
+    reported, _ = diagnosed(replace(facts, twin_runs=(failed(20, DOWN),)), History((begun,)), DEFAULT_RULES)
+    assert reported.diagnosis is not None
+    assert reported.diagnosis.kind is Kind.AUTH_FAILURE
 
 
 def test_nothing_failed() -> None:

@@ -56,7 +56,7 @@ def test_an_incident_ends_with_a_success() -> None:
     assert up_to_date(history, facts(succeeded(30), failed(60)), POLICY) == (history, None)
 
 
-def test_what_comes_back_soon_uses_the_same_budget() -> None:
+def test_what_comes_back_soon_uses_the_same_attempts() -> None:
     """A failure within the settle time after a recovery goes on with the attempts made."""
     made = (attempt(1, "run-90", 80, run="run-80"),)
     before = History(made, recovered=succeeded(80).updated)
@@ -66,7 +66,7 @@ def test_what_comes_back_soon_uses_the_same_budget() -> None:
 
 
 def test_what_comes_back_late_starts_anew() -> None:
-    """A failure long after a recovery has a budget of its own."""
+    """A failure long after a recovery has attempts of its own."""
     before = History((attempt(1, "run-300", 290, run="run-290"),), recovered=succeeded(290).updated)
     history, _ = up_to_date(before, facts(failed(30), succeeded(290)), POLICY)
     assert history.attempts == ()
@@ -93,7 +93,7 @@ def test_a_twin_ends_an_incident() -> None:
 
 
 def test_a_twin_does_not_end_what_began_while_it_ran() -> None:
-    """A failure between the twin's beginning and its end goes on, and so does its budget."""
+    """A failure between the twin's beginning and its end goes on, and so does its bound."""
     twin = attempt(1, "run-90", 30, means=Means.TWIN, run="t", outcome="Successful", ended_ago=5)
     before = History((twin,), began=failed(90).updated)
     history, seconds = up_to_date(before, facts(failed(20), failed(90), schedule=DAILY), TWINS)
@@ -170,7 +170,7 @@ _attempts = st.builds(
             ),
         ),
         coverage=st.builds(Coverage, asked=st.none() | _windows, covered=st.lists(_windows, max_size=3).map(tuple)),
-        told=st.lists(st.text(max_size=5), max_size=2).map(tuple),
+        notified=st.lists(st.text(max_size=5), max_size=2).map(tuple),
         noticed=st.text(max_size=5),
         missed=st.booleans(),
         summary=st.text(max_size=5),
@@ -203,7 +203,7 @@ FULL = Memory(
         refusal=Refusal("run-60", NOW, "appflow:StartFlow: AccessDeniedException", "no"),
     ),
     coverage=Coverage(Window(NOW, NOW), (Window(NOW, NOW),)),
-    told=("g",),
+    notified=("g",),
     noticed="run-60",
     missed=True,
     summary="Error",
@@ -226,7 +226,7 @@ ODD: tuple[Any, ...] = ("odd", "", 3, -1, 2.5, 10**400, float("nan"), True, None
 
 @pytest.mark.parametrize("path", list(places(FULL.as_json())), ids=str)
 def test_odd_types_are_damage(path: tuple[Any, ...]) -> None:
-    """Whatever stands anywhere in it is read as it was meant, or is a ValueError; never another error, never half."""
+    """Whatever stands anywhere in it is read as intended, or is a ValueError; never another error, never half."""
     for odd in ODD:
         raw = json.loads(json.dumps(FULL.as_json()))
         spot = raw
@@ -276,7 +276,7 @@ def test_the_first_window_may_be_missing() -> None:
 
 
 def test_runs_without_windows_say_nothing() -> None:
-    """Runs under way, and runs of which AppFlow tells no window, change nothing."""
+    """Runs under way, and runs of which AppFlow reports no window, change nothing."""
     assert Coverage().with_runs([pulled(0, 1, "InProgress"), succeeded(1), failed(2)]) == Coverage()
 
 
@@ -298,13 +298,13 @@ def test_coverage_does_not_depend_on_order_or_repetition(first: list[Run], secon
 def test_gaps_and_coverage_share_nothing(runs: list[Run]) -> None:
     """Each hour that was asked for is either covered by a success or in a gap, and never both."""
     coverage = Coverage().with_runs(runs)
-    told = [one for one in runs if one.pull_start and one.pull_end and one.pull_start <= one.pull_end]
+    reported = [one for one in runs if one.pull_start and one.pull_end and one.pull_start <= one.pull_end]
     for hour in range(60):
         middle = at(hour + 0.5)
         asked = coverage.asked is not None and coverage.asked.start < middle < coverage.asked.end
         covered = any(
             one.status is RunStatus.SUCCESSFUL and one.pull_start < middle < one.pull_end  # type: ignore[operator]
-            for one in told
+            for one in reported
         )
         missing = any(gap.start < middle < gap.end for gap in coverage.gaps())
         assert missing == (asked and not covered)
@@ -336,8 +336,8 @@ def hourly(threshold: int | None) -> Schedule:
 )
 def test_runs_left(threshold: int, failures: int, left: int, minutes: float, warn: bool) -> None:
     """The failures left and the time of the last of them are computed, and a person hears of the last one."""
-    told = facts(*(failed(30 + 60 * n) for n in range(failures)), schedule=hourly(threshold))
-    ahead = approaching(told, POLICY, NOW)
+    reported = facts(*(failed(30 + 60 * n) for n in range(failures)), schedule=hourly(threshold))
+    ahead = approaching(reported, POLICY, NOW)
     assert ahead is not None
     assert (ahead.runs_left, ahead.at, ahead.warn) == (left, NOW + timedelta(minutes=minutes), warn)
 
@@ -351,7 +351,7 @@ def test_a_fast_schedule_is_warned_of_early() -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "reported",
     [
         facts(failed(30), schedule=hourly(None)),
         facts(succeeded(30), failed(90), schedule=hourly(2)),
@@ -363,6 +363,6 @@ def test_a_fast_schedule_is_warned_of_early() -> None:
     ],
     ids=["no threshold", "not failing", "on demand", "off already"],
 )
-def test_nothing_ahead(told: FlowFacts) -> None:
+def test_nothing_ahead(reported: FlowFacts) -> None:
     """No threshold, no failures in a row, no schedule, or a flow that is off already: nothing is forecast."""
-    assert approaching(told, POLICY, NOW) is None
+    assert approaching(reported, POLICY, NOW) is None

@@ -93,14 +93,14 @@ def test_every_rule_that_a_report_can_show_is_documented() -> None:
     assert {"L1", "L2", "L3"} <= made
 
 
-def test_a_long_wait_is_told_and_a_short_one_is_not() -> None:
+def test_a_long_wait_is_reported_and_a_short_one_is_not() -> None:
     """A failed incremental flow that runs next in weeks has a step for a person; one that runs tomorrow has none."""
-    for expression, told in (("cron(0 6 L * ? *)", True), ("rate(1days)", False)):
+    for expression, reported in (("cron(0 6 L * ? *)", True), ("rate(1days)", False)):
         schedule = replace(DAILY, expression=expression, incremental=True, starts=NOW - timedelta(days=40, hours=2))
         verdict = decide(Situation("", "", "", "", (F,), schedule=schedule).facts, History(), AppFlowPolicy(), NOW)
         assert isinstance(verdict, Wait)
         assert verdict.rule == "W3"
-        assert bool(verdict.next_step) is told
+        assert bool(verdict.next_step) is reported
 
 
 def test_a_repeated_attempt_has_the_same_token() -> None:
@@ -156,7 +156,7 @@ def test_what_a_twin_wrote_is_not_inserted_again(records: int, rule: str) -> Non
     assert decide(row.facts, history, accepted, NOW).rule == "W9"
 
 
-def test_a_twin_of_which_nothing_is_told_may_have_written() -> None:
+def test_a_twin_of_which_nothing_is_reported_may_have_written() -> None:
     """If AppFlow gives no number of records for a twin that failed, none is run again into a destination that
     inserts."""
     made = attempt(1, F.id, 28, means=Means.TWIN, run="twin-run", outcome="Error", ended_ago=27)

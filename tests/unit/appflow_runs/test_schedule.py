@@ -92,7 +92,7 @@ def test_the_offset_delays_each_run() -> None:
 
 
 def test_a_rate_without_a_start_counts_from_the_last_run() -> None:
-    """Without a start time the rate began with the activation, and the last run tells its phase."""
+    """Without a start time the rate began with the activation, and the last run shows its phase."""
     schedule = Schedule("rate(1hours)")
     assert next_run(schedule, NOON, NOON - timedelta(minutes=20)) == NOON + timedelta(minutes=40)
     assert next_run(schedule, NOON) is None
@@ -116,10 +116,10 @@ def test_rates_fire_when_they_are_expected(count: int, unit: str, start: int, no
     """The path and the simulator agree on every rate."""
     starts, moment = NOON + timedelta(minutes=start), NOON + timedelta(seconds=now * 31)
     expression = f"rate({count}{unit})"
-    told = next_tick(
+    reported = next_tick(
         {"scheduleExpression": expression, "scheduleStartTime": starts.timestamp()}, activated=starts, after=moment
     )
-    assert next_run(Schedule(expression, starts=starts), moment) == told
+    assert next_run(Schedule(expression, starts=starts), moment) == reported
 
 
 _lists = st.lists(st.integers(0, 11), min_size=1, max_size=3, unique=True)
@@ -152,9 +152,9 @@ def test_crons_fire_when_they_are_expected(minutes: list[int], hours: str, days:
     """The path and the simulator agree on every cron expression that both can read."""
     moment = NOON + timedelta(seconds=now * 61)
     expression = f"cron({','.join(str(5 * minute) for minute in minutes)} {hours} {days} *)"
-    told = next_tick({"scheduleExpression": expression}, activated=moment, after=moment)
-    assert told is not None
-    assert next_run(Schedule(expression), moment) == told
+    reported = next_tick({"scheduleExpression": expression}, activated=moment, after=moment)
+    assert reported is not None
+    assert next_run(Schedule(expression), moment) == reported
 
 
 def _time(text: str) -> datetime:
@@ -169,7 +169,7 @@ FIRST, LAST = (moment.replace(tzinfo=UTC) for moment in (datetime.min, datetime.
     "expression", ["rate(5minutes)", "rate(999999999weeks)", "rate(999999999months)", f"rate({'9' * 5_000}days)"]
 )
 def test_years_that_no_date_has(starts: datetime, expression: str) -> None:
-    """A start at the end of all dates, or a rate beyond them, is told or is not, and nothing is raised."""
+    """A start at the end of all dates, or a rate beyond them, is reported or is not, and nothing is raised."""
     schedule = Schedule(expression, starts=starts)
     for now in (FIRST, datetime(2026, 1, 1, tzinfo=UTC), LAST):
         next_run(schedule, now)

@@ -134,7 +134,7 @@ def a_decision_has_a_reason(made: Decision) -> None:
     assert made.verdict.reason.strip()
 
 
-def no_send_exceeds_the_budget_or_the_tries(made: Decision) -> None:
+def no_send_exceeds_the_bound_or_the_tries(made: Decision) -> None:
     """A send is at most attempt `max_attempts`, at most in its third try, and the one after all attempts before."""
     verdict, what = made.verdict, made.what
     if isinstance(verdict, Heal):
@@ -210,7 +210,7 @@ def what_expires_soon_is_never_kept_waiting(made: Decision) -> None:
 
 LAWS: tuple[Callable[[Decision], None], ...] = (
     a_decision_has_a_reason,
-    no_send_exceeds_the_budget_or_the_tries,
+    no_send_exceeds_the_bound_or_the_tries,
     only_what_may_be_sent_is_sent,
     nothing_is_done_when_the_lease_is_about_to_end,
     nothing_is_hidden_too_long,

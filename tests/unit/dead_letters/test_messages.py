@@ -221,7 +221,7 @@ def test_a_message_expires_by_the_dead_letter_queues_retention() -> None:
     assert old.expires_at(queue(retention=timedelta(days=4))) == NOW + timedelta(days=1)
 
 
-def test_a_message_tells_when_it_began_to_fail() -> None:
+def test_a_message_shows_when_it_began_to_fail() -> None:
     """The first receive by anybody, else the send."""
     first = str(int((NOW - timedelta(minutes=5)).timestamp() * 1000))
     assert message(system={"ApproximateFirstReceiveTimestamp": first}).first_received_at == NOW - timedelta(minutes=5)

@@ -44,7 +44,7 @@ def written(item: MessageWork, batch: Batch) -> Mapping[str, Case]:
 
 
 def test_a_sent_message_is_found_under_its_new_id() -> None:
-    """The new case carries the attempt; the old one points at it, so that the story can be told from any id."""
+    """The new case carries the attempt; the old one points at it, so that any id leads to the story."""
     item, batch = one(HEAL, case(attempts=1, detail={"earlier": ["m-0"]}))
     item.new_id = "n-1"
     cases = written(item, batch)
@@ -203,7 +203,7 @@ def test_other_bodies_are_no_pointers() -> None:
 # -- alerts and the report -----------------------------------------------------------------------------------------
 
 
-def test_an_alert_tells_what_a_person_needs() -> None:
+def test_an_alert_shows_what_a_person_needs() -> None:
     """Count, a few ids, reason, error, what to do and how to replay; no body, no attribute."""
     items = [one(PARK, message_id=f"m-{n}", body="canary-body")[0] for n in range(7)]
     for item in items:
@@ -212,13 +212,13 @@ def test_an_alert_tells_what_a_person_needs() -> None:
     assert message.count == 7
     assert "7 message(s) of orders-dlq" in message.text
     assert "m-0, m-1, m-2, m-3, m-4 and 2 more" in message.text
-    for said in ("a person must fix it", "HTTP 504 from <host>", "fix it, then replay", f'groups ["{GROUP}"]'):
-        assert said in message.text
+    for stated in ("a person must fix it", "HTTP 504 from <host>", "fix it, then replay", f'groups ["{GROUP}"]'):
+        assert stated in message.text
     assert "canary" not in message.text
     assert "10.0.0.7" not in message.text
 
 
-def test_an_interrupted_alert_is_told_from_the_ledger() -> None:
+def test_an_interrupted_alert_is_distinguished_from_the_ledger() -> None:
     """A message whose copy is archived but whose alert was not sent speaks through its case."""
     history = case(State.PARKED, kind=Kind.AUTH_FAILURE.value, detail={"archive": {}, "id": "m-1", "alert": True})
     item, batch = one(Finish(archived=True, reason="archived earlier", rule="finish"), history)
@@ -231,7 +231,7 @@ def test_an_interrupted_alert_is_told_from_the_ledger() -> None:
 
 
 def test_an_entry_says_attempt_n_of_m() -> None:
-    """For what is sent or waits; a failure is told in its reason, and the message counts as unsettled."""
+    """For what is sent or waits; a failure is reported in its reason, and the message counts as unsettled."""
     item, batch = one(HEAL)
     entry = records.entry(item, batch)
     assert (entry.action, entry.attempt, entry.max_attempts, entry.settled) == ("heal", 2, 4, True)
@@ -277,7 +277,7 @@ def test_nothing_more_is_done_on_a_message_whose_lease_runs_out() -> None:
     assert isinstance(late.failure, Transient)
 
 
-def test_giving_up_keeps_what_was_said_first() -> None:
+def test_giving_up_keeps_what_was_stated_first() -> None:
     """The first failure is the reason; what is removed cannot fail any more."""
     batch = Batch(queue(), DeadLetterPolicy(), [message(message_id=f"m-{n}") for n in range(3)])
     first, gone, other = batch.items

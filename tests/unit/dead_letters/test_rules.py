@@ -660,7 +660,7 @@ def test_what_a_person_reads(kind: Kind) -> None:
     assert verdict.next_step
 
 
-def test_a_group_of_one_kind_is_told_apart() -> None:
+def test_a_group_of_one_kind_is_distinguished() -> None:
     """A policy for one group says nothing of another."""
     other = replace(known(), group="fedcba9876543210")
     narrow = DeadLetterPolicy(group_actions={GROUP: Action.ARCHIVE})

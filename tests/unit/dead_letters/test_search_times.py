@@ -38,7 +38,7 @@ def test_without_a_known_function_the_search_goes_on_for_hours() -> None:
     assert times_of(message(), Source(30, 3), None).end - times_of(message(), Source(30, 3), 30).end == 21_600_000
 
 
-def test_receives_that_cannot_be_told_are_not_guessed() -> None:
+def test_receives_that_is_not_known_are_not_guessed() -> None:
     """No source, too many receives, a batch that waits for minutes, or a FIFO queue."""
     fifo = message(SequenceNumber="18870000000000000001", SentTimestamp=str(FIRST + 600_000))
     for times in (

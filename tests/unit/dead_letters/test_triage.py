@@ -25,7 +25,7 @@ def triaged(*messages: tuple[str, str]) -> list[Any]:
     return batch.items
 
 
-def test_messages_that_say_the_same_are_judged_alike() -> None:
+def test_messages_that_say_the_same_are_diagnosed_alike() -> None:
     """And one that says something else is not."""
     first, second, third = triaged(("Read timed out", "{}"), ("Read timed out", "[]"), ("HTTP 401 Unauthorized", "{}"))
     assert first.diagnosis == second.diagnosis
@@ -35,7 +35,7 @@ def test_messages_that_say_the_same_are_judged_alike() -> None:
 
 
 def test_where_the_body_decides_each_body_is_read() -> None:
-    """The same words that tell nothing, over a body that is whole and one that breaks off."""
+    """The same words that show nothing, over a body that is whole and one that breaks off."""
     whole, broken, again = triaged(("it went wrong", "{}"), ("it went wrong", '{"order": 1'), ("it went wrong", "{}"))
     assert [item.diagnosis.kind for item in (whole, broken, again)] == [Kind.UNKNOWN, Kind.BAD_PAYLOAD, Kind.UNKNOWN]
     assert whole.group == again.group != broken.group

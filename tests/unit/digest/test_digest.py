@@ -18,8 +18,8 @@ TODAY = date(2026, 3, 4)
 
 
 def day(back: int, *actions: str, **more: Any) -> Day:
-    told = report(*(entry(action, error="read timed out", next_step="look") for action in actions), **more)
-    return Day(path="dead_letters", day=TODAY - timedelta(days=back)).with_run(told, f"run-{back}")
+    shown = report(*(entry(action, error="read timed out", next_step="look") for action in actions), **more)
+    return Day(path="dead_letters", day=TODAY - timedelta(days=back)).with_run(shown, f"run-{back}")
 
 
 def waiting(key: str, **more: Any) -> Story:
@@ -47,23 +47,25 @@ def made(*waits: Story, today: Day | None = None, **past: Day) -> Digest:
 
 def test_a_quiet_day_is_quiet() -> None:
     """Nothing failed and nothing waits."""
-    told = made()
-    assert told.is_quiet
-    assert "Nothing waits for a person" in page(told)
-    assert "as in the week before" in page(told)
+    shown = made()
+    assert shown.is_quiet
+    assert "Nothing waits for a person" in page(shown)
+    assert "as in the week before" in page(shown)
 
 
 def test_the_trend_is_against_the_mean_of_the_week_before() -> None:
     """Seven days count, those on which nothing happened included."""
-    told = made(today=day(0, "heal", "heal"), before=day(1, "heal"), earlier=day(7, "heal", "archive", "alert", "heal"))
-    [failed] = [trend for trend in told.trends if trend.name == "failed"]
+    shown = made(
+        today=day(0, "heal", "heal"), before=day(1, "heal"), earlier=day(7, "heal", "archive", "alert", "heal")
+    )
+    [failed] = [trend for trend in shown.trends if trend.name == "failed"]
     assert (failed.today, round(failed.before, 3)) == (2, round(5 / 7, 3))
     assert failed.words().startswith("+180 % against the week before (0.7 a day)")
-    assert [failed for _, failed, _ in told.by_day] == [4, 0, 0, 0, 0, 0, 1, 2]
+    assert [failed for _, failed, _ in shown.by_day] == [4, 0, 0, 0, 0, 0, 1, 2]
 
 
 def test_time_to_recover_is_the_mean_over_items() -> None:
-    """Not the mean over runs, and not told when nothing recovered."""
+    """Not the mean over runs, and not reported when nothing recovered."""
     today = day(0, "heal", recovered=1, seconds_to_recover=100.0).with_run(
         report(recovered=3, seconds_to_recover=20.0), "other"
     )
@@ -72,28 +74,28 @@ def test_time_to_recover_is_the_mean_over_items() -> None:
     assert not [trend for trend in made(today=day(0, "heal")).trends if trend.name == "mean time to recover"]
 
 
-def test_what_waits_is_told_by_group_with_the_next_step() -> None:
+def test_what_waits_is_reported_by_group_with_the_next_step() -> None:
     """The largest first, since when, and what to do."""
-    told = made(waiting("a"), waiting("b"), waiting("c", group="g2", kind="BAD_PAYLOAD"))
-    assert [(one.count, one.kind, one.since) for one in told.waiting] == [
+    shown = made(waiting("a"), waiting("b"), waiting("c", group="g2", kind="BAD_PAYLOAD"))
+    assert [(one.count, one.kind, one.since) for one in shown.waiting] == [
         (2, "AUTH_FAILURE", "2026-03-01 08:00"),
         (1, "BAD_PAYLOAD", "2026-03-01 08:00"),
     ]
-    assert "rotate the key" in page(told)
-    assert "2 AUTH_FAILURE of orders-dlq since 2026-03-01 08:00 UTC: rotate the key" in text(told)
-    assert not told.is_quiet
+    assert "rotate the key" in page(shown)
+    assert "2 AUTH_FAILURE of orders-dlq since 2026-03-01 08:00 UTC: rotate the key" in text(shown)
+    assert not shown.is_quiet
 
 
 def test_what_waits_is_called_by_its_name_where_it_has_one() -> None:
-    """A command is for one of several, which is named; letters are told by their queue."""
+    """A command is for one of several, which is named; messages are reported by their queue."""
     step = "run: aws dms stop-replication-task --replication-task-arn arn"
     alike = {"path": "replication_tasks", "source": "7415999", "group": "g"}
-    told = made(waiting("orders", **alike, next_step=""), waiting("stock", **alike, next_step=step), waiting("m-1"))
-    shown = page(told)
-    assert "### 2 AUTH_FAILURE of orders and stock (replication tasks)" in shown
-    assert "- next step for `stock`: **run:** `aws dms stop-replication-task --replication-task-arn arn`" in shown
-    assert "### 1 AUTH_FAILURE of orders-dlq (dead letters)" in shown
-    assert "7415999" not in shown + text(told)
+    shown = made(waiting("orders", **alike, next_step=""), waiting("stock", **alike, next_step=step), waiting("m-1"))
+    rendered = page(shown)
+    assert "### 2 AUTH_FAILURE of orders and stock (replication tasks)" in rendered
+    assert "- next step for `stock`: **run:** `aws dms stop-replication-task --replication-task-arn arn`" in rendered
+    assert "### 1 AUTH_FAILURE of orders-dlq (dead letters)" in rendered
+    assert "7415999" not in rendered + text(shown)
 
 
 def test_alike_kinds_of_a_source_are_one_bar() -> None:
@@ -105,9 +107,9 @@ def test_alike_kinds_of_a_source_are_one_bar() -> None:
 
 def test_the_page_has_pictures_of_what_failed_and_of_the_week() -> None:
     """As data URIs, which need no server."""
-    told = page(made(today=day(0, "heal", "archive")))
-    assert told.count("](data:image/svg+xml;base64,") == 2
-    assert "1 TIMEOUT of orders-dlq (dead letters)" in told
+    shown = page(made(today=day(0, "heal", "archive")))
+    assert shown.count("](data:image/svg+xml;base64,") == 2
+    assert "1 TIMEOUT of orders-dlq (dead letters)" in shown
 
 
 def test_the_columns_are_a_picture() -> None:
@@ -121,16 +123,16 @@ def test_the_columns_are_a_picture() -> None:
 
 def test_what_is_cut_says_so() -> None:
     """A bounded count is not mistaken for all."""
-    told = digest(TODAY, {}, [waiting("a")], is_cut=True)
-    assert "More waits than was counted here" in page(told)
+    shown = digest(TODAY, {}, [waiting("a")], is_cut=True)
+    assert "More waits than was counted here" in page(shown)
 
 
 def test_the_text_names_no_value_and_stays_short() -> None:
     """Groups beyond the first few are counted; the text fits into a mail."""
     groups = [waiting(f"k{n}", group=f"g{n}", source=f"queue-{n}") for n in range(50)]
-    told = text(made(*groups, today=day(0, "heal")))
-    assert "and 42 more groups" in told
-    assert len(told) < 4_000
+    shown = text(made(*groups, today=day(0, "heal")))
+    assert "and 42 more groups" in shown
+    assert len(shown) < 4_000
     assert headline(made(*groups)) == "2026-03-04: 0 failed, 0 came back, 50 wait for a person"
 
 

@@ -110,7 +110,7 @@ def test_what_is_right_or_not_known_is_no_fault(setup: Setup) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setup", "told"),
+    ("setup", "reported"),
     [
         (with_source(consumers=None), "could not be looked up"),
         (with_source(consumers=()), "no Lambda function consumes it"),
@@ -124,11 +124,11 @@ def test_what_is_right_or_not_known_is_no_fault(setup: Setup) -> None:
         (replace(GOOD, sources=()), "no queue's messages die into it"),
     ],
 )
-def test_evidence_that_will_not_be_found_says_why(setup: Setup, told: str) -> None:
+def test_evidence_that_will_not_be_found_says_why(setup: Setup, reported: str) -> None:
     """And the request to paste names no log group for it."""
     row = row_of(setup)
     assert not row.found
-    assert told in row.evidence
+    assert reported in row.evidence
     assert not row.log_group
 
 

@@ -71,7 +71,7 @@ def test_a_suppressed_alarm_is_muted() -> None:
 
 
 @pytest.mark.parametrize("state", ["ODD", None, [], {}])
-def test_an_unknown_state_is_told(state: object) -> None:
+def test_an_unknown_state_is_reported(state: object) -> None:
     """Whatever stands there, the message names the field."""
     with pytest.raises(BadInput, match="NewStateValue"):
         read({**MESSAGE, "NewStateValue": state})

@@ -129,7 +129,7 @@ def test_a_flow_is_named_by_its_arn_where_it_must_be() -> None:
 
 
 def test_twins_are_known() -> None:
-    """Reports of temporary twins can be told from others by the name."""
+    """Reports of temporary twins can be distinguished from others by the name."""
     assert report(**{"flow-name": "reprise-twin-0f"}).is_twin
     assert not report().is_twin
 
@@ -177,6 +177,6 @@ def test_nothing_in_a_detail_makes_it_fail_otherwise(detail: dict[str, Any]) -> 
     assert event.flow
 
 
-def test_a_number_beyond_all_counts_tells_nothing() -> None:
+def test_a_number_beyond_all_counts_shows_nothing() -> None:
     """Python refuses to read thousands of digits; the event counts all the same."""
     assert report(**{"num-of-record-failures": "9" * 5_000}).failed_records is None

@@ -231,10 +231,10 @@ def test_no_body_breaks_the_reader(body: dict[str, Any], data: st.DataObject) ->
     try:
         events = read(changed)
     except BadInput as refusal:
-        told = str(refusal)
+        reported = str(refusal)
     else:
-        told = "".join(event.resource for event in events) + ":"
-    assert ":" in told
+        reported = "".join(event.resource for event in events) + ":"
+    assert ":" in reported
 
 
 BARE = {
@@ -258,7 +258,7 @@ def eventbridge(arn: str = TASK_ARN, kind: str = "DMS Replication Task State Cha
         {"category": "StateChange", "detailMessage": "Replication task has failed."},
     ],
 )
-def test_a_failure_is_told_by_id_type_category_or_text(detail: dict[str, str]) -> None:
+def test_a_failure_is_reported_by_id_type_category_or_text(detail: dict[str, str]) -> None:
     """Whichever of them an event has, a failure is a failure; it is no stop beside that."""
     event = only(eventbridge(**detail))
     assert event.is_failure
@@ -284,13 +284,13 @@ def test_what_is_no_failure_is_none(detail: dict[str, str]) -> None:
     assert not only(eventbridge(**detail)).is_failure
 
 
-def test_a_stop_is_told_by_its_id_alone() -> None:
+def test_a_stop_is_reported_by_its_id_alone() -> None:
     """An event without a type, but with the id of a stop, is one."""
     assert only(eventbridge(eventId="DMS-EVENT-0079", category="StateChange")).is_stop
 
 
 def test_the_inner_task_of_a_serverless_replication_speaks_only_of_failures() -> None:
-    """Its starts and stops say nothing of their own; a failure may be all that is told."""
+    """Its starts and stops say nothing of their own; a failure may be all that is reported."""
     inner = "arn:aws:dms:us-east-1:123456789012:task:serv-res-id-1712345678901-abc"
     assert read(eventbridge(inner, eventType="REPLICATION_TASK_STOPPED", category="StateChange")) == ()
     event = only(eventbridge(inner, eventType="REPLICATION_TASK_FAILED", category="Failure"))

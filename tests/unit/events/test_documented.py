@@ -10,7 +10,7 @@ import pytest
 from recovery.events import hints, outward
 from relay.metrics import Reading
 from tests.unit.events.test_alarms import EVENT as ALARM
-from tests.unit.events.test_hints import FAILED, depth, told
+from tests.unit.events.test_hints import FAILED, depth, reported
 
 PAGE = (Path(__file__).parents[3] / "docs" / "events.md").read_text(encoding="utf-8")
 EVENTS = sorted(
@@ -22,7 +22,7 @@ EVENTS = sorted(
 
 
 def row(event: str) -> str:
-    """The line of the table of names that tells of an event."""
+    """The line of the table of names that reports an event."""
     [line] = [
         line for line in PAGE.splitlines() if line.startswith("| `reprise.") and f"`{event}`" in line.split("|")[1]
     ]
@@ -35,7 +35,7 @@ def test_every_event_is_documented(event: str) -> None:
     assert re.search(r"`reprise\.\w+\.<", row(event))
 
 
-def test_no_event_is_documented_that_is_never_told() -> None:
+def test_no_event_is_documented_that_is_never_reported() -> None:
     """The table has no other names."""
     named = {name for line in PAGE.splitlines() if line.startswith("| `reprise.") for name in line.split("`")[1:4:2]}
     assert {name for name in named if "<" not in name} == set(EVENTS)
@@ -43,7 +43,7 @@ def test_no_event_is_documented_that_is_never_told() -> None:
 
 def test_payloads_are_documented() -> None:
     """Every name in a payload stands in its event's line."""
-    for hint in [*told(FAILED), *told(depth(ALARM))]:
+    for hint in [*reported(FAILED), *reported(depth(ALARM))]:
         assert [name for name in hint.payload if f"`{name}`" not in row(hint.event)] == []
 
 

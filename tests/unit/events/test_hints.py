@@ -47,7 +47,7 @@ def records(*messages: dict[str, Any]) -> dict[str, Any]:
     return {"Records": [{"EventSource": "aws:sns", "Sns": envelope(message)} for message in messages]}
 
 
-def told(body: dict[str, Any]) -> list[Hint]:
+def reported(body: dict[str, Any]) -> list[Hint]:
     return translate(json.dumps(body), "sqs-1", NOW)
 
 
@@ -69,16 +69,16 @@ def told(body: dict[str, Any]) -> list[Hint]:
         ),
     ],
 )
-def test_a_failure_is_told_in_every_shape(body: dict[str, Any], event: str, resource: str) -> None:
+def test_a_failure_is_reported_in_every_shape(body: dict[str, Any], event: str, resource: str) -> None:
     """One hint with a stable name and resource; the same message makes the same id again."""
-    (hint,) = told(body)
+    (hint,) = reported(body)
     assert (hint.event, hint.resource) == (event, resource)
-    assert told(body)[0].id == hint.id
+    assert reported(body)[0].id == hint.id
 
 
 def test_ids_are_aws_s_own_where_there_is_one() -> None:
     """The event's own id and time; templates in a text are broken up."""
-    (hint,) = told(FAILED)
+    (hint,) = reported(FAILED)
     assert str(hint.id) == FAILED["id"]
     assert hint.occurred == datetime(2026, 2, 22, 23, 40, 45, tzinfo=UTC)
     assert "{{" not in json.dumps(hint.as_event()["payload"])
@@ -94,8 +94,8 @@ def test_ids_are_aws_s_own_where_there_is_one() -> None:
     ],
 )
 def test_what_did_not_fail_is_no_hint(body: dict[str, Any]) -> None:
-    """A success, an alarm that is over, or an event of something else is not told."""
-    assert told(body) == []
+    """A success, an alarm that is over, or an event of something else is not reported."""
+    assert reported(body) == []
 
 
 @pytest.mark.parametrize(
@@ -126,17 +126,17 @@ def depth(body: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("body", [depth(ALARM), envelope(depth(ALARM_MESSAGE))])
 def test_an_alarm_on_a_queue_s_depth_rings_for_dead_letters(body: dict[str, Any]) -> None:
     """It gives the hint of a poller: messages wait. The alarm itself is passed on, too, under an id of its own."""
-    alarm, letters = told(body)
+    alarm, messages = reported(body)
     assert (alarm.event, alarm.payload["queue"]) == ("reprise.alarm.changed", "orders-dlq")
-    assert (letters.event, letters.resource) == ("reprise.queue.dead-letters", "reprise.queue.orders-dlq")
-    assert letters.id != alarm.id
-    assert [hint.id for hint in told(body)] == [alarm.id, letters.id]
+    assert (messages.event, messages.resource) == ("reprise.queue.dead-letters", "reprise.queue.orders-dlq")
+    assert messages.id != alarm.id
+    assert [hint.id for hint in reported(body)] == [alarm.id, messages.id]
 
 
 def test_no_name_makes_an_event_that_no_server_takes() -> None:
     """Names are cut far beyond what AWS allows, and NUL, which PostgreSQL does not store, is left out."""
     arn = "arn:aws:dms:eu-west-1:123456789012:task:" + "A\0" * 10_000
-    (hint,) = told({**FAILED, "resources": [arn], "detail": {**FAILED["detail"], "detailMessage": "a\0b"}})
+    (hint,) = reported({**FAILED, "resources": [arn], "detail": {**FAILED["detail"], "detailMessage": "a\0b"}})
     event = hint.as_event()
     assert len(event["resource"]["prefect.resource.id"]) <= 320
     assert "\0" not in json.dumps(event)

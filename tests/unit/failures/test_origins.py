@@ -68,7 +68,7 @@ ESM = {
 }
 AGED = {key: value for key, value in ESM.items() if key != "responseContext"}
 
-LETTERS: dict[str, tuple[Any, dict[str, Any], dict[str, str], Origin]] = {
+ORIGINALS: dict[str, tuple[Any, dict[str, Any], dict[str, str], Origin]] = {
     "a plain redrive": ("hello", {}, REDRIVEN, Origin.SQS_REDRIVE),
     "a redriven notification of SNS": (NOTIFICATION, {}, REDRIVEN, Origin.SQS_REDRIVE),
     "a redriven S3 notification": (S3_RECORDS, {}, REDRIVEN, Origin.SQS_REDRIVE),
@@ -141,7 +141,7 @@ LETTERS: dict[str, tuple[Any, dict[str, Any], dict[str, str], Origin]] = {
 }
 
 
-@pytest.mark.parametrize("letter", LETTERS.values(), ids=list(LETTERS))
+@pytest.mark.parametrize("letter", ORIGINALS.values(), ids=list(ORIGINALS))
 def test_the_origin_is_told_from_what_the_letter_carries(
     letter: tuple[Any, dict[str, Any], dict[str, str], Origin],
 ) -> None:

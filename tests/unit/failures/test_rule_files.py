@@ -210,7 +210,7 @@ def test_a_rule_file_may_add_kinds_with_a_default_action(tmp_path: Path) -> None
     ("kinds", "said"),
     [
         ("kinds: []", "kinds: expected a mapping"),
-        ("kinds: {strike: {action: leave}}", "expected 3 to 40 capital letters"),
+        ("kinds: {strike: {action: leave}}", "expected 3 to 40 upper-case characters"),
         ("kinds: {TIMEOUT: {action: leave}}", "one of the eight"),
         ("kinds: {STRIKE: leave}", "expected a mapping with `action`"),
         ("kinds: {STRIKE: {action: nap}}", "action: expected one of heal"),

@@ -1,4 +1,4 @@
-"""The history of an item, told from what the paths really keep of it."""
+"""The history of an item, reported from what the paths really keep of it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_every_state_has_words() -> None:
     assert set(IN_WORDS) == set(State)
 
 
-def test_a_message_is_told_over_all_its_ids() -> None:
+def test_a_message_is_reported_over_all_its_ids() -> None:
     """Healed, came back, healed again, given up: one story in the order of time, and where it stands is the last."""
     first = case("a", State.SUPERSEDED, minutes=10, attempts=1, detail={"next": "b"})
     second = case("b", State.SUPERSEDED, minutes=70, attempts=2, detail={"next": "c", "earlier": ["a"]})
@@ -68,30 +68,30 @@ def test_a_message_is_told_over_all_its_ids() -> None:
         "diagnosis": {"kind": "TIMEOUT", "rule": "r", "normalised": "read timed out", "quote": "SECRET"},
         "log": "https://example/log",
     }
-    told = messages.story("b", [last, first, second], [("s3://bucket/k line 0", record)])
-    assert (told.state, told.waits_for_a_person, told.attempts) == ("exhausted", True, 2)
-    assert told.ids == ("a", "b", "c")
-    assert whats(told) == [
+    reported = messages.story("b", [last, first, second], [("s3://bucket/k line 0", record)])
+    assert (reported.state, reported.waits_for_a_person, reported.attempts) == ("exhausted", True, 2)
+    assert reported.ids == ("a", "b", "c")
+    assert whats(reported) == [
         "first found in orders-dlq",
         "came back as b, attempt 1",
         "came back as c, attempt 2",
         "copied to s3://bucket/k line 0 as TIMEOUT (r)",
         "exhausted, attempt 2: the consumer timed out",
     ]
-    page = story_page([told])
+    page = story_page([reported])
     assert "SECRET" not in page
     assert "fix it" in page
     assert "https://example/log" in page
 
 
 def test_a_message_that_waits_says_until_when() -> None:
-    """Its next attempt is told with its time."""
-    told = messages.story("a", [case("a", State.BACKOFF, due=NOW + timedelta(hours=1))], [])
-    assert "due 2026-03-04 13:00:00 UTC" in whats(told)[-1]
-    assert "next attempt: 2026-03-04 13:00:00 UTC" in story_page([told])
+    """Its next attempt is reported with its time."""
+    reported = messages.story("a", [case("a", State.BACKOFF, due=NOW + timedelta(hours=1))], [])
+    assert "due 2026-03-04 13:00:00 UTC" in whats(reported)[-1]
+    assert "next attempt: 2026-03-04 13:00:00 UTC" in story_page([reported])
 
 
-def test_a_replication_is_told_with_each_restart_and_what_became_of_it() -> None:
+def test_a_replication_is_reported_with_each_restart_and_what_became_of_it() -> None:
     """From the very memory that the path keeps."""
     memory = Memory(
         restarts=(
@@ -100,7 +100,7 @@ def test_a_replication_is_told_with_each_restart_and_what_became_of_it() -> None
         ),
         incident=NOW + timedelta(minutes=1),
         failed=NOW,
-        told="mark",
+        notified="mark",
         missed=True,
     )
     kept = case(
@@ -110,8 +110,8 @@ def test_a_replication_is_told_with_each_restart_and_what_became_of_it() -> None
         minutes=20,
         detail={**memory.as_json(), "name": "orders", "step": "resume the task"},
     )
-    told = replications.story("orders", kept)
-    assert whats(told) == [
+    reported = replications.story("orders", kept)
+    assert whats(reported) == [
         "it failed",
         "no event had reported it",
         "resume-processing: flapped",
@@ -119,13 +119,13 @@ def test_a_replication_is_told_with_each_restart_and_what_became_of_it() -> None
         "escalated: the consumer timed out",
         "people were notified",
     ]
-    assert told.ids == ("orders", "arn:aws:dms:x")
-    assert told.next_step == "resume the task"
-    assert headline(told) == "orders: escalated: a person was notified (replication tasks)"
-    assert "### 1 TIMEOUT of orders (replication tasks)" in list_page([told], (), NOW)
+    assert reported.ids == ("orders", "arn:aws:dms:x")
+    assert reported.next_step == "resume the task"
+    assert headline(reported) == "orders: escalated: a person was notified (replication tasks)"
+    assert "### 1 TIMEOUT of orders (replication tasks)" in list_page([reported], (), NOW)
 
 
-def test_a_flow_is_told_with_each_attempt_and_its_outcome() -> None:
+def test_a_flow_is_reported_with_each_attempt_and_its_outcome() -> None:
     """From the very memory that the path keeps."""
     attempt = Attempt(
         1,
@@ -139,21 +139,21 @@ def test_a_flow_is_told_with_each_attempt_and_its_outcome() -> None:
     )
     memory = FlowMemory(history=History((attempt,), NOW, None), seconds_to_recover=None)
     kept = case("orders", State.EXHAUSTED, path="appflow_runs", minutes=9, detail=memory.as_json())
-    told = flows.story("orders", kept)
-    assert whats(told)[1:] == [
+    reported = flows.story("orders", kept)
+    assert whats(reported)[1:] == [
         "its runs began to fail",
         f"attempt 1 ({Means.TWIN.value}) at run run-1",
         "attempt 1 ended: Error, the connector timed out",
         "exhausted: the consumer timed out",
     ]
-    assert told.error == "the connector timed out"
+    assert reported.error == "the connector timed out"
 
 
-def test_the_time_to_recover_is_told() -> None:
+def test_the_time_to_recover_is_reported() -> None:
     """A path that knows it shows it."""
     memory = replace(FlowMemory(), seconds_to_recover=90.0)
-    told = flows.story("orders", case("orders", State.RECOVERED, path="appflow_runs", detail=memory.as_json()))
-    assert whats(told)[-1].endswith("90 s from failure to recovery")
+    reported = flows.story("orders", case("orders", State.RECOVERED, path="appflow_runs", detail=memory.as_json()))
+    assert whats(reported)[-1].endswith("90 s from failure to recovery")
 
 
 def test_texts_cannot_break_out_of_the_page() -> None:

@@ -39,7 +39,7 @@ def test_what_was_done_is_counted_by_path_kind_and_source() -> None:
 
 
 def test_zeros_are_published_by_path_only() -> None:
-    """A quiet run tells that nothing happened, and no series of a kind or a source costs anything for it."""
+    """A quiet run shows that nothing happened, and no series of a kind or a source costs anything for it."""
     data = series(report(), swept=True)
     assert {datum.dimension for datum in data} == {""}
     zeros = {datum.name for datum in data if datum.value == 0}
@@ -68,15 +68,15 @@ def test_only_a_run_of_a_schedule_is_a_sweep() -> None:
     assert values(report(), swept=False)["Sweeps", "", ""] == 0
 
 
-def test_time_to_recover_is_told_only_when_something_recovered() -> None:
+def test_time_to_recover_is_reported_only_when_something_recovered() -> None:
     """As the mean of so many; zero would read as "at once"."""
     assert ("TimeToRecover", "", "") not in values(report())
-    [told] = [
+    [reported] = [
         datum
         for datum in series(report(recovered=4, seconds_to_recover=90.0), swept=False)
         if datum.name == "TimeToRecover"
     ]
-    assert (told.value, told.samples, told.unit) == (90.0, 4, "Seconds")
+    assert (reported.value, reported.samples, reported.unit) == (90.0, 4, "Seconds")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_each_path_counts_what_it_does(path: str, action: str, name: str) -> Non
     assert values(report(entry(action), path=path))[name, "", ""] == 1
 
 
-def test_numbers_of_a_path_are_told_by_path_and_source() -> None:
+def test_numbers_of_a_path_are_reported_by_path_and_source() -> None:
     """Depths of queues add up, the age of the oldest row does not."""
     numbers = (
         Number(name="VisibleDeadLetters", value=3, source="a"),
@@ -109,7 +109,7 @@ def test_numbers_of_a_path_are_told_by_path_and_source() -> None:
     assert found["Oldest", "", ""] == 90
 
 
-def test_a_number_of_zero_is_told_by_path_only() -> None:
+def test_a_number_of_zero_is_reported_by_path_only() -> None:
     """An empty queue costs no series of its own."""
     found = values(report(numbers=(Number(name="VisibleDeadLetters", value=0, source="a"),)))
     assert found["VisibleDeadLetters", "", ""] == 0
@@ -117,7 +117,7 @@ def test_a_number_of_zero_is_told_by_path_only() -> None:
 
 
 def test_outbox_rows_that_failed_are_split_by_kind_without_being_counted_twice() -> None:
-    """The path tells how many failed; the groups tell of which kind."""
+    """The path shows how many failed; the groups report which kind."""
     numbers = (Number(name="OutboxFailed", value=2, source="orders-outbox"),)
     made = report(
         entry("retry", kind="THROTTLED", source="orders-outbox"),
@@ -134,8 +134,8 @@ def test_outbox_rows_that_failed_are_split_by_kind_without_being_counted_twice()
 def test_every_metric_by_path_is_in_the_vocabulary() -> None:
     """Room is reserved for exactly the series that a path publishes, so that the limit is the real one."""
     for path, about in PATHS.items():
-        told = tuple(Number(name=name, value=1, source="s") for name in about.counts.own)
-        data = series(report(path=path, recovered=1, seconds_to_recover=1.0, numbers=told), swept=True)
+        reported = tuple(Number(name=name, value=1, source="s") for name in about.counts.own)
+        data = series(report(path=path, recovered=1, seconds_to_recover=1.0, numbers=reported), swept=True)
         assert {datum.name for datum in data if not datum.dimension} == set(path_names(about.counts))
 
 

@@ -44,7 +44,7 @@ def test_control_characters_become_spaces(char: str) -> None:
 
 @pytest.mark.parametrize("text", ["Zürich", "日本", "👩‍👩‍👧", "a b"])
 def test_other_characters_stay(text: str) -> None:
-    """Letters of all scripts and joined signs are no control characters."""
+    """Messages of all scripts and joined signs are no control characters."""
     found = attributes(city=text)
     assert found.sent["city"]["StringValue"] == text
     assert not found.cleaned
@@ -96,7 +96,7 @@ def test_names_that_sns_refuses(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["a", "A.b-c_d.9", "Awsome", "AMAZONAS", "x" * 256, "-", "0"])
 def test_names_that_sns_takes(name: str) -> None:
-    """Letters, digits, underscores, hyphens and single dots between them."""
+    """A-Z, a-z, digits, underscores, hyphens and single dots between them."""
     assert wrong_name(name) == ""
 
 

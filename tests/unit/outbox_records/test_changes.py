@@ -127,7 +127,7 @@ def test_a_released_row_is_as_it_was(attributes: dict[str, Any], status: str) ->
 
 
 def test_exhausted_rows_stay_listed_and_can_be_revived() -> None:
-    """They move to the exhausted line of the same shard, and a revival brings them back with a fresh budget."""
+    """They move to the exhausted line of the same shard, and a revival brings them back with fresh attempts."""
     read, item = in_flight(outbox_attempts=9, status="Failure")
     change = changes.exhausted(
         read, NAMES, TOKEN, error="e", kind="BAD_PAYLOAD", attempts=10, now=NOW, leave_group=False

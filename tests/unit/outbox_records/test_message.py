@@ -149,7 +149,7 @@ def test_half_a_character_is_refused_before_it_is_sent() -> None:
 
 
 def test_a_body_that_a_raw_queue_does_not_take_is_noted() -> None:
-    """The body is never changed; people are told that a queue with raw delivery refuses such characters."""
+    """The body is never changed; people are notified that a queue with raw delivery refuses such characters."""
     assert message_of(message="a\tb\r\nc").notes == ()
     found = message_of(message="a\x01b")
     assert found.body == "a\x01b"

@@ -23,9 +23,9 @@ def test_the_sentences_are_the_rules_in_their_order() -> None:
     decided = re.findall(r'Action\.\w+,\s+"([a-z-]+)"|(message\.rule)', body)
     rules = list(dict.fromkeys(rule or "what the message lacks" for rule, _ in decided if rule != "gone"))
     sentences = re.findall(r"^\d+\. (\*\*[a-z-]+\*\*(?:, \*\*[a-z-]+\*\*)*)", PAGE, re.MULTILINE)
-    told = [each.strip("*") if ", " not in each else "what the message lacks" for each in sentences]
+    reported = [each.strip("*") if ", " not in each else "what the message lacks" for each in sentences]
     assert len(rules) == 7
-    assert told == rules
+    assert reported == rules
 
 
 def verdicts(module: Path) -> list[ast.Call]:
@@ -38,7 +38,7 @@ def verdicts(module: Path) -> list[ast.Call]:
 
 
 def test_every_rule_that_a_report_can_show_stands_on_the_page() -> None:
-    """In bold letters, whichever module names it; a rule that no code names stands there no more."""
+    """In bold messages, whichever module names it; a rule that no code names stands there no more."""
     named: set[str] = set()
     for module in (PROJECT / "recovery/outbox_records").glob("*.py"):
         for call in verdicts(module):
@@ -77,6 +77,6 @@ def test_the_page_names_every_field_of_the_policy() -> None:
 
 
 def test_the_page_names_every_field_of_the_request() -> None:
-    """Each stands somewhere on the page in its own letters."""
+    """Each stands somewhere on the page in its own messages."""
     for name in OutboxRequest.model_fields:
         assert re.search(rf"`{name}[`:]|{name}=", PAGE), name

@@ -37,9 +37,9 @@ SITUATIONS: list[tuple[str, dict[str, Any], Action]] = [
     ("not-due", {"outbox_next_attempt": SOON}, Action.PASS),
     ("not-due", {"status": "InFlight", "outbox_next_attempt": SOON}, Action.PASS),
     ("not-due", {"outbox_next_attempt": None}, Action.PASS),
-    ("budget", {"status": "Failure", "outbox_attempts": 10}, Action.EXHAUST),
-    ("budget", {"status": "InFlight", "outbox_attempts": 10}, Action.EXHAUST),
-    ("budget", {"outbox_attempts": 99, "message": None}, Action.EXHAUST),
+    ("max-attempts", {"status": "Failure", "outbox_attempts": 10}, Action.EXHAUST),
+    ("max-attempts", {"status": "InFlight", "outbox_attempts": 10}, Action.EXHAUST),
+    ("max-attempts", {"outbox_attempts": 99, "message": None}, Action.EXHAUST),
     ("no-message", {"message": None}, Action.EXHAUST),
     ("empty-message", {"message": ""}, Action.EXHAUST),
     ("too-large", {"message": "x" * 262_145}, Action.EXHAUST),
@@ -114,21 +114,21 @@ def test_what_follows_from_a_failure(given_failure: NotSent, action: Action) -> 
 
 @given(
     attempts=st.integers(0, 30),
-    budget=st.integers(1, 20),
+    max_attempts=st.integers(1, 20),
     draw=st.floats(0, 1),
     fault=st.sampled_from(list(Fault)),
     code=st.sampled_from(["InternalError", "InvalidParameter", "Throttled", "NotFound", "New", ""]),
 )
-def test_no_failure_exceeds_the_budget(attempts: int, budget: int, draw: float, fault: Fault, code: str) -> None:
+def test_no_failure_exceeds_the_bound(attempts: int, max_attempts: int, draw: float, fault: Fault, code: str) -> None:
     """After a failed attempt a row is due again only while attempts are left, later, and within the cap."""
-    policy = OutboxPolicy(max_attempts=budget)
+    policy = OutboxPolicy(max_attempts=max_attempts)
     found = after_failure(row(outbox_attempts=attempts), failure(fault, code, "text"), policy, NOW, draw)
     if fault is Fault.THROTTLE:
         assert (found.action, found.due) == (Action.WAIT, None)
     elif fault in (Fault.TOPIC, Fault.INCIDENT):
         assert (found.action, found.due) == (Action.WAIT, NOW)
     elif found.action is Action.RETRY:
-        assert attempts + 1 < budget
+        assert attempts + 1 < max_attempts
         assert found.due is not None
         ceiling = policy.backoff.ceiling(attempts + 1)
         assert ceiling / 2 <= found.due - NOW <= ceiling <= timedelta(hours=1)
@@ -220,7 +220,7 @@ def test_the_one_entry_of_a_held_group_says_why_and_how_many() -> None:
     assert behind(None, 3).next_step == ""
 
 
-def test_a_row_without_a_place_in_its_group_is_told_apart() -> None:
+def test_a_row_without_a_place_in_its_group_is_distinguished() -> None:
     """Without a sequence it is exhausted; outside its group's index it is put there; else its verdict stays."""
     bare = row(ORDERED, group="g")
     assert placed(bare, verdict(bare, ORDERED, fifo=True), ORDERED).rule == "no-sequence"
@@ -231,7 +231,7 @@ def test_a_row_without_a_place_in_its_group_is_told_apart() -> None:
 
 
 def test_a_mark_that_was_refused_says_what_is_true() -> None:
-    """Published or not, deleted or changed: the verdict tells which; a claim that never got there stays what it was."""
+    """Published or not, deleted or changed: the verdict shows which; a claim that never got there stays what it was."""
     due = verdict(row())
     assert overtaken(due, sent=True, gone=True).reason.startswith("it was published, and deleted")
     assert overtaken(due, sent=True, gone=False).rule == "changed-in-flight"

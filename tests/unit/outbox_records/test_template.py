@@ -67,7 +67,7 @@ def test_subscribers_are_taken_and_the_alarm_is_handed_on() -> None:
 
 
 def test_the_alarms_watch_metrics_that_are_published() -> None:
-    """Each alarm's metric is one that the path tells by source, under the path's own name."""
+    """Each alarm's metric is one that the path shows by source, under the path's own name."""
     alarms = [each["Properties"] for each in RESOURCES.values() if each["Type"] == "AWS::CloudWatch::Alarm"]
     assert len(alarms) == 3
     for alarm in alarms:

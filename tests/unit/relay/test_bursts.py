@@ -19,16 +19,16 @@ def trigger(queue: str, key: str = "1", event: str = DEAD_LETTERS) -> Hint:
 
 
 def test_a_single_event_rings_once() -> None:
-    """One event is told at once and lets go of its message; its burst ends without another trigger."""
+    """One event is reported at once and lets go of its message; its burst ends without another trigger."""
     bursts = Bursts()
-    told = bursts.add(trigger("orders"), "r1", NOW)
-    assert told is not None
-    assert (told.hint, told.triggers, told.receipts) == (trigger("orders"), True, ("r1",))
+    reported = bursts.add(trigger("orders"), "r1", NOW)
+    assert reported is not None
+    assert (reported.hint, reported.triggers, reported.receipts) == (trigger("orders"), True, ("r1",))
     assert bursts.ended(at(60)) == []
 
 
 def test_the_rest_of_a_burst_is_let_go_of_with_its_last_trigger() -> None:
-    """Each further resource is told once without triggering; every receipt waits for the trigger after the last."""
+    """Each further resource is reported once without triggering; every receipt waits for the trigger after the last."""
     bursts = Bursts()
     bursts.add(trigger("orders"), "r1", NOW)
     other = bursts.add(trigger("mail"), "r2", at(1))
@@ -43,7 +43,7 @@ def test_the_rest_of_a_burst_is_let_go_of_with_its_last_trigger() -> None:
 
 
 def test_ids_that_rang_and_ids_that_did_not_differ() -> None:
-    """What a killed relay leaves may be a trigger later: the server must not drop it as a repetition."""
+    """An event that a killed relay left may be a trigger later: the server must not drop it as a repetition."""
     bursts = Bursts()
     bursts.add(trigger("orders"), "r1", NOW)
     quiet = bursts.add(trigger("mail"), "r2", NOW)
@@ -68,6 +68,6 @@ def test_names_have_bursts_of_their_own() -> None:
     """An event of another name triggers at once."""
     bursts = Bursts()
     bursts.add(trigger("orders"), None, NOW)
-    told = bursts.add(trigger("orders", event=OUTBOX_DUE), None, NOW)
-    assert told is not None
-    assert told.triggers
+    reported = bursts.add(trigger("orders", event=OUTBOX_DUE), None, NOW)
+    assert reported is not None
+    assert reported.triggers

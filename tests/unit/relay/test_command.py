@@ -1,4 +1,4 @@
-"""`reprise relay` tells what is missing or wrong, and ends, before it loads Prefect."""
+"""`reprise relay` shows what is missing or wrong, and ends, before it loads Prefect."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GOOD = {
 }
 
 
-def said(
+def stated(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     *arguments: str,
@@ -54,7 +54,7 @@ def test_a_wrong_setting_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], changed: dict[str, str | None], words: str
 ) -> None:
     """Exit code 2, one line, no traceback, and no secret."""
-    code, error = said(monkeypatch, capsys, **changed)
+    code, error = stated(monkeypatch, capsys, **changed)
     assert code == 2
     assert words in error
     assert error.count("\n") == 1
@@ -63,7 +63,7 @@ def test_a_wrong_setting_is_named(
 
 def test_a_wrong_file_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """The same for the file of --config."""
-    code, error = said(monkeypatch, capsys, "--config", "nowhere.yaml")
+    code, error = stated(monkeypatch, capsys, "--config", "nowhere.yaml")
     assert (code, error) == (2, "relay: configuration nowhere.yaml: No such file or directory\n")
 
 
@@ -95,7 +95,7 @@ class Stop(threading.Event):
 
 @pytest.mark.parametrize("error", [httpx.ConnectError("down"), RuntimeError("Failed to reach API")])
 def test_a_server_that_is_away_at_the_start_is_waited_for(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    """The relay starts beside its server, in any order; told to stop meanwhile, it stops."""
+    """The relay starts beside its server, in any order; asked to stop meanwhile, it stops."""
 
     def connect() -> None:
         raise error
@@ -108,7 +108,7 @@ def test_a_server_that_is_away_at_the_start_is_waited_for(monkeypatch: pytest.Mo
 
 
 def test_a_server_that_never_answers_does_not_keep_the_relay_from_ending(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Told to stop while it waits for an answer, it stops."""
+    """Asked to stop while it waits for an answer, it stops."""
     hung, stop = threading.Event(), threading.Event()
 
     def connect() -> None:
@@ -135,7 +135,7 @@ def test_health_is_served_before_the_first_connection() -> None:
 
 
 @pytest.mark.parametrize("status", [401, 404])
-def test_a_server_that_does_not_let_the_relay_in_is_told(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+def test_a_server_that_does_not_let_the_relay_in_is_reported(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
     """Waiting would not help: the message names the settings."""
 
     def connect() -> None:

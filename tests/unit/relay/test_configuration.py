@@ -1,4 +1,4 @@
-"""A wrong configuration is told in words that name the field, before anything starts."""
+"""A wrong configuration is reported in words that name the field, before anything starts."""
 
 from __future__ import annotations
 

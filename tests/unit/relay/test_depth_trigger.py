@@ -20,5 +20,5 @@ def test_a_queue_that_stays_rings_more_and_more_rarely() -> None:
 
 
 def test_a_rise_rings_at_once_and_an_empty_queue_never() -> None:
-    """More letters trigger at once; fewer do not; an emptied queue begins anew."""
+    """More messages trigger at once; fewer do not; an emptied queue begins anew."""
     assert triggers(DepthTrigger(), {0: 0, 1: 1, 2: 2, 3: 1, 4: 0, 60: 0, 61: 1}) == [1, 2, 61]

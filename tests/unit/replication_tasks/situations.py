@@ -11,7 +11,7 @@ out there:
 - "in-part"     it runs, changes arrive in all tables that are not set aside, and nothing was emptied
 - "resumed"     it was resumed, and nothing was emptied; what it moves is checked later
 - "quiet"         it runs; nothing moved, because the source has nothing to send
-- "mended"        it runs, and no table is in error
+- "fixed"        it runs, and no table is in error
 - anything else: the verdict that follows once the wait is over
 """
 
@@ -174,7 +174,7 @@ SITUATIONS = [
         both("running", tables=BROKEN),
         "ReloadTables",
         "table-errors",
-        "mended",
+        "fixed",
         policy=RELOADABLE,
     ),
     S(
@@ -218,7 +218,7 @@ SITUATIONS = [
         serverless(BOTH, "running", tables=BROKEN),
         "ReloadTables",
         "table-errors",
-        "mended",
+        "fixed",
         policy=RELOADABLE,
     ),
     S(
@@ -582,7 +582,7 @@ SITUATIONS = [
         "not-transient",
     ),
     S(
-        "wrong-password-mended",
+        "wrong-password-fixed",
         "3.8",
         cdc("failed", WRONG_PASSWORD),
         "Resume",
@@ -878,16 +878,16 @@ SITUATIONS = [
         history=restarted(60),
     ),
     S(
-        "budget-used-up",
+        "bound-used-up",
         "3.8",
         cdc("failed", RECOVERABLE),
         "Escalate",
-        "budget",
+        "max-attempts",
         history=restarted(350, 300, 250, 200, 100),
         says="5 times",
     ),
     S(
-        "budget-comes-back",
+        "bound-comes-back",
         "3.8",
         cdc("failed", RECOVERABLE),
         "Resume",
@@ -904,11 +904,11 @@ SITUATIONS = [
         history=restarted(300, 200, 100, came_back=3),
     ),
     S(
-        "reload-has-a-budget-too",
+        "reload-has-a-bound-too",
         "3.8",
         both("failed", RECOVERABLE, tables=HALF, checkpoint=""),
         "Escalate",
-        "budget",
+        "max-attempts",
         history=restarted(350, 300, 250, 200, 100, verb=Verb.RELOAD),
         policy=RELOADABLE,
     ),

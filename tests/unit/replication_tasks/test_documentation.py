@@ -29,7 +29,7 @@ def _named_in(*folders: Path) -> set[str]:
     return {rule for source in sources for rule in re.findall(pattern, source)}
 
 
-def test_the_page_tells_the_rules_in_their_order() -> None:
+def test_the_page_shows_the_rules_in_their_order() -> None:
     """The sentences of the page are the rules, in the order in which the rules are asked."""
     assert [*rules.ON_THE_WAY, *rules.RULES] == SENTENCES
 
@@ -41,11 +41,11 @@ def test_every_rule_that_a_verdict_can_name_stands_on_the_page() -> None:
     assert _named_in(PACKAGE.parent) == set(), "no verdict is made outside the rules"
 
 
-def test_the_page_tells_how_a_restart_is_judged() -> None:
+def test_the_page_shows_how_a_restart_is_triaged() -> None:
     """Each judgement on a restart has its sentence."""
     source = Path(str(verify.__file__)).read_text(encoding="utf-8")
-    judged = set(re.findall(r'Outcome\.\w+,\s+"([a-z-]+)"', source))
-    assert judged == set(_sentences("Whether it worked"))
+    with_outcome = set(re.findall(r'Outcome\.\w+,\s+"([a-z-]+)"', source))
+    assert with_outcome == set(_sentences("Whether it worked"))
 
 
 def test_the_page_names_every_setting() -> None:

@@ -1,4 +1,4 @@
-"""Failures without a text or a date, claims that nobody carried out, earlier lives, and causes just mended."""
+"""Failures without a text or a date, claims that nobody carried out, earlier lives, and causes just fixed."""
 
 from __future__ import annotations
 
@@ -51,20 +51,20 @@ def test_a_stop_on_purpose_stays_one_whatever_else_its_text_says() -> None:
     assert decision.rule == "stopped-on-purpose"
 
 
-def test_a_mended_cause_is_acted_upon_in_the_run_that_is_told_of_it() -> None:
-    """The next run is not told, and would wait for a person again."""
+def test_a_fixed_cause_is_acted_upon_in_the_run_that_is_reported_it() -> None:
+    """The next run is not reported, and would wait for a person again."""
     for stopped in (None, NOW - timedelta(seconds=1)):
         failed = cdc("failed", WRONG_PASSWORD, stopped=stopped)
-        memory = Memory().mended(failed, NOW, draw=1.0)
+        memory = Memory().fixed(failed, NOW, draw=1.0)
         assert isinstance(decide(Situation(failed, memory.history(cause_fixed=True)), POLICY, NOW), Resume)
 
 
-def test_what_dms_refused_after_the_cause_was_mended_is_given_a_rest() -> None:
-    """A mended cause forgets what was done before, not what this run did: it does not ask again at once."""
+def test_what_dms_refused_after_the_cause_was_fixed_is_given_a_rest() -> None:
+    """A fixed cause forgets what was done before, not what this run did: it does not ask again at once."""
     failed = cdc("failed", WRONG_PASSWORD)
     before = Restart(NOW - 10 * MINUTE, Verb.RESUME)
-    memory = replace(Memory(), restarts=(before,) * 5).mended(failed, NOW, draw=1.0)
-    memory = memory.restarted(Restart(NOW, Verb.RESUME), 1.0).judged(REFUSED)
+    memory = replace(Memory(), restarts=(before,) * 5).fixed(failed, NOW, draw=1.0)
+    memory = memory.restarted(Restart(NOW, Verb.RESUME), 1.0).with_outcome(REFUSED)
     decision = decide(Situation(failed, memory.history(cause_fixed=True)), POLICY, NOW)
     assert isinstance(decision, Wait)
     assert decision.rule == "backoff"
@@ -102,8 +102,8 @@ def test_an_old_message_does_not_reload_what_was_stopped() -> None:
     assert "reload-target" in decision.next_step
 
 
-def test_a_deprovisioned_failure_may_be_told_by_its_stop_reason_alone() -> None:
-    """Without failure messages, a stop reason that names an error still tells that it failed."""
+def test_a_deprovisioned_failure_may_be_reported_by_its_stop_reason_alone() -> None:
+    """Without failure messages, a stop reason that names an error still shows that it failed."""
     text = "Stop Reason FATAL_ERROR"
     gone = serverless(Migration.FULL_LOAD_AND_CDC, "deprovisioned", text, last_failure="", stopped=NOW - 50 * HOUR)
     assert gone.failure == text
@@ -147,20 +147,20 @@ CLAIMED = Restart(NOW - 10 * MINUTE, Verb.RESUME)
         ({"stopped": None}, NOW, Outcome.FAILED_AGAIN),
     ],
 )
-def test_a_claim_is_judged_by_what_dms_can_know_of_it(facts: dict[str, Any], asked: datetime, outcome: Outcome) -> None:
+def test_a_claim_is_proved_by_what_dms_can_know_of_it(facts: dict[str, Any], asked: datetime, outcome: Outcome) -> None:
     """Older facts, and facts of the first minutes, say nothing; a start that DMS accepted since was carried out."""
     assert verify(cdc("failed", RECOVERABLE, **facts), CLAIMED, POLICY, NOW, asked).outcome is outcome
 
 
-def test_what_was_never_carried_out_counts_against_the_budget_alone() -> None:
+def test_what_was_never_carried_out_counts_against_the_bound_alone() -> None:
     """It is no try at a cause that gets one try, and neither begins nor ends a row of failures at once."""
     flapped, idle = (replace(CLAIMED, outcome=outcome) for outcome in (FLAPPED, NOT_MADE))
     memory = Memory(restarts=(flapped, idle, flapped, idle), incident=NOW - HOUR)
     history = memory.history()
     assert (history.tried, history.came_back, len(history.restarts)) == (2, 2, 4)
-    decision = decide(Situation(cdc("failed", RECOVERABLE), history), ReplicationPolicy(budget=4), NOW)
+    decision = decide(Situation(cdc("failed", RECOVERABLE), history), ReplicationPolicy(max_attempts=4), NOW)
     assert isinstance(decision, Escalate)
-    assert decision.rule == "budget"
+    assert decision.rule == "max-attempts"
     assert "twice restarted" in decision.reason
     assert "twice one was written down that DMS does not show" in decision.reason
 
@@ -180,7 +180,7 @@ def test_every_failure_has_a_mark() -> None:
     assert mark_of(silent) != mark_of(replace(silent, stopped=NOW)), "without a text, too"
 
 
-def test_what_dms_told_before_is_no_new_failure() -> None:
+def test_an_earlier_report_of_dms_is_no_new_failure() -> None:
     """A list that lags behind shows an earlier failure than the one that was given up: only a later one is new."""
     first, second = (mark_of(cdc("failed", RECOVERABLE, stopped=moment)) for moment in (NOW - HOUR, NOW))
     words = mark_of(cdc("failed", RECOVERABLE, stopped=None, started=None))
@@ -201,7 +201,7 @@ def test_what_dms_told_before_is_no_new_failure() -> None:
         ("incident", 5),
         ("failed", "2026-01-05T12:00:00"),
         ("draw", float("nan")),
-        ("told", None),
+        ("notified", None),
         ("missed", "no"),
         ("seconds_to_recover", "soon"),
     ],
@@ -212,11 +212,9 @@ def test_what_is_not_a_memory_is_not_read_as_one(field: str, value: object) -> N
         Memory.from_json(Memory().as_json() | {field: value})
 
 
-def test_a_window_that_the_budget_outlasts_is_refused() -> None:
-    """Restarts that leave the window before the budget is used up would go on for ever, and nobody would be told."""
-    with pytest.raises(
-        ValidationError, match="window_seconds must be longer than the shortest waits between 5 restarts"
-    ):
+def test_a_window_that_the_bound_outlasts_is_refused() -> None:
+    """Restarts that leave the window before the bound is used up would go on for ever, and nobody would be notified."""
+    with pytest.raises(ValidationError, match="window_seconds must exceed the shortest waits of 5 restarts"):
         ReplicationPolicy(window_seconds=2_900)
-    assert ReplicationPolicy(window_seconds=3_600).budget == 5
-    assert ReplicationPolicy(budget=10).window_seconds == 21_600
+    assert ReplicationPolicy(window_seconds=3_600).max_attempts == 5
+    assert ReplicationPolicy(max_attempts=10).window_seconds == 21_600

@@ -123,7 +123,7 @@ laws = settings(max_examples=120, deadline=None)
 policies = st.builds(
     ReplicationPolicy,
     allow_reload=st.sampled_from([(), ("orders",), ("*",), ("*",)]),
-    budget=st.integers(1, 8),
+    max_attempts=st.integers(1, 8),
     window_seconds=st.integers(20_000, 100_000),  # longer than the waits between eight restarts
     flaps=st.integers(1, 5),
     unsure_restarts=st.integers(0, 3),
@@ -142,12 +142,12 @@ def test_never_two_restarts_within_the_backoff(found: Facts, history: History, p
 
 @laws
 @given(facts(), histories, policies)
-def test_never_beyond_the_budget(found: Facts, history: History, policy: ReplicationPolicy) -> None:
-    """No restart beyond the budget of the window, none after as many flaps as the policy takes."""
+def test_never_beyond_the_bound(found: Facts, history: History, policy: ReplicationPolicy) -> None:
+    """No restart beyond the bound of the window, none after as many flaps as the policy takes."""
     decision = decide(Situation(found, history), policy, NOW)
     recent = [one for one in history.restarts if NOW - one.at < timedelta(seconds=policy.window_seconds)]
     if isinstance(decision, Action):
-        assert len(recent) < policy.budget
+        assert len(recent) < policy.max_attempts
         assert history.came_back < policy.flaps
 
 
@@ -244,7 +244,7 @@ def test_the_start_type_is_one_that_dms_takes(found: Facts, history: History, po
 @laws
 @given(facts(), histories, policies)
 def test_every_decision_can_be_acted_upon(found: Facts, history: History, policy: ReplicationPolicy) -> None:
-    """The same facts give the same decision, with its sentence and reason; a wait lies ahead; a person is told how."""
+    """The same facts give the same decision, with its sentence and reason; a wait lies ahead; a person learns how."""
     decision = decide(Situation(found, history), policy, NOW)
     assert decision == decide(Situation(found, history), policy, NOW)
     assert decision.rule in RULES
@@ -256,7 +256,7 @@ def test_every_decision_can_be_acted_upon(found: Facts, history: History, policy
 
 
 @given(facts(), st.sampled_from(Verb), moments, policies)
-def test_every_restart_can_be_judged(found: Facts, verb: Verb, at: object, policy: ReplicationPolicy) -> None:
+def test_every_restart_can_be_triaged(found: Facts, verb: Verb, at: object, policy: ReplicationPolicy) -> None:
     """Any facts give one judgement on a restart; what failed or was loaded in part is never taken for recovered."""
     restart = Restart(at, verb, Progress(1, 1, 1))  # type: ignore[arg-type]
     proof = verify(found, restart, policy, NOW)
@@ -270,7 +270,7 @@ def test_every_restart_can_be_judged(found: Facts, verb: Verb, at: object, polic
 
 
 @given(facts(), st.sampled_from(Verb), moments, moments, policies)
-def test_nothing_older_than_a_restart_judges_it(
+def test_nothing_older_than_a_restart_triages_it(
     found: Facts, verb: Verb, at: datetime, asked: datetime, policy: ReplicationPolicy
 ) -> None:
     """A failure from before a restart's claim leaves the restart to its claimant, whatever it says."""
@@ -282,9 +282,9 @@ def test_nothing_older_than_a_restart_judges_it(
 
 
 @given(restarts, st.none() | moments, st.floats(0, 1), st.text())
-def test_memory_survives_the_ledger(made: tuple[Restart, ...], incident: object, draw: float, told: str) -> None:
+def test_memory_survives_the_ledger(made: tuple[Restart, ...], incident: object, draw: float, reported: str) -> None:
     """A memory is read back as it was written."""
-    memory = Memory(restarts=made, incident=incident, draw=draw, told=told, checkpoint="c")  # type: ignore[arg-type]
+    memory = Memory(restarts=made, incident=incident, draw=draw, notified=reported, checkpoint="c")  # type: ignore[arg-type]
     assert Memory.from_json(memory.as_json()) == memory
 
 

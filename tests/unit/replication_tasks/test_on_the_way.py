@@ -49,8 +49,8 @@ def met(obstacle: Obstacle, words: str = "", **more: Any) -> Situation:
 
 
 def proof(outcome: Outcome, **more: Any) -> Situation:
-    told = Proof(outcome, "a-rule", "a reason", "a step")
-    return Situation(cdc("running"), RESTARTED, proof=told, is_known=True, is_open=True, **more)
+    reported = Proof(outcome, "a-rule", "a reason", "a step")
+    return Situation(cdc("running"), RESTARTED, proof=reported, is_known=True, is_open=True, **more)
 
 
 CASES = {

@@ -20,7 +20,7 @@ def test_decision(key: str) -> None:
     assert situation.says in f"{decision.reason} {getattr(decision, 'next_step', '')}", decision
 
 
-def test_every_situation_is_told_once_and_every_sentence_is_tried() -> None:
+def test_every_situation_is_reported_once_and_every_sentence_is_tried() -> None:
     """No row hides another one, and each rule decides in at least one row."""
     assert len(BY_ID) == len(SITUATIONS) >= 60
     rules = {situation.rule for situation in SITUATIONS}

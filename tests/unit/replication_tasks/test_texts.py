@@ -48,7 +48,7 @@ def test_each_entry_decides_its_examples(key: str) -> None:
 
 
 def test_the_table_is_complete() -> None:
-    """Ids are unique, sources are named, what a person must do is said, and lost positions are whole phrases."""
+    """Ids are unique, sources are named, what a person must do is stated, and lost positions are whole phrases."""
     assert len(TABLE) == len(table())
     for entry in table():
         assert entry.source
@@ -58,7 +58,7 @@ def test_the_table_is_complete() -> None:
         assert not any("*" in phrase.split() for phrase in entry.phrases)
 
 
-def _told(phrase: str) -> str:
+def _reported(phrase: str) -> str:
     """The phrase as a text would hold it: the first of its choices, nothing that may be missing, names, numbers."""
     text = re.sub(r"\[[^\[\]]*\|\]", "", phrase)
     text = re.sub(r"\[([^\[\]|]*)[^\[\]]*\]", r"\1", text).replace("<>", "'x_7'").replace("#", "77")
@@ -71,7 +71,7 @@ PHRASES = [(entry, phrase) for entry in LOST for phrase in entry.phrases]
 @pytest.mark.parametrize(("entry", "phrase"), PHRASES, ids=[phrase for _, phrase in PHRASES])
 def test_a_phrase_with_one_word_changed_is_no_lost_position(entry: Text, phrase: str) -> None:
     """A word left out, put in or put in place of another makes it another text: it never leads to a reload."""
-    words = _told(phrase).split()
+    words = _reported(phrase).split()
     assert compiled(phrase).search(" ".join(words))
     whole = failed_with(f"Last Error  {' '.join(words)}{FATAL}")
     assert cause_of(whole).nature is Nature.POSITION_LOST

@@ -21,13 +21,13 @@ The words of DMS and of the engines behind it that mean something for a restart 
 [diagnosis](../diagnosis.md), from `recovery/replication_tasks/texts.yaml`. Made by
 `python -m tests.unit.replication_tasks.texts_page`; a test compares.
 
-- **position lost**: change capture cannot go on from where it stopped. Counted only where a whole phrase is told as
+- **position lost**: change capture cannot go on from where it stopped. Counted only where a whole phrase is reported as
   what happened, in a failure that DMS does not call recoverable, of a task that has a position, and beside no words of
   an outage; else one resume shows.
 - **lasting**: the same restart fails again until a person does what stands in the last column.
 - **resting**: something must come back first; it is resumed after a rest.
 - **pressure**, **unsure**: one restart, then a person.
-- Everything else is read by `recovery.failures`: outages are resumed, refusals and bad data are told to a person, and
+- Everything else is read by `recovery.failures`: outages are resumed, refusals and bad data go to a person, and
   what nobody knows is resumed once.
 """
 
@@ -44,8 +44,8 @@ def page() -> str:
     for text in TEXTS:
         facts = failed_with(text.text, text.migration)
         verdict = type(decide(Situation(facts, History()), RELOADABLE, NOW)).__name__.lower()
-        told = text.text.removeprefix("Last Error  ")
-        tried = (text.engine, told, cause_of(facts).nature.value, verdict, text.source)
+        reported = text.text.removeprefix("Last Error  ")
+        tried = (text.engine, reported, cause_of(facts).nature.value, verdict, text.source)
         lines.append("| " + " | ".join(_cell(cell) for cell in tried) + " |")
     return "\n".join(lines) + "\n"
 
