@@ -31,7 +31,7 @@ recall = step(look.recall, "recall", "recalled {batch.count} flows")
 tidy_twins = step(twins.tidy_twins, "tidy up twins", "tidied up twins")
 look_and_decide = step(look.look, "look and decide", "inspected {batch.count} flows")
 act_on = step(act.act, "act", "acted on {batch.due} of {batch.count} flows", ONCE)
-notify_people = step(records.tell, "notify people", "notified people", ONCE)
+notify_people = step(records.notify, "notify people", "notified people", ONCE)
 record = step(records.keep, "record", "recorded {batch.count} flows", ONCE)
 count = records.note
 """Count what was found and done; no request is made."""

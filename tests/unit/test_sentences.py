@@ -38,7 +38,7 @@ def test_a_group_that_waits_for_a_person_is_a_warning() -> None:
     )
 
 
-def test_replications_are_told_by_their_names() -> None:
+def test_replications_are_reported_by_their_names() -> None:
     """Their source is an instance's id, which nobody knows."""
     rows = [entry(name, source="74159995F817", action="escalate", next_step="choose") for name in ("orders", "stock")]
     first, second = story(report(*rows, path="replication_tasks"))

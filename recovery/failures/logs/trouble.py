@@ -27,7 +27,7 @@ class _Words:
         self.pattern = re.compile(pattern)
 
     def search(self, text: str) -> re.Match[str] | None:
-        """The first place of the text, in letters of any size, that matches."""
+        """The first place of the text, in upper or lower case, that matches."""
         lower, words = _read(text)
         return None if self.words.isdisjoint(words) else self.pattern.search(lower)
 
@@ -193,9 +193,9 @@ def fails(record: Record) -> bool:
         return not _is_beside(record)
     words = without_payloads(record.text)
     if level is Level.WARN:
-        warned = _WARNED.search(said) is not None or _WARNED_NAME.search(said) is not None
+        warned = _WARNED.search(words) is not None or _WARNED_NAME.search(words) is not None
         return warned and not _is_beside(record)
-    return (begins_failure(record.text) or names_failure(said)) and not _is_beside(record)
+    return (begins_failure(record.text) or names_failure(words)) and not _is_beside(record)
 
 
 def names_failure(text: str) -> bool:
@@ -229,8 +229,8 @@ def resolves(record: Record) -> bool:
     """True when a record says that something worked."""
     if record.level > Level.INFO and not _AGAIN.search(record.text[:400]):
         return False
-    said = record.text[:400]
-    return _RESOLVED.search(said) is not None and not names_failure(said.split("\n", 1)[0])
+    words = record.text[:400]
+    return _RESOLVED.search(words) is not None and not names_failure(words.split("\n", 1)[0])
 
 
 def is_success(record: Record, message: str) -> bool:
