@@ -21,6 +21,8 @@ ROUND_BYTES = 64 * 1024 * 1024
 """Bytes of messages that a round takes up, so that memory is bounded for messages of any size."""
 POLL_SECONDS = 1
 """Long polling asks all of SQS's servers; a short poll may come back empty from a queue that is not."""
+MOST_IN_FLIGHT = 100_000
+"""Messages in flight from which on the bound of SQS (120,000) is the likely reason for an empty answer."""
 EMPTY_POLLS = 5
 """Empty polls in a row after which a drain ends even though SQS still counts messages."""
 
@@ -130,14 +132,15 @@ def receive(work: Work, turn: Turn, share: int) -> Batch:
                 break
             if empties >= EMPTY_POLLS:
                 in_flight = work.sqs.inspect(queue.url).held - visible
+                if in_flight > MOST_IN_FLIGHT:
+                    cause = "it hands out no more than 120,000 at a time"
+                elif queue.fifo and turn.taken:
+                    cause = "of one group of a FIFO queue it hands out ten while they are hidden, and the rest later"
+                else:
+                    cause = "another consumer may take them, or the count lags"
                 work.warn(
                     f"queue {queue.name}: SQS counts about {visible} messages but hands out none, while {in_flight} are"
-                    " in flight or delayed: "
-                    + (
-                        "it hands out no more than 120,000 at a time"
-                        if in_flight > 100_000
-                        else "another consumer may take them, or the count lags"
-                    )
+                    f" in flight or delayed: {cause}"
                 )
                 break
     work.taken += len(messages)

@@ -25,6 +25,7 @@ from recovery.dead_letters.work import Work
 from recovery.errors import BadInput, Refused, RepriseError
 from recovery.failures import (
     DEFAULT_RULES,
+    BodyShape,
     Diagnosis,
     Kind,
     Origin,
@@ -144,8 +145,10 @@ def _diagnose(
             known[words] = item.diagnosis  # messages that fail together often say the very same
         if item.by_time:
             item.diagnosis = replace(item.diagnosis, reason=f"{item.diagnosis.reason}{BY_TIME}")
-    if policy.body_schema is not None and not item.pending and _is_silent(item.diagnosis):
-        item.diagnosis = violates_schema(item.message.body, policy.body_schema) or item.diagnosis
+    # A pointer is not what its queue's schema describes: the payload lies elsewhere.
+    schema = policy.body_schema if item.message.shape is not BodyShape.EXTENDED_POINTER else None
+    if schema is not None and not item.pending and _is_silent(item.diagnosis):
+        item.diagnosis = violates_schema(item.message.body, schema) or item.diagnosis
     if item.diagnosis is not None:
         error = item.evidence.error or item.diagnosis.reason
         if error not in bare:

@@ -127,24 +127,25 @@ class Work(RecoveryRun):
 
         Args:
             written: its name, URL or ARN.
-            home: ARN of the dead-letter queue: another account is asked for by its number, another region refused.
+            home: ARN of the dead-letter queue: a queue in another region is refused.
 
         Raises:
             Transient, Refused: SQS could not be asked, or does not let us ask.
             BadInput: it is no queue's name.
         """
         name = parsed(written)
-        region, account = home.split(":")[3:5] if home.count(":") == 5 else ("", "")
+        region = home.split(":")[3] if home.count(":") == 5 else ""
         if name.region and region and name.region != region:
             raise Refused(
                 f"queue {name.name} lies in region {name.region}, and this run works in {region}: nothing is sent to"
                 " another region",
                 code="OtherRegion",
             )
-        asked = QueueName(name.name, name.account if name.account != account else "")
+        asked = QueueName(name.name, name.account)  # by its account: a bare name means one of the caller's own
         if asked not in self._urls:
             try:
-                self._urls[asked] = self.sqs.url(asked.name, asked.account)
+                url = self.sqs.url(asked.name, asked.account)
+                self._urls[asked] = url if parsed(url).account in ("", asked.account) or not asked.account else ""
             except Refused as error:
                 self._urls[asked] = "" if is_missing(error) else error
         known = self._urls[asked]

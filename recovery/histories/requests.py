@@ -56,7 +56,7 @@ class Filters(BaseModel):
         title="Queues and other sources",
         description="Only cases of these queues, outbox tables, DMS instances or connectors, names or globs.",
     )
-    keys: tuple[str, ...] = Field(
+    ids: tuple[str, ...] = Field(
         (), max_length=1_000, title="Ids", description="Only these message ids, row keys, tasks or flows."
     )
     text: str = Field(
@@ -72,7 +72,7 @@ class Filters(BaseModel):
     @property
     def names_any(self) -> bool:
         """True when a filter other than the path is set."""
-        lists = (self.groups, self.kinds, self.rules, self.sources, self.keys, self.text, self.older_than_seconds)
+        lists = (self.groups, self.kinds, self.rules, self.sources, self.ids, self.text, self.older_than_seconds)
         return any(lists) or self.owner is not None
 
 

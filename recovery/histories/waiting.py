@@ -150,7 +150,7 @@ def _fits(found: Found, request: ListRequest, notes: Mapping[str, Notes], now: d
         and (not request.kinds or story.kind in request.kinds)
         and (not request.rules or story.rule in request.rules)
         and (not request.sources or any(fnmatchcase(story.source, pattern) for pattern in request.sources))
-        and (not request.keys or bool({story.key, found.case.key, *story.ids} & set(request.keys)))
+        and (not request.ids or bool({story.key, found.case.key, *story.ids} & set(request.ids)))
         and (not text or any(text in known.casefold() for known in (story.error, story.reason, story.next_step)))
         and (request.owner is None or (note.owner if note and note.owner else NOBODY) == (request.owner or NOBODY))
         and (not request.older_than_seconds or found.first_seen is None or found.first_seen <= latest)

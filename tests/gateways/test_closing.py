@@ -75,7 +75,7 @@ def test_a_dismissed_message_is_not_sent(world: DeadLettersWorld) -> None:
     pair = world.pair()
     [kept, gone] = world.die(pair, [AUTH, AUTH])
     world.recover(pair.dead)
-    close_cases(histories(world), CloseRequest(**WHO, keys=(gone,)))
+    close_cases(histories(world), CloseRequest(**WHO, ids=(gone,)))
     world.replay(queues=[pair.dead])
     world.replay(message_ids=[gone])
     assert world.states(pair.dead) == {"replayed": 1, "sent": 1, "parked": 1}
@@ -92,7 +92,7 @@ def test_a_case_that_changed_meanwhile_is_left_alone(world: DeadLettersWorld, mo
     listed = asked.choose(ListRequest())
     monkeypatch.setattr(asked, "choose", lambda _: listed)
     world.replay(queues=[pair.dead])
-    closed = close_cases(asked, CloseRequest(**WHO, keys=(message,)))
+    closed = close_cases(asked, CloseRequest(**WHO, ids=(message,)))
     assert closed.done == 0
     assert sum(closed.left_out.values()) == 1
     assert world.cases(pair.dead)[message].state is State.REPLAYED
@@ -141,7 +141,7 @@ def test_an_exhausted_row_that_fails_again_waits_again(world: DeadLettersWorld) 
     outbox.pending("bad", "")
     outbox.run()
     rows = {"outbox_tables": (TABLE,), "paths": ("outbox_records",)}
-    close_cases(histories(world), CloseRequest(**WHO, keys=("bad",), **rows))
+    close_cases(histories(world), CloseRequest(**WHO, ids=("bad",), **rows))
     assert waiting(world, **rows) == set()
     world.aws.clock.advance(60)
     outbox.run(mode="revive")
@@ -186,8 +186,8 @@ def test_who_and_why_stand_in_the_audit_of_the_day(world: DeadLettersWorld) -> N
     """Each act is written down before it is done; a dry run is no act."""
     asked = histories(world)
     asked.ledger.write_cases([case("m1", State.PARKED)])
-    close_cases(asked, CloseRequest(operator="bob", reason="only a look", keys=("m1",)))
-    close_cases(asked, CloseRequest(**WHO, keys=("m1",), identity="arn:aws:iam::1:user/ann"))
+    close_cases(asked, CloseRequest(operator="bob", reason="only a look", ids=("m1",)))
+    close_cases(asked, CloseRequest(**WHO, ids=("m1",), identity="arn:aws:iam::1:user/ann"))
     [act] = Audit(asked.ledger).of_day(asked.now().date(), [])
     assert (act.operator, act.identity, act.action, act.reason, act.count) == (
         "ann",
@@ -202,12 +202,12 @@ def test_who_and_why_stand_in_the_audit_of_the_day(world: DeadLettersWorld) -> N
 @pytest.mark.parametrize(
     ("given", "field"),
     [
-        ({"operator": "", "reason": "r", "keys": ("m",)}, "operator"),
-        ({"operator": "a", "reason": " ", "keys": ("m",)}, "reason"),
+        ({"operator": "", "reason": "r", "ids": ("m",)}, "operator"),
+        ({"operator": "a", "reason": " ", "ids": ("m",)}, "reason"),
         ({"operator": "a", "reason": "r"}, "sources"),
-        ({"operator": "a", "reason": "r", "keys": ("m",), "how": "snooze"}, "until"),
-        ({"operator": "a", "reason": "r", "keys": ("m",), "until": "2020-01-01T00:00:00Z"}, "until"),
-        ({"operator": "a", "reason": "r", "keys": ("m",), "how": "snooze", "until": "2020-01-01T00:00:00Z"}, "until"),
+        ({"operator": "a", "reason": "r", "ids": ("m",), "how": "snooze"}, "until"),
+        ({"operator": "a", "reason": "r", "ids": ("m",), "until": "2020-01-01T00:00:00Z"}, "until"),
+        ({"operator": "a", "reason": "r", "ids": ("m",), "how": "snooze", "until": "2020-01-01T00:00:00Z"}, "until"),
     ],
 )
 def test_a_request_that_may_not_be_carried_out_names_its_field(
@@ -223,7 +223,7 @@ def test_a_mark_survives_runs_that_find_nothing_new(world: DeadLettersWorld) -> 
     kept = case("arn:x", State.ESCALATED, path="replication_tasks", detail={"name": "orders", "restarts": []})
     asked = histories(world)
     asked.ledger.write_cases([kept])
-    close_cases(asked, CloseRequest(**WHO, keys=("orders",)))
+    close_cases(asked, CloseRequest(**WHO, ids=("orders",)))
     read = asked.ledger.read_cases("replication_tasks", ["arn:x"])["arn:x"]
     assert read.state is State.ESCALATED
     assert replace(read, detail=kept.detail, stored="") == kept

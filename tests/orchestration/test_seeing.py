@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,8 +25,9 @@ from recovery.digest.request import DigestRequest
 from recovery.discover.models import DiscoverRequest, Survey
 from recovery.errors import Refused
 from recovery.histories.requests import CaseRequest, ListRequest
+from recovery.report_page import markdown
 from tasks import metrics as metrics_tasks
-from tests.dead_letters_world import AUTH, DeadLettersWorld
+from tests.dead_letters_world import AUTH, POLICY, DeadLettersWorld
 from tests.orchestration.dead_letters_runs import recover, run
 
 
@@ -107,6 +109,46 @@ def test_a_run_is_seen_in_cloudwatch_in_the_digest_and_as_a_case(world: DeadLett
     assert isinstance(waits, list)
     assert [story.key for story in waits] == [message]
     assert message in latest_artifact("waiting-cases-one-by-one")["data"]
+
+
+OWN_KINDS = """
+version: 1
+kinds:
+  CARRIER_STRIKE: {action: alert, why: nobody drives}
+  NIGHT_CLOSED: {action: heal, why: the depot opens in the morning}
+rules:
+- {id: depot.strike, kind: CARRIER_STRIKE, phrases: [drivers on strike], why: nobody drives, example: drivers on strike,
+   counter: drivers on time}
+- {id: depot.night, kind: NIGHT_CLOSED, phrases: [closed at night], why: closed, example: closed at night,
+   counter: open at night}
+"""
+
+
+def test_kinds_of_a_rules_file_are_kinds_everywhere(world: DeadLettersWorld, tmp_path: Path) -> None:
+    """Their default actions, the report, the ledger, metrics, the lists of cases and their filters, and the digest."""
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(OWN_KINDS)
+    pair = world.pair()
+    strike, night, auth = world.die(pair, ["drivers on strike in the north", "depot closed at night", AUTH])
+    report = recover(world, pair.dead, policy=POLICY.model_copy(update={"rules_file": str(rules)}))
+    assert report.by_kind == {"CARRIER_STRIKE": 1, "NIGHT_CLOSED": 1, "AUTH_FAILURE": 1}
+    assert {row.kind: (row.action, row.diagnosis) for row in report.groups} == {
+        "CARRIER_STRIKE": ("alert", "depot.strike"),
+        "NIGHT_CLOSED": ("heal", "depot.night"),
+        "AUTH_FAILURE": ("alert", "auth.expired"),
+    }
+    assert "CARRIER_STRIKE 1" in markdown(report, "Dead letters")
+    kinds = sorted(case.kind for case in world.cases(pair.dead).values())
+    assert kinds == ["AUTH_FAILURE", "CARRIER_STRIKE", "NIGHT_CLOSED"]
+    names = published(world)
+    assert ("Alerted", "dead_letters", "CARRIER_STRIKE") in names
+    assert any(name[1:] == ("dead_letters", "NIGHT_CLOSED") for name in names)
+    waits = list_cases(ListRequest(kinds=("CARRIER_STRIKE",)))
+    assert isinstance(waits, list)
+    assert [(story.key, story.kind) for story in waits] == [(strike, "CARRIER_STRIKE")]
+    assert len(world.alerts("CARRIER_STRIKE")) == 1
+    assert night not in {story.key for story in waits}
+    assert auth not in {story.key for story in waits}
 
 
 def test_what_cannot_be_published_or_noted_fails_no_run(

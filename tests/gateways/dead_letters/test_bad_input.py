@@ -151,6 +151,18 @@ def test_an_unknown_origin_is_not_diagnosed_without_evidence(world: DeadLettersW
     assert world.bodies(dead) == ["?"]
 
 
+def test_a_pointer_is_not_checked_by_the_schema_of_its_payload(world: DeadLettersWorld) -> None:
+    """The payload lies in S3: a body that only names it breaks no schema, and neither does one that keeps to it."""
+    pair = world.pair()
+    policy = POLICY.model_copy(update={"body_schema": {"type": "object", "required": ["order"]}})
+    world.send(pair.source, [{"MessageBody": POINTER}, {"MessageBody": '{"parcel": 1}'}])
+    world.fail(pair.source)
+    report = world.recover(pair.dead, policy=policy)
+    assert report.by_action == {"leave": 1, "archive": 1}
+    assert report.by_kind == {"VALIDATION_ERROR": 1}
+    assert world.bodies(pair.dead) == [POINTER]
+
+
 def test_a_schema_speaks_when_the_error_does_not(world: DeadLettersWorld) -> None:
     """A payload that breaks its schema cannot succeed; one that keeps to it stays without evidence."""
     pair = world.pair()

@@ -415,6 +415,44 @@ def test_a_queue_that_hands_out_nothing_ends_the_drain(world: DeadLettersWorld) 
     assert not report.failed
 
 
+@pytest.mark.parametrize(
+    ("in_flight", "cause", "other"),
+    [
+        (119_990, "it hands out no more than 120,000 at a time", "another consumer"),
+        (3, "another consumer may take them, or the count lags", "120,000"),
+    ],
+)
+def test_the_warning_about_messages_in_flight_says_what_is_the_case(
+    world: DeadLettersWorld, in_flight: int, cause: str, other: str
+) -> None:
+    """The bound of SQS is named only near it."""
+    pair = world.pair()
+    client = world.clients[0]
+
+    def count(parsed: dict[str, Any], **_: Any) -> None:
+        parsed["Attributes"].update(
+            ApproximateNumberOfMessages="7", ApproximateNumberOfMessagesNotVisible=str(in_flight)
+        )
+
+    client.meta.events.register("after-call.sqs.GetQueueAttributes", count)
+    report = world.recover(pair.dead)
+    client.meta.events.unregister("after-call.sqs.GetQueueAttributes", count)
+    assert f"while {in_flight} are in flight" in report.warnings[0]
+    assert cause in report.warnings[0]
+    assert other not in report.warnings[0]
+
+
+def test_the_warning_about_a_long_group_says_that_the_rest_comes_later(world: DeadLettersWorld) -> None:
+    """SQS gives ten of a FIFO group while it hides them: a dry run shows those, and no other consumer is suspected."""
+    pair = world.pair(fifo=True)
+    world.die(pair, [TIMEOUT] * 25, MessageGroupId="g")
+    report = world.recover(pair.dead, dry_run=True)
+    assert report.found == 10
+    [warning] = report.warnings
+    assert "of one group of a FIFO queue it hands out ten while they are hidden" in warning
+    assert "another consumer" not in warning
+
+
 def test_a_queue_that_is_never_empty_keeps_no_other_waiting(
     world: DeadLettersWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from recovery.cases import State
+from recovery.closing.requests import CloseRequest
 from recovery.histories import search
 from recovery.histories.requests import ListRequest
 from recovery.histories.search import Histories, Ledgered
@@ -63,3 +65,9 @@ def test_what_fits_is_listed_whole(list_of: Any) -> None:
     counts, warnings = list_of(100, dead_letters=80, replication_tasks=3, appflow_runs=2)
     assert counts == {"dead_letters": 80, "replication_tasks": 3, "appflow_runs": 2}
     assert warnings == []
+
+
+@pytest.mark.parametrize("request_class", [ListRequest, CloseRequest])
+def test_prefect_can_copy_a_request(request_class: type[BaseModel]) -> None:
+    """It copies by `dict(request)`, which a field named as a method of mappings breaks: no flow would take it."""
+    assert not {"keys", "items", "values", "get"} & set(request_class.model_fields)
