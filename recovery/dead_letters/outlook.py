@@ -14,6 +14,7 @@ from recovery.dead_letters.remembered import describe_damaged, remembered, waiti
 from recovery.dead_letters.settling import Awaited, Settling, Taken
 from recovery.dead_letters.work import PATH, Work
 from recovery.errors import RepriseError
+from recovery.events.outward import CONSUMER_SILENT, of_queue
 from recovery.records import DamagedRecord
 
 MOST = 500
@@ -144,6 +145,8 @@ def _report(work: Work, queue: Queue, pair: Awaited, found: Found) -> int:
             f"queue {pair.destination.rsplit('/', 1)[1]}: its consumer has not taken all that was sent back to it"
             f" {minutes:.0f} minutes ago: look after it. Until it has, {count} message(s) count as sent only"
         )
+        source = pair.destination.rsplit("/", 1)[1]
+        work.events.append(of_queue(CONSUMER_SILENT, source, work.now(), count=count, minutes=int(minutes)))
     if not work.dry_run:
         for group, count in groups.items():
             _announce_recovery(work, queue, group, count)

@@ -13,6 +13,7 @@ from recovery.dead_letters.messages import BATCH, BATCH_BYTES, Message, Queue, s
 from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.dead_letters.work import LEASE, Work
 from recovery.errors import RepriseError
+from recovery.events.outward import BACKLOG_AT_RISK, of_queue
 from recovery.failures import body_shape, recognise
 
 ROUND = 2000
@@ -164,6 +165,7 @@ def report_backlog(work: Work, turns: Sequence[Turn]) -> None:
                 f" from {ends:%Y-%m-%d %H:%M} UTC on, before later runs reach them: raise the run's limit and time"
                 " limit, run more often, or let more workers run"
             )
+            work.events.append(of_queue(BACKLOG_AT_RISK, turn.name, work.now(), count=count, expires=ends.isoformat()))
 
 
 def _poll(work: Work, queue: Queue, wait: int, most: int) -> list[Message] | RepriseError:

@@ -9,6 +9,8 @@ event. Payloads are short: counts, kinds, normalised words, addresses; never bod
     reprise.group.exhausted    reprise.group.<path>.<source>.<group>   attempts of some of its items are used up
     reprise.circuit.opened     reprise.circuit.<path>.<source>         nothing is sent but probes
     reprise.circuit.closed     reprise.circuit.<path>.<source>         all is sent again
+    reprise.backlog.at-risk    reprise.queue.<queue>                   messages will expire before a run reaches them
+    reprise.consumer.silent    reprise.queue.<queue>                   a consumer takes nothing of what was sent back
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ GROUP_RECOVERED = "reprise.group.recovered"
 GROUP_EXHAUSTED = "reprise.group.exhausted"
 CIRCUIT_OPENED = "reprise.circuit.opened"
 CIRCUIT_CLOSED = "reprise.circuit.closed"
+BACKLOG_AT_RISK = "reprise.backlog.at-risk"
+CONSUMER_SILENT = "reprise.consumer.silent"
 
 _IDS = UUID("2c1c9a44-9b3d-5c36-8f0e-5f9a3c6f7a10")
 _LONGEST = 500
@@ -95,6 +99,11 @@ class Outward:
             return cls(str(kept["event"]), tuple(map(str, kept["resource"])), str(kept["key"]), occurred, payload)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise BadInput(f"a kept event cannot be read: {type(error).__name__}") from None
+
+
+def of_queue(event: str, queue: str, at: datetime, **payload: str | int) -> Outward:
+    """Return an event of a queue that is in trouble: once an hour while it lasts, whoever runs."""
+    return Outward(event, ("queue", queue), f"{at:%Y-%m-%dT%H}", at, payload)
 
 
 def of_report(report: RecoveryReport) -> list[Outward]:

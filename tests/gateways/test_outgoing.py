@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from recovery.aws import client_config
 from recovery.errors import BadInput
-from recovery.events.outward import GROUP_EXHAUSTED, GROUP_OPENED, Outward, of_report
+from recovery.events.outward import BACKLOG_AT_RISK, GROUP_EXHAUSTED, GROUP_OPENED, Outward, of_queue, of_report
 from recovery.ledger import Ledger
 from recovery.outgoing import BATCH, Outgoing
 from simulated_aws.server import SimulatedAws
@@ -121,3 +121,11 @@ def test_a_report_names_what_is_exhausted() -> None:
     assert only.payload["count"] == 2
     assert of_report(report(*rows, dry_run=True)) == []
     assert of_report(report(entry())) == []
+
+
+def test_a_queue_in_trouble_is_an_event_once_an_hour() -> None:
+    """Whoever runs, and however often."""
+    first, again = (of_queue(BACKLOG_AT_RISK, "orders-dlq", NOW + timedelta(minutes=m), count=3) for m in (1, 59))
+    later = of_queue(BACKLOG_AT_RISK, "orders-dlq", NOW + timedelta(minutes=61), count=3)
+    assert first.id == again.id != later.id
+    assert first.as_event()["resource"]["prefect.resource.id"] == "reprise.queue.orders-dlq"

@@ -11,6 +11,7 @@ from flows.dead_letters import recover_dead_letters
 from proof.plain_prefect import play
 from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.errors import OutcomeUnknown
+from recovery.events.outward import BACKLOG_AT_RISK, CONSUMER_SILENT
 from tests.dead_letters_world import AUTH, ERROR, INVALID, POLICY, TIMEOUT, DeadLettersWorld, text
 
 QUICK = POLICY.model_copy(
@@ -39,7 +40,9 @@ def test_a_stopped_consumer_recovers_nothing(world: DeadLettersWorld) -> None:
     world.die(pair, [TIMEOUT] * 20)
     world.recover(pair.dead)
     world.aws.clock.advance(2000)
-    report = world.recover(pair.dead)
+    with world.at_work(world.request(pair.dead)) as work:
+        report = play(recover_dead_letters, work.request, work)
+        assert [(event.event, event.resource) for event in work.events] == [(CONSUMER_SILENT, ("queue", pair.source))]
     assert report.recovered == 0
     assert any("its consumer has not taken" in line for line in report.warnings)
     world.work_off(pair.source)
@@ -80,7 +83,9 @@ def test_a_backlog_that_no_run_can_reach_fails_the_run(world: DeadLettersWorld) 
     """The line says how many expire and when, and what to raise."""
     pair = world.pair(MessageRetentionPeriod="3600")
     world.die(pair, [""] * 40)
-    report = world.recover(pair.dead, limit=2)
+    with world.at_work(world.request(pair.dead, limit=2)) as work:
+        report = play(recover_dead_letters, work.request, work)
+        assert [(event.event, event.resource) for event in work.events] == [(BACKLOG_AT_RISK, ("queue", pair.dead))]
     assert report.failed
     assert any("will expire from" in line and "raise the run's limit" in line for line in report.problems)
 
