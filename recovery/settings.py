@@ -48,6 +48,19 @@ SETTINGS = (
     Setting("REPRISE_EVENTS_PARKED_QUEUE_URL", "URL of its dead-letter queue, for the relay (only it needs one)"),
     Setting("REPRISE_NOTIFY_SLACK_URL", "Slack webhook that is notified of failed runs, for `reprise apply`", ""),
     Setting("REPRISE_NOTIFY_PAGERDUTY_KEY", "PagerDuty integration key (32 characters), as above", ""),
+    Setting(
+        "REPRISE_NOTIFY_PAGERDUTY_URL",
+        "PagerDuty's Events API, which opens and resolves one incident for each group",
+        "https://events.pagerduty.com/v2/enqueue",
+    ),
+    Setting("REPRISE_NOTIFY_TEAMS_URL", "Microsoft Teams webhook, as above", ""),
+    Setting("REPRISE_NOTIFY_OPSGENIE_KEY", "Opsgenie API key, as above", ""),
+    Setting("REPRISE_NOTIFY_SENDGRID", "SendGrid API key, sender and recipients of e-mail, apart by spaces", ""),
+    Setting(
+        "REPRISE_NOTIFY_ROUTES",
+        "groups that a channel hears of, as `slack=dead_letters/orders-*; pagerduty=*/billing-*`",
+        "",
+    ),
     Setting("REPRISE_NOTIFY_WEBHOOK_URL", "address that gets a JSON object with `subject` and `text`, as above", ""),
 )
 _BY_NAME = {setting.name: setting for setting in SETTINGS}

@@ -20,6 +20,7 @@ import httpx
 
 from deployments.prefect_http import prefect_client, untrusted
 from deployments.prefect_settings import require_server
+from recovery import settings
 from recovery.errors import BadInput, RepriseError, Transient
 
 
@@ -80,7 +81,16 @@ def apply(
     # Only now: Prefect reads its settings when it is imported, and says a lot when it cannot.
     from prefect.client.orchestration import get_client
 
-    from deployments.apply import automations, channels, condition, pool, registered, registration, saved_estate
+    from deployments.apply import (
+        automations,
+        channels,
+        condition,
+        outward,
+        pool,
+        registered,
+        registration,
+        saved_estate,
+    )
     from deployments.subscribers import nobody_subscribed
 
     outcome = Outcome()
@@ -109,7 +119,15 @@ def apply(
             now = registered.snapshot(client, deployments)
         outcome.notes += registered.notes(client, deployments, now, pool.NAME)
         notify = now.get("operations/notify")
-        wanted = automations.wanted(flows, notify.id if notify else registered.NOBODY, channels.ids())
+        heard = channels.saved(channels.Use.OPERATIONS)
+        wanted = [
+            *automations.wanted(flows, notify.id if notify else registered.NOBODY, list(heard.values())),
+            *outward.wanted(
+                channels.saved(channels.Use.OPENED),
+                channels.saved(channels.Use.ENDED),
+                outward.routes(settings.read("REPRISE_NOTIFY_ROUTES", environment), channels.ROUTED),
+            ),
+        ]
         if note(automations.changes(client, wanted)):
             automations.make(client, wanted)
         outcome.problems += [*registered.surplus(client, deployments, now), *automations.surplus(client, wanted)]

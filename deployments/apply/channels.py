@@ -1,4 +1,4 @@
-"""Slack, PagerDuty or a webhook of one's own, notified by the Prefect server itself through Prefect's own blocks.
+"""Slack, PagerDuty, Teams, Opsgenie, e-mail or a webhook, notified by the Prefect server through Prefect's own blocks.
 
 A variable that is set saves the block; one that is not leaves what is saved. To end the notices, delete the block on
 the Blocks page and apply again. Prefect keeps the addresses and keys encrypted.
@@ -8,16 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 from uuid import UUID
 
 from prefect.blocks.core import Block
-from prefect.blocks.notifications import CustomWebhookNotificationBlock, PagerDutyWebHook, SlackWebhook
+from prefect.blocks.notifications import (
+    CustomWebhookNotificationBlock,
+    MicrosoftTeamsWebhook,
+    OpsgenieWebhook,
+    PagerDutyWebHook,
+    SendgridEmail,
+    SlackWebhook,
+)
 from pydantic import SecretStr
 
 from deployments.apply.differences import Change, Difference
 from recovery import settings
 from recovery.errors import BadInput
+
+
+class Use(Enum):
+    """Occasions on which a channel is used."""
+
+    OPERATIONS = auto()  # Reprise itself is in trouble
+    OPENED = auto()  # a failure group or a circuit opened, or lasts
+    ENDED = auto()  # it is over
 
 
 @dataclass(frozen=True)
@@ -29,12 +45,16 @@ class Channel:
         kind: the block's class.
         setting: the variable that holds its address or key.
         fill: the block's fields from the variable's value.
+        route: its name in REPRISE_NOTIFY_ROUTES.
+        uses: occasions on which it is used.
     """
 
     name: str
     kind: type[Block]
     setting: str
     fill: Callable[[str], dict[str, Any]]
+    route: str
+    uses: frozenset[Use] = frozenset(Use)
 
     def wanted(self, environment: Mapping[str, str]) -> Block | None:
         """The block that the environment asks for, or None.
@@ -84,9 +104,70 @@ def _address(url: str) -> str:
     return url
 
 
+def _teams(url: str) -> dict[str, Any]:
+    return {"url": SecretStr(_address(url))}
+
+
+def _email(given: str) -> dict[str, Any]:
+    key, sender, *people = given.split()
+    if not people or "@" not in sender or any("@" not in person for person in people):
+        raise ValueError("an API key, a sender and at least one address")
+    return {"api_key": SecretStr(key), "sender_email": sender, "to_emails": people}
+
+
+def _incident(action: str) -> Callable[[str], dict[str, Any]]:
+    """Return what fills the block that opens or resolves the one incident of a group, by PagerDuty's Events API v2.
+
+    The subject is the resource of the event: the same for the whole life of a group, so it is the incident's key.
+    """
+
+    def fill(key: str) -> dict[str, Any]:
+        _pager(key)
+        about = {"summary": "{{body}}", "source": "Reprise", "severity": "error"}
+        return {
+            "name": "reprise",
+            "url": settings.read("REPRISE_NOTIFY_PAGERDUTY_URL"),
+            "secrets": {"key": key},
+            "json_data": {
+                "routing_key": "{{key}}",
+                "event_action": action,
+                "dedup_key": "{{subject}}",
+                **({"payload": about} if action == "trigger" else {}),
+            },
+        }
+
+    return fill
+
+
+_PAGER = "REPRISE_NOTIFY_PAGERDUTY_KEY"
 CHANNELS = (
-    Channel("reprise-slack", SlackWebhook, "REPRISE_NOTIFY_SLACK_URL", _slack),
-    Channel("reprise-pagerduty", PagerDutyWebHook, "REPRISE_NOTIFY_PAGERDUTY_KEY", _pager),
+    Channel("reprise-slack", SlackWebhook, "REPRISE_NOTIFY_SLACK_URL", _slack, "slack"),
+    Channel("reprise-pagerduty", PagerDutyWebHook, _PAGER, _pager, "pagerduty", frozenset({Use.OPERATIONS})),
+    Channel(
+        "reprise-pagerduty-trigger",
+        CustomWebhookNotificationBlock,
+        _PAGER,
+        _incident("trigger"),
+        "pagerduty",
+        frozenset({Use.OPENED}),
+    ),
+    Channel(
+        "reprise-pagerduty-resolve",
+        CustomWebhookNotificationBlock,
+        _PAGER,
+        _incident("resolve"),
+        "pagerduty",
+        frozenset({Use.ENDED}),
+    ),
+    Channel("reprise-teams", MicrosoftTeamsWebhook, "REPRISE_NOTIFY_TEAMS_URL", _teams, "teams"),
+    Channel(
+        "reprise-opsgenie",
+        OpsgenieWebhook,
+        "REPRISE_NOTIFY_OPSGENIE_KEY",
+        lambda key: {"apikey": SecretStr(key)},
+        "opsgenie",
+    ),
+    Channel("reprise-email", SendgridEmail, "REPRISE_NOTIFY_SENDGRID", _email, "email"),
     Channel(
         "reprise-webhook",
         CustomWebhookNotificationBlock,
@@ -98,8 +179,13 @@ CHANNELS = (
             "secrets": {"address": _address(url)},
             "json_data": {"subject": "{{subject}}", "text": "{{body}}"},
         },
+        "webhook",
     ),
 )
+
+
+ROUTED = frozenset(channel.route for channel in CHANNELS)
+"""Names of channels in REPRISE_NOTIFY_ROUTES."""
 
 
 def changes(environment: Mapping[str, str]) -> list[Change]:
@@ -129,9 +215,9 @@ def make(environment: Mapping[str, str]) -> None:
             wanted.save(channel.name, overwrite=True)
 
 
-def ids() -> list[UUID]:
-    """The saved blocks, whoever saved them."""
-    return [found for channel in CHANNELS if (found := channel.id())]
+def saved(use: Use) -> dict[str, UUID]:
+    """Return the saved blocks of an occasion, whoever saved them, by the names of their channels in routes."""
+    return {channel.route: found for channel in CHANNELS if use in channel.uses and (found := channel.id())}
 
 
 def _content(block: Block) -> dict[str, Any]:

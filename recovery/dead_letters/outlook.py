@@ -141,12 +141,13 @@ def _report(work: Work, queue: Queue, pair: Awaited, found: Found) -> int:
     if found.unproven:
         minutes = (work.now() - found.unproven[0].arrived).total_seconds() / 60
         count = sum(len(sends.keys) for sends in found.unproven)
-        work.warn(
-            f"queue {pair.destination.rsplit('/', 1)[1]}: its consumer has not taken all that was sent back to it"
+        source = pair.destination.rsplit("/", 1)[1]
+        line = (
+            f"queue {source}: its consumer has not taken all that was sent back to it"
             f" {minutes:.0f} minutes ago: look after it. Until it has, {count} message(s) count as sent only"
         )
-        source = pair.destination.rsplit("/", 1)[1]
-        work.events.append(of_queue(CONSUMER_SILENT, source, work.now(), count=count, minutes=int(minutes)))
+        work.warn(line)
+        work.events.append(of_queue(CONSUMER_SILENT, source, work.now(), line, count=count, minutes=int(minutes)))
     if not work.dry_run:
         for group, count in groups.items():
             _announce_recovery(work, queue, group, count)

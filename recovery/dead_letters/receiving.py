@@ -160,12 +160,14 @@ def report_backlog(work: Work, turns: Sequence[Turn]) -> None:
         found = turn.expiring(work.now())
         if found is not None:
             count, ends = found
-            work.complain(
+            line = (
                 f"queue {turn.name}: about {count} of {turn.behind} messages that this run did not reach will expire"
                 f" from {ends:%Y-%m-%d %H:%M} UTC on, before later runs reach them: raise the run's limit and time"
                 " limit, run more often, or let more workers run"
             )
-            work.events.append(of_queue(BACKLOG_AT_RISK, turn.name, work.now(), count=count, expires=ends.isoformat()))
+            work.complain(line)
+            at_risk = of_queue(BACKLOG_AT_RISK, turn.name, work.now(), line, count=count, expires=ends.isoformat())
+            work.events.append(at_risk)
 
 
 def _poll(work: Work, queue: Queue, wait: int, most: int) -> list[Message] | RepriseError:

@@ -101,9 +101,10 @@ class Outward:
             raise BadInput(f"a kept event cannot be read: {type(error).__name__}") from None
 
 
-def of_queue(event: str, queue: str, at: datetime, **payload: str | int) -> Outward:
+def of_queue(event: str, queue: str, at: datetime, text: str, **payload: str | int) -> Outward:
     """Return an event of a queue that is in trouble: once an hour while it lasts, whoever runs."""
-    return Outward(event, ("queue", queue), f"{at:%Y-%m-%dT%H}", at, payload)
+    subject = f"{queue}: {event.removeprefix('reprise.').replace('.', ' ').replace('-', ' ')}"
+    return Outward(event, ("queue", queue), f"{at:%Y-%m-%dT%H}", at, {**payload, "subject": subject, "text": text})
 
 
 def of_report(report: RecoveryReport) -> list[Outward]:
@@ -117,7 +118,12 @@ def of_report(report: RecoveryReport) -> list[Outward]:
             ("group", report.path, row.source, row.group),
             row.samples[0] if row.samples else f"{at:%Y-%m-%d}",
             at,
-            {"count": row.count, "kind": row.kind, "reason": row.reason, "next_step": row.next_step},
+            {
+                "count": row.count,
+                "kind": row.kind,
+                "subject": f"{row.count} of {row.source} used up their attempts ({row.kind or 'not diagnosed'})",
+                "text": f"{row.reason}. Next step: {row.next_step}",
+            },
         )
         for row in report.groups
         if row.exhausted and row.settled

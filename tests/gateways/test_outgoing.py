@@ -125,7 +125,9 @@ def test_a_report_names_what_is_exhausted() -> None:
 
 def test_a_queue_in_trouble_is_an_event_once_an_hour() -> None:
     """Whoever runs, and however often."""
-    first, again = (of_queue(BACKLOG_AT_RISK, "orders-dlq", NOW + timedelta(minutes=m), count=3) for m in (1, 59))
-    later = of_queue(BACKLOG_AT_RISK, "orders-dlq", NOW + timedelta(minutes=61), count=3)
+    first, again = (
+        of_queue(BACKLOG_AT_RISK, "orders-dlq", NOW + timedelta(minutes=m), "3 expire", count=3) for m in (1, 59)
+    )
+    later = of_queue(BACKLOG_AT_RISK, "orders-dlq", NOW + timedelta(minutes=61), "3 expire", count=3)
     assert first.id == again.id != later.id
     assert first.as_event()["resource"]["prefect.resource.id"] == "reprise.queue.orders-dlq"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 from uuid import uuid4
@@ -19,12 +20,13 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Failed, Pending, Running
 
 from deployments.apply import __main__ as command
-from deployments.apply import automations, pool, registered, saved_estate
+from deployments.apply import automations, channels, outward, pool, registered, saved_estate
 from deployments.apply.__main__ import Outcome, apply
 from deployments.apply.differences import Change, Difference, compare
 from deployments.prefect_server import PrefectServer, prefect_server
 from deployments.processes import free_port
 from recovery.errors import BadInput, RepriseError
+from recovery.events.outward import GROUP_OPENED, GROUP_RECOVERED, Outward
 from simulated_aws.server import SimulatedAws
 from tests.waiting import wait_for
 
@@ -331,7 +333,14 @@ def test_a_server_that_is_away_is_one_line(
 
 
 @pytest.mark.parametrize(
-    "variable", ["REPRISE_NOTIFY_SLACK_URL", "REPRISE_NOTIFY_PAGERDUTY_KEY", "REPRISE_NOTIFY_WEBHOOK_URL"]
+    "variable",
+    [
+        "REPRISE_NOTIFY_SLACK_URL",
+        "REPRISE_NOTIFY_PAGERDUTY_KEY",
+        "REPRISE_NOTIFY_WEBHOOK_URL",
+        "REPRISE_NOTIFY_TEAMS_URL",
+        "REPRISE_NOTIFY_SENDGRID",
+    ],
 )
 def test_a_channel_that_cannot_be_used_is_refused_without_its_value(
     variable: str, environment: Mapping[str, str]
@@ -403,3 +412,71 @@ def test_prefect_yaml_is_what_apply_takes_it_for() -> None:
         if {"sweep", "retry"} & set(deployment.described["tags"]):
             (schedule,) = deployment.described["schedules"]
             assert schedule["interval"] * 2 <= automations.SWEEP_SECONDS
+
+
+# -- channels ------------------------------------------------------------------------------------------------------
+
+
+def _group(event: str, queue: str) -> dict[str, Any]:
+    payload: dict[str, str | int] = {
+        "subject": f"3 messages of {queue} wait",
+        "text": "HTTP 401",
+        "act": "http://ui/form",
+    }
+    return Outward(event, ("group", "dead_letters", queue, "g"), "1", datetime.now(UTC), payload).as_event()
+
+
+@pytest.mark.usefixtures("applied")
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # Apprise loads all it has
+def test_a_group_reaches_the_channels_that_its_route_names(
+    environment: Mapping[str, str], client: SyncPrefectClient, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One message with its link; PagerDuty opens one incident for the group, and resolves it when the group is over."""
+    monkeypatch.setenv("REPRISE_NOTIFY_PAGERDUTY_URL", webhook.url)
+    routed = {
+        **environment,
+        "REPRISE_NOTIFY_PAGERDUTY_KEY": "a" * 32,
+        "REPRISE_NOTIFY_ROUTES": "webhook=dead_letters/orders-*; pagerduty=*/*",
+    }
+    apply(routed, check=False)
+    assert apply(routed, check=True).changes == []
+    webhook.calls.clear()
+    sent = [_group(GROUP_OPENED, "orders-dlq"), _group(GROUP_OPENED, "billing-dlq")]
+
+    def first() -> bool:
+        # An automation that was made a moment ago is not listening yet: the event is posted until it is heard.
+        client.request("POST", "/events", json=sent[:1])
+        return len(webhook.calls) >= 2
+
+    wait_for("the automations to listen", first, seconds=120)
+    client.request("POST", "/events", json=sent)
+    wait_for("PagerDuty, of another queue", lambda: len(webhook.calls) >= 3, seconds=120)
+    client.request("POST", "/events", json=[_group(GROUP_RECOVERED, "orders-dlq")])
+    wait_for("the end of it", lambda: len(webhook.calls) >= 5, seconds=120)
+    pager = [(call["event_action"], call["dedup_key"].strip()) for call in webhook.calls if "routing_key" in call]
+    assert pager == [
+        ("trigger", "reprise.group.dead_letters.orders-dlq.g"),
+        ("trigger", "reprise.group.dead_letters.billing-dlq.g"),
+        ("resolve", "reprise.group.dead_letters.orders-dlq.g"),
+    ]
+    mine = [call for call in webhook.calls if "routing_key" not in call]
+    assert [call["subject"] for call in mine] == ["Reprise: 3 messages of orders-dlq wait"] * 2
+    assert "HTTP 401" in mine[0]["text"]
+    assert "Act: http://ui/form" in mine[0]["text"]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("fax=dead_letters/*", "expected one of email, opsgenie, pagerduty, slack, teams, webhook"),
+        ("slack", "and = behind it"),
+        ("slack=dead_letters", "expected a path"),
+        ("slack=queues/orders", "expected a path"),
+        ("slack=dead_letters/*-dlq", "may end in"),
+    ],
+)
+def test_a_route_that_cannot_be_read_is_one_line(given: str, expected: str) -> None:
+    """It names the variable and what was expected."""
+    with pytest.raises(BadInput, match="REPRISE_NOTIFY_ROUTES") as refused:
+        outward.routes(given, channels.ROUTED)
+    assert expected in str(refused.value)
