@@ -55,6 +55,9 @@ class EmbeddedHost:
     def publish(self, topic_arn: str, subject: str, message: str) -> None:
         hooks.publish(topic_arn, subject, message)
 
+    def record_metric(self, namespace: str, name: str, value: float, dimensions: dict[str, str], at: datetime) -> None:
+        hooks.record_metric(namespace, name, value, dimensions, at)
+
 
 @dataclass(frozen=True, slots=True)
 class LoggedRequest:

@@ -74,6 +74,14 @@ class Host(Protocol):
         ...
 
 
+class MeasuredHost(Host, Protocol):
+    """A host with CloudWatch."""
+
+    def record_metric(self, namespace: str, name: str, value: float, dimensions: dict[str, str], at: datetime) -> None:
+        """Give CloudWatch a data point of an AWS service."""
+        ...
+
+
 class Simulator(Protocol):
     """A simulated service; see the module docstring."""
 

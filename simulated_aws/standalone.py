@@ -52,6 +52,9 @@ class LoneHost:
         else:
             self.sent.append({"notification": {"topic_arn": topic_arn, "subject": subject, "message": message}})
 
+    def record_metric(self, namespace: str, name: str, value: float, dimensions: dict[str, str], at: datetime) -> None:
+        """Metrics stay untold: clients may not give CloudWatch those of AWS."""
+
 
 class LoneApplication:
     """One simulator as an ASGI application."""

@@ -10,6 +10,7 @@ from blocks.connection import Connection
 from recovery.pacing import Pace
 from recovery.replication_tasks import act, find, inspection, notices, records, triage
 from recovery.replication_tasks.gateway import ReplicationGateway
+from recovery.replication_tasks.latencies import Latencies
 from recovery.replication_tasks.policy import ReplicationRequest
 from recovery.replication_tasks.work import ReplicationRun
 from tasks.policies import ONCE
@@ -19,7 +20,8 @@ from tasks.steps import step
 def open_run(connection: Connection, request: ReplicationRequest, pace: Pace | None = None) -> ReplicationRun:
     """Return a run's tools, on a connection."""
     gateway = ReplicationGateway(connection.client("dms"), pace, connection.client("dms", repeat=False))
-    return ReplicationRun(gateway, request, **connection.tools())
+    latencies = Latencies(connection.client("cloudwatch"))
+    return ReplicationRun(gateway, request, latencies, **connection.tools())
 
 
 find_replications = step(find.find, "find replications", "found the replications")

@@ -17,6 +17,7 @@ from recovery.cases import Case
 from recovery.ledger import Ledger
 from recovery.pacing import Pace
 from recovery.replication_tasks.gateway import BURST, CALLS_PER_SECOND, ReplicationGateway
+from recovery.replication_tasks.latencies import Latencies
 from recovery.replication_tasks.memory import Memory
 from recovery.replication_tasks.models import PATH, Facts, Preparation, Verb
 from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest
@@ -45,6 +46,7 @@ class Estate:
     events: list[dict[str, Any]] = field(default_factory=list)
     notifications: list[dict[str, str]] = field(default_factory=list)
     topics: set[str] = field(default_factory=set)
+    metrics: list[dict[str, Any]] = field(default_factory=list)
 
     def now(self) -> datetime:
         return self.time
@@ -56,6 +58,10 @@ class Estate:
         if topic_arn not in self.topics:
             raise LookupError("NotFound: Topic does not exist")
         self.notifications.append({"topic": topic_arn, "subject": subject, "message": message})
+
+    def record_metric(self, namespace: str, name: str, value: float, dimensions: dict[str, str], at: datetime) -> None:
+        named = [{"Name": key, "Value": each} for key, each in dimensions.items()]
+        self.metrics.append({"MetricName": name, "Dimensions": named, "Timestamp": at, "Value": value})
 
 
 class World:
@@ -194,6 +200,7 @@ class Recovering(World):
             BillingMode="PAY_PER_REQUEST",
         )
         self.s3.create_bucket(Bucket="archive")
+        self.cloudwatch: Any = boto3.client("cloudwatch", region_name="us-east-1")
         self.topic = self.sns.create_topic(Name="alerts")["TopicArn"]
         self.people = self.sqs.create_queue(QueueName="people")["QueueUrl"]
         queue = "arn:aws:sqs:us-east-1:123456789012:people"
@@ -203,9 +210,13 @@ class Recovering(World):
     def work(self, request: ReplicationRequest, gateway: ReplicationGateway | None = None) -> ReplicationRun:
         """The tools of one more run."""
         self.runs += 1
+        while some := self.estate.metrics[:500]:
+            self.cloudwatch.put_metric_data(Namespace="AWS/DMS", MetricData=some)
+            del self.estate.metrics[:500]
         return ReplicationRun(
             gateway or self.gateway,
             request,
+            Latencies(self.cloudwatch),
             ledger=self.ledger,
             archive=Archive(self.s3, "archive"),
             alerts=Alerts(self.sns, self.topic, self.ledger, f"run {self.runs}"),

@@ -20,6 +20,8 @@ WAITING = 1_000
 """Cases that wait for a person, and that a sweep compares with what DMS lists."""
 SWEEP_SECONDS, TURNS = 600, 6
 """Replications that run well are inspected in one of so many sweeps: their statistics cost little then."""
+FEW = 25
+"""The statistics of so many that run cost little in each sweep."""
 GONE_AT_ONCE = 50
 """Deleted replications that one sweep closes."""
 
@@ -38,10 +40,12 @@ def find(run: ReplicationRun) -> Batch:
     asked = run.now() - timedelta(seconds=run.seconds - began)
     _name_the_unreadable(run)
     items = _with_cases(run, [facts for facts in everything if facts.arn not in run.seen])
+    for item in items:
+        item.in_turn = _is_in_turn(run, item.facts)
+        item.runs_well = item.failure is None and not has_failed(item.facts) and not _is_open(item)
+    few = sum(_may_have_findings(run, item.facts) for item in items) <= FEW
     wanted = [
-        item
-        for item in items
-        if item.failure is not None or has_failed(item.facts) or _is_open(item) or _is_in_turn(run, item.facts)
+        item for item in items if not item.runs_well or item.in_turn or (few and _may_have_findings(run, item.facts))
     ]
     _read_tags(run, wanted)
     within = _gone(run, {facts.arn for facts in everything})
@@ -101,10 +105,12 @@ def _name_the_unreadable(run: ReplicationRun) -> None:
 
 
 def _is_in_turn(run: ReplicationRun, facts: Facts) -> bool:
-    """True for one that runs well, in about every sixth sweep: its validation may have failed."""
-    if not run.policy.findings or run.request.started_by is not StartedBy.SWEEP or facts.status != RUNNING:
-        return False
-    return crc32(facts.arn.encode()) % TURNS == _turn(run)
+    """True for one that runs, in about every sixth sweep: CloudWatch is asked about it once an hour."""
+    return _may_have_findings(run, facts) and crc32(facts.arn.encode()) % TURNS == _turn(run)
+
+
+def _may_have_findings(run: ReplicationRun, facts: Facts) -> bool:
+    return run.policy.findings and run.request.started_by is StartedBy.SWEEP and facts.status == RUNNING
 
 
 def _turn(run: ReplicationRun) -> int:
@@ -112,9 +118,12 @@ def _turn(run: ReplicationRun) -> int:
 
 
 def _urgency(item: ReplicationWork) -> int:
+    """New failures come first, also ahead of restarts that are watched: statistics of many tables take their time."""
+    if item.runs_well:
+        return 3
     if item.case is not None and item.case.state is State.ESCALATED:
-        return 1
-    return 0 if has_failed(item.facts) or _is_open(item) or item.met else 2
+        return 2
+    return 0 if has_failed(item.facts) or item.met else 1
 
 
 def _is_open(item: ReplicationWork) -> bool:

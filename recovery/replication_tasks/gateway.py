@@ -52,6 +52,7 @@ class ReplicationGateway:
         once: a client that repeats nothing by itself, for starts and reloads; None: `client`.
 
     Attributes:
+        pages: pages of table statistics that were asked for.
         unreadable: what was listed but could not be understood (a migration type of tomorrow): name and ARN, no more.
     """
 
@@ -64,6 +65,7 @@ class ReplicationGateway:
         self._client = client
         self._once = once or client
         self.pace = pace or Pace(CALLS_PER_SECOND, BURST)
+        self.pages = 0
         self.unreadable: list[Facts] = []
 
     def tasks(self) -> Iterator[Facts]:
@@ -126,6 +128,7 @@ class ReplicationGateway:
             pages = self._pages(operation, ReplicationTaskArn=facts.arn, MaxRecords=TABLE_PAGE)
         try:
             for page in pages:
+                self.pages += 1
                 with _understanding(facts.name, operation):
                     rows += [table_of(raw) for raw in page.get(field, [])]
         except Refused as refusal:

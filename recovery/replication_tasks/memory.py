@@ -37,6 +37,7 @@ class Memory:
         refusal_notified: mark, operation and code of the refusal that people know of, until the recovery is announced.
         missed: no event had announced it when a sweep found it.
         checkpoint: the last one seen; it is lost when the task is deleted.
+        finding: rule of the finding that people were last notified of while it ran, or "".
         seconds_to_recover: of the last incident, once it recovered.
     """
 
@@ -54,6 +55,7 @@ class Memory:
     refusal_notified: str = ""
     missed: bool = False
     checkpoint: str = ""
+    finding: str = ""
     seconds_to_recover: float | None = None
 
     @property
@@ -141,6 +143,7 @@ class Memory:
             "refusal_notified": self.refusal_notified,
             "missed": self.missed,
             "checkpoint": self.checkpoint,
+            "finding": self.finding,
             "seconds_to_recover": self.seconds_to_recover,
         }
 
@@ -167,6 +170,7 @@ class Memory:
             refusal_notified=read.text("refusal_notified"),
             missed=read.flag("missed"),
             checkpoint=read.text("checkpoint"),
+            finding=read.text("finding"),
             seconds_to_recover=None if raw.get("seconds_to_recover") is None else read.number("seconds_to_recover"),
         )
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from recovery.replication_tasks.lag import Lag
+
 FAILED = "failed"
 STOPPED = "stopped"
 RUNNING = "running"
@@ -195,6 +197,7 @@ class Facts:
         deprovisions: when a serverless replication is (or was) deprovisioned.
         instance, instance_status: ARN and status of its replication instance; "" for serverless and when unknown.
         tags: read only when a pattern asks for tags.
+        lag: CloudWatch's counts of one that runs, or None when they were not read.
     """
 
     arn: str
@@ -217,6 +220,7 @@ class Facts:
     instance: str = ""
     instance_status: str = ""
     tags: frozenset[tuple[str, str]] = frozenset()
+    lag: Lag | None = None
 
     @property
     def failure(self) -> str:

@@ -92,7 +92,10 @@ class ReplicationPolicy(BaseModel):
         True,
         title="Report findings",
         description="Notify people once of what DMS calls no failure: loads that ended with tables in error, validation"
-        " that failed, and tasks that run without moving.",
+        " that failed, latency that only grows, and tasks that stand still for longer than ever.",
+    )
+    latency_seconds: int = Field(
+        900, ge=60, le=604_800, description="Latency of change capture from which growth is reported."
     )
     event_grace_seconds: int = Field(
         120,

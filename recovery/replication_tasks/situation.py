@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from recovery.replication_tasks.lag import LAGS, Slow, slow
 from recovery.replication_tasks.models import FAILED, RUNNING, STOPPED, Facts, History
 from recovery.replication_tasks.refusals import Refusal
 from recovery.replication_tasks.verdicts import Action
@@ -52,6 +53,8 @@ class Situation:
         refusal: of the last call of this incident, if DMS refused it for good.
         given_up: the reason for which restarting was given up; "" while it was not.
         findings: what DMS calls no failure counts, too.
+        known: the finding for which its open incident stands, or "".
+        latency_seconds, quiet_seconds: of the policy.
         is_known: the ledger has a case of it.
         is_open: that case's incident is not over.
         met: the obstacle to the last verdict of this run.
@@ -63,6 +66,9 @@ class Situation:
     refusal: Refusal | None = None
     given_up: str = ""
     findings: bool = False
+    known: str = ""
+    latency_seconds: float = 900
+    quiet_seconds: float = 3_600
     is_known: bool = False
     is_open: bool = False
     met: Met | None = None
@@ -77,9 +83,21 @@ class Situation:
         """True when something is wrong with it. Of what runs, the statistics count: `TablesErrored` may lag behind."""
         if self.facts.status != RUNNING:
             return has_failed(self.facts)
-        if self.findings and self.facts.tables_unequal:
+        if self.findings and (self.facts.tables_unequal or self.slow):
             return True
         return bool(self.facts.tables_set_aside) or (not self.is_known and self.facts.errored > 0)
+
+    @property
+    def slow(self) -> Slow | None:
+        """The finding that CloudWatch shows of one that runs, or None."""
+        if self.facts.status != RUNNING or self.facts.lag is None:
+            return None
+        return slow(self.facts.lag, self.latency_seconds, self.quiet_seconds, self.known)
+
+    @property
+    def is_unknown(self) -> bool:
+        """True when CloudWatch does not show whether what people were notified of goes on."""
+        return self.findings and self.facts.status == RUNNING and self.known in LAGS and self.facts.lag is None
 
     @property
     def is_over(self) -> bool:

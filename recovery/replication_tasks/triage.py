@@ -10,7 +10,7 @@ from recovery.failures import fingerprint, normalise
 from recovery.replication_tasks.causes import cause_of
 from recovery.replication_tasks.memory import is_newer, mark_of
 from recovery.replication_tasks.models import FLAPPED, RUNNING
-from recovery.replication_tasks.rules import GIVES_UP, decide
+from recovery.replication_tasks.rules import FINDINGS, GIVES_UP, decide
 from recovery.replication_tasks.situation import Met, Obstacle, Situation
 from recovery.replication_tasks.verdicts import Action, AnyVerdict, Escalate, Leave, Wait
 from recovery.replication_tasks.verify import Outcome, Proof, verify
@@ -49,10 +49,14 @@ def triage(run: ReplicationRun, item: ReplicationWork, met: Met | None = None) -
     item.verdict = decide(situation, run.policy, now)
     if new and item.verdict.rule != "given-up":
         mark = mark_of(item.facts)
+        finding = item.verdict.rule if item.verdict.rule in FINDINGS else ""
         item.memory = replace(
             item.memory,
             gave_up=mark if item.verdict.rule in GIVES_UP else "",
             asked=mark if isinstance(item.verdict, Escalate) else "",
+            finding=finding,
+            # The same start, but another finding: people have not heard of it.
+            notified=item.memory.notified if finding in {"", item.memory.finding} else "",
         )
     _keep_state(item, item.verdict, is_open=is_open)
 
@@ -70,6 +74,9 @@ def _situation(
         refusal=item.memory.refusal,
         given_up=given_up,
         findings=run.policy.findings,
+        known=item.memory.finding if is_open else "",
+        latency_seconds=run.policy.latency_seconds,
+        quiet_seconds=run.policy.quiet_seconds,
         is_known=item.case is not None,
         is_open=is_open,
         met=met,

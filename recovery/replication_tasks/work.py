@@ -19,6 +19,7 @@ from recovery.scope import StartedBy
 
 if TYPE_CHECKING:
     from recovery.replication_tasks.gateway import ReplicationGateway
+    from recovery.replication_tasks.latencies import Latencies
 
 OPEN = frozenset({State.SENT, State.BACKOFF, State.ESCALATED})
 """States of a case whose incident is not over."""
@@ -48,6 +49,8 @@ class ReplicationWork:
         quiet: nothing is new about it since the last run.
         acted: a restart was asked for in this run.
         fixed: a person says that what the failure names has been fixed.
+        runs_well: nothing is known to be wrong with it.
+        in_turn: this sweep reads its latency.
     """
 
     __slots__ = (
@@ -61,12 +64,14 @@ class ReplicationWork:
         "failure",
         "fixed",
         "group",
+        "in_turn",
         "kind",
         "memory",
         "met",
         "missed",
         "quiet",
         "recovered_seconds",
+        "runs_well",
         "state",
         "verdict",
         "was",
@@ -91,6 +96,8 @@ class ReplicationWork:
         self.quiet = False
         self.acted = False
         self.fixed = False
+        self.runs_well = False
+        self.in_turn = False
         self.met: Met | None = None
 
     def __repr__(self) -> str:
@@ -121,6 +128,7 @@ class ReplicationRun(RecoveryRun):
     Args:
         dms: the gateway.
         request: the order.
+        latencies: CloudWatch; None: no latency is read.
         tools: see `recovery.run.Tools`.
 
     Attributes:
@@ -130,9 +138,16 @@ class ReplicationRun(RecoveryRun):
 
     path = PATH
 
-    def __init__(self, dms: ReplicationGateway, request: ReplicationRequest, **tools: Unpack[Tools]) -> None:
+    def __init__(
+        self,
+        dms: ReplicationGateway,
+        request: ReplicationRequest,
+        latencies: Latencies | None = None,
+        **tools: Unpack[Tools],
+    ) -> None:
         super().__init__(request, **tools)
         self.dms = dms
+        self.latencies = latencies
         self.request = request
         self.policy = request.policy
         self.seen: set[str] = set()

@@ -43,6 +43,8 @@ class Future:
         changes_per_second: changes replicated while change capture runs; 0 for a quiet source.
         resume_moves_nothing: a resume reports running and moves zero rows, as seen in the field.
         own_retries_seconds: time for which DMS retries, still "running", after an endpoint went away.
+        latency: seconds of latency of change capture, at both sides.
+        latency_grows: seconds by which the source latency grows in each second of change capture.
         silent: no event of it arrives anywhere.
         faults: failures to come; the first one due comes first.
     """
@@ -55,6 +57,8 @@ class Future:
     changes_per_second: float = 2.0
     resume_moves_nothing: bool = False
     own_retries_seconds: float = 45.0
+    latency: float = 1.0
+    latency_grows: float = 0.0
     silent: bool = False
     faults: tuple[Fault, ...] = field(default_factory=tuple)
 

@@ -15,13 +15,14 @@ from typing import Any
 
 from simulated_aws.dms.future import Future
 from simulated_aws.dms.lifecycle import advance
+from simulated_aws.dms.metrics import count
 from simulated_aws.dms.notices import Herald
 from simulated_aws.dms.protocol import DmsError, answer, operation_of, parameters_of, refusal
 from simulated_aws.dms.serverless import Replications
 from simulated_aws.dms.state import Account, Endpoint, Replicator
 from simulated_aws.dms.surroundings import Surroundings
 from simulated_aws.dms.tasks import Tasks
-from simulated_aws.requests import Host, SimulatedRequest, SimulatedResponse
+from simulated_aws.requests import MeasuredHost, SimulatedRequest, SimulatedResponse
 
 SCRIPT_PATH = "/_reprise/dms/script"
 STATE_PATH = "/_reprise/dms/state"
@@ -37,7 +38,7 @@ class DmsSimulator:
         region, account: where it stands.
     """
 
-    def __init__(self, host: Host, *, region: str = "us-east-1", account: str = "000000000000") -> None:
+    def __init__(self, host: MeasuredHost, *, region: str = "us-east-1", account: str = "000000000000") -> None:
         self._host = host
         self._account = Account(region, account)
         self._herald = Herald(host, self._account)
@@ -69,6 +70,7 @@ class DmsSimulator:
         now = self._host.now()
         for thing in [*self._account.tasks.values(), *self._account.configs.values()]:
             advance(thing, self._account, now, self._herald.emit)
+            count(thing, self._account, self._host, now)
         return now
 
     def tick(self) -> None:

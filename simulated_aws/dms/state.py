@@ -96,6 +96,7 @@ class Replicator:
         load_began, load_ended: of the last full load.
         loading: True while this run is in its full load.
         idle: this run reports running and moves nothing.
+        counted: time up to which CloudWatch has its metrics.
         captured: seconds of change capture so far, which is what the checkpoint counts.
         position_lost: a resume can never find its position again; with this text.
         emptied: number of times that its target tables were dropped or truncated.
@@ -140,6 +141,7 @@ class Replicator:
     idle: bool = False
     deprovisioned: bool = False
     captured: float = 0.0
+    counted: datetime | None = None
     position_lost: str = ""
     emptied: int = 0
     starts: list[str] = field(default_factory=list)

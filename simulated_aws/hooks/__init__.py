@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from importlib import import_module
 from typing import Any
 
@@ -62,6 +63,7 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
         "_evaluate_alarm",
         "_evaluate_all_alarms",
         "_evaluate_parent_alarms",
+        "_metric_bucket",
         "_metrics",
         "_record_history",
         "_stat_value",
@@ -222,6 +224,14 @@ def record_depths() -> None:
     """Publish the depth of every queue into AWS/SQS, as AWS does once a minute, and evaluate all alarms."""
     enter()
     _installed["alarms"].record_depths(depths_of(_service("sqs")))
+
+
+def record_metric(namespace: str, name: str, value: float, dimensions: Mapping[str, str], at: datetime) -> None:
+    """Give CloudWatch a data point of an AWS service; the emulator's own entry knows no time but now."""
+    enter()
+    cloudwatch = _service("cloudwatch")
+    point = {"Timestamp": at.timestamp(), "Value": float(value), "Unit": "Seconds", "Dimensions": dict(dimensions)}
+    cloudwatch._metric_bucket((namespace, name, cloudwatch._dims_key(dict(dimensions)))).append(point)
 
 
 def publish(topic_arn: str, subject: str, message: str) -> None:

@@ -132,6 +132,7 @@ NOT_BY_RESOURCE = {
     "cloudwatch:DescribeAlarms",
     "cloudwatch:DescribeAlarmsForMetric",
     "cloudwatch:GetMetricData",
+    "cloudwatch:ListMetrics",
     "cloudwatch:PutMetricData",
     "dms:DescribeReplicationConfigs",
     "dms:DescribeReplicationInstances",

@@ -187,6 +187,7 @@ NEEDS: Mapping[tuple[str, str], Callable[[Params], Needs]] = {
     ("cloudwatch", "DescribeAlarmsForMetric"): _on(_anything, "cloudwatch:DescribeAlarmsForMetric"),
     ("logs", "DescribeLogGroups"): _on(_anything, "logs:DescribeLogGroups"),
     ("cloudwatch", "GetMetricData"): _on(_anything, "cloudwatch:GetMetricData"),
+    ("cloudwatch", "ListMetrics"): _on(_anything, "cloudwatch:ListMetrics"),
     ("lambda", "ListEventSourceMappings"): _on(_anything, "lambda:ListEventSourceMappings"),
     **{
         ("lambda", name): _on(_function, f"lambda:{name}")

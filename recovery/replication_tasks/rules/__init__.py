@@ -7,16 +7,17 @@ from __future__ import annotations
 from datetime import datetime
 
 from recovery.replication_tasks.commands import command
+from recovery.replication_tasks.lag import LAGS
 from recovery.replication_tasks.models import DEPROVISIONED, FAILED, IN_TRANSITION, READY, RUNNING, STOPPED, Verb
 from recovery.replication_tasks.policy import ReplicationPolicy
 from recovery.replication_tasks.reasons import purpose
 from recovery.replication_tasks.rules.failed import LOOK_AGAIN, after_it_failed
 from recovery.replication_tasks.rules.met import CALL_REFUSED, ended_by_itself, on_the_way, proven, unless_refused
-from recovery.replication_tasks.rules.running import loaded_with_errors, while_it_runs
+from recovery.replication_tasks.rules.running import loaded_with_errors, unknown_lag, while_it_runs
 from recovery.replication_tasks.situation import Situation, has_failed
 from recovery.replication_tasks.verdicts import AnyVerdict, Escalate, Leave, Wait
 
-__all__ = ["CALL_REFUSED", "GIVES_UP", "LOOK_AGAIN", "RULES", "decide"]
+__all__ = ["CALL_REFUSED", "FINDINGS", "GIVES_UP", "LOOK_AGAIN", "RULES", "decide"]
 
 ON_THE_WAY = (
     "damaged-case",
@@ -36,6 +37,8 @@ RULES = (
     "running",
     "table-errors",
     "validation-failed",
+    "latency-grows",
+    "moves-nothing",
     "ready",
     "failed-move",
     "load-with-errors",
@@ -59,6 +62,9 @@ RULES = (
 )
 """The rules of its state, in the order in which they are asked."""
 
+FINDINGS = LAGS | {"validation-failed"}
+"""Rules of one that runs without a failure."""
+
 GIVES_UP = frozenset({"not-again", "max-attempts", "keeps-coming-back"})
 """Rules after which only a person, or another failure, begins restarts again."""
 
@@ -73,6 +79,8 @@ def decide(situation: Situation, policy: ReplicationPolicy, now: datetime) -> An
     """
     verdict = on_the_way(situation, situation.met, now) if situation.met else None
     verdict = verdict or proven(situation, now)
+    if verdict is None and situation.is_over and situation.is_unknown:
+        return unknown_lag(now)
     if verdict is None and situation.is_over:
         verdict = ended_by_itself(situation, policy, now)
     if verdict is not None:
@@ -94,7 +102,7 @@ def _by_its_state(situation: Situation, policy: ReplicationPolicy, now: datetime
             rule="in-transition", reason=f"it is {status}; DMS accepts nothing meanwhile", until=now + LOOK_AGAIN
         )
     if status == RUNNING:
-        return while_it_runs(facts, history, policy, now)
+        return while_it_runs(facts, history, policy, now, situation.slow)
     if status in READY:
         return Leave(rule="ready", reason="nobody has started it since it was made or changed")
     if status == "failed-move":

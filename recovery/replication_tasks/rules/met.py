@@ -124,6 +124,10 @@ def ended_by_itself(situation: Situation, policy: ReplicationPolicy, now: dateti
     facts, until = situation.facts, now + LOOK_AGAIN
     if facts.status in IN_TRANSITION:
         return Wait(rule="in-transition", reason=f"it is {facts.status}", until=until, unchanged=situation.met is None)
+    if facts.status == RUNNING and situation.known:
+        if not situation.findings:
+            return Leave(rule="running", reason="it runs, and the policy reports no findings any more")
+        return Leave(rule="back-by-itself", reason="what was found is over", recovered=True, since=now)
     if facts.status == RUNNING:
         settled = timedelta(seconds=policy.settle_seconds)
         if facts.started is not None and now - facts.started < settled:

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from recovery.replication_tasks.commands import RELOADED_AT_ONCE, names, reload_tables_command
+from recovery.replication_tasks.commands import RELOADED_AT_ONCE, names, reload_tables_command, stop_command
+from recovery.replication_tasks.lag import MOVES_NOTHING, Slow
 from recovery.replication_tasks.models import MISSING, Facts, History, Preparation
 from recovery.replication_tasks.policy import ReplicationPolicy, matches
 from recovery.replication_tasks.reasons import counted, states, what_a_reload_empties
 from recovery.replication_tasks.rules.bounds import bounded
-from recovery.replication_tasks.verdicts import AnyVerdict, Escalate, Leave, ReloadTables
+from recovery.replication_tasks.rules.failed import LOOK_AGAIN
+from recovery.replication_tasks.verdicts import AnyVerdict, Escalate, Leave, ReloadTables, Wait
 
 
-def while_it_runs(facts: Facts, history: History, policy: ReplicationPolicy, now: datetime) -> AnyVerdict:
-    """Decide on one that runs: only single tables may need something."""
+def while_it_runs(
+    facts: Facts, history: History, policy: ReplicationPolicy, now: datetime, slow: Slow | None = None
+) -> AnyVerdict:
+    """Decide on one that runs: only single tables may need something, or a person."""
     tables = facts.tables_set_aside
     if not tables and policy.findings and facts.tables_unequal:
         return _unequal(facts)
+    if not tables and policy.findings and slow is not None:
+        return _slow(facts, slow)
     if not tables and not facts.errored:
         return Leave(rule="running", reason="it runs; what goes wrong now, DMS retries by itself")
     if not tables:
@@ -52,6 +58,34 @@ def while_it_runs(facts: Facts, history: History, policy: ReplicationPolicy, now
         rule="table-errors", reason=f"{count} while the rest goes on", tables=loadable[:RELOADED_AT_ONCE]
     )
     return bounded(wanted, facts, history, policy, now, rest=False)
+
+
+def _slow(facts: Facts, slow: Slow) -> Escalate:
+    if slow.rule == MOVES_NOTHING:
+        return Escalate(
+            rule="moves-nothing",
+            reason=f"it runs, but {slow.reason}",
+            next_step="compare a row that changed on the source since then with the target: if it is missing, read the"
+            f" task's log and stop the task ({stop_command(facts)}), then resume it; if nothing changed, nothing needs"
+            " doing",
+        )
+    if slow.reads:
+        step = (
+            "look at the source's load, open transactions and log, at the network, and at memory and swap of the"
+            " replication instance; a resume would not make it faster"
+        )
+    else:
+        step = (
+            "look at the target's load, locks and missing primary keys, and at the task's BatchApply and parallel apply"
+            " settings; a resume would not make it faster"
+        )
+    return Escalate(rule="latency-grows", reason=f"it runs, but {slow.reason}", next_step=step)
+
+
+def unknown_lag(now: datetime) -> Wait:
+    """Leave a finding as it is while CloudWatch does not show it."""
+    reason = "CloudWatch does not show its latency now, so what was reported stands"
+    return Wait(rule="running", reason=reason, until=now + LOOK_AGAIN, unchanged=True)
 
 
 def _unequal(facts: Facts) -> Escalate:

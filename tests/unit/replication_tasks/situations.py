@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from recovery.replication_tasks.lag import Lag
 from recovery.replication_tasks.models import (
     KEPT_AFTER_STOP,
     Facts,
@@ -43,6 +44,8 @@ UNEQUAL = (
     Table("public", "orders", "Table completed", 1000, validation="Validated"),
     Table("public", "items", "Table completed", 1000, validation="Mismatched records", mismatched=12),
 )
+BEHIND = Lag(source=(1.0,) * 12, target=tuple(100.0 + 300 * step for step in range(12)))
+STANDING = Lag(moved=(3.0,) * 90 + (0.0,) * 6)
 QUEUED = (Table("public", "orders", "Full load", 10), Table("public", "items", "Before load", 0))
 BROKEN = (Table("public", "orders", "Table completed", 1000), Table("public", "items", "Table error", 0))
 BROKEN_LOADING = (*BROKEN, Table("public", "users", "Full load", 400))
@@ -247,6 +250,38 @@ SITUATIONS = [
         "Leave",
         "running",
         policy=ReplicationPolicy(findings=False),
+    ),
+    S(
+        "running-latency-grows",
+        "3.7",
+        both("running", lag=BEHIND),
+        "Escalate",
+        "latency-grows",
+        says="its target latency has only grown for 60 minutes, from 100 s to 3,400 s",
+    ),
+    S(
+        "running-latency-grows-unreported",
+        "3.7",
+        both("running", lag=BEHIND),
+        "Leave",
+        "running",
+        policy=ReplicationPolicy(findings=False),
+    ),
+    S(
+        "running-moves-nothing",
+        "3.7",
+        cdc("running", lag=STANDING),
+        "Escalate",
+        "moves-nothing",
+        says="it has applied no row for 6 hours; in the 90 hours before it never stood still for more than 0",
+    ),
+    S(
+        "running-behind-with-tables-in-error",
+        "3.7",
+        both("running", tables=BROKEN, lag=BEHIND),
+        "Escalate",
+        "table-errors",
+        says="does not allow to reload",
     ),
     # -- never started, or not failed
     S("ready-never-started", "3.6", cdc("ready", has_run=False, stopped=None), "Leave", "ready"),
