@@ -197,6 +197,11 @@ def _publish(work: OutboxRun, round_: Round, candidates: Sequence[RowWork]) -> S
     messages = [each.message for each in candidates if isinstance(each.message, Message)]
     outcomes = work.topic.publish(messages, lambda: work.now() < last, work.pace)
     faults = [each for each in outcomes if isinstance(each, NotSent)]
+    if any(isinstance(each, Sent) for each in outcomes):
+        work.doubt(None)
+    for candidate, outcome in zip(candidates, outcomes, strict=True):
+        if isinstance(outcome, NotSent) and outcome.fault is Fault.DOUBT:
+            work.doubt(outcome, candidate.row.row_id)
     for each in faults:
         # Of a probe that meets an incident nobody knows yet whether it is SNS or the one message: another row shows.
         if each.fault is Fault.TOPIC or (each.fault is Fault.INCIDENT and not work.probing):

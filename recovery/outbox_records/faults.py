@@ -74,16 +74,25 @@ def blame_entry(code: str, text: str, *, ours: bool | None = None) -> Fault:
 
 def blame_batch(outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Outcomes of the messages of a batch, seen together: where one of them went out, the topic takes messages, so
-    what SNS refused for its sake or for an incident counts as the fault of those messages alone."""
+    what SNS refused for its sake or for an incident counts as the fault of those messages alone. A single message
+    that is refused with the topic's name proves nothing of the topic."""
     if not any(isinstance(each, Sent) for each in outcomes):
-        return list(outcomes)
+        named = [n for n, each in enumerate(outcomes) if isinstance(each, NotSent) and _may_be_its_own(each)]
+        alone = len(named) == 1
+        return [
+            replace(each, fault=Fault.DOUBT) if alone and n in named and isinstance(each, NotSent) else each
+            for n, each in enumerate(outcomes)
+        ]
     return [
         replace(each, fault=Fault.ROW)
-        if isinstance(each, NotSent)
-        and (each.fault is Fault.INCIDENT or (each.fault is Fault.TOPIC and each.code in ROW_CODES))
+        if isinstance(each, NotSent) and (each.fault in (Fault.INCIDENT, Fault.DOUBT) or _may_be_its_own(each))
         else each
         for each in outcomes
     ]
+
+
+def _may_be_its_own(outcome: NotSent) -> bool:
+    return outcome.fault is Fault.TOPIC and outcome.code in ROW_CODES
 
 
 def _names_the_topic(text: str) -> bool:

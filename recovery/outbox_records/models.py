@@ -169,6 +169,7 @@ class Fault(StrEnum):
 
     ROW = "row"  # this message; others may go out
     TOPIC = "topic"  # the topic takes nothing: certainly not published
+    DOUBT = "doubt"  # one message alone was refused with the topic's name: its own fault, or the topic's
     THROTTLE = "throttle"  # the topic takes less than it is sent: certainly not published
     INCIDENT = "incident"  # SNS's own trouble, reported for single messages: not published
     UNKNOWN = "unknown"  # the answer was not read: it may have been published

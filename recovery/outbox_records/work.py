@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Unpack
 
 from recovery.outbox_records.circuit import Circuit
 from recovery.outbox_records.due import DueKeys
 from recovery.outbox_records.groups import Groups
-from recovery.outbox_records.models import NotSent
+from recovery.outbox_records.models import Fault, NotSent
 from recovery.outbox_records.policy import Mode, OutboxRequest
 from recovery.pacing import Pace
 from recovery.report import Entry, Number
@@ -76,6 +77,7 @@ class OutboxRun(RecoveryRun):
         self.announced: set[str] = set()
         self._stop: NotSent | None = None
         self._unread = 0
+        self._doubted: set[str] = set()
 
     @property
     def keep(self) -> timedelta | None:
@@ -93,6 +95,18 @@ class OutboxRun(RecoveryRun):
         """Stop this run's sends; the first error counts."""
         with self._lock:
             self._stop = self._stop or failure
+
+    def doubt(self, failure: NotSent | None, row: str = "") -> None:
+        """Note a row that was refused with the topic's name; a second one, with nothing sent between, is the topic.
+
+        Args:
+            failure: None: a message went out, so the topic takes messages.
+            row: the row's label.
+        """
+        with self._lock:
+            self._doubted = {*self._doubted, row} if failure else set()
+            if failure and len(self._doubted) > 1:
+                self._stop = self._stop or replace(failure, fault=Fault.TOPIC)
 
     def count_answer(self, unread: NotSent | None) -> None:
         """Note whether a whole publish was answered; too many unread answers in a row stop the sends."""

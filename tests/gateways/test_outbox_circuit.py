@@ -245,6 +245,38 @@ def test_one_row_that_names_the_topic_stops_nobody(world: OutboxWorld) -> None:
     assert not work.stopped
 
 
+def test_one_row_alone_that_names_the_topic_stops_nobody(world: OutboxWorld) -> None:
+    """Its attempts are used up one by one; rows that come later go out, and the circuit stays closed."""
+    world.subscribe()
+    world.pending("poison", "POISON", shard=0)
+    for number in range(12):
+        work = world.work()
+        refuse(work, "POISON", "Invalid parameter: TopicArn Reason: no such value")
+        play(work)
+        work.close()
+        assert not work.stopped
+        assert not work.circuit_open
+        if number == 3:
+            world.pending("later", "hello", shard=0)
+        world.later(6 * 3_600)
+    assert world.statuses() == {"poison": "Exhausted", "later": "Successful"}
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_two_rows_that_name_the_topic_are_the_topic(world: OutboxWorld, apart: bool) -> None:
+    """In one batch or in two, with nothing sent between: the circuit opens, and no further attempt is used."""
+    world.subscribe()
+    names = ("a", "b", "c")
+    for n, name in enumerate(names):
+        world.pending(name, "POISON" if not apart else "POISON" + " " * 200_000, shard=n)
+    work = world.work()
+    refuse(work, "POISON" if not apart else "POISON" + " " * 200_000, "Invalid parameter: TopicArn Reason: no topic")
+    play(work)
+    work.close()
+    assert work.stopped
+    assert sum(int(row["outbox_attempts"]) for row in world.rows().values()) <= (2 if apart else 0)
+
+
 def test_a_short_throttle_is_waited_out(world: OutboxWorld) -> None:
     """A throttled publish is certainly not carried out: it is repeated after a pause, and the circuit stays closed."""
     world.subscribe()

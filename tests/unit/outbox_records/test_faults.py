@@ -73,6 +73,8 @@ def test_a_topic_that_takes_one_message_takes_messages() -> None:
     """Beside a message that went out, an incident or a refusal that names the topic is the fault of its message."""
     incident, topic = NotSent(Fault.INCIDENT, "InternalError", "x"), NotSent(Fault.TOPIC, "InvalidParameter", "x")
     denied = NotSent(Fault.TOPIC, "AuthorizationError", "x")
-    assert blame_batch([incident, topic]) == [incident, topic]
+    assert blame_batch([incident, topic]) == [incident, NotSent(Fault.DOUBT, "InvalidParameter", "x")]
+    assert blame_batch([topic, topic, incident]) == [topic, topic, incident]
+    assert blame_batch([denied]) == [denied]
     found = blame_batch([Sent("m"), incident, topic, denied])
     assert [each.fault for each in found[1:] if isinstance(each, NotSent)] == [Fault.ROW, Fault.ROW, Fault.TOPIC]
