@@ -212,6 +212,9 @@ _ANSWERED = re.compile(
 _ENDS = re.compile(
     r"[\"'`)\]]{0,2}\s?(?:$|[.;,!)\]}|](?:\s|$)|\((?:[a-z]|$)|(?:from|for|on|at|while|when|during|after|by|in) )"
 )
+# Behind who answered and a colon, or first of all, with the answer itself behind: `Zendesk: 429 - {"error": ...`.
+_WITH_ANSWER = re.compile(r"\s?[:\-–]?\s?(?:\{\s?\"|\[\s?\{|<[a-z!?])")
+_OPENS_ANSWER = re.compile(r"(?:^|[a-z)\]\"'][:：] ?)$")
 _BRACKETED = re.compile(r"[:：]\s?\($")
 
 
@@ -268,6 +271,8 @@ def _is_status(text: str, start: int, end: int) -> bool:
         return True
     if not failing:
         return False
+    if _WITH_ANSWER.match(text, end) and _OPENS_ANSWER.search(before):
+        return True
     if _BARE.search(before) or (text[end : end + 1] == ")" and _BRACKETED.search(before)):
         return True
     return _ENDS.match(text, end) is not None and _ANSWERED.search(before) is not None

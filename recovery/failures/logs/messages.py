@@ -14,8 +14,11 @@ _FOREIGN = re.compile(
     r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})",
     re.IGNORECASE,
 )
+_WORD_BEFORE = re.compile(r"([A-Za-z_]{2,40})[^A-Za-z0-9]{0,8}$")
 _HANDLE = re.compile(r"AQEB[\w+/=\-]{30,2000}")
 _HANDLE_KEPT = 40
+_DASHES = 4
+"""Dashes in an id."""
 _ROOT = re.compile(r"Root=(1-[0-9a-f]{8}-[0-9a-f]{24})")
 # Ids that a record shares with the one that names the message; ids of places and of people show nothing.
 _SHARED = re.compile(
@@ -87,6 +90,7 @@ class Directory:
         self._ids: dict[str, str] = {}
         self._odd: list[str] = []
         self._handles: dict[str, str] = {}
+        self._words: set[str] = set()
         for message in messages:
             if not message.id:
                 continue
@@ -97,12 +101,25 @@ class Directory:
             if len(message.receipt_handle) > _HANDLE_KEPT:
                 self._handles[message.receipt_handle[:_HANDLE_KEPT]] = message.id
 
+    def learn(self, record: Record) -> None:
+        """Learn the words behind which a log names messages: an id unknown behind one of them is another message's."""
+        if record.raw.count("-") >= _DASHES:
+            for match in _UUID.finditer(record.raw):
+                if match[0].lower() in self._ids and (word := _word_before(record.raw, match.start())):
+                    self._words.add(word)
+
+    def is_anothers(self, record: Record) -> bool:
+        """True when a record that names none of the messages names another one, as the log names those."""
+        return bool(self._words) and any(
+            _word_before(record.raw, match.start()) in self._words for match in _UUID.finditer(record.raw)
+        )
+
     def named(self, record: Record) -> Names:
         """The messages that a record names."""
         raw = record.raw
         found: dict[str, None] = {}
         foreign = False
-        if raw.count("-") >= 4:
+        if raw.count("-") >= _DASHES:
             for match in _UUID.finditer(raw):
                 if (mine := self._ids.get(match[0].lower())) is not None:
                     found[mine] = None
@@ -117,12 +134,17 @@ class Directory:
         return Names(tuple(found), foreign) if found or foreign else NOBODY
 
 
+def _word_before(raw: str, start: int) -> str:
+    found = _WORD_BEFORE.search(raw, max(0, start - 50), start)
+    return found[1].lower() if found else ""
+
+
 def shared_ids(raw: str) -> Iterator[str]:
     """Ids in a record by which other records of the same work are known."""
     if "id" in raw or "ID" in raw or "Id" in raw:
         for match in _SHARED.finditer(raw[:4_000]):
             if not _PLACES.search(match[1]):
                 yield f"{match[1].lower()}={match[2]}"
-    if "[" in raw and raw.count("-") >= 4:
+    if "[" in raw and raw.count("-") >= _DASHES:
         for match in _TAG.finditer(raw[:1_000]):
             yield match[1].lower()

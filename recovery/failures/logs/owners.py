@@ -30,6 +30,7 @@ _IDENTIFIER = re.compile(
     r"itemIdentifier\W{1,8}([\w\-]{3,100})|item_identifier\W{1,8}([\w\-]{3,100})|ItemIdentifier\W{1,8}([\w\-]{3,100})"
 )
 _FOREIGN = "\0foreign"
+_ANOTHER = Names(foreign=True)
 
 
 class Link(StrEnum):
@@ -100,15 +101,23 @@ def units_of(streams: Mapping[str, Sequence[Record]], directory: Directory) -> l
     """The invocations of all streams, and of each stream what belongs to none."""
     units: list[Unit] = []
     for records in streams.values():
+        for record in records:
+            directory.learn(record)
+    for records in streams.values():
         by_request: dict[str, list[Record]] = defaultdict(list)
         for record in records:
             by_request[record.request].append(record)
         for request, some in by_request.items():
             unit = Unit(some, bounded=bool(request))
-            unit.names = [directory.named(record) for record in some]
+            unit.names = [_names(directory, record) for record in some]
             units.append(unit)
     units.sort(key=lambda unit: (unit.records[0].time, unit.records[0].order))
     return units
+
+
+def _names(directory: Directory, record: Record) -> Names:
+    names = directory.named(record)
+    return _ANOTHER if names is NOBODY and not record.platform and directory.is_anothers(record) else names
 
 
 def works_of(unit: Unit) -> Iterator[Work]:

@@ -33,7 +33,7 @@ _TRACE_KEYS = ("xray_trace_id", "xRayTraceId", "XRayTraceId", "xrayTraceId", "Xr
 _THREAD_KEYS = ("thread", "thread_name", "threadName", "process.thread.name", "tid", "jid", "ThreadId")
 _ERROR_KEYS = (
     "err", "error", "Error", "exception", "exc_info", "@x", "Exception", "thrown", "exc", "exception_info", "failure",
-    "errors", "cause", "throwable", "stack_trace", "stackTrace", "stacktrace", "stack", "full_message",
+    "errors", "cause", "throwable", "panic", "stack_trace", "stackTrace", "stacktrace", "stack", "full_message",
     "error.stack_trace",
     "exception.stacktrace", "exceptionDetails", "traceback", "trace",
 )  # fmt: skip

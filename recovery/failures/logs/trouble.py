@@ -149,8 +149,9 @@ _FAILURE_WORDS = _Words(
 _NAMES = re.compile(r"[a-z](?:Error|Exception|Fault)\b|\bE[A-Z]{4,12}\b")
 _WARNED = _Words(
     "fail fails failed failure giving gave could unable exhausted exception rejected refused time timed timeout "
-    "exceeded aborted error",
-    r"\b(?:fail(?:ed|ure|s)|giving up|gave up|could not|unable to|exhausted|exception|rejected|refused|timed? ?out|"
+    "exceeded aborted error not",
+    r"\b(?:not (?:be )?(?:processed|handled|delivered|completed)|"
+    r"fail(?:ed|ure|s)|giving up|gave up|could not|unable to|exhausted|exception|rejected|refused|timed? ?out|"
     r"exceeded|aborted|error)\b",
 )
 _WARNED_NAME = re.compile(r"[a-z](?:Error|Exception|Fault|Timeout)\b|\b[45]\d\d [A-Z]|\bE[A-Z]{5,14}\b")
@@ -222,6 +223,8 @@ def is_provisional(record: Record) -> bool:
 def is_harmless(record: Record) -> bool:
     """True when a record says itself that its trouble does not matter."""
     first = record.text.split("\n", 1)[0][:600]
+    if "panic" in first:  # a panic that was recovered ended its work all the same
+        return False
     return _HARMLESS.search(first) is not None and _FINAL.search(first) is None and record.level <= Level.ERROR
 
 

@@ -257,3 +257,37 @@ def test_an_exception_in_the_json_of_quarkus_is_read_to_its_cause() -> None:
 def test_names_and_quoted_words_are_read_for_what_they_are(text: str, kind: Kind) -> None:
     """A code made a class, a quotation mark that opens, and a bound that names no cause."""
     assert diagnose(Evidence(error=text)).kind is kind
+
+
+def test_an_unknown_id_behind_the_words_that_name_messages_is_another_message() -> None:
+    """A log that names each message alike: the failure of one that nobody asked about is not given to ours."""
+    ours, other = "0b54c1a2-77aa-4b0e-9a3c-2f1e0d9c8b71", "0b54c1a2-77aa-4b0e-9a3c-2f1e0d9c8b72"
+    lines = (
+        f"2026-03-04 10:00:00 INFO depot - took {ours}",
+        f"2026-03-04 10:00:04 ERROR depot - {ours} failed: connect timed out",
+        f"2026-03-04 10:00:05 INFO depot - took {other}",
+        "2026-03-04 10:00:06 ERROR depot - NullPointerException: shelf is null",
+    )
+    events = [LogEvent(1_000 + number, "s", line) for number, line in enumerate(lines)]
+    evidence = failures_of(events, [LoggedMessage(ours)])[ours].evidence
+    assert evidence is not None
+    assert diagnose(evidence).kind is Kind.TIMEOUT
+
+
+@pytest.mark.parametrize(
+    ("record", "kind"),
+    [
+        (
+            '{"level":"error","msg":"recovered panic","panic":"runtime error: index out of range [4] with length 2"}',
+            Kind.CODE_BUG,
+        ),
+        ("2026-03-04 10:00:01 WARN depot - parcel not processed: carrier API 503", Kind.DEPENDENCY_FAILURE),
+        ('2026-03-04 10:00:01 ERROR depot - Carrier: 429 - {"error":"slow"}', Kind.THROTTLED),
+    ],
+)
+def test_a_log_ends_in_its_last_words_of_trouble(record: str, kind: Kind) -> None:
+    """A panic is no recovery, a warning may end the work, and a status may stand before the answer itself."""
+    first = (
+        '{"level":"info","msg":"took parcel"}' if record[0] == "{" else "2026-03-04 10:00:00 INFO depot - took parcel"
+    )
+    assert diagnose(Evidence(error=f"{first}\n{record}")).kind is kind
