@@ -16,7 +16,7 @@ import boto3
 from blocks.credentials import config_for
 from recovery.alerts import Alerts
 from recovery.archive import Archive
-from recovery.aws import UNCHECKED, Requests, ServerClock, calling, client_config
+from recovery.aws import HELPER_TIMEOUT, HELPERS, UNCHECKED, Requests, ServerClock, calling, client_config
 from recovery.errors import RepriseError
 from recovery.ledger import Ledger
 from recovery.metrics.gateway import MetricsGateway
@@ -63,7 +63,8 @@ class Connection:
                 settings = {
                     **self.client_settings,
                     "config": config_for(
-                        self.client_settings, client_config(repeat=repeat, check=service not in UNCHECKED)
+                        self.client_settings,
+                        client_config(repeat=repeat, check=service not in UNCHECKED, **_patience(service)),
                     ),
                 }
                 make: Any = self.session.client  # its type names every service there is
@@ -118,3 +119,8 @@ class Connection:
             "metrics": self.metrics,
             "is_asked_to_stop": is_asked_to_stop,
         }
+
+
+def _patience(service: str) -> dict[str, Any]:
+    """Settings of a client whose service may hang without holding up the work."""
+    return {"read_timeout": HELPER_TIMEOUT, "attempts": 2} if service in HELPERS else {}

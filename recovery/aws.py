@@ -84,6 +84,16 @@ _UNKNOWN = frozenset(
 )
 # Credentials that ran out in the middle of a run are renewed by the next session, so the next run may succeed.
 _CREDENTIALS = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
+_SILENCES = frozenset(
+    {
+        "ReadTimeoutError",
+        "ConnectTimeoutError",
+        "ConnectionClosedError",
+        "EndpointConnectionError",
+        "HTTPClientError",
+        "ProxyConnectionError",
+    }
+)
 REDACTED_LENGTH = 600
 """Characters of AWS's own words that a message keeps."""
 # "value: {...}, type: <class ...>" of botocore's own checks, and values that services quote: both are of requests.
@@ -103,19 +113,31 @@ UNCHECKED = frozenset({"sqs", "dynamodb"})
 the check takes a fifth of the time of a call. AWS itself refuses what is wrong with them."""
 
 
+HELPERS = frozenset({"s3", "sns", "logs", "cloudwatch", "lambda"})
+"""Services that help the work and answer within a second or two: while one hangs, nothing else may wait for it long."""
+HELPER_TIMEOUT = 8.0
+"""Seconds to wait for an answer of one of these; each call is tried twice."""
+
+
 def client_config(
-    *, repeat: bool = True, threads: int = CONNECTIONS, read_timeout: float = 30.0, check: bool = True
+    *,
+    repeat: bool = True,
+    threads: int = CONNECTIONS,
+    read_timeout: float = 30.0,
+    attempts: int = 4,
+    check: bool = True,
 ) -> Config:
     """The settings of every client: pinned retry mode, bounded waits (seconds), a pool as large as the threads.
 
     Args:
         repeat: False for sends that cannot be made idempotent: the SDK then never repeats one unseen.
         threads: calls under way at once.
-        read_timeout: seconds to wait for an answer; longer than the longest long poll (20 s).
+        read_timeout: seconds to wait for an answer; by default longer than the longest long poll (20 s).
+        attempts: times that the SDK tries a call that may be repeated.
         check: True lets botocore check parameters before it sends them.
     """
     return Config(
-        retries={"mode": "standard", "total_max_attempts": 4 if repeat else 1},
+        retries={"mode": "standard", "total_max_attempts": attempts if repeat else 1},
         connect_timeout=5,
         read_timeout=read_timeout,
         max_pool_connections=threads,
@@ -123,6 +145,16 @@ def client_config(
         # Named in full: botocore otherwise builds it anew for each call, which takes another fifth.
         user_agent=f"reprise Botocore/{botocore.__version__}",
     )
+
+
+def is_silence(error: RepriseError) -> bool:
+    """True when nobody answered: each further call would wait as long."""
+    return error.code in _SILENCES
+
+
+def silence_of(service: str, error: RepriseError) -> str:
+    """Report in one line that a service does not answer, and that it is not waited for again."""
+    return f"{service} does not answer ({error.code}): what needs it is left to the next run"
 
 
 def is_throttle(code: str) -> bool:

@@ -19,7 +19,8 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar, NotRequired, Protocol, Type
 from uuid import uuid4
 
 from recovery.archive import encode
-from recovery.errors import Refused, Transient
+from recovery.aws import is_silence, silence_of
+from recovery.errors import Refused, RepriseError, Transient
 from recovery.events.outward import Outward
 from recovery.links import NO_LINKS
 from recovery.outgoing import Outgoing
@@ -101,6 +102,7 @@ class RecoveryRun:
         links: addresses of the forms with which a person acts.
         events: what the run did that others may want to hear of, and that its report leaves out.
         outgoing: their way out.
+        silent: by service that does not answer ("s3", "sns", "cloudwatch", "lambda"), the line that says so.
     """
 
     path: ClassVar[str]
@@ -134,6 +136,7 @@ class RecoveryRun:
         self.links = NO_LINKS
         self.events: list[Outward] = []
         self.outgoing = Outgoing(self.ledger, None, self.now)
+        self.silent: dict[str, str] = {}
         self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
         self._list: IO[bytes] | None = None
@@ -194,6 +197,21 @@ class RecoveryRun:
         if line not in self.problems:
             self.problems.append(line)
 
+    def stop_asking(self, service: str, error: RepriseError, *, is_needed: bool = True) -> bool:
+        """Ask a service that does not answer nothing more in this run; return True when it is that.
+
+        Args:
+            service: "s3", say.
+            error: the last call's.
+            is_needed: False where the work goes on without it, so that the run need not fail.
+        """
+        if not is_silence(error):
+            return False
+        if service not in self.silent:
+            self.silent[service] = silence_of(service, error)
+            (self.complain if is_needed else self.warn)(self.silent[service])
+        return True
+
     def note(self, entries: Iterable[Entry]) -> None:
         """Count entries and append them to the full list, which waits in a temporary file."""
         noted = list(entries)
@@ -246,6 +264,9 @@ class RecoveryRun:
     def _store_list(self, name: str) -> str:
         """Put the full list into the archive; return its address, or "" where there is none."""
         if self._lines is None or self._list is None or self.dry_run:
+            return ""
+        if "s3" in self.silent:
+            self.warn(f"the full list of this run could not be stored: {self.silent['s3']}")
             return ""
         self._lines.close()
         self._list.seek(0)

@@ -14,7 +14,7 @@ from recovery.dead_letters.messages import Message, from_record
 from recovery.dead_letters.rules import TRIES
 from recovery.dead_letters.situation import Unconfirmed
 from recovery.dead_letters.work import Work
-from recovery.errors import Conflict, Refused, RepriseError
+from recovery.errors import Conflict, Refused, RepriseError, Transient
 
 LEASE = timedelta(minutes=10)
 """Length of the claim on the messages of one part; each batch of sends looks at its end first."""
@@ -106,8 +106,11 @@ def fetch(work: Work, part: Part) -> None:
         by_object[pointer.key].append((one, pointer.line))
     for key, wanted in by_object.items():
         try:
+            if "s3" in work.silent:
+                raise Transient(work.silent["s3"])
             lines = _lines(work, key)
         except RepriseError as error:
+            work.stop_asking("s3", error)
             for one, _ in wanted:
                 one.failure = error
             continue

@@ -17,7 +17,7 @@ from recovery.dead_letters.conclusions import conclude, earlier_search, memory_o
 from recovery.dead_letters.search_times import CLOCKS_MILLISECONDS, SOON_MILLISECONDS, Source, Times, is_due, times_of
 from recovery.dead_letters.searched import Search, SearchMemory
 from recovery.dead_letters.work import Work
-from recovery.errors import RepriseError
+from recovery.errors import RepriseError, Transient
 from recovery.failures import Evidence, LogFinding, LoggedMessage, Origin
 from recovery.failures.logs import NOTHING, Link
 from recovery.logs import Sought
@@ -37,12 +37,14 @@ class Place:
         reason: why none is known, or "".
         source: the source queue, when it is known.
         consumer: its Lambda consumer, when it was found.
+        later: nothing is known only because AWS did not say it now, so that messages must wait for it.
     """
 
     group: str
     reason: str = ""
     source: Source | None = None
     consumer: Consumer | None = None
+    later: bool = False
 
     def times(self, message: MessageWork) -> Times:
         """Return the times at which lines about a message may have been written."""
@@ -71,6 +73,8 @@ def ask_logs(work: Work, batch: Batch, mark: int) -> None:
         if not place.group:
             for item in items:
                 item.unread = place.reason
+            if place.later:
+                _wait(items, place.reason)
             continue
         for item in items:
             item.log_group = place.group
@@ -125,8 +129,14 @@ def _found(work: Work, batch: Batch, arn: str) -> Place:
         return Place(policy.log_group, source=source)
     if not policy.find_consumer or not arn or work.consumers is None:
         return Place("")
+    if "lambda" in work.silent:
+        return Place("", work.silent["lambda"], later=True)
     try:
         consumers = work.consumers.of_queue(arn)
+    except Transient as error:
+        if work.stop_asking("lambda", error, is_needed=False):
+            return Place("", work.silent["lambda"], later=True)
+        return Place("", f"its consumer could not be looked up now ({error.code or 'no answer'})", later=True)
     except RepriseError as error:
         note = f"permission {error.operation} is missing for this role" if "enied" in error.code else str(error)
         return Place("", f"its consumer could not be looked up: {note}")
@@ -234,9 +244,12 @@ def _throttled(work: Work, place: Place, silent: Sequence[MessageWork], times: d
     until = max(times[item.message.message_id].ended for item in silent)
     known = work.loads.get(name)
     if known is None or known[0] > since or known[1] < until:
+        if "cloudwatch" in work.silent:
+            return
         try:
             load = work.consumers.load(name, _moment(since), _moment(until))
-        except RepriseError:
+        except RepriseError as error:
+            work.stop_asking("cloudwatch", error, is_needed=False)
             return  # a wish, not a need: the log was searched
         known = work.loads[name] = (since, until, load)
     load = known[2]

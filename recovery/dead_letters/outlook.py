@@ -88,9 +88,12 @@ def _inspect(work: Work, pair: Awaited, taken: Taken) -> Taken:
     try:
         if not work.sqs.inspect(pair.destination).held:
             return taken.with_proof(now, now)
+        if "cloudwatch" in work.silent:
+            return taken
         until = work.ages.taken_until(name, now)
     except RepriseError as error:
-        work.warn(f"queue {name}: not known whether its consumer takes what was sent back: {error}")
+        if not work.stop_asking("cloudwatch", error, is_needed=False):
+            work.warn(f"queue {name}: not known whether its consumer takes what was sent back: {error}")
         return taken
     return taken.with_proof(now, until) if until is not None else taken
 
@@ -172,6 +175,8 @@ def _correct(work: Work, taken: dict[str, Taken]) -> None:
 
 def _announce_recovery(work: Work, queue: Queue, group: str, count: int) -> None:
     """Send one notice when a group that people were notified of has recovered and nothing of it waits any more."""
+    if "sns" in work.silent:
+        return
     try:
         if not work.alerts.is_announced(PATH, queue.name, group):
             return
@@ -184,4 +189,5 @@ def _announce_recovery(work: Work, queue: Queue, group: str, count: int) -> None
             return
         work.alerts.announce_recovery(records.recovery_notice(group, count, queue.name), work.now())
     except RepriseError as error:
+        work.stop_asking("sns", error, is_needed=False)
         work.warn(f"queue {queue.name}: the notice that group {group} has recovered was not sent: {error}")

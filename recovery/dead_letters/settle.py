@@ -60,9 +60,9 @@ def archive_messages(work: Work, batch: Batch) -> None:
 
 def _is_stopped(work: Work, service: str, batch: Batch, items: Sequence[MessageWork]) -> bool:
     """Give items up when the service that they need does not answer; return True then."""
-    if service in work.stopped:
-        batch.give_up(Transient(work.stopped[service]), items)
-    return service in work.stopped
+    if service in work.silent:
+        batch.give_up(Transient(work.silent[service]), items)
+    return service in work.silent
 
 
 def record_cases(work: Work, batch: Batch) -> None:
@@ -247,10 +247,14 @@ def _copy_payload(work: Work, item: MessageWork) -> None:
     payload = records.payload_of(item)
     if payload is None:
         return
+    if "s3" in work.silent:
+        item.failure = Transient(work.silent["s3"])
+        return
     bucket, key = payload
     try:
         work.archive.copy_payload(bucket, key, records.payload_copy_key(item))
     except Refused as error:
         work.warn(f"payload s3://{bucket}/...: could not be copied into the archive ({error.code})")
     except Transient as error:
+        work.stop_asking("s3", error)
         item.failure = error  # this one waits for the next run; the others need not

@@ -33,16 +33,6 @@ PATH = Path.DEAD_LETTERS
 LEASE = timedelta(minutes=4)
 """Time for which messages are hidden from others; extended while work goes on, so that a killed run hides them for
 minutes, whatever its time limit; within the five minutes for which a FIFO queue remembers a deduplication id."""
-_SILENCES = frozenset(
-    {
-        "ReadTimeoutError",
-        "ConnectTimeoutError",
-        "ConnectionClosedError",
-        "EndpointConnectionError",
-        "HTTPClientError",
-        "ProxyConnectionError",
-    }
-)
 
 
 class Work(RecoveryRun):
@@ -69,8 +59,6 @@ class Work(RecoveryRun):
         going: queues and their FIFO groups whose first message is sent by this run.
         removed: ids of messages that this run removed: SQS may hand one out again.
         to_release: messages that stay (queue, receipt, end of the lease): visible again at the end of the run.
-        arriving: likewise, those that belong to no round yet: a run that is stopped may have some.
-        stopped: by service that does not answer ("s3", "sns", "logs"), the line that says so.
         unrecorded: why nothing more may be sent by this run, or "".
     """
 
@@ -114,7 +102,6 @@ class Work(RecoveryRun):
         self.removed: set[str] = set()
         self.to_release: list[tuple[Queue, str, datetime]] = []
         self.arriving: list[tuple[Queue, str, datetime]] = []
-        self.stopped: dict[str, str] = {}
         self.unrecorded = ""
         self._urls: dict[QueueName, str | RepriseError] = {}
         # A round makes tens of thousands of objects. Without this the collector would look again and again through all
@@ -183,20 +170,6 @@ class Work(RecoveryRun):
         """Report in one line for each queue what AWS will refuse again until a person changes something."""
         if isinstance(error, Refused):
             self.complain(queue_problem(queue.name, error))
-
-    def stop_asking(self, service: str, error: RepriseError) -> bool:
-        """Ask a service that does not answer nothing more in this run; return True when it is that.
-
-        Args:
-            service: "s3", "sns" or "logs".
-            error: the last call's.
-        """
-        if error.code not in _SILENCES:
-            return False
-        line = f"{service} does not answer ({error.code}): what needs it is left to the next run"
-        self.stopped.setdefault(service, line)
-        self.complain(line)
-        return True
 
     def conclude(self) -> None:
         """Add the depth of each queue as the run found it, and the cost of reading logs."""

@@ -15,6 +15,7 @@ class LogAllowance:
         requests, seconds: spent so far.
         scanned_bytes: bytes that Logs Insights says it scanned, which is what AWS charges for.
         refused: reads that were not made for want of allowance.
+        silence: the line that says that CloudWatch Logs does not answer, or ""; then it is not asked again.
     """
 
     most_requests: int = 300
@@ -23,6 +24,7 @@ class LogAllowance:
     seconds: float = 0.0
     scanned_bytes: float = 0.0
     refused: int = field(default=0)
+    silence: str = ""
 
     def allows(self, milliseconds: int) -> bool:
         """True when a window of this length may be asked for; it then counts as scanned."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from recovery.aws import is_silence, silence_of
 from recovery.errors import Refused, Transient
 from recovery.failures import LogFinding, LoggedMessage, failures_of
 from recovery.logs.allowance import LogAllowance
@@ -87,6 +88,8 @@ class Logs:
             allowance: of the run; it is spent.
             unfinished: a read of an earlier run, which goes on first.
         """
+        if allowance.silence:
+            return Found(problem=allowance.silence)
         search = _Search(self._client, self._monotonic, self._sleep, group, allowance)
         problem = ""
         try:
@@ -98,6 +101,8 @@ class Logs:
             problem = _refused(group, error)
         except Transient as error:
             problem = f"log group {group}: could not be read now ({error.code or 'no answer'})"
+            if is_silence(error):
+                problem = allowance.silence = silence_of("CloudWatch Logs", error)
         messages = [
             each.message if each.message.id in search.timed else _without_receives(each.message) for each in sought
         ]
@@ -257,7 +262,9 @@ class _Search(Reads):
                         whole = False
                     if self._is_over() or self._allowance.refused:
                         return True
-        except (Refused, Transient):
+        except (Refused, Transient) as error:
+            if is_silence(error):
+                raise
             # No permission for queries, or too many of them at once: many filters answer as well, only slower.
             self._queries = False
             return False

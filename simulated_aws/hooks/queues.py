@@ -18,6 +18,7 @@ _LONGEST_DELAY = 900
 _LONGEST_VISIBILITY = 43_200
 _LARGEST_BATCH = 1_048_576
 _MOST_ATTRIBUTES = 10
+_SAME_ATTEMPT = 300.0  # seconds for which a repeated receive of a FIFO queue gets the same messages
 _RETENTION_LOOKS = 1.0  # seconds between two looks for expired messages of one queue
 
 Queue = dict[str, Any]
@@ -99,12 +100,27 @@ class StrictQueues:
 
     # -- receiving -------------------------------------------------------------------------------------------------
 
-    def receive(self, data: Data, url: str) -> Any:
-        """ReceiveMessage: refuses a visibility timeout of more than 12 hours."""
+    async def receive(self, data: Data, url: str) -> Any:
+        """ReceiveMessage: refuses a visibility timeout of more than 12 hours; a repeated FIFO attempt gets the same."""
         visibility = data.get("VisibilityTimeout")
         if visibility is not None and not 0 <= int(visibility) <= _LONGEST_VISIBILITY:
             raise self._refused(visibility, "VisibilityTimeout", "Must be between 0 and 43200, if provided.")
-        return self._receive_messages(data, url)
+        attempt = data.get("ReceiveRequestAttemptId")
+        queue = self._sqs._get_q(data.get("QueueUrl", url))
+        if attempt and queue["is_fifo"]:
+            self._let_go(queue, queue.setdefault("receive_attempts", {}).pop(attempt, []))
+        answer = await self._receive_messages(data, url)
+        if attempt and queue["is_fifo"]:
+            handles = [message["ReceiptHandle"] for message in answer.get("Messages", [])]
+            queue.setdefault("receive_attempts", {})[attempt] = handles
+        return answer
+
+    @staticmethod
+    def _let_go(queue: Queue, handles: list[str]) -> None:
+        """Hand out again what an attempt got whose answer was lost. AWS does so for five minutes."""
+        for message in queue["messages"]:
+            if message.get("receipt_handle") in handles and message["received_at"] > time.time() - _SAME_ATTEMPT:
+                message["visible_at"] = 0.0
 
     def collect(self, queue: Queue, most: int, visibility: int) -> list[Data]:
         """Choose messages to hand out. Stops at the last one: the emulator's own looks at the whole queue each time."""
