@@ -13,7 +13,7 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from blocks.connection import Connection
 from recovery.aws import CONNECTIONS
 from recovery.consumers import Consumers
-from recovery.dead_letters import find, outlook, receiving, replay, sending, settle, triage
+from recovery.dead_letters import find, outlook, receiving, replay, sending, settle, staying, triage
 from recovery.dead_letters.ages import QueueAges
 from recovery.dead_letters.gateway import Sqs
 from recovery.dead_letters.policy import DeadLetterRequest
@@ -47,7 +47,7 @@ def open_run(connection: Connection, request: DeadLetterRequest | ReplayRequest)
         archive_keep=timedelta(days=connection.archive_days + 30),
         **tools,
     )
-    work.at_close.callback(settle.release, work)
+    work.at_close.callback(staying.release, work)
     return work
 
 
@@ -75,8 +75,8 @@ announce_groups = step(settle.announce_groups, "alert", "alerted about {batch.na
 remove_messages = step(settle.remove_messages, "remove messages", "removed {batch.removing} of {batch.name}")
 hide_messages = step(settle.hide_messages, "hide messages", "hid {batch.hiding} of {batch.name}")
 count_recovered = step(outlook.count_recovered, "count recovered", "counted what recovered")
-release_messages = step(settle.release, "release messages", "released what stays")
-close_round = settle.close_round
+release_messages = step(staying.release, "release messages", "released what stays")
+close_round = staying.close_round
 """Remember what stays, and count the round."""
 turns_of = receiving.turns_of
 report_backlog = receiving.report_backlog

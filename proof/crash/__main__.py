@@ -11,14 +11,15 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from proof.crash import through_prefect, trouble, workers
+from proof.crash import lasting, through_prefect, trouble, workers
+from proof.crash.lasting_scenes import LASTING
 from proof.crash.planted import DEFECTS
 from proof.crash.points import Harness, Tried, table
 from proof.crash.scene import connection_to
 from proof.crash.scenes import all_scenes
 from simulated_aws.server import SimulatedAws
 
-PARTS = ("points", "faults", "workers", "prefect", "planted")
+PARTS = ("points", "faults", "lasting", "workers", "prefect", "planted")
 
 
 def say(text: str) -> None:
@@ -52,6 +53,16 @@ def faults(stories: int, only: str) -> list[str]:
         connection = connection_to(aws)
         with all_scenes(aws, connection) as scenes:
             violations, report = trouble.play(aws, connection, [each for each in scenes if only in each[0]], stories)
+    for violation in violations:
+        say(f"  VIOLATION {violation}")
+    say(report)
+    return violations
+
+
+def lasting_trouble(stories: int, only: str) -> list[str]:
+    """Sweep after sweep under one trouble; prints what became of all, and returns what must not be."""
+    with SimulatedAws.start() as aws:
+        violations, report = lasting.play(aws, LASTING, stories, only)
     for violation in violations:
         say(f"  VIOLATION {violation}")
     say(report)
@@ -107,6 +118,7 @@ def main() -> int:
     parts: dict[str, Callable[[], list[str]]] = {
         "points": lambda: crash_points(options.stride, options.only),
         "faults": lambda: faults(options.stories, options.only),
+        "lasting": lambda: lasting_trouble(options.stories, options.only),
         "workers": lambda: many_workers(options.workers),
         "prefect": lambda: flow_runs(options.kills, options.only),
         "planted": planted_defects,

@@ -160,6 +160,7 @@ class Batch:
         self.confirmed = False
         self.earlier: Mapping[str, set[str]] = {}  # what earlier runs sent, by the id of their intents
         self.reach = timedelta(0)  # how long until later runs have gone through all of the queue
+        self.aside = timedelta(0)  # how long what is left may be hidden, so that they do
         self.unreadable = ""  # which send intent of the queue cannot be read
         self._by_id = {item.message.message_id: item for item in self.items}
 

@@ -11,7 +11,7 @@ from functools import partial
 from recovery.dead_letters.batch import Batch
 from recovery.dead_letters.messages import BATCH, BATCH_BYTES, Message, Queue, size
 from recovery.dead_letters.policy import DeadLetterPolicy
-from recovery.dead_letters.work import LEASE, Work
+from recovery.dead_letters.work import LEASE, Staying, Work
 from recovery.errors import RepriseError
 from recovery.events.outward import BACKLOG_AT_RISK, of_queue
 from recovery.failures import body_shape, recognise
@@ -63,6 +63,11 @@ class Turn:
         """Time until later runs have surely gone through all that lies in the queue."""
         rounds = math.ceil((self.queue.visible + self.queue.in_flight) / self._share)
         return self.sweep * max(2, rounds + 1)
+
+    @property
+    def aside(self) -> timedelta:
+        """Time for which messages that a run leaves may be hidden: the first run after it has reached the others."""
+        return self.reach - 1.5 * self.sweep
 
     @property
     def behind(self) -> int:
@@ -149,14 +154,17 @@ def receive(work: Work, turn: Turn, share: int) -> Batch:
     if messages:
         turn.oldest = min(*(message.sent_at for message in messages), turn.oldest or messages[0].sent_at)
     batch = Batch(queue, turn.policy, [_recognised(message, turn.policy) for message in messages])
-    batch.reach = turn.reach
+    batch.reach, batch.aside = turn.reach, turn.aside
     work.arriving.clear()
     return batch
 
 
 def report_backlog(work: Work, turns: Sequence[Turn]) -> None:
-    """Complain of messages that will expire before any run reaches them; the run then fails."""
+    """Note which queues were not gone through, and complain of messages that will expire before any run reaches them:
+    the run then fails."""
     for turn in turns:
+        if turn.behind:
+            work.unreached.add(turn.name)
         found = turn.expiring(work.now())
         if found is not None:
             count, ends = found
@@ -173,7 +181,7 @@ def report_backlog(work: Work, turns: Sequence[Turn]) -> None:
 def _poll(work: Work, queue: Queue, wait: int, most: int) -> list[Message] | RepriseError:
     try:
         got = work.sqs.receive(queue, most, LEASE, wait, work.now())
-        work.arriving.extend((queue, message.receipt, message.lease_until) for message in got)
+        work.arriving.extend(Staying(queue, message.receipt, message.lease_until) for message in got)
         return got
     except RepriseError as error:
         return error

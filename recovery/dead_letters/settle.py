@@ -10,19 +10,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 from recovery.alerts import Alert, Announced
 from recovery.archive import Pointer, bundle_key, bundles, encode
 from recovery.dead_letters import records
 from recovery.dead_letters.batch import Batch, MessageWork
-from recovery.dead_letters.messages import BATCH, Queue
+from recovery.dead_letters.messages import BATCH
 from recovery.dead_letters.outcomes import NotSent, Outcome, paired
-from recovery.dead_letters.rules import LEASE_MARGIN
 from recovery.dead_letters.sending import write_all
-from recovery.dead_letters.verdicts import Finish, Hide, Leave
-from recovery.dead_letters.work import LEASE, PATH, Work
+from recovery.dead_letters.verdicts import Finish, Hide
+from recovery.dead_letters.work import PATH, Work
 from recovery.errors import OutcomeUnknown, Refused, RepriseError, Transient
 from recovery.ledger import LedgerWrite
 
@@ -162,53 +161,6 @@ def hide_messages(work: Work, batch: Batch) -> None:
         if isinstance(outcome, NotSent):
             # It shows up earlier than planned, and the ledger still keeps it waiting.
             work.hidden[batch.queue.name] -= 1
-
-
-def close_round(work: Work, batch: Batch) -> None:
-    """Remember what stays in the queue: it is made visible again at the end of the run, not before, so that this run
-    does not receive it twice."""
-    for item in batch.items:
-        stays = item.failure is not None and not item.removed
-        left = isinstance(item.verdict, Leave) or (isinstance(item.verdict, Hide) and not item.verdict.hidden)
-        if work.dry_run or stays or left:
-            work.to_release.append((batch.queue, item.message.receipt, item.message.lease_until))
-    work.note(records.entry(item, batch) for item in batch.items)
-    _extend(work)
-
-
-def release(work: Work) -> int:
-    """Make everything that was only inspected, or could not be settled, visible again; returns how many."""
-    now = work.now()
-    # A late message shows up by itself, or another run holds it already.
-    staying = [held for held in (*work.to_release, *work.arriving) if held[2] - now >= LEASE_MARGIN]
-    work.to_release.clear()
-    work.arriving.clear()
-    # A message that could not be made visible now shows up by itself when its lease ends.
-    return sum(_change_visibility(work, staying, timedelta(0)))
-
-
-def _extend(work: Work) -> None:
-    """Keep what stays hidden for the rest of a long run, a few minutes at a time."""
-    now = work.now()
-    soon = [held for held in work.to_release if LEASE_MARGIN <= held[2] - now < LEASE / 2]
-    if not soon:
-        return
-    others = [held for held in work.to_release if held[2] - now >= LEASE / 2]
-    extended = _change_visibility(work, soon, LEASE)
-    again = [(queue, receipt, now + LEASE) for (queue, receipt, _), done in zip(soon, extended, strict=True) if done]
-    work.to_release = [*others, *again]
-
-
-def _change_visibility(work: Work, held: Sequence[tuple[Queue, str, datetime]], until: timedelta) -> list[bool]:
-    """Hide messages for so long from now; return which were changed."""
-    by_queue: dict[str, list[tuple[Queue, str, datetime]]] = defaultdict(list)
-    for one in held:
-        by_queue[one[0].url].append(one)
-    parts = [same[start : start + BATCH] for same in by_queue.values() for start in range(0, len(same), BATCH)]
-    seconds = int(until.total_seconds())
-    outcomes = work.each(lambda part: work.sqs.hide(part[0][0], [(receipt, seconds) for _, receipt, _ in part]), parts)
-    changed = {one[1]: not isinstance(outcome, NotSent) for one, outcome in paired(parts, outcomes)}
-    return [changed[receipt] for _, receipt, _ in held]
 
 
 def _announce(work: Work, message: Alert, window: timedelta) -> Announced:

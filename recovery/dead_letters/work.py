@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -35,6 +36,23 @@ LEASE = timedelta(minutes=4)
 minutes, whatever its time limit; within the five minutes for which a FIFO queue remembers a deduplication id."""
 
 
+@dataclass(frozen=True, slots=True)
+class Staying:
+    """A message that this run holds and leaves in its queue.
+
+    Attributes:
+        queue: where it lies.
+        receipt: its handle.
+        until: end of its lease.
+        aside: how long it may be hidden so that later runs reach what lies behind it; 0: not at all.
+    """
+
+    queue: Queue
+    receipt: str
+    until: datetime
+    aside: timedelta = timedelta(0)
+
+
 class Work(RecoveryRun):
     """One run's tools and counts. Make it, use it, and close it.
 
@@ -58,7 +76,8 @@ class Work(RecoveryRun):
         comebacks: messages that came back to this run, by destination and the time at which they had arrived there.
         going: queues and their FIFO groups whose first message is sent by this run.
         removed: ids of messages that this run removed: SQS may hand one out again.
-        to_release: messages that stay (queue, receipt, end of the lease): visible again at the end of the run.
+        to_release: messages that stay: let go of at the end of the run.
+        unreached: names of queues of which the run did not reach all.
         unrecorded: why nothing more may be sent by this run, or "".
     """
 
@@ -100,8 +119,9 @@ class Work(RecoveryRun):
         self.sent_to: Counter[str] = Counter()
         self.going: set[tuple[str, str]] = set()
         self.removed: set[str] = set()
-        self.to_release: list[tuple[Queue, str, datetime]] = []
-        self.arriving: list[tuple[Queue, str, datetime]] = []
+        self.to_release: list[Staying] = []
+        self.arriving: list[Staying] = []
+        self.unreached: set[str] = set()
         self.unrecorded = ""
         self._urls: dict[QueueName, str | RepriseError] = {}
         # A round makes tens of thousands of objects. Without this the collector would look again and again through all

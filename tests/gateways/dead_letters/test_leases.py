@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from recovery.dead_letters import receiving, sending, settle, triage
+from recovery.dead_letters import receiving, sending, staying, triage
 from recovery.dead_letters.batch import Batch
 from recovery.dead_letters.find import find_queues
 from recovery.dead_letters.policy import DeadLetterPolicy
@@ -53,12 +53,12 @@ def test_what_stays_is_kept_hidden_while_a_long_run_goes_on(world: DeadLettersWo
     with world.at_work(world.request(pair.dead, policy=policy, time_limit_seconds=3_600)) as work:
         [turn] = receiving.turns_of(work, find_queues(work))
         batch = decided(work, receiving.receive(work, turn, work.room))
-        settle.close_round(work, batch)
+        staying.close_round(work, batch)
         for _ in range(6):  # further rounds, of other queues
             later(world, work, SECONDS * 0.6)
-            settle.close_round(work, Batch(turn.queue, turn.policy, []))
+            staying.close_round(work, Batch(turn.queue, turn.policy, []))
             assert world.visible(pair.dead) == 0
-        settle.release(work)
+        staying.release(work)
         assert world.visible(pair.dead) == 12
 
 
@@ -69,12 +69,12 @@ def test_what_another_run_may_hold_is_not_touched(world: DeadLettersWorld) -> No
     with world.at_work(world.request(pair.dead)) as late, world.at_work(world.request(pair.dead)) as other:
         batch = world.received(late)
         batch.give_up(Transient("something was in the way"))
-        settle.close_round(late, batch)
+        staying.close_round(late, batch)
         later(world, late, SECONDS + 1)
         assert world.received(other).count == 5
         world.aws.clear_requests()
-        settle.close_round(late, Batch(batch.queue, batch.policy, []))
-        assert settle.release(late) == 0
+        staying.close_round(late, Batch(batch.queue, batch.policy, []))
+        assert staying.release(late) == 0
         assert "sqs:ChangeMessageVisibilityBatch" not in world.aws.request_counts()
 
 

@@ -90,6 +90,30 @@ def test_a_backlog_that_no_run_can_reach_fails_the_run(world: DeadLettersWorld) 
     assert any("will expire from" in line and "raise the run's limit" in line for line in report.problems)
 
 
+def test_messages_that_are_left_do_not_stand_in_the_way(world: DeadLettersWorld) -> None:
+    """More than a run takes up lie before those that heal, and nobody can triage them: the next run reaches behind."""
+    pair = world.pair()
+    world.die(pair, [""] * 12)
+    world.die(pair, [TIMEOUT] * 5, MessageBody="heals {n}")
+    healed = 0
+    for _ in range(3):
+        healed += world.recover(pair.dead, policy=QUICK, limit=10).by_action.get("heal", 0)
+        world.aws.clock.advance(300)
+    assert healed == 5
+    world.aws.clock.advance(900)
+    assert world.visible(pair.dead) == 12, "and nothing is hidden for long"
+
+
+def test_messages_that_are_left_are_free_where_a_run_reaches_all(world: DeadLettersWorld) -> None:
+    """Nothing lies behind them, so that a person's next run finds them at once; a dry run hides nothing either."""
+    pair = world.pair()
+    world.die(pair, [""] * 12)
+    world.recover(pair.dead, policy=QUICK)
+    assert world.visible(pair.dead) == 12
+    world.recover(pair.dead, policy=QUICK, limit=5, dry_run=True)
+    assert world.visible(pair.dead) == 12
+
+
 def test_each_queue_gets_its_share(world: DeadLettersWorld) -> None:
     """A limit below what lies in the first queue keeps no other waiting."""
     pairs = [world.pair() for _ in range(5)]

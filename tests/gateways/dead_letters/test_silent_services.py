@@ -91,7 +91,7 @@ def test_a_hanging_archive_is_asked_once(world: DeadLettersWorld) -> None:
 
 
 def test_a_hanging_topic_is_asked_once(world: DeadLettersWorld) -> None:
-    """Fourteen groups in two queues: one call; all that heals is back, and the others stay until people can be told."""
+    """Fourteen groups in two queues: one call; all that heals is back, the others stay until people are notified."""
     pair, other = world.pair(), world.pair("bills")
     realms = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta")
     for each in (pair, other):
@@ -154,7 +154,7 @@ def test_a_throttled_lambda_archives_nothing(world: DeadLettersWorld) -> None:
 
 
 def test_a_hanging_cloudwatch_is_asked_once(world: DeadLettersWorld) -> None:
-    """It tells how far the consumers of busy queues are: what they took stays unproven, and the run goes on."""
+    """It knows how far the consumers of busy queues are: what they took stays unproven, and the run goes on."""
     pairs = [world.pair(), world.pair("bills")]
     for pair in pairs:
         world.die(pair, [TIMEOUT])

@@ -13,7 +13,7 @@ import pytest
 from flows.dead_letters import recover_dead_letters
 from proof.plain_prefect import play
 from recovery.cases import State
-from recovery.dead_letters import find, receiving, sending, settle, triage
+from recovery.dead_letters import find, receiving, sending, settle, staying, triage
 from recovery.dead_letters.batch import Batch
 from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.dead_letters.work import LEASE, Work
@@ -374,8 +374,8 @@ def test_a_late_delete_is_not_believed(world: DeadLettersWorld) -> None:
 
         world.aws.clear_requests()
         settle.remove_messages(late, batch)
-        settle.close_round(late, batch)
-        settle.release(late)
+        staying.close_round(late, batch)
+        staying.release(late)
         assert world.aws.request_counts() == {}, "the message is in the other run's hands"
 
         triage.look_up(other, theirs)
