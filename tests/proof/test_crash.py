@@ -53,3 +53,10 @@ def test_several_workers_settle_each_item_once() -> None:
     """Four processes at once on messages, ordered messages, rows, replications and flows."""
     report = prove("--part", "workers", "--workers", "4")
     assert report.count("4 workers: 0 lost, 0 settled twice") == 5
+
+
+def test_trouble_that_lasts_loses_nothing() -> None:
+    """A backlog above the limit, sweep after sweep: the consumer's own record agrees with the reports."""
+    report = prove("--part", "lasting", "--only", "backlog", "--stories", "1")
+    assert "backlog above limit" in report
+    assert "0 violations" in report

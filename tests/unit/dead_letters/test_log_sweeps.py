@@ -76,6 +76,7 @@ def sweep(
         places={},
         searches={},
         loads={},
+        silent={},
         warnings=[],
         consumers=SimpleNamespace(of_queue=lambda _: [CONSUMER], load=lambda *_: Load({}, {})),
         dry_run=False,
