@@ -10,16 +10,14 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from recovery.appflow_runs.advice import refused, unblock
 from recovery.appflow_runs.causes import diagnosed, refusal_of
 from recovery.appflow_runs.look import rules_of, verdict_on
 from recovery.appflow_runs.memory import Memory
 from recovery.appflow_runs.models import Attempt, History, Means
 from recovery.appflow_runs.policy import matches
 from recovery.appflow_runs.records import save
-from recovery.appflow_runs.rules import APPEARS_WITHIN, LOOK_AGAIN
-from recovery.appflow_runs.undecided import out_of_time
-from recovery.appflow_runs.verdicts import Escalate, Leave, Reactivate, Rerun, RunTwin, Wait
+from recovery.appflow_runs.rules import APPEARS_WITHIN, met
+from recovery.appflow_runs.verdicts import Reactivate, Rerun, RunTwin
 from recovery.appflow_runs.work import AppFlowRun, FlowBatch, FlowWork
 from recovery.cases import State
 from recovery.errors import BadInput, Conflict, Refused, RepriseError
@@ -38,7 +36,7 @@ def act(work: AppFlowRun, batch: FlowBatch) -> None:
         if work.dry_run or item.done or item.failure or not isinstance(item.verdict, Rerun | RunTwin | Reactivate):
             continue
         if work.time_is_up:
-            item.verdict = out_of_time(work.now())
+            item.verdict = met.out_of_time(work.now())
             continue
         try:
             _carry_out(work, item, item.verdict)
@@ -59,21 +57,21 @@ def _carry_out(work: AppFlowRun, item: FlowWork, verdict: Rerun | RunTwin | Reac
     try:
         save(work, item, replace(before, history=_with(before.history, attempt)), State.SENT)
     except Conflict:
-        item.verdict = _elsewhere(work)
+        item.verdict = met.elsewhere(work.now() + LEASE)
         return
     if not _still_stands(work, item, verdict, before.history):
         if begun is None:
             save(work, item, before, State.BACKOFF)
         return
     if work.now() >= attempt.lease_ends:
-        item.verdict = _elsewhere(work)  # this worker was held up, and another one may have taken over
+        item.verdict = met.elsewhere(work.now() + LEASE)  # this worker was held up, and another one may have taken over
         return
     try:
         if isinstance(verdict, RunTwin):
             assert item.described is not None
             work.appflow.create_twin(verdict, item.described, work.ledger.table)
             if work.now() >= attempt.lease_ends:
-                item.verdict = _elsewhere(work)
+                item.verdict = met.elsewhere(work.now() + LEASE)
                 return
         run = work.appflow.start(verdict.twin if isinstance(verdict, RunTwin) else item.name, verdict.client_token)
     except Conflict as conflict:
@@ -82,11 +80,11 @@ def _carry_out(work: AppFlowRun, item: FlowWork, verdict: Rerun | RunTwin | Reac
             _refused(work, item, attempt, before, conflict)
             return
         if isinstance(verdict, RunTwin):
-            item.verdict = Wait("T1", "its temporary twin is running", work.now() + LOOK_AGAIN)
+            item.verdict = met.twin_under_way(work.now())
             return
         # The run that is under way may be the one that an earlier sending of this very call has started, so the
         # attempt stays written down, and counts once a newer run is in the records.
-        item.verdict = Leave("R2", "a run was under way when this one should start")
+        item.verdict = met.UNDER_WAY
         return
     except (Refused, BadInput) as error:
         made = isinstance(verdict, RunTwin) and error.operation != "appflow:CreateFlow"
@@ -97,10 +95,6 @@ def _carry_out(work: AppFlowRun, item: FlowWork, verdict: Rerun | RunTwin | Reac
     save(work, item, replace(before, history=_with(before.history, replace(attempt, run=started))), State.SENT)
 
 
-def _elsewhere(work: AppFlowRun) -> Wait:
-    return Wait("T6", "another run of this deployment is making the attempt", work.now() + LEASE)
-
-
 def _refused(work: AppFlowRun, item: FlowWork, attempt: Attempt | None, before: Memory, error: RepriseError) -> None:
     """Nothing was started by this call: a person is notified, and it is not made again at every run.
 
@@ -109,7 +103,7 @@ def _refused(work: AppFlowRun, item: FlowWork, attempt: Attempt | None, before: 
     """
     assert item.facts is not None
     refusal = refusal_of(error, item.facts.runs[0].id, work.now())
-    item.verdict = Escalate("C6", refused(refusal), unblock(item.facts.flow))
+    item.verdict = met.refused_call(refusal, item.facts.flow)
     history = before.history if attempt is None else _with(before.history, replace(attempt, lease_ends=work.now()))
     save(work, item, replace(before, history=replace(history, refusal=refusal)), State.ESCALATED)
 
@@ -119,11 +113,11 @@ def _still_stands(work: AppFlowRun, item: FlowWork, verdict: Rerun | RunTwin | R
     assert item.facts is not None
     item.described = work.appflow.flow(item.name)
     if item.described is None:
-        item.verdict = Leave("S2", "the flow was removed a moment ago")
+        item.verdict = met.GONE
         return False
     flow = item.described.flow
     if not matches(flow.name, flow.tags, work.request.flows):
-        item.verdict = Leave("S2", "the flow was taken out of the request a moment ago")
+        item.verdict = met.OUT_OF_SCOPE
         return False
     facts = replace(item.facts, flow=flow, runs=work.appflow.runs(item.name))
     if (facts.flow, facts.runs) == (item.facts.flow, item.facts.runs):
@@ -133,8 +127,7 @@ def _still_stands(work: AppFlowRun, item: FlowWork, verdict: Rerun | RunTwin | R
     item.facts = facts
     if again == verdict:
         return True
-    # The next run looks at all that is new; here only the attempt is called off.
-    item.verdict = again if isinstance(again, Leave) else Wait("O2", "it has changed just now", work.now() + LOOK_AGAIN)
+    item.verdict = met.changed(again, work.now())
     return False
 
 

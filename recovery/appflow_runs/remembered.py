@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from recovery.appflow_runs.memory import Memory
 from recovery.appflow_runs.models import PATH
-from recovery.appflow_runs.undecided import damaged
+from recovery.appflow_runs.rules.met import damaged
 from recovery.appflow_runs.work import AppFlowRun, FlowWork
 from recovery.cases import Case, DamagedCase
 from recovery.errors import BadInput

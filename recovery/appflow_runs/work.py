@@ -11,7 +11,7 @@ from recovery.appflow_runs.deactivation import Deactivation
 from recovery.appflow_runs.memory import Memory
 from recovery.appflow_runs.models import PATH, FlowFacts, Run
 from recovery.appflow_runs.policy import AppFlowPolicy, AppFlowRequest
-from recovery.appflow_runs.undecided import NOT_READ
+from recovery.appflow_runs.rules.met import NOT_READ
 from recovery.appflow_runs.verdicts import Reactivate, Rerun, RunTwin, Verdict
 from recovery.cases import Case
 from recovery.errors import RepriseError

@@ -59,7 +59,7 @@ def _case(row: Situation) -> Case:
     )
 
 
-def first_look(world: World, row: Situation) -> FlowWork:
+def first_triage(world: World, row: Situation) -> FlowWork:
     """Findings and actions of the first run."""
     work = world.work(AppFlowRequest(flows=(NAME,), policy=row.policy, dry_run=False))
     items, twins = find_flows(work)
@@ -79,7 +79,7 @@ def test_verdict_to_its_end(row: Situation) -> None:
         build(world, row)
         before = world.definition(NAME)
         runs = len(world.appflow.flow(NAME).runs)
-        item = first_look(world, row)
+        item = first_triage(world, row)
         assert item.failure is None
         assert (item.verdict.rule, item.verdict.action) == (row.sentence, row.action)
         if row.action in ("leave", "wait", "escalate"):

@@ -69,8 +69,8 @@ def test_twins_are_left() -> None:
 def test_documented_in_order() -> None:
     """The sentences of the documentation are the rules of the code, in the order in which they are tried."""
     documented = _SENTENCE.findall((ROOT / "docs/paths/appflow_runs.md").read_text())
-    folder = ROOT / "recovery/appflow_runs"
-    coded = _RULE.findall((folder / "rules.py").read_text() + (folder / "undecided.py").read_text())
+    folder = ROOT / "recovery/appflow_runs/rules"
+    coded = _RULE.findall((folder / "__init__.py").read_text() + (folder / "met.py").read_text())
     assert documented == list(dict.fromkeys(coded))
 
 
@@ -84,7 +84,7 @@ def test_every_rule_that_a_report_can_show_is_documented() -> None:
     """Whichever module makes a verdict, its id is one of the sentences."""
     documented = set(_SENTENCE.findall((ROOT / "docs/paths/appflow_runs.md").read_text()))
     made: set[str] = set()
-    for module in (ROOT / "recovery/appflow_runs").glob("*.py"):
+    for module in (ROOT / "recovery/appflow_runs").rglob("*.py"):
         for call in ast.walk(ast.parse(module.read_text())):
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in _VERDICTS:
                 [rule] = [each.value for each in call.args[:1] if isinstance(each, ast.Constant)] or ["S1"]
