@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from recovery.backoff import Backoff
-from recovery.scope import StartedBy
+from recovery.scope import DryRun, EstateName, StartedBy
 
 Pattern = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=512)]
 """A flow's name, a glob over it (`orders-*`), or a tag: `tag:name=value` (globs allowed), `tag:name`."""
@@ -140,7 +140,7 @@ class AppFlowRequest(BaseModel):
     time_limit_seconds: int = Field(
         480, ge=10, le=21_600, description="The run takes up no further flow after this time, in seconds."
     )
-    dry_run: bool = Field(True, description="Only look, and report what would be done. Nothing in AWS is changed.")
+    dry_run: DryRun = True
     cause_fixed: bool = Field(
         False,
         title="The cause is fixed",
@@ -149,9 +149,7 @@ class AppFlowRequest(BaseModel):
     started_by: StartedBy = Field(
         StartedBy.BY_HAND, title="Started by", description="Start of this run; a sweep counts missed events."
     )
-    estate: str | None = Field(
-        None, description="Name of a saved Recovery Estate block; empty: the block named default, else the environment."
-    )
+    estate: EstateName = None
 
     @field_validator("flows", mode="before")
     @classmethod

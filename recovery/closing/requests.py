@@ -11,6 +11,7 @@ from recovery.closing.marks import How
 from recovery.errors import BadInput
 from recovery.histories.requests import Filters, ListRequest, Standing
 from recovery.paths import Path
+from recovery.scope import EstateName
 
 _OPERATOR = "Name of the person who does this; it stands in the ledger."
 _REASON = "Grounds, in a few words; they stand in the ledger."
@@ -83,7 +84,7 @@ class NoteRequest(BaseModel):
         None, max_length=200, title="Owner", description="Person or team that cares for the group; '-' takes it off."
     )
     identity: str = Field("", max_length=300, title="AWS identity", description=_IDENTITY)
-    estate: str | None = Field(None, title="Estate", description="Name of a saved Recovery Estate block.")
+    estate: EstateName = None
 
     def check(self) -> None:
         """Refuse a note without a group, an author or a content.

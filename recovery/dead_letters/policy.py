@@ -14,6 +14,7 @@ from recovery.backoff import Backoff
 from recovery.dead_letters.names import name_of
 from recovery.failures import Kind
 from recovery.failures.models import OWN_KIND
+from recovery.scope import DryRun, EstateName
 
 
 class Action(StrEnum):
@@ -264,9 +265,7 @@ class DeadLetterRequest(BaseModel):
         description="Names, URLs or globs (orders-*). A glob finds queues that are some queue's dead-letter queue; a"
         " queue named in full is taken as it is.",
     )
-    dry_run: bool = Field(
-        True, title="Dry run", description="Only look, and report what would be done. Nothing in AWS is changed."
-    )
+    dry_run: DryRun = True
     limit: int = Field(
         10_000, ge=1, le=1_000_000, title="Most messages", description="Most messages that this run takes up."
     )
@@ -300,11 +299,7 @@ class DeadLetterRequest(BaseModel):
         description="A policy of their own for queues, by name or glob; of several matches the most specific counts:"
         " a name before a glob, then the glob with more characters that are no wildcards.",
     )
-    estate: str | None = Field(
-        None,
-        title="Estate",
-        description="Name of a saved Recovery Estate block; empty: the block named default, else the environment.",
-    )
+    estate: EstateName = None
 
     @field_validator("queues", mode="before")
     @classmethod

@@ -7,6 +7,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict, Field
 
 from recovery.dead_letters.policy import KindName, QueueName
+from recovery.scope import DryRun, EstateName
 
 
 class ReplayRequest(BaseModel):
@@ -30,7 +31,7 @@ class ReplayRequest(BaseModel):
     first_seen_until: datetime | None = Field(
         None, title="First seen until", description="Only messages first seen before this time (UTC)."
     )
-    dry_run: bool = Field(True, title="Dry run", description="Only report what would be sent back.")
+    dry_run: DryRun = True
     destination: QueueName | None = Field(
         None,
         title="Destination for messages without a source",
@@ -56,7 +57,7 @@ class ReplayRequest(BaseModel):
         title="Time limit (seconds)",
         description="The run starts nothing new after this (seconds).",
     )
-    estate: str | None = Field(None, title="Estate", description="Name of a saved Recovery Estate block.")
+    estate: EstateName = None
 
     @property
     def subject(self) -> str:

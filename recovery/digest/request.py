@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from recovery.scope import EstateName
+
 TableName = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"[A-Za-z0-9_.-]{3,255}$")]
 
 
@@ -28,8 +30,4 @@ class DigestRequest(BaseModel):
     most_waiting: int = Field(
         2_000, ge=1, le=5_000, title="Most waiting cases", description="Most waiting cases that are read."
     )
-    estate: str | None = Field(
-        None,
-        title="Estate",
-        description="Name of a saved Recovery Estate block; empty: the block named default, else the environment.",
-    )
+    estate: EstateName = None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from recovery.consumers.models import Consumer
+from recovery.scope import EstateName
 
 
 class DiscoverRequest(BaseModel):
@@ -21,11 +22,7 @@ class DiscoverRequest(BaseModel):
         title="Queues",
         description="Names or globs (orders-*) of dead-letter queues; all of the account and region unless named.",
     )
-    estate: str | None = Field(
-        None,
-        title="Estate",
-        description="Name of a saved Recovery Estate block; empty: the block named default, else the environment.",
-    )
+    estate: EstateName = None
 
     @field_validator("queues", mode="before")
     @classmethod

@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from recovery.cases import State
 from recovery.paths import Path
+from recovery.scope import EstateName
 
 TableName = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"[A-Za-z0-9_.-]{3,255}$")]
-_ESTATE = "Name of a saved Recovery Estate block; empty: the block named default, else the environment."
 _TABLES = "Outbox tables to search: a row's history is on the row itself, not in the ledger."
 
 
@@ -36,7 +36,7 @@ class CaseRequest(BaseModel):
         title="Days",
         description="Days whose lists of runs are searched if the ledger knows nothing, today included.",
     )
-    estate: str | None = Field(None, title="Estate", description=_ESTATE)
+    estate: EstateName = None
 
 
 class Filters(BaseModel):
@@ -67,7 +67,7 @@ class Filters(BaseModel):
         0.0, ge=0.0, le=34_560_000.0, title="Older than (seconds)", description="Only cases first seen so long ago."
     )
     outbox_tables: tuple[TableName, ...] = Field((), max_length=20, title="Outbox tables", description=_TABLES)
-    estate: str | None = Field(None, title="Estate", description=_ESTATE)
+    estate: EstateName = None
 
     @property
     def names_any(self) -> bool:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from recovery.backoff import Backoff
 from recovery.errors import BadInput
+from recovery.scope import DryRun, EstateName
 
 # DynamoDB's limit; a double quote would end the name in a PartiQL statement.
 AttributeName = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r'^[^"]+$')]
@@ -210,7 +211,7 @@ class OutboxRequest(BaseModel):
         "", title="Topic ARN", description="ARN of the SNS topic, in the table's region. A FIFO topic ends in .fifo."
     )
     mode: Mode = Field(Mode.DELIVER, description="deliver what is due, find_lost rows, or revive exhausted ones.")
-    dry_run: bool = Field(True, description="Only say what would be done.")
+    dry_run: DryRun = True
     index: AttributeName = Field("outbox-due", description="Name of the sparse index over unfinished rows.")
     group_index: AttributeName = Field("outbox-groups", description="Name of the index by group, for a FIFO topic.")
     shards: int = Field(8, ge=1, le=50, description="Partitions of the index: Unfinished#0 to one less than this.")
@@ -228,7 +229,7 @@ class OutboxRequest(BaseModel):
     )
     limit: int = Field(100_000, ge=1, le=10_000_000, description="Most rows that one run takes up.")
     time_limit_seconds: int = Field(240, ge=10, le=86_400, description="Nothing new is begun after this.")
-    estate: str | None = Field(None, description="Name of a saved Recovery Estate block.")
+    estate: EstateName = None
 
     @property
     def is_fifo(self) -> bool:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 
 from recovery.backoff import Backoff
 from recovery.replication_tasks.models import Facts
-from recovery.scope import StartedBy
+from recovery.scope import DryRun, EstateName, StartedBy
 
 Pattern = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=512)]
 """A task's name or ARN, a glob over either (`orders-*`), or a tag: `tag:name=value` (globs allowed), `tag:name`."""
@@ -134,7 +134,7 @@ class ReplicationRequest(BaseModel):
     )
     limit: int = Field(1_000, ge=1, le=10_000, description="Replications acted on in one run, at most.")
     time_limit_seconds: int = Field(1_500, ge=10, le=21_600, description="No further replication is begun after this.")
-    dry_run: bool = Field(True, title="Dry run", description="Only say what would be done.")
+    dry_run: DryRun = True
     cause_fixed: bool = Field(
         False,
         title="The cause is fixed",
@@ -143,7 +143,7 @@ class ReplicationRequest(BaseModel):
     started_by: StartedBy = Field(
         StartedBy.BY_HAND, title="Started by", description="Cause of this run; a sweep counts missed events."
     )
-    estate: str | None = Field(None, description='Name of a saved estate block; empty: the one named "default".')
+    estate: EstateName = None
 
     @field_validator("tasks", mode="before")
     @classmethod
