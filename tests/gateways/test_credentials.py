@@ -71,6 +71,7 @@ def key_of(session: boto3.Session) -> str:
 
 
 def test_a_role_is_assumed_again_before_its_credentials_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials of an assumed role renew themselves, well before they end."""
     sts = Sts(minutes=2)
     played(monkeypatch, sts)
     session, _ = session_of(block())
@@ -79,6 +80,7 @@ def test_a_role_is_assumed_again_before_its_credentials_end(monkeypatch: pytest.
 
 
 def test_a_role_with_time_left_is_not_assumed_at_each_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials with time left are used as they are."""
     sts = Sts(minutes=14)
     played(monkeypatch, sts)
     session, _ = session_of(block(assume_role_kwargs={"DurationSeconds": 900, "ExternalId": "ours"}))
@@ -89,6 +91,7 @@ def test_a_role_with_time_left_is_not_assumed_at_each_call(monkeypatch: pytest.M
 
 
 def test_a_refused_role_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A role that may not be assumed is named in one line, with the reason."""
     sts = Sts(minutes=60)
     sts.refuses = True
     played(monkeypatch, sts)
@@ -98,6 +101,7 @@ def test_a_refused_role_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_role_that_is_taken_away_in_a_run_names_itself_and_not_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A renewal that is refused names the role, and not the call that needed it."""
     sts = Sts(minutes=0.5)
     played(monkeypatch, sts)
     session, settings = session_of(block())
@@ -109,6 +113,7 @@ def test_a_role_that_is_taken_away_in_a_run_names_itself_and_not_the_call(monkey
 
 
 def test_a_blocks_client_configuration_is_used() -> None:
+    """The options of a block reach the clients that are made with it."""
     parameters = {
         "config": {"use_fips_endpoint": True, "proxies": {"https": "http://proxy:3128"}, "retries": {"mode": "legacy"}}
     }
@@ -123,12 +128,14 @@ def test_a_blocks_client_configuration_is_used() -> None:
 
 
 def test_an_option_that_botocore_does_not_have_is_one_clear_line() -> None:
+    """An unknown client option is named in one line."""
     credentials = AwsCredentials(region_name="eu-west-1", aws_client_parameters={"config": {"fips": True}})
     with pytest.raises(BadInput, match=r"^aws_client_parameters\.config: "):
         session_of(credentials)
 
 
 def test_the_role_itself_is_assumed_with_the_blocks_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The call that assumes the role has the block's options, too."""
     asked: dict[str, Any] = {}
     sts = Sts(minutes=60)
 

@@ -23,10 +23,12 @@ from recovery import console
     ],
 )
 def test_the_host_is_the_partitions_own(region: str, host: str) -> None:
+    """Each partition has a console host of its own."""
     assert console.page(region, "sqs/v3", "#/queues").startswith(f"https://{host}/sqs/v3/home?region={region}#")
 
 
 def test_every_region_that_the_sdk_knows_has_its_partition() -> None:
+    """No region of the SDK is without a partition."""
     session = boto3.Session()
     for partition in session.get_available_partitions():
         for region in session.get_available_regions("sqs", partition):
@@ -36,6 +38,7 @@ def test_every_region_that_the_sdk_knows_has_its_partition() -> None:
 
 @pytest.mark.parametrize("region", ["", "elasticmq", "eu-west-1.evil.example.com", "eu_west_1"])
 def test_what_is_no_region_has_no_link(region: str) -> None:
+    """An unknown region gives no link rather than a wrong one."""
     assert console.page(region, "sqs/v3", "#/queues") == ""
     assert console.log_lines(region, "/aws/lambda/orders", "m-1") == ""
 
@@ -49,6 +52,7 @@ def test_a_link_to_log_lines_opens_the_right_ones() -> None:
 
 
 def test_a_link_to_a_queue_holds_its_url() -> None:
+    """The queue's URL stands in the link, encoded."""
     link = console.queue("https://sqs.cn-north-1.amazonaws.com.cn/1/orders-dlq", "cn-north-1")
     assert link == (
         "https://cn-north-1.console.amazonaws.cn/sqs/v3/home?region=cn-north-1"

@@ -80,12 +80,14 @@ def test_a_schema_that_is_none_is_refused() -> None:
 def test_a_schema_that_leads_out_of_itself_is_refused_and_nothing_is_fetched(
     schema: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A reference to another document is refused when the schema is read."""
     monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: pytest.fail("it was fetched"))
     with pytest.raises(BadInput, match="is not part of the schema, and nothing is fetched"):
         check_schema(schema)
 
 
 def test_a_schema_may_refer_to_its_own_parts_and_to_the_drafts() -> None:
+    """References inside the schema, and to the published drafts, are followed."""
     own = {"properties": {"qty": {"$ref": "#/$defs/count"}}, "$defs": {"count": {"type": "integer"}}}
     for schema in (own, {"$ref": "https://json-schema.org/draft/2020-12/schema"}, {"$ref": "#"}):
         check_schema(schema)
