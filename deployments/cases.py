@@ -9,16 +9,14 @@ import csv
 import json
 import sys
 from datetime import UTC, date, datetime
-from getpass import getuser
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING
 
-from cyclopts import App, Parameter
-from pydantic import ValidationError
+from cyclopts import App
 
+from deployments.person import Names, connect, moment, valid, who
 from recovery.errors import BadInput
 
 if TYPE_CHECKING:
-    from blocks.connection import Connection
     from recovery.closing.close import Closed
     from recovery.histories.requests import ListRequest
 
@@ -30,7 +28,6 @@ COMMANDS = {
     "audit": ("deployments.cases:audit", "List everything that people started on a day."),
 }
 
-Names = Annotated[tuple[str, ...], Parameter(consume_multiple=True)]
 COLUMNS = (
     *("path", "source", "key", "state", "kind", "rule", "group", "attempts", "first_seen"),
     *("error", "reason", "next_step"),
@@ -80,7 +77,7 @@ def list_cases(
 
     if form not in ("table", "csv", "json"):
         raise BadInput(f"form: {form!r} is none of table, csv, json")
-    request: ListRequest = _valid(
+    request: ListRequest = valid(
         ListRequest,
         paths=path,
         sources=source,
@@ -95,7 +92,7 @@ def list_cases(
         older_than_seconds=older_than_seconds,
         outbox_tables=outbox_table,
     )
-    histories = histories_of(_connect(estate))
+    histories = histories_of(connect(estate))
     found = histories.choose(request)
     rows = [
         {
@@ -154,12 +151,12 @@ def close(
     from recovery.closing.requests import CloseRequest
     from tasks.cases import histories_of
 
-    connection = _connect(estate)
-    request = _valid(
+    connection = connect(estate)
+    request = valid(
         CloseRequest,
         how=how,
-        until=_moment(until, "until") if until else None,
-        **_who(connection, operator, reason),
+        until=moment(until, "until") if until else None,
+        **who(connection, operator, reason),
         paths=path,
         sources=source,
         groups=group,
@@ -202,10 +199,10 @@ def reopen(
     from recovery.closing.requests import ReopenRequest
     from tasks.cases import histories_of
 
-    connection = _connect(estate)
-    request = _valid(
+    connection = connect(estate)
+    request = valid(
         ReopenRequest,
-        **_who(connection, operator, reason),
+        **who(connection, operator, reason),
         paths=path,
         sources=source,
         groups=group,
@@ -241,11 +238,11 @@ def note(
     from recovery.closing.requests import NoteRequest
     from tasks.cases import histories_of
 
-    connection = _connect(estate)
-    who = _who(connection, operator, "")
-    del who["reason"]
+    connection = connect(estate)
+    person = who(connection, operator, "")
+    del person["reason"]
     notes = note_group(
-        histories_of(connection), _valid(NoteRequest, path=path, group=group, comment=comment, owner=owner, **who)
+        histories_of(connection), valid(NoteRequest, path=path, group=group, comment=comment, owner=owner, **person)
     )
     print(f"{notes.group}: owner {notes.owner or 'nobody'}, {len(notes.comments)} comment(s)")
     return 0
@@ -262,7 +259,7 @@ def audit(day: str = "", *, estate: str = "") -> int:
     from recovery.closing.pages import audit_text
     from recovery.records import DamagedRecord
 
-    connection = _connect(estate)
+    connection = connect(estate)
     try:
         asked = date.fromisoformat(day) if day else datetime.now(UTC).date()
     except ValueError:
@@ -272,34 +269,6 @@ def audit(day: str = "", *, estate: str = "") -> int:
     for one in damaged:
         print(f"warning: {one}", file=sys.stderr)
     return 0
-
-
-def _connect(estate: str) -> Connection:
-    from blocks.estate import connect
-
-    return connect(estate or None)
-
-
-def _who(connection: Connection, operator: str, reason: str) -> dict[str, str]:
-    """Return the person's name, their grounds, and the AWS identity under which they act."""
-    return {"operator": operator or getuser(), "reason": reason, "identity": connection.identity()}
-
-
-def _valid(model: Any, **given: Any) -> Any:
-    try:
-        return model(**given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise BadInput(f"{field}: {first['msg'][:300]}") from None
-
-
-def _moment(text: str, field: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadInput(f"{field}: {text!r} is no time; write it as 2026-05-01 or 2026-05-01T09:00Z") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _print(closed: Closed, warnings: list[str]) -> int:

@@ -14,7 +14,7 @@ from importlib.metadata import version
 
 from cyclopts import App, CycloptsError, Parameter
 
-from deployments import cases
+from deployments import cases, plans
 from recovery.errors import RepriseError
 
 COMMANDS = {
@@ -48,7 +48,8 @@ def application() -> App:
     )
     for name, (target, line) in COMMANDS.items():
         app.command(target, name=name, help=line)
-    app.command(cases.application())
+    for group in (cases, plans):
+        app.command(group.application())
     return app
 
 

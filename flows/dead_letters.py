@@ -54,12 +54,19 @@ def take_care(work: Work) -> None:
     queues = do.find_queues(work)
     drain(work, queues)
     go_on(partial(not_counted, work), do.count_recovered, work, queues)
+    if not work.dry_run:
+        go_on(partial(not_carried_on, work), do.carry_plans_on, work)
     do.release_messages(work)
 
 
 def not_counted(work: Work, error: RepriseError) -> None:
     """Counting changes nothing, so a failure of it is only a warning."""
     work.warn(f"what has recovered could not be counted: {error}")
+
+
+def not_carried_on(work: Work, error: RepriseError) -> None:
+    """Plans wait where they are for the next run."""
+    work.warn(f"plans under way could not be carried on: {error}")
 
 
 def drain(work: Work, queues: Sequence[Queue]) -> None:

@@ -7,10 +7,12 @@ the ledger's case points at object and line. Keys are partitioned by path, sourc
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any
@@ -28,6 +30,7 @@ ACTIONS = {
     "put_bundle": ("s3:PutObject",),
     "put_report": ("s3:PutObject",),
     "read_bundle": ("s3:GetObject",),
+    "lines": ("s3:GetObject",),
     "copy_payload": ("s3:GetObject", "s3:PutObject"),
 }
 
@@ -133,6 +136,27 @@ class Archive:
             raise Refused(f"s3:GetObject: {key} is not a bundle of this archive: {type(error).__name__}") from error
         return [_record(line) for line in lines if line]
 
+    def lines(self, key: str) -> Iterator[bytes]:
+        """Yield the lines of a compressed object one by one, as they arrive: memory does not grow with its size.
+
+        Raises:
+            Refused: no such object, no permission, or it is not compressed lines.
+            Transient: it could not be read to its end.
+        """
+        with calling("s3:GetObject"):
+            body: Any = self._client.get_object(Bucket=self.bucket, Key=key)["Body"]
+        with closing(body):
+            unpacked = gzip.GzipFile(fileobj=io.BufferedReader(_Readable(body), 65_536))
+            while True:
+                try:
+                    with calling("s3:GetObject"):
+                        line = unpacked.readline()
+                except (OSError, EOFError, zlib.error) as error:
+                    raise Refused(f"s3:GetObject: {key} is not whole: {type(error).__name__}") from error
+                if not line:
+                    return
+                yield line.rstrip(b"\n")
+
     def copy_payload(self, bucket: str, key: str, to: str) -> None:
         """Copy the payload object of an extended-client pointer into the archive. The original is never deleted."""
         with calling("s3:CopyObject"):
@@ -140,3 +164,18 @@ class Archive:
             self._client.copy_object(
                 Bucket=self.bucket, Key=to, CopySource={"Bucket": bucket, "Key": key}, TaggingDirective="REPLACE"
             )
+
+
+class _Readable(io.RawIOBase):
+    """The body of an answer as a raw stream of Python's."""
+
+    def __init__(self, body: Any) -> None:
+        self._body = body
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        found: bytes = self._body.read(len(buffer))
+        buffer[: len(found)] = found
+        return len(found)

@@ -64,9 +64,8 @@ class Ledger:
     """Reads and writes the ledger table.
 
     Args:
-        client: a boto3 DynamoDB client.
-        table: the table's name.
-        pause: waits the given number of seconds between resubmissions; tests replace it.
+        client, table: a boto3 DynamoDB client, and the table's name.
+        sleep: waits the given number of seconds between resubmissions.
     """
 
     def __init__(self, client: DynamoDBClient, table: str, sleep: Callable[[float], None] = time.sleep) -> None:
@@ -153,8 +152,7 @@ class Ledger:
         The index lags a little behind (eventual consistency), so what must be exact is read again by key.
 
         Args:
-            path: the recovery path.
-            group: only of this group of failures.
+            path, group: of these; an empty group is any.
             limit: the most that are wanted.
             damaged: as in `read_cases`; they come on top of the limit.
             in_scope: True for the sources that are wanted; cases of others are passed over in the index, unread.
@@ -182,10 +180,9 @@ class Ledger:
                 for case in self.read_cases(path, keys, damaged=damaged).values():
                     if case.state in WAITS_FOR_A_PERSON and case.is_closed is closed:
                         yield case
-                        if left is not None:
-                            left -= 1
-                            if left <= 0:
-                                return
+                        left = left and left - 1
+                        if left == 0:
+                            return
 
     def due(self, path: str, after: datetime, until: datetime) -> list[tuple[str, datetime]]:
         """Keys of cases whose next attempt falls due in a span of time, and when, the earliest first.
@@ -263,7 +260,7 @@ class Ledger:
     # -- many at once --------------------------------------------------------------------------------------------
 
     def write_items(self, writes: Sequence[LedgerWrite]) -> None:
-        """Carry out put and delete requests (see `put`, `delete`), 25 at a time; the last of the same key counts.
+        """Carry out put and delete requests, 25 at a time; the last of the same key counts.
 
         Raises:
             Transient: DynamoDB left some over after the resubmissions; repeating all of them is safe.

@@ -16,6 +16,7 @@ from recovery.consumers import Consumers
 from recovery.dead_letters import find, outlook, receiving, replay, sending, settle, staying, triage
 from recovery.dead_letters.ages import QueueAges
 from recovery.dead_letters.gateway import Sqs
+from recovery.dead_letters.plans.carry import carry_all_on
 from recovery.dead_letters.policy import DeadLetterRequest
 from recovery.dead_letters.replay_request import ReplayRequest
 from recovery.dead_letters.work import Work
@@ -75,6 +76,7 @@ announce_groups = step(settle.announce_groups, "alert", "alerted about {batch.na
 remove_messages = step(settle.remove_messages, "remove messages", "removed {batch.removing} of {batch.name}")
 hide_messages = step(settle.hide_messages, "hide messages", "hid {batch.hiding} of {batch.name}")
 count_recovered = step(outlook.count_recovered, "count recovered", "counted what recovered")
+carry_plans_on = step(carry_all_on, "carry plans on", "carried plans on", options=ONCE)
 release_messages = step(staying.release, "release messages", "released what stays")
 close_round = staying.close_round
 """Remember what stays, and count the round."""

@@ -23,13 +23,18 @@ LEASE = timedelta(minutes=10)
 class Chosen:
     """One archived message on its way back."""
 
-    __slots__ = ("case", "claimed", "confirmed", "delay", "destination", "failure", "message", "new_id", "tries")
+    __slots__ = (
+        *("case", "claimed", "confirmed", "delay", "destination", "failure", "is_changed", "mark", "message"),
+        *("new_id", "tries"),
+    )
 
     def __init__(self, case: Case) -> None:
         self.case = case
         self.claimed: Case | None = None
         self.confirmed: Unconfirmed | None = None  # a replay that died had sent it
         self.message: Message | None = None
+        self.is_changed = False  # by a plan's patch
+        self.mark: dict[str, Any] = {}  # for the detail of both of its cases
         self.destination = ""
         self.delay = timedelta(0)
         self.new_id = ""

@@ -37,7 +37,7 @@ class NotSent:
 
 Outcome = Sent | NotSent
 
-_OF_CONTENT = frozenset(
+OF_CONTENT = frozenset(
     {
         "BatchRequestTooLong",
         "InvalidMessageContents",
@@ -120,4 +120,4 @@ def _failure(item: Mapping[str, Any], operation: str) -> NotSent:
     if not item.get("SenderFault"):
         # As with a whole request that SQS answers with a 5xx: the entry may have been carried out.
         return NotSent(OutcomeUnknown(text, code=code, operation=operation))
-    return NotSent(refusal, its_own_fault=code.rpartition(".")[2] in _OF_CONTENT)
+    return NotSent(refusal, its_own_fault=code.rpartition(".")[2] in OF_CONTENT)

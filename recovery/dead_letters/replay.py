@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
@@ -67,8 +67,13 @@ def choose(work: Work) -> Sequence[Part]:
     return [Part(part[start : start + SIZE]) for part in same for start in range(0, len(part), SIZE)]
 
 
-def replay_part(work: Work, part: Part) -> None:
-    """Claim, fetch and send one part; what cannot be done is kept beside each message."""
+def replay_part(work: Work, part: Part, prepare: Callable[[Part], None] | None = None) -> None:
+    """Claim, fetch and send one part; what cannot be done is kept beside each message.
+
+    Args:
+        part: the messages.
+        prepare: checks and changes them once they are fetched; gives back what may not be sent.
+    """
     if work.time_is_up or work.unrecorded:
         why = work.unrecorded or "the run's time was up; nothing was sent"
         for one in part.ready():
@@ -79,6 +84,8 @@ def replay_part(work: Work, part: Part) -> None:
     fetch(work, part)
     if work.dry_run:
         return
+    if prepare is not None:
+        prepare(part)
     try:
         _send(work, part)
     except RepriseError as error:
@@ -213,7 +220,8 @@ def _send_batch(work: Work, ones: Sequence[Chosen], url: str, *, fifo: bool) -> 
             one.delay = min(LONGEST_DELAY, timedelta(seconds=work.sent_to[url] / work.request.max_per_second))
         work.sent_to[url] += 1
         # The deduplication id must differ from every attempt of a heal, and be the same for every try of this replay.
-        sends.append(entry(message_of(one), index, one.delay, fifo=fifo, attempt=-1))
+        attempt = -2 if one.is_changed else -1
+        sends.append(entry(message_of(one), index, one.delay, fifo=fifo, attempt=attempt))
     outcomes: list[Outcome] = work.sqs.send(url, sends, fifo=fifo)
     for one, outcome in zip(ones, outcomes, strict=True):
         if isinstance(outcome, NotSent):
@@ -234,9 +242,9 @@ def _settled(one: Chosen, now: datetime) -> list[Case]:
         due=None,
         expires=now + KEEP,
         reason="replayed from the archive",
-        detail={"earlier": [*case.detail.get("earlier", []), case.key][-20:], "replay": True},
+        detail={"earlier": [*case.detail.get("earlier", []), case.key][-20:], "replay": True, **one.mark},
     )
-    done = replace(case, state=State.REPLAYED, changed=now, detail={**case.detail, "next": sent.key})
+    done = replace(case, state=State.REPLAYED, changed=now, detail={**case.detail, "next": sent.key, **one.mark})
     return [sent, done]
 
 
@@ -245,11 +253,14 @@ def _new_key(one: Chosen) -> str:
     if message_of(one).origin is Origin.SQS_REDRIVE:
         return one.new_id
     identity = str(one.case.detail.get("identity", ""))
+    if one.is_changed and identity == f"{message_of(one).queue}:content:{one.case.detail.get('content', '')}":
+        return f"{message_of(one).queue}:content:{content_hash(message_of(one))}"  # as it is known when it comes back
     return one.new_id if identity in ("", one.case.key) else identity
 
 
 def _content(one: Chosen) -> str:
-    return str(one.case.detail.get("content", "")) or content_hash(message_of(one))
+    known = "" if one.is_changed else str(one.case.detail.get("content", ""))
+    return known or content_hash(message_of(one))
 
 
 def _place(case: Case) -> tuple[str, int]:

@@ -21,7 +21,7 @@ PACKAGES = (
     "examples",
 )
 LAYERS_OF_A_PATH = ("flows", "tasks", "recovery", "docs/paths")
-WITHOUT_A_PATH = {"cases", "digest", "discover", "operations"}
+WITHOUT_A_PATH = {"cases", "digest", "discover", "operations", "plans"}
 """Flows that recover nothing themselves: no rules, no gateway and no page of a path."""
 
 

@@ -76,7 +76,7 @@ def test_a_sweep_that_finds_little_costs_little(world: DeadLettersWorld, count: 
 
 
 def test_counting_what_recovered_costs_little(world: DeadLettersWorld) -> None:
-    """One read and one write for each hundred messages, one removal for 25 times as many, and a few for the proof."""
+    """One read and one write for each hundred messages, one removal for 25 times as many, a few for proof and plans."""
     pair = world.pair()
     world.die(pair, [TIMEOUT] * 300)
     world.recover(pair.dead, policy=POLICY)
@@ -84,4 +84,4 @@ def test_counting_what_recovered_costs_little(world: DeadLettersWorld) -> None:
     world.work_off(pair.source)
     report = world.recover(pair.dead, connection=world.connection())
     assert report.recovered == 300
-    assert sum(report.requests.values()) <= 16, report.requests
+    assert sum(report.requests.values()) <= 17, report.requests

@@ -1,0 +1,59 @@
+"""The verbs of plans: make one, show it, carry it out, control it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+
+from blocks.connection import Connection
+from recovery.aws import CONNECTIONS
+from recovery.dead_letters.ages import QueueAges
+from recovery.dead_letters.gateway import Sqs
+from recovery.dead_letters.plans import commands
+from recovery.dead_letters.plans.book import PlanBook
+from recovery.dead_letters.plans.make import PlanReport, make
+from recovery.dead_letters.plans.pages import plan_page
+from recovery.dead_letters.plans.plan import Plan
+from recovery.dead_letters.plans.request import CarryOutRequest, ControlRequest
+from recovery.dead_letters.replay_request import ReplayRequest
+from recovery.dead_letters.work import Work
+from recovery.logs import Logs
+from tasks.policies import ONCE, REPEATABLE
+from tasks.steps import step
+
+
+def open_run(connection: Connection, request: CarryOutRequest | ReplayRequest) -> Work:
+    """Return the tools of a run that carries a plan out."""
+    tools = connection.tools()
+    tools.setdefault("threads", CONNECTIONS)
+    return Work(
+        Sqs(connection.client("sqs"), connection.client("sqs", repeat=False)),
+        Logs(connection.client("logs")),
+        QueueAges(connection.client("cloudwatch")),
+        request,  # type: ignore[arg-type]
+        archive_keep=timedelta(days=connection.archive_days + 30),
+        **tools,
+    )
+
+
+def at_desk(connection: Connection) -> Work:
+    """Return the tools with which plans are made and controlled; nothing is sent with them."""
+    return open_run(connection, ReplayRequest())
+
+
+make_plan = step(make, "make a plan", options=ONCE)
+carry_out = step(commands.carry_out, "carry the plan out", options=ONCE)
+
+
+@task(name="control the plan", **REPEATABLE)
+def control(work: Work, request: ControlRequest) -> Plan:
+    """Pause, resume or cancel it."""
+    return commands.control_plan(PlanBook(work.ledger), work, request)
+
+
+@task(name="show the plan", **ONCE)
+def show(plan: PlanReport) -> None:
+    """One page, for review."""
+    create_markdown_artifact(key="dead-letters-plan", markdown=plan_page(plan), description=plan.headline)
