@@ -14,7 +14,7 @@ from importlib.metadata import version
 
 from cyclopts import App, CycloptsError, Parameter
 
-from deployments import cases, plans
+from deployments import cases, messages, plans
 from recovery.errors import RepriseError
 
 COMMANDS = {
@@ -48,7 +48,7 @@ def application() -> App:
     )
     for name, (target, line) in COMMANDS.items():
         app.command(target, name=name, help=line)
-    for group in (cases, plans):
+    for group in (cases, plans, messages):
         app.command(group.application())
     return app
 

@@ -156,6 +156,10 @@ class Histories:
             wanted = [known for known in dict.fromkeys(linked) if known not in asked][: MOST_IDS - len(asked)]
         return list(found.values())
 
+    def copies(self, key: str) -> list[tuple[str, Mapping[str, Any]]]:
+        """Return the copies of a message in the archive, with their addresses, the latest last."""
+        return self._copies(self._messages(key))
+
     def _copies(self, cases: Iterable[Case]) -> list[tuple[str, Mapping[str, Any]]]:
         copies: list[tuple[str, Mapping[str, Any]]] = []
         pointing = sorted((case for case in cases if "archive" in case.detail), key=lambda case: case.changed)

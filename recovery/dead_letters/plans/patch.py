@@ -22,6 +22,7 @@ from recovery.dead_letters.messages import BATCH_BYTES, Message, size
 PATTERN_SECONDS = 0.5
 """Most time that a pattern may take on one body."""
 _SHOWN = 10
+_NEEDED = {"add": "value", "replace": "value", "test": "value", "move": "from", "copy": "from"}
 
 
 class Unfit(Exception):
@@ -59,6 +60,10 @@ class Patch(BaseModel):
             jsonpatch.JsonPatch(list(value))
         except (jsonpatch.JsonPatchException, JsonPointerException, TypeError, KeyError) as error:
             raise ValueError(f"it is no JSON Patch: {str(error)[:200]}") from None
+        for one in value:
+            needed = _NEEDED.get(one["op"])
+            if needed and needed not in one:
+                raise ValueError(f"it is no JSON Patch: {one['op']} {one['path']} has no {needed}")
         return value
 
     @field_validator("pattern")
