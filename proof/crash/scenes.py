@@ -9,6 +9,7 @@ from blocks.connection import Connection
 from proof.crash.dead_letters_scenes import Due, Hidden, Messages, Replay
 from proof.crash.flow_scenes import Flows, ForAPerson, SwitchedOff, Twin
 from proof.crash.outbox_scenes import Lost, Outbox
+from proof.crash.plan_scenes import CarryOut, Close
 from proof.crash.relay_scene import RelayScene, StubServer
 from proof.crash.replication_scenes import Replications
 from proof.crash.scene import Scene
@@ -28,6 +29,8 @@ def all_scenes(aws: SimulatedAws, connection: Connection) -> Iterator[Sequence[t
             ("dead letters, waiting", lambda: Hidden(aws, connection)),
             ("dead letters, due", lambda: Due(aws, connection)),
             ("dead letters, replay", lambda: Replay(aws, connection)),
+            ("dead letters, plan", lambda: CarryOut(aws, connection)),
+            ("cases, closed", lambda: Close(aws, connection)),
             ("outbox, standard", lambda: Outbox(aws)),
             ("outbox, FIFO", lambda: Outbox(aws, fifo=True)),
             ("outbox, find lost", lambda: Lost(aws)),
