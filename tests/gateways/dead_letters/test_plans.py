@@ -146,7 +146,7 @@ def test_what_changed_since_is_left_out_and_named(world: DeadLettersWorld, pair:
     [sent, gone, *rest] = parked(world, pair, 5)
     plan = planned(world, queues=(pair.dead,), steps=())
     world.replay(message_ids=[sent])
-    close_cases(histories_of(world.connection()), CloseRequest(**WHO, keys=(gone,), dry_run=False))
+    close_cases(histories_of(world.connection()), CloseRequest(**WHO, ids=(gone,), dry_run=False))
     done = begin(world, plan)
     assert (done.sent, dict(done.left_out)) == (
         len(rest),
