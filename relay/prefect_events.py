@@ -7,6 +7,7 @@ websocket acknowledges nothing, and the SDK's own `emit_event` swallows errors: 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from relay.unacknowledged import Outcome
 TRIGGER = "reprise.trigger"
 """Label on the resource of an event that deployments trigger on."""
 BATCH = 100
+_PAGE = 200
 _ACCEPTED = 204
 _REJECTED = frozenset({400, 413, 422})
 """The server read the events and will not have them: repeating them is no use."""
@@ -107,9 +109,13 @@ class PrefectEvents:
             ServerAway: it could not be asked.
         """
         names: set[str] = set()
-        for automation in self._ask("/automations/filter", {"limit": 200}, 200):
-            if automation.get("enabled"):
-                names.update(_expected(automation.get("trigger", {})))
+        for page in count():
+            found = self._ask("/automations/filter", {"limit": _PAGE, "offset": page * _PAGE}, 200)
+            for automation in found:
+                if automation.get("enabled"):
+                    names.update(_expected(automation.get("trigger", {})))
+            if len(found) < _PAGE:
+                break
         return names
 
     def close(self) -> None:

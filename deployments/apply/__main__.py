@@ -91,7 +91,6 @@ def apply(
         registration,
         saved_estate,
     )
-    from deployments.subscribers import nobody_subscribed
 
     outcome = Outcome()
 
@@ -109,7 +108,7 @@ def apply(
         outcome.problems += moved
         if not moved and note(saved_estate.changes(environment)):
             saved_estate.make(environment)
-        outcome.notes += saved_estate.notes(environment)
+        outcome.problems += saved_estate.missing(environment)
         if note(channels.changes(environment)):
             channels.make(environment)
         now = registered.snapshot(client, deployments)
@@ -133,13 +132,27 @@ def apply(
         outcome.problems += [*registered.surplus(client, deployments, now), *automations.surplus(client, wanted)]
         outcome.problems += condition.occupied_slots(client, now)
         outcome.problems += condition.runs_without_a_process(client, pool.NAME)
-    connection = saved_estate.connection(environment)
-    if connection is not None:
-        silent = condition.estate_answers(connection)
-        outcome.problems += silent
-        if not silent and (nobody := nobody_subscribed(connection)):
-            outcome.notes.append(nobody)
+    look_at_estate(outcome, environment)
     return outcome
+
+
+def look_at_estate(outcome: Outcome, environment: Mapping[str, str]) -> None:
+    """Add what is wrong with the estate itself: a part that does not answer, an alert topic that nobody hears.
+
+    Args:
+        outcome: takes the lines.
+        environment: the variables that name the estate.
+    """
+    from deployments.apply import condition, saved_estate
+    from deployments.subscribers import nobody_subscribed
+
+    connection = saved_estate.connection(environment)
+    if connection is None:
+        return
+    silent = condition.estate_answers(connection)
+    outcome.problems += silent
+    if not silent and (nobody := nobody_subscribed(connection)):
+        outcome.notes.append(nobody)
 
 
 def main(

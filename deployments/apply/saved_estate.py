@@ -104,8 +104,8 @@ def make(environment: Mapping[str, str]) -> None:
     kept.save(ESTATE, overwrite=True)
 
 
-def notes(environment: Mapping[str, str]) -> list[str]:
-    """Return the remedy when nothing names an estate."""
+def missing(environment: Mapping[str, str]) -> list[str]:
+    """Return the problem, and its remedy, when nothing names an estate: a shell's variables may just be empty."""
     if named(environment) is None and saved() is None:
         return [
             f"no estate block {ESTATE!r}: set REPRISE_LEDGER_TABLE, REPRISE_ARCHIVE_BUCKET and REPRISE_ALERT_TOPIC_ARN "

@@ -77,7 +77,7 @@ def test_the_estate_of_the_simulated_aws_names_its_address() -> None:
 def test_without_names_a_person_can_fill_in_the_block() -> None:
     """It says what to set, saves no estate, and makes the block's type known, once."""
     nameless = {"REPRISE_ARCHIVE_BUCKET": "reprise-archive"}
-    (note,) = saved_estate.notes(nameless)
+    (note,) = saved_estate.missing(nameless)
     assert "REPRISE_LEDGER_TABLE" in note
     slug = RecoveryEstate.get_block_type_slug()
     with get_client(sync_client=True) as client:

@@ -15,7 +15,8 @@ from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.events.schemas.automations import Automation, AutomationCore
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from deployments.apply import automations, registered
+from deployments.apply import __main__ as command
+from deployments.apply import automations, registered, saved_estate
 from deployments.apply.__main__ import apply
 from deployments.prefect_server import prefect_server
 
@@ -155,7 +156,7 @@ def test_an_apply_that_is_killed_leaves_only_the_rest_undone(client: SyncPrefect
             apply(NOBODY, check=False)
             assert persons(client) == before, kill
             left = apply(NOBODY, check=True)
-            assert (left.changes, left.problems) == ([], []), kill
+            assert (left.changes, left.problems) == ([], saved_estate.missing(NOBODY)), kill
         else:
             break
     assert count > 7
@@ -180,7 +181,7 @@ def test_an_automation_too_many_is_named_with_its_cure(client: SyncPrefectClient
     ]
     own = client.create_automation(altered(alarm, name="my own"))
     try:
-        problems = apply(NOBODY, check=True).problems
+        problems = [line for line in apply(NOBODY, check=True).problems if "no estate" not in line]
         assert len(problems) == 3
         for each in extra:
             assert [line for line in problems if f"prefect automation delete --id {each}" in line]
@@ -188,4 +189,15 @@ def test_an_automation_too_many_is_named_with_its_cure(client: SyncPrefectClient
     finally:
         for each in [*extra, own]:
             client.delete_automation(each)
-    assert apply(NOBODY, check=True).problems == []
+    assert apply(NOBODY, check=True).problems == saved_estate.missing(NOBODY)
+
+
+def test_a_server_without_an_estate_is_no_success(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`eval "$(reprise variables ...)"` that failed leaves empty variables: exit status 1, and a line that says so."""
+    monkeypatch.setenv("PREFECT_API_URL", str(PREFECT_API_URL.value()))
+    for name in ("REPRISE_LEDGER_TABLE", "REPRISE_ARCHIVE_BUCKET", "REPRISE_ALERT_TOPIC_ARN"):
+        monkeypatch.setenv(name, "")
+    assert command.main() == 1
+    assert "problem: no estate block 'default'" in capsys.readouterr().err
