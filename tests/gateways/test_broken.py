@@ -1,8 +1,8 @@
-"""How you find out that Reprise itself is broken: each line of docs/broken.md, tried.
+"""The notices that Reprise itself is broken: each line of docs/broken.md, tried.
 
 The estate and the relay's stack stand in the simulated AWS, and somebody is subscribed to the alert topic. Each thing
 is broken in turn, time passes minute by minute, and the alarm must reach that person in the time that the page names.
-(The simulated AWS evaluates periods as AWS documents them; AWS looks at older data points besides, which the page adds.)
+(The simulated AWS evaluates periods as AWS documents them; AWS looks at older data besides, which the page adds.)
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from relay.queue_poller import QueuePoller
 from relay.service import Relay
 from simulated_aws import estate
 from simulated_aws.server import SimulatedAws
-from tests.gateways.test_observability import full, tell
+from tests.gateways.test_observability import full, publish
 from tests.gateways.test_relay import Broken, World
 from tests.project.checkout import text
 
@@ -70,7 +70,7 @@ class Watched:
         if self.relay is not None:
             self.relay.round(wait=0)
         if self.sweeps:
-            tell(self.aws, full("dead_letters"))
+            publish(self.aws, full("dead_letters"))
 
     def raised(self) -> set[str]:
         """Names of the alarms of which people were notified."""

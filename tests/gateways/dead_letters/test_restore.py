@@ -148,7 +148,7 @@ def test_a_rebuilt_case_of_a_message_still_in_its_queue_ends_with_one_copy(world
 
 
 def rebuilt(connection: Connection, *, dry_run: bool = False) -> tuple[int, int, int]:
-    """What `reprise rebuild` does, with all that the archive holds."""
+    """Run `reprise rebuild` over all that the archive holds."""
     keys = list(archived(connection, datetime(2020, 1, 1, tzinfo=UTC)))
     now = connection.clock.now()
     return rebuild(connection.ledger, connection.archive, keys, now, timedelta(days=430), dry_run=dry_run)
