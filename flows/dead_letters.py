@@ -74,6 +74,7 @@ def drain(work: Work, queues: Sequence[Queue]) -> None:
     everything = turns = do.turns_of(work, queues)
     while turns and not work.unrecorded:
         turns = [turn for n, turn in enumerate(turns) if take_up(work, turn, work.share(len(turns) - n))]
+        notify(work)
     do.report_backlog(work, everything)
 
 
@@ -135,15 +136,25 @@ def confirmed(work: Work, batch: Batch) -> bool:
 
 
 def keep(work: Work, batch: Batch) -> None:
-    """Archive what cannot be sent, and notify people; then the originals may go."""
+    """Archive what cannot be sent; then the originals may go, but for those about which people must know."""
     if batch.archiving:
         carry_out(do.archive_messages, work, batch, batch.to_archive())
         if batch.recording:
             carry_out(do.record_cases, work, batch, batch.to_record())
-    if batch.alerting:
-        carry_out(do.announce_groups, work, batch, batch.to_announce())
+    do.postpone_alerts(work, batch)
     if batch.removing:
         carry_out(do.remove_messages, work, batch, batch.to_remove())
+
+
+def notify(work: Work) -> None:
+    """Notify people, once for each cause, whatever queues it is in; then the originals may go."""
+    if any(batch.alerting for batch in work.postponed):
+        go_on(partial(do.leave_unannounced, work), do.announce_groups, work)
+    while work.postponed:
+        batch = work.postponed.pop()
+        if batch.removing:
+            carry_out(do.remove_messages, work, batch, batch.to_remove())
+        do.close_round(work, batch)
 
 
 def carry_out(

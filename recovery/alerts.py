@@ -66,6 +66,9 @@ class Alert:
     text: str
     count: int = 1
     is_circuit: bool = False
+    scope: str = ""
+    sources: tuple[str, ...] = ()
+    is_group: bool = True
 
 
 def plain_subject(text: str) -> str:
@@ -102,31 +105,53 @@ class Alerts:
         Raises:
             Transient, Refused: it was not sent; what it speaks of must stay where it is until a run has sent it.
         """
-        record = self._ledger.read_record(_pk(alert.path, alert.source), alert.group)
-        state = record.data.get("state")
-        if state == "sent" and now - _time(record, "at") < window:
+        record = self._record(alert)
+        if record.data.get("state") == "sent" and now - _time(record, "at") < window:
             return Announced.ALREADY
-        if state == "pending" and _time(record, "lease") > now:
-            return Announced.ELSEWHERE
         if self._is_snoozed(alert, now):
             return Announced.ALREADY  # a person knows of it, and has put it off
+        return self._send(alert, record, done="sent", now=now)
+
+    def announce_recovery(self, alert: Alert, now: datetime) -> Announced:
+        """Say once that a group which was announced has recovered; ALREADY when nobody was alarmed or it was said.
+
+        Raises:
+            Transient, Refused: it was not said.
+        """
+        record = self._record(alert)
+        if not _is_open(record):
+            return Announced.ALREADY
+        return self._send(alert, record, done="recovered", now=now)
+
+    def is_announced(self, path: str, source: str, group: str) -> bool:
+        """True when people were told of this group and not yet that it recovered."""
+        return _is_open(self._ledger.read_record(_pk(path, source), group))
+
+    def _record(self, alert: Alert) -> Record:
+        return self._ledger.read_record(_pk(alert.path, alert.scope or alert.source), alert.group)
+
+    def _send(self, alert: Alert, record: Record, *, done: str, now: datetime) -> Announced:
+        """Claim the record, publish, and mark it as done; an alert and its end go the same way."""
+        state = record.data.get("state")
+        if state == "pending" and _time(record, "lease") > now:
+            return Announced.ELSEWHERE
         before = str(record.data.get("at") or record.data.get("before") or "")
-        claim = {
-            "state": "pending",
-            "owner": self._owner,
-            "lease": (now + LEASE).isoformat(),
-            "count": alert.count,
-            "before": before,
-        }
+        lease = (now + LEASE).isoformat()
+        claim = {"state": "pending", "owner": self._owner, "lease": lease, "count": alert.count, "before": before}
         try:
             claimed = self._ledger.write_record(Record(record.pk, record.sk, claim, record.version), now + _KEEP)
         except Conflict:
             return Announced.ELSEWHERE
         self._publish(alert, claimed, dict(record.data), now)
-        opened, grown = (CIRCUIT_OPENED, "") if alert.is_circuit else (GROUP_OPENED, GROUP_GROWN)
-        self._emit(alert, grown if grown and state == "sent" else opened, before, now)
-        sent = {"state": "sent", "at": now.isoformat(), "count": alert.count}
-        self._ledger.write_record(Record(claimed.pk, claimed.sk, sent, claimed.version), now + _KEEP)
+        if done == "recovered":
+            event = CIRCUIT_CLOSED if alert.is_circuit else GROUP_RECOVERED
+        elif alert.is_circuit:
+            event = CIRCUIT_OPENED
+        else:
+            event = GROUP_GROWN if state == "sent" else GROUP_OPENED
+        self._emit(alert, event, before, now)
+        finished = {"state": done, "at": now.isoformat(), "count": alert.count}
+        self._ledger.write_record(Record(claimed.pk, claimed.sk, finished, claimed.version), now + _KEEP)
         return Announced.SENT
 
     def _is_snoozed(self, alert: Alert, now: datetime) -> bool:
@@ -135,39 +160,6 @@ class Alerts:
             return NoteBook(self._ledger).read(alert.path, alert.group).is_snoozed(now)
         except DamagedRecord:
             return False
-
-    def announce_recovery(self, alert: Alert, now: datetime) -> Announced:
-        """Say once that a group which was announced has recovered; ALREADY when nobody was alarmed or it was announced.
-
-        Raises:
-            Transient, Refused: it was not announced.
-        """
-        record = self._ledger.read_record(_pk(alert.path, alert.source), alert.group)
-        if not _is_open(record):
-            return Announced.ALREADY
-        if record.data["state"] == "pending" and _time(record, "lease") > now:
-            return Announced.ELSEWHERE
-        claim = {
-            **record.data,
-            "state": "pending",
-            "of": "recovery",
-            "owner": self._owner,
-            "lease": (now + LEASE).isoformat(),
-        }
-        try:
-            claimed = self._ledger.write_record(Record(record.pk, record.sk, claim, record.version), now + _KEEP)
-        except Conflict:
-            return Announced.ELSEWHERE
-        self._publish(alert, claimed, dict(record.data), now)
-        ended = CIRCUIT_CLOSED if alert.is_circuit else GROUP_RECOVERED
-        self._emit(alert, ended, str(record.data.get("at") or ""), now)
-        done = {"state": "recovered", "at": now.isoformat()}
-        self._ledger.write_record(Record(claimed.pk, claimed.sk, done, claimed.version), now + _KEEP)
-        return Announced.SENT
-
-    def is_announced(self, path: str, source: str, group: str) -> bool:
-        """True when people were notified of this group and not yet that it recovered."""
-        return _is_open(self._ledger.read_record(_pk(path, source), group))
 
     def _publish(self, alert: Alert, claimed: Record, before: dict[str, object], now: datetime) -> None:
         try:
@@ -183,7 +175,9 @@ class Alerts:
 
     def _text(self, alert: Alert) -> str:
         """The alert's text, and below it where a person acts."""
-        forms = group_forms(alert.path, alert.source, alert.group, self.links.own)
+        forms = group_forms(
+            alert.path, alert.sources or (alert.source,), alert.group if alert.is_group else "", self.links.own
+        )
         places = [("run", self.links.run), *((form.label, self.links.form(form)) for form in forms)]
         lines = [f"{label[0].upper()}{label[1:]}: {address}" for label, address in places if address]
         return "\n".join([alert.text, "", *lines]) if lines else alert.text
@@ -193,7 +187,9 @@ class Alerts:
         if self.outgoing is None:
             return
         kind, *of_group = ("circuit",) if alert.is_circuit else ("group", alert.group)
-        forms = group_forms(alert.path, alert.source, alert.group, self.links.own)
+        forms = group_forms(
+            alert.path, alert.sources or (alert.source,), alert.group if alert.is_group else "", self.links.own
+        )
         payload: dict[str, str | int] = {
             "path": alert.path,
             "source": alert.source,
@@ -204,13 +200,15 @@ class Alerts:
             "run": self.links.run,
             "act": next(filter(None, map(self.links.form, forms)), ""),
         }
-        self.outgoing.emit([Outward(event, (kind, alert.path, alert.source, *of_group), key, now, payload)])
+        self.outgoing.emit(
+            [Outward(event, (kind, alert.path, alert.scope or alert.source, *of_group), key, now, payload)]
+        )
 
 
 def _is_open(record: Record) -> bool:
-    """True when people were notified and wait for its end, which another run may have begun to announce (and died)."""
-    state = record.data.get("state")
-    return state == "sent" or (state == "pending" and record.data.get("of") == "recovery")
+    """True when people were notified and wait for the end of it, or may have been: a run may have died before it wrote
+    that its alert, or its notice of the end, was out."""
+    return record.data.get("state") in ("sent", "pending")
 
 
 def _time(record: Record, name: str) -> datetime:

@@ -97,15 +97,29 @@ def forms(path: str, row: GroupRow, own: Mapping[str, Any]) -> Sequence[Form]:
     return [replace(form, request={**form.request, **where, "dry_run": True}) for form in make(row, own)]
 
 
-def group_forms(path: str, source: str, group: str, own: Mapping[str, Any]) -> Sequence[Form]:
-    """Return the forms with which a person acts on a group that an alert speaks of."""
+def group_forms(path: str, sources: Sequence[str], group: str, own: Mapping[str, Any]) -> Sequence[Form]:
+    """Return the forms with which a person acts on what an alert speaks of.
+
+    Args:
+        path: the recovery path.
+        sources: names of its queues.
+        group: of failures; "" for several.
+        own: parameters of the run that people carry over.
+    """
     where = {name: own[name] for name in ("estate",) if name in own}
     waiting = Form("list what waits on this path", "cases/list", {"paths": [path], **where})
     if path != Path.DEAD_LETTERS:
         return (waiting,)
-    request = {"queues": [source], "groups": [group], "dry_run": True, **where}
-    replay = Form("replay this group, once its cause is fixed", "dead-letters-replay/replay", request)
-    return (replay, replace(waiting, label="list what waits of this group", request={"groups": [group], **where}))
+    groups = {"groups": [group]} if group else {}
+    request = {"queues": list(sources), **groups, "dry_run": True, **where}
+    replay = Form(
+        f"replay {'this group, once its' if group else 'these, once their'} cause is fixed",
+        "dead-letters-replay/replay",
+        request,
+    )
+    if not group:
+        return (replay, waiting)
+    return (replay, replace(waiting, label="list what waits of this group", request={**groups, **where}))
 
 
 def history(path: str, key: str) -> Form:

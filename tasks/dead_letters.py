@@ -13,7 +13,7 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from blocks.connection import Connection
 from recovery.aws import CONNECTIONS
 from recovery.consumers import Consumers
-from recovery.dead_letters import find, outlook, receiving, replay, sending, settle, staying, triage
+from recovery.dead_letters import announcing, find, outlook, receiving, replay, sending, settle, staying, triage
 from recovery.dead_letters.ages import QueueAges
 from recovery.dead_letters.gateway import Sqs
 from recovery.dead_letters.plans.carry import carry_all_on
@@ -72,12 +72,15 @@ send_messages = step(sending.send_messages, "send messages", "sent {batch.healin
 confirm_sends = step(sending.confirm_sends, "confirm sends", "confirmed {batch.sent} of {batch.name}")
 archive_messages = step(settle.archive_messages, "archive messages", "archived {batch.archiving} of {batch.name}")
 record_cases = step(settle.record_cases, "record cases", "recorded {batch.recording} of {batch.name}")
-announce_groups = step(settle.announce_groups, "alert", "alerted about {batch.name}", SEND)
+announce_groups = step(announcing.announce_groups, "alert", "alerted people", SEND)
 remove_messages = step(settle.remove_messages, "remove messages", "removed {batch.removing} of {batch.name}")
 hide_messages = step(settle.hide_messages, "hide messages", "hid {batch.hiding} of {batch.name}")
 count_recovered = step(outlook.count_recovered, "count recovered", "counted what recovered")
 carry_plans_on = step(carry_all_on, "carry plans on", "carried plans on", options=ONCE)
 release_messages = step(staying.release, "release messages", "released what stays")
+postpone_alerts = announcing.postpone
+"""Put aside what people must be notified of; no request is made."""
+leave_unannounced = announcing.give_up
 close_round = staying.close_round
 """Remember what stays, and count the round."""
 turns_of = receiving.turns_of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from recovery.archive import Pointer
@@ -246,6 +247,17 @@ class Batch:
     def having(self, *kinds: type[Verdict]) -> list[MessageWork]:
         """Items with a verdict of these kinds whose action has not failed so far."""
         return [item for item in self.items if isinstance(item.verdict, kinds) and item.failure is None]
+
+    def split_off(self, items: Sequence[MessageWork]) -> Batch:
+        """Return a batch of some of the items, without their bodies; the others stay in this one."""
+        part = Batch(self.queue, self.policy, ())
+        part.items = list(items)
+        part.earlier = self.earlier
+        for item in items:
+            item.message = replace(item.message, body="", attributes={})
+        ours = set(map(id, items))
+        self.items = [item for item in self.items if id(item) not in ours]
+        return part
 
     def members(self, intent: SendIntent) -> list[MessageWork]:
         """The items that a send intent speaks of."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from recovery.cases import Case, DamagedCase, State
-from recovery.dead_letters import records
+from recovery.dead_letters import notices
 from recovery.dead_letters.messages import Queue
 from recovery.dead_letters.remembered import describe_damaged, remembered, waiting
 from recovery.dead_letters.settling import Awaited, Settling, Taken
@@ -51,6 +51,7 @@ def count_recovered(work: Work, queues: Sequence[Queue]) -> int:
     pairs, taken = work.unproven.awaited(unreadable)
     failed: list[RepriseError] = []
     total = 0
+    back: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for pair in (pair for pair in pairs if pair.queue in by_arn):
         proof = _inspect(work, pair, taken.get(pair.destination, Taken()))
         found = Found()
@@ -58,7 +59,10 @@ def count_recovered(work: Work, queues: Sequence[Queue]) -> int:
             _count(work, pair, proof, found, unreadable)
         except RepriseError as error:
             failed.append(error)
-        total += _report(work, by_arn[pair.queue], pair, found)
+        queue = by_arn[pair.queue]
+        total += _report(work, queue, pair, found)
+        for case, _ in found.cases:
+            back[queue.home, case.group][queue.name] += 1
         if not work.dry_run:
             work.unproven.forget(pair, found.done)
             if found.counted and (proof.counted is None or found.counted > proof.counted):
@@ -69,6 +73,9 @@ def count_recovered(work: Work, queues: Sequence[Queue]) -> int:
                 work.unproven.close(pair, work.now())
         taken[pair.destination] = proof
     _correct(work, taken)
+    if not work.dry_run:
+        for (home, group), counts in back.items():
+            _announce_recovery(work, home, group, counts)
     if unreadable:
         work.warn(
             f"what has recovered is not known of {len(unreadable)} damaged item(s) of the ledger. Delete"
@@ -133,9 +140,7 @@ def _count(work: Work, pair: Awaited, proof: Taken, found: Found, unreadable: li
 
 
 def _report(work: Work, queue: Queue, pair: Awaited, found: Found) -> int:
-    groups: Counter[str] = Counter()
     for case, proven in found.cases:
-        groups[case.group] += 1
         work.recovered += 1
         work.seconds_to_recover += max(0.0, (proven - case.first_seen).total_seconds())
     if found.damaged:
@@ -151,10 +156,7 @@ def _report(work: Work, queue: Queue, pair: Awaited, found: Found) -> int:
         )
         work.warn(line)
         work.events.append(of_queue(CONSUMER_SILENT, source, work.now(), line, count=count, minutes=int(minutes)))
-    if not work.dry_run:
-        for group, count in groups.items():
-            _announce_recovery(work, queue, group, count)
-    return sum(groups.values())
+    return len(found.cases)
 
 
 def _correct(work: Work, taken: dict[str, Taken]) -> None:
@@ -173,21 +175,24 @@ def _correct(work: Work, taken: dict[str, Taken]) -> None:
         )
 
 
-def _announce_recovery(work: Work, queue: Queue, group: str, count: int) -> None:
+def _announce_recovery(work: Work, home: str, group: str, counts: Counter[str]) -> None:
     """Send one notice when a group that people were notified of has recovered and nothing of it waits any more."""
     if "sns" in work.silent:
         return
     try:
-        if not work.alerts.is_announced(PATH, queue.name, group):
+        if not work.alerts.is_announced(PATH, home, group):
             return
         damaged: list[DamagedCase] = []
-        # A case that cannot be read may be of this queue, and wait.
-        if (
-            any(case.source == queue.name for case in waiting(work.ledger, group, damaged, queue.name.__eq__))
-            or damaged
-        ):
+        # A case that cannot be read may be of these queues, and wait.
+        if any(_is_of(case, home) for case in waiting(work.ledger, group, damaged)) or damaged:
             return
-        work.alerts.announce_recovery(records.recovery_notice(group, count, queue.name), work.now())
+        work.alerts.announce_recovery(notices.recovery(home, group, counts), work.now())
     except RepriseError as error:
         work.stop_asking("sns", error, is_needed=False)
-        work.warn(f"queue {queue.name}: the notice that group {group} has recovered was not sent: {error}")
+        work.warn(f"the notice that group {group} of {notices.named(counts)} has recovered was not sent: {error}")
+
+
+def _is_of(case: Case, home: str) -> bool:
+    """True for a case of these queues, or of which that is not known."""
+    arn = str(case.detail.get("arn", ""))
+    return not arn or arn.rpartition(":")[0] == home

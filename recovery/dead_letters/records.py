@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from recovery.alerts import Alert
 from recovery.cases import CLOSING, Case, State, case_item
 from recovery.closing.marks import by_policy
 from recovery.console import log_lines
 from recovery.dead_letters.batch import Batch, MessageWork
 from recovery.dead_letters.messages import to_record
+from recovery.dead_letters.notices import kind_of
 from recovery.dead_letters.situation import Unconfirmed
 from recovery.dead_letters.verdicts import AlertVerdict, ArchiveVerdict, Finish, Heal, Hide, Leave
 from recovery.dead_letters.work import PATH
@@ -23,7 +23,6 @@ from recovery.report import Entry
 
 KEEP_SENT = timedelta(days=30)
 """A sent message may come back until SQS's longest retention (14 days) and the longest wait are over."""
-EXAMPLES = 5
 
 
 def cases(item: MessageWork, batch: Batch, now: datetime, archive_keep: timedelta) -> Iterator[Case]:
@@ -181,43 +180,6 @@ def payload_copy_key(item: MessageWork) -> str:
     return f"payloads/path={PATH}/{item.message.message_id}"
 
 
-def alert_group(item: MessageWork) -> str:
-    """The group that the alert speaks of."""
-    past = item.own or item.history
-    return item.group or (past.group if past else "") or "ungrouped"
-
-
-def alert(group: str, items: Sequence[MessageWork], queue: str) -> Alert:
-    """The message about one group. Only normalised text: no body, no value of the error."""
-    first = items[0]
-    kind = _kind(first)
-    step = first.verdict.next_step if isinstance(first.verdict, AlertVerdict) else "replay once the cause is fixed"
-    examples = ", ".join(item.message.message_id for item in items[:EXAMPLES])
-    lines = [
-        f"{len(items)} message(s) of {queue} failed alike and wait for a person. They are safe in the archive.",
-        "",
-        f"Why: {first.verdict.reason}",
-        f"Error: {first.error or '(none)'}",
-        f"Kind: {kind or '(not triaged)'}    Group: {group}",
-        f"Examples: {examples}" + (f" and {len(items) - EXAMPLES} more" if len(items) > EXAMPLES else ""),
-        "",
-        f"What to do: {step}.",
-        f'Replay: run the deployment dead-letters-replay/replay with groups ["{group}"] and dry_run false.',
-        "Messages that join this group in the alert window are archived without another message.",
-    ]
-    subject = f"Reprise: {len(items)} dead letter(s) of {queue} wait for a person ({kind or 'not triaged'})"
-    return Alert(PATH, queue, group, subject, "\n".join(lines), len(items))
-
-
-def recovery_notice(group: str, count: int, queue: str) -> Alert:
-    """The one notice that a group which was announced has recovered."""
-    text = (
-        f"The failure group {group} of {queue} has recovered: {count} message(s) that were sent back have stayed away"
-        " for the settle time, and none of the group waits in the archive."
-    )
-    return Alert(PATH, queue, group, f"Reprise: a failure group of {queue} has recovered", text, count)
-
-
 def entry(item: MessageWork, batch: Batch) -> Entry:
     """Return the report's entry of one message."""
     verdict = item.verdict
@@ -228,7 +190,7 @@ def entry(item: MessageWork, batch: Batch) -> Entry:
         source=batch.queue.name,
         action=verdict.action,
         reason=verdict.reason if item.failure is None else f"{verdict.reason}; did not go through: {item.failure}",
-        kind=_kind(item),
+        kind=kind_of(item),
         diagnosis=item.diagnosis.rule if item.diagnosis else (item.history.rule if item.history else ""),
         rule=verdict.rule,
         group=item.group or (item.history.group if item.history else ""),
@@ -251,7 +213,7 @@ def _case(
         key=key,
         source=batch.queue.name,
         state=state,
-        kind=_kind(item),
+        kind=kind_of(item),
         rule=item.diagnosis.rule if item.diagnosis else (history.rule if history else ""),
         group=item.group or (history.group if history else ""),
         first_seen=history.first_seen if history else min(changed, item.message.first_received_at),
@@ -259,12 +221,6 @@ def _case(
         expires=expires,
         **more,
     )
-
-
-def _kind(item: MessageWork) -> str:
-    if item.diagnosis is not None:
-        return item.diagnosis.kind.value
-    return item.history.kind if item.history else ""
 
 
 def _attempts(item: MessageWork) -> int:

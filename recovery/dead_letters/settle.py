@@ -10,10 +10,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import timedelta
 from functools import partial
 
-from recovery.alerts import Alert, Announced
 from recovery.archive import Pointer, bundle_key, bundles, encode
 from recovery.dead_letters import records
 from recovery.dead_letters.batch import Batch, MessageWork
@@ -22,10 +20,8 @@ from recovery.dead_letters.outcomes import NotSent, Outcome, paired
 from recovery.dead_letters.sending import write_all
 from recovery.dead_letters.verdicts import Finish, Hide
 from recovery.dead_letters.work import PATH, Work
-from recovery.errors import OutcomeUnknown, Refused, RepriseError, Transient
+from recovery.errors import Refused, RepriseError, Transient
 from recovery.ledger import LedgerWrite
-
-_LOOKS = 5  # a publish takes well under a second; after these seconds its sender is taken for dead
 
 
 def archive_messages(work: Work, batch: Batch) -> None:
@@ -78,45 +74,6 @@ def record_cases(work: Work, batch: Batch) -> None:
         item.recorded = True
 
 
-def announce_groups(work: Work, batch: Batch) -> None:
-    """Notify people, once for each group of alike failures. Messages whose alert is not out yet stay in their queue.
-
-    Raises:
-        Transient: SNS or the ledger was throttled before an alert was published; repeating is safe, since an alert
-            that is out is known to be out.
-    """
-    if _is_stopped(work, "sns", batch, batch.to_announce()):
-        return
-    batch.keep_to_leases(batch.to_announce(), work.now())
-    groups: dict[str, list[MessageWork]] = defaultdict(list)
-    for item in batch.to_announce():
-        groups[records.alert_group(item)].append(item)
-    window = timedelta(seconds=batch.policy.alert_window_seconds)
-    throttled: Transient | None = None
-    for group, items in groups.items():
-        try:
-            announced = _announce(work, records.alert(group, items, batch.queue.name), window)
-        except RepriseError as error:
-            if work.stop_asking("sns", error):
-                _is_stopped(work, "sns", batch, batch.to_announce())
-                return
-            if isinstance(error, Transient) and not isinstance(error, OutcomeUnknown):
-                throttled = error
-            else:
-                batch.give_up(error, items)
-                work.note_refusal(batch.queue, error)
-            continue
-        if announced is Announced.ELSEWHERE:
-            batch.give_up(
-                Transient("another run has been sending this group's alert, and has not recorded that it is out"), items
-            )
-            continue
-        for item in items:
-            item.announced = True
-    if throttled is not None:
-        raise throttled
-
-
 def remove_messages(work: Work, batch: Batch) -> None:
     """Remove the originals whose copies are safe and recorded, and close the send intents all of whose messages are
     gone.
@@ -161,17 +118,6 @@ def hide_messages(work: Work, batch: Batch) -> None:
         if isinstance(outcome, NotSent):
             # It shows up earlier than planned, and the ledger still keeps it waiting.
             work.hidden[batch.queue.name] -= 1
-
-
-def _announce(work: Work, message: Alert, window: timedelta) -> Announced:
-    """Send an alert, or wait a moment for another run that is sending it right now."""
-    announced = work.alerts.announce(message, work.now(), window)
-    for _ in range(_LOOKS):
-        if announced is not Announced.ELSEWHERE:
-            break
-        work.sleep(1.0)
-        announced = work.alerts.announce(message, work.now(), window)
-    return announced
 
 
 def _close_intents(work: Work, batch: Batch) -> None:

@@ -40,6 +40,11 @@ def release(work: Work) -> int:
     for as long as later runs need to go through the rest: else each run would be given the same ones again.
     """
     now = work.now()
+    for batch in work.postponed:
+        work.to_release += [
+            Staying(batch.queue, item.message.receipt, item.message.lease_until) for item in batch.items
+        ]
+    work.postponed.clear()
     # A late message shows up by itself, or another run holds it already.
     staying = [one for one in (*work.to_release, *work.arriving) if one.until - now >= LEASE_MARGIN]
     work.to_release.clear()
@@ -60,12 +65,18 @@ def _extend(work: Work) -> None:
     """Keep what stays hidden for the rest of a long run, a few minutes at a time."""
     now = work.now()
     soon = [one for one in work.to_release if LEASE_MARGIN <= one.until - now < LEASE / 2]
-    if not soon:
-        return
     others = [one for one in work.to_release if one.until - now >= LEASE / 2]
-    extended = _change_visibility(work, soon, LEASE)
-    again = [replace(one, until=now + LEASE) for one, done in zip(soon, extended, strict=True) if done]
+    waiting = [(batch.queue, item) for batch in work.postponed for item in batch.items]
+    waiting = [one for one in waiting if LEASE_MARGIN <= one[1].message.lease_until - now < LEASE / 2]
+    all_soon = soon + [Staying(queue, item.message.receipt, item.message.lease_until) for queue, item in waiting]
+    if not all_soon:
+        return
+    extended = _change_visibility(work, all_soon, LEASE)
+    again = [replace(one, until=now + LEASE) for one, done in zip(soon, extended, strict=False) if done]
     work.to_release = [*others, *again]
+    for (_, item), done in zip(waiting, extended[len(soon) :], strict=True):
+        if done:
+            item.message = replace(item.message, lease_until=now + LEASE)
 
 
 def _change_visibility(work: Work, staying: Sequence[Staying], hidden: timedelta) -> list[bool]:

@@ -78,6 +78,8 @@ class Work(RecoveryRun):
         removed: ids of messages that this run removed: SQS may hand one out again.
         to_release: messages that stay: let go of at the end of the run.
         unreached: names of queues of which the run did not reach all.
+        postponed: messages whose copies are safe, and about which people are still to be notified.
+        alerts_of, alerts_sent: alerts that this run sent, by queue and in all.
         unrecorded: why nothing more may be sent by this run, or "".
     """
 
@@ -122,6 +124,9 @@ class Work(RecoveryRun):
         self.to_release: list[Staying] = []
         self.arriving: list[Staying] = []
         self.unreached: set[str] = set()
+        self.postponed: list[Batch] = []
+        self.alerts_of: Counter[str] = Counter()
+        self.alerts_sent = 0
         self.unrecorded = ""
         self._urls: dict[QueueName, str | RepriseError] = {}
         # A round makes tens of thousands of objects. Without this the collector would look again and again through all

@@ -182,6 +182,25 @@ def test_a_recovery_whose_sender_died_is_reported_by_the_next_run(desk: Desk, mo
     assert [message["Subject"] for message in desk.sent] == ["3 messages wait for you", "recovered"]
 
 
+def test_a_recovery_is_sent_when_the_alerts_sender_died_after_it_was_out(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """People may have been alarmed, so they learn of the end of it."""
+    dying = desk.sender("dying")
+    real = dying._publish
+
+    def publish(*arguments: Any) -> None:
+        real(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(dying, "_publish", publish)
+    with pytest.raises(KeyboardInterrupt):
+        dying.announce(ALERT, NOW, WINDOW)
+    notice = replace(ALERT, subject="recovered", text="it works again")
+    assert desk.sender().announce_recovery(notice, NOW + LEASE) is Announced.SENT
+    assert [message["Subject"] for message in desk.sent] == ["3 messages wait for you", "recovered"]
+
+
 def _dies(*_: object) -> None:
     raise KeyboardInterrupt
 

@@ -13,7 +13,7 @@ import pytest
 from flows.dead_letters import recover_dead_letters
 from proof.plain_prefect import play
 from recovery.cases import State
-from recovery.dead_letters import find, receiving, sending, settle, staying, triage
+from recovery.dead_letters import announcing, find, receiving, sending, settle, staying, triage
 from recovery.dead_letters.batch import Batch
 from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.dead_letters.work import LEASE, Work
@@ -311,10 +311,13 @@ def test_a_throttled_alert_can_be_repeated(world: DeadLettersWorld) -> None:
         sending.send_messages(work, batch)
         settle.record_cases(work, batch)
         fault(world, "sns", "Publish", code="Throttled", status=429)
+        announcing.postpone(work, batch)
+        [waiting] = work.postponed
         with pytest.raises(Transient):
-            settle.announce_groups(work, batch)
-        assert [item.failure for item in batch.items] == [None, None]
-        settle.announce_groups(work, batch)
+            announcing.announce_groups(work)
+        assert [item.failure for item in (*batch.items, *waiting.items)] == [None, None]
+        announcing.announce_groups(work)
+        settle.remove_messages(work, waiting)
         settle.remove_messages(work, batch)
     assert len(world.alerts(pair.dead)) == 1
     assert world.bodies(pair.dead) == []

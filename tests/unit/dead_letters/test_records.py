@@ -12,8 +12,9 @@ import pytest
 
 from recovery.archive import Pointer
 from recovery.cases import Case, State
-from recovery.dead_letters import records
+from recovery.dead_letters import notices, records
 from recovery.dead_letters.batch import Batch, MessageWork
+from recovery.dead_letters.notices import Member
 from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.dead_letters.verdicts import AlertVerdict, ArchiveVerdict, Finish, Heal, Hide, Leave, Verdict
 from recovery.errors import Refused, Transient
@@ -208,7 +209,7 @@ def test_an_alert_shows_what_a_person_needs() -> None:
     items = [one(PARK, message_id=f"m-{n}", body="canary-body")[0] for n in range(7)]
     for item in items:
         item.pointer = Pointer("k", 0)
-    message = records.alert(GROUP, items, "orders-dlq")
+    message = notices.alert(GROUP, [Member(queue(), item) for item in items])
     assert message.count == 7
     assert "7 message(s) of orders-dlq" in message.text
     assert "m-0, m-1, m-2, m-3, m-4 and 2 more" in message.text
@@ -225,8 +226,8 @@ def test_an_interrupted_alert_is_distinguished_from_the_ledger() -> None:
     item.own = history
     item.diagnosis, item.group, item.error = None, "", ""
     assert item.wants_alert
-    assert records.alert_group(item) == GROUP
-    assert "AUTH_FAILURE" in records.alert(GROUP, [item], "orders-dlq").text
+    assert notices.alert_group(Member(queue(), item)) == GROUP
+    assert "AUTH_FAILURE" in notices.alert(GROUP, [Member(queue(), item)]).text
     assert records.entry(item, batch).kind == "AUTH_FAILURE"
 
 
