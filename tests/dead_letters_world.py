@@ -99,7 +99,11 @@ class DeadLettersWorld:
         return unique
 
     def pair(self, name: str = "orders", *, fifo: bool = False, dead: str = "", **of_dead: str) -> Pair:
-        """A queue whose messages die after one receive, and the queue that they die into (`dead`, or a new one)."""
+        """A queue whose messages die after one receive, and the queue that they die into (`dead`, or a new one).
+
+        People know of nothing yet: an alert of a cause counts for all queues, earlier pairs' included.
+        """
+        self.forget_alerts()
         end = ".fifo" if fifo else ""
         of_dead.setdefault("MessageRetentionPeriod", "1209600")
         dead = dead or self.queue(f"{name}-dlq{end}", **of_dead)
@@ -224,6 +228,12 @@ class DeadLettersWorld:
         """Everything in the ledger."""
         pages = self.aws.client("dynamodb").get_paginator("scan").paginate(TableName=self.table)
         return [item for page in pages for item in page["Items"]]
+
+    def forget_alerts(self) -> None:
+        """Remove from the ledger what people were alerted of."""
+        keys = [{"pk": item["pk"], "sk": item["sk"]} for item in self.items() if item["pk"]["S"].startswith("alert#")]
+        for key in keys:
+            self.aws.client("dynamodb").delete_item(TableName=self.table, Key=key)
 
     def cases(self, queue: str) -> dict[str, Case]:
         """The ledger's cases of a queue, by key."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from recovery.dead_letters.batch import Batch, MessageWork
+from recovery.dead_letters.messages import Queue
 from recovery.dead_letters.policy import Action, DeadLetterPolicy
 from recovery.dead_letters.searched import Concluded, Search, SearchMemory
 from recovery.dead_letters.work import Work
@@ -14,7 +15,7 @@ def remember_logs(work: Work, batch: Batch, mark: int) -> None:
     """Write down which logs were searched, and the conclusions about messages that the policy leaves."""
     if not any(item.log_group for item in batch.items):
         return
-    memory = work.searches.get(batch.queue.name)
+    memory = work.searches.get(batch.queue.arn)
     for item in batch.items if memory is not None else ():
         if item.read_until and item.diagnosis is not None and _is_left(batch.policy, item.diagnosis, item.error):
             assert memory is not None
@@ -50,15 +51,15 @@ def conclude(item: MessageWork, concluded: Concluded) -> None:
     item.by_time = concluded.by_time
 
 
-def memory_of(work: Work, queue: str) -> SearchMemory | None:
+def memory_of(work: Work, queue: Queue) -> SearchMemory | None:
     """Return the searches of earlier runs; None when the ledger cannot say, and then it is searched again."""
-    if queue not in work.searches:
+    if queue.arn not in work.searches:
         try:
-            work.searches[queue] = SearchMemory(work.ledger, queue)
+            work.searches[queue.arn] = SearchMemory(work.ledger, queue.arn)
         except RepriseError as error:
-            work.warnings.append(f"queue {queue}: it is not known which logs were searched: {error}")
-            work.searches[queue] = None
-    return work.searches[queue]
+            work.warnings.append(f"queue {queue.name}: it is not known which logs were searched: {error}")
+            work.searches[queue.arn] = None
+    return work.searches[queue.arn]
 
 
 def _save(work: Work, queue: str, memory: SearchMemory | None) -> None:

@@ -78,7 +78,7 @@ def ask_logs(work: Work, batch: Batch, mark: int) -> None:
             continue
         for item in items:
             item.log_group = place.group
-        memory = memory_of(work, batch.queue.name)
+        memory = memory_of(work, batch.queue)
         for start in range(0, len(items), ASKED_AT_ONCE):
             part = items[start : start + ASKED_AT_ONCE]
             if work.seconds - began < SECONDS:

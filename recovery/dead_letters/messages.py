@@ -164,24 +164,33 @@ def identity(
     body_path: str | None,
     changing: Collection[str] = (),
     body_paths: Collection[str] = (),
+    *,
+    queue: str = "",
 ) -> str:
     """Return the key under which the attempts of the message's work are counted.
 
     A redrive keeps the message id, so that id finds the case when the message comes back. A consumer that sends to
     the dead-letter queue itself makes a new message each time: then a business id counts, else the content without
     the attributes that change each time.
+
+    Args:
+        message: the message.
+        attribute, body_path: where its business id stands.
+        changing, body_paths: attributes and places in the body that change each time.
+        queue: ARN of the dead-letter queue, since a name may stand for queues of several accounts; "" for its name.
     """
+    queue = queue or message.queue
     if message.origin is not Origin.UNKNOWN:
         return message.message_id
     if attribute and attribute in message.attributes:
         value = message.attributes[attribute].get("StringValue")
         if value:
-            return f"{message.queue}:id:{_short(str(value))}"
+            return f"{queue}:id:{_short(str(value))}"
     if body_path:
         value = _at(message.body, body_path)
         if value is not None:
-            return f"{message.queue}:id:{_short(str(value))}"
-    return f"{message.queue}:content:{content_hash(message, changing, body_paths)}"
+            return f"{queue}:id:{_short(str(value))}"
+    return f"{queue}:content:{content_hash(message, changing, body_paths)}"
 
 
 def deduplication_id(message: Message, attempt: int) -> str:

@@ -10,6 +10,7 @@ from datetime import datetime
 from recovery.cases import Case, DamagedCase, State
 from recovery.dead_letters import notices
 from recovery.dead_letters.messages import Queue
+from recovery.dead_letters.names import parsed
 from recovery.dead_letters.remembered import describe_damaged, remembered, waiting
 from recovery.dead_letters.settling import Awaited, Settling, Taken
 from recovery.dead_letters.work import PATH, Work
@@ -97,6 +98,8 @@ def _inspect(work: Work, pair: Awaited, taken: Taken) -> Taken:
             return taken.with_proof(now, now)
         if "cloudwatch" in work.silent:
             return taken
+        if parsed(pair.destination).account not in ("", pair.queue.split(":")[4]):
+            return taken  # CloudWatch would speak of a queue of the same name in this account
         until = work.ages.taken_until(name, now)
     except RepriseError as error:
         if not work.stop_asking("cloudwatch", error, is_needed=False):

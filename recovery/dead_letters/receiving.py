@@ -111,7 +111,7 @@ def receive(work: Work, turn: Turn, share: int) -> Batch:
     visible = turn.behind
     while len(messages) < most and taken < ROUND_BYTES and not work.time_is_up:
         wanted = most - len(messages)
-        affordable = (ROUND_BYTES - taken) // (BATCH * work.largest.get(queue.name, BATCH_BYTES))
+        affordable = (ROUND_BYTES - taken) // (BATCH * work.largest.get(queue.arn, BATCH_BYTES))
         polls = max(1, min(work.threads, -(-wanted // BATCH), -(-visible // BATCH), affordable))
         asked = [BATCH] * (polls - 1) + [wanted - BATCH * (polls - 1)]
         # Messages in hand need not wait: a FIFO group gives no more until its messages are gone.
@@ -125,7 +125,7 @@ def receive(work: Work, turn: Turn, share: int) -> Batch:
         sizes = [size(message) for message in got]
         taken += sum(sizes)
         if sizes:
-            work.largest[queue.name] = max(1, *sizes, work.largest.get(queue.name, 0))
+            work.largest[queue.arn] = max(1, *sizes, work.largest.get(queue.arn, 0))
         visible = max(0, visible - len(got))
         if failed or (messages and not got):
             turn.drained = not failed and not queue.fifo and turn.taken + len(messages) >= queue.visible
@@ -164,7 +164,7 @@ def report_backlog(work: Work, turns: Sequence[Turn]) -> None:
     the run then fails."""
     for turn in turns:
         if turn.behind:
-            work.unreached.add(turn.name)
+            work.unreached.add(turn.queue.arn)
         found = turn.expiring(work.now())
         if found is not None:
             count, ends = found

@@ -66,7 +66,7 @@ class SearchMemory:
 
     Args:
         ledger: the ledger.
-        queue: name of the dead-letter queue.
+        queue: ARN of the dead-letter queue.
 
     Raises:
         Transient, Refused: the ledger could not be read.

@@ -117,7 +117,7 @@ def hide_messages(work: Work, batch: Batch) -> None:
     for _, outcome in paired(parts, work.each(hide, parts)):
         if isinstance(outcome, NotSent):
             # It shows up earlier than planned, and the ledger still keeps it waiting.
-            work.hidden[batch.queue.name] -= 1
+            work.hidden[batch.queue.arn] -= 1
 
 
 def _close_intents(work: Work, batch: Batch) -> None:

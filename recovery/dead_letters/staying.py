@@ -53,9 +53,9 @@ def release(work: Work) -> int:
     by_time: dict[timedelta, list[Staying]] = defaultdict(list)
     for one in staying:
         queue = one.queue
-        fits = queue.in_flight + work.hidden[queue.name] + room[queue.name] < MOST_ASIDE
-        aside = min(one.aside, LONGEST_HIDE) if queue.name in work.unreached and fits else timedelta(0)
-        room[queue.name] += bool(aside)
+        fits = queue.in_flight + work.hidden[queue.arn] + room[queue.arn] < MOST_ASIDE
+        aside = min(one.aside, LONGEST_HIDE) if queue.arn in work.unreached and fits else timedelta(0)
+        room[queue.arn] += bool(aside)
         by_time[aside].append(one)
     # A message that could not be made visible now shows up by itself when its lease ends.
     return sum(sum(_change_visibility(work, some, aside)) for aside, some in by_time.items())

@@ -60,6 +60,7 @@ def look_up(work: Work, batch: Batch) -> None:
             policy.identity_body_path,
             policy.changing,
             policy.error_body_paths,
+            queue=batch.queue.arn,
         )
         item.content = content_hash(item.message, policy.changing, policy.error_body_paths)
     keys = list(dict.fromkeys(key for item in batch.items for key in (item.identity, item.message.message_id)))
@@ -199,7 +200,7 @@ def decide_messages(work: Work, batch: Batch) -> None:
             if batch.queue.fifo:
                 work.going.add((batch.queue.arn, item.message.group_id))
         elif isinstance(item.verdict, Hide) and item.verdict.hidden:
-            work.hidden[batch.queue.name] += 1
+            work.hidden[batch.queue.arn] += 1
         if item.damaged is not None and isinstance(item.verdict, Leave):
             item.failure = BadInput(f"the ledger's case of it is damaged ({item.damaged.damage})")
         elif batch.unreadable and isinstance(item.verdict, Leave):
@@ -220,7 +221,7 @@ def _known(work: Work, batch: Batch, item: MessageWork, *, follows: bool) -> Kno
         own=item.own,
         unconfirmed=item.unconfirmed,
         destination=item.destination,
-        hidden=batch.queue.in_flight + work.hidden[batch.queue.name],
+        hidden=batch.queue.in_flight + work.hidden[batch.queue.arn],
         follows=follows,
         evidence_pending=item.pending,
         searched=item.searched,

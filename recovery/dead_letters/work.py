@@ -77,7 +77,7 @@ class Work(RecoveryRun):
         going: queues and their FIFO groups whose first message is sent by this run.
         removed: ids of messages that this run removed: SQS may hand one out again.
         to_release: messages that stay: let go of at the end of the run.
-        unreached: names of queues of which the run did not reach all.
+        unreached: ARNs of queues of which the run did not reach all.
         postponed: messages whose copies are safe, and about which people are still to be notified.
         alerts_of, alerts_sent: alerts that this run sent, by queue and in all.
         unrecorded: why nothing more may be sent by this run, or "".

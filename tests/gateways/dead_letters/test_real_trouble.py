@@ -200,3 +200,23 @@ def test_a_damaged_alert_stops_its_group_only(world: DeadLettersWorld) -> None:
     report = world.recover(pair.dead, other.dead)
     assert (report.by_action, report.unsettled) == ({"heal": 2}, 1)
     assert report.failed
+
+
+def test_messages_that_are_left_do_not_keep_a_run_from_those_behind_them(world: DeadLettersWorld) -> None:
+    """Twelve that say nothing lie before five that can be healed, and a run takes up ten: the next reaches the five."""
+    pair = world.pair()
+    world.die(pair, [""] * 12)
+    world.die(pair, [TIMEOUT] * 5)
+    first = world.recover(pair.dead, limit=10)
+    second = world.recover(pair.dead, limit=10)
+    assert first.by_action["leave"] + second.by_action["leave"] == 12
+    assert first.by_action.get("heal", 0) + second.by_action.get("heal", 0) == 5
+    world.aws.clock.advance(3600)
+    assert world.recover(pair.dead, limit=20).by_action == {"leave": 12}, "what is left shows up again"
+
+
+def test_messages_that_are_left_show_at_once_when_nothing_lies_behind_them(world: DeadLettersWorld) -> None:
+    pair = world.pair()
+    world.die(pair, [""] * 3)
+    world.recover(pair.dead)
+    assert world.recover(pair.dead).by_action == {"leave": 3}

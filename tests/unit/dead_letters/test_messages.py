@@ -84,6 +84,8 @@ def test_a_message_that_a_consumer_sent_is_found_by_what_makes_it_the_same() -> 
     by_body = identity(sent, "absent", "order.id")
     assert by_body == identity(message(origin=Origin.UNKNOWN, body='{"order": {"id": 7}, "try": 2}'), None, "order.id")
     assert identity(sent, None, None) == f"orders-dlq:content:{content_hash(sent)}"
+    ours, theirs = (f"arn:aws:sqs:eu-west-1:{account * 12}:orders-dlq" for account in "12")
+    assert identity(sent, None, None, queue=ours) != identity(sent, None, None, queue=theirs), "the same name elsewhere"
     elsewhere = message(origin=Origin.UNKNOWN, queue="other-dlq", body='{"order": {"id": 7}}')
     assert len({identity(sent, "order-id", None), by_body, identity(elsewhere, None, "order.id")}) == 3
 
