@@ -113,10 +113,10 @@ class Alerts:
         return self._send(alert, record, done="sent", now=now)
 
     def announce_recovery(self, alert: Alert, now: datetime) -> Announced:
-        """Say once that a group which was announced has recovered; ALREADY when nobody was alarmed or it was said.
+        """Announce once that a group which was announced has recovered; ALREADY when nobody was alarmed or it was done.
 
         Raises:
-            Transient, Refused: it was not said.
+            Transient, Refused: it was not announced.
         """
         record = self._record(alert)
         if not _is_open(record):
@@ -124,7 +124,7 @@ class Alerts:
         return self._send(alert, record, done="recovered", now=now)
 
     def is_announced(self, path: str, source: str, group: str) -> bool:
-        """True when people were told of this group and not yet that it recovered."""
+        """True when people were notified of this group and not yet that it recovered."""
         return _is_open(self._ledger.read_record(_pk(path, source), group))
 
     def _record(self, alert: Alert) -> Record:

@@ -82,7 +82,7 @@ def _notify(work: Work, alert: Alert, members: Sequence[Member], throttled: list
             raise Transient(work.silent["sns"])
         done = _announce(work, alert, window)
         if done is Announced.ELSEWHERE:
-            raise Transient("another run has been sending this group's alert, and has not said that it is out")
+            raise Transient("another run has been sending this group's alert, and it is not known to be out")
     except RepriseError as error:
         is_silent = "sns" in work.silent or work.stop_asking("sns", error)
         if isinstance(error, Transient) and error.code and not is_silent and not isinstance(error, OutcomeUnknown):
