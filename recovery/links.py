@@ -72,10 +72,10 @@ class Links:
         filled = quote(_json(form.parameters), safe="")
         return f"{self.ui}/v2/deployments/deployment/{known}/run?parameters={filled}"
 
-    def markdown(self, form: Form) -> str:
-        """Return a link to a form, or the command where there is no link."""
-        address = self.form(form)
-        return f"[{form.label}]({address})" if address else f"{form.label}: {code(form.command)}"
+    def markdown(self, forms: Sequence[Form]) -> list[str]:
+        """Return links to forms; where there are none, the command of the first."""
+        linked = [f"[{form.label}]({address})" for form in forms if (address := self.form(form))]
+        return linked or [f"{form.label}: {code(form.command)}" for form in forms[:1]]
 
 
 NO_LINKS = Links()
@@ -94,7 +94,7 @@ def forms(path: str, row: GroupRow, own: Mapping[str, Any]) -> Sequence[Form]:
     if make is None or not row.next_step:
         return ()
     where = {name: own[name] for name in ("estate",) if name in own}
-    return [replace(form, request={**form.request, **where, "dry_run": True}) for form in make(row, own)]
+    return [replace(form, request={**form.request, **where}) for form in make(row, own)]
 
 
 def group_forms(path: str, sources: Sequence[str], group: str, own: Mapping[str, Any]) -> Sequence[Form]:
@@ -110,16 +110,7 @@ def group_forms(path: str, sources: Sequence[str], group: str, own: Mapping[str,
     waiting = Form("list what waits on this path", "cases/list", {"paths": [path], **where})
     if path != Path.DEAD_LETTERS:
         return (waiting,)
-    groups = {"groups": [group]} if group else {}
-    request = {"queues": list(sources), **groups, "dry_run": True, **where}
-    replay = Form(
-        f"replay {'this group, once its' if group else 'these, once their'} cause is fixed",
-        "dead-letters-replay/replay",
-        request,
-    )
-    if not group:
-        return (replay, waiting)
-    return (replay, replace(waiting, label="list what waits of this group", request={**groups, **where}))
+    return [replace(form, request={**form.request, **where}) for form in _of_messages(sources, group)]
 
 
 def history(path: str, key: str) -> Form:
@@ -130,17 +121,26 @@ def history(path: str, key: str) -> Form:
 def _dead_letters(row: GroupRow, _own: Mapping[str, Any]) -> Sequence[Form]:
     if row.action not in {"alert", "archive"} or not row.group:
         return ()
-    request = {"queues": [row.source], "groups": [row.group]}
-    return (Form("replay this group, once its cause is fixed", "dead-letters-replay/replay", request),)
+    return _of_messages([row.source], row.group)
+
+
+def _of_messages(queues: Sequence[str], group: str) -> Sequence[Form]:
+    one = {"groups": [group]} if group else {}
+    plan = "plan its return, once its cause is fixed" if group else "plan their return, once their causes are fixed"
+    dismissed = {"paths": [Path.DEAD_LETTERS.value], "sources": list(queues), **one, "how": "dismiss", "dry_run": True}
+    return (
+        Form(plan, "dead-letters/plan", {"queues": list(queues), **one}),
+        Form("dismiss it" if group else "dismiss them", "cases/close", dismissed),
+    )
 
 
 def _replication_tasks(row: GroupRow, _own: Mapping[str, Any]) -> Sequence[Form]:
-    request = {"tasks": list(row.samples), "cause_fixed": True}
+    request = {"tasks": list(row.samples), "cause_fixed": True, "dry_run": True}
     return (Form("decide again, now that the cause is fixed", "replication-tasks/by-hand", request),)
 
 
 def _appflow_runs(row: GroupRow, _own: Mapping[str, Any]) -> Sequence[Form]:
-    request = {"flows": list(row.samples), "cause_fixed": True}
+    request = {"flows": list(row.samples), "cause_fixed": True, "dry_run": True}
     return (Form("run again, now that the cause is fixed", "appflow-runs/by-hand", request),)
 
 
@@ -149,7 +149,7 @@ def _outbox_records(row: GroupRow, own: Mapping[str, Any]) -> Sequence[Form]:
         return ()
     # The table's topic and the names of its attributes stand in the run's own request only.
     request = {name: value for name, value in own.items() if name not in _BOUNDS}
-    request |= {"table": row.source, "mode": "revive", "rows": list(row.samples)}
+    request |= {"table": row.source, "mode": "revive", "rows": list(row.samples), "dry_run": True}
     return (Form("publish these rows, once their cause is fixed", "outbox-records/by-hand", request),)
 
 

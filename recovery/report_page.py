@@ -77,7 +77,8 @@ def _group(path: str, row: GroupRow, links: Links) -> list[str]:
     lines = [f"### {row.count} {cell(row.kind or 'not diagnosed')} of {cell(of)}: {cell(_outcome(row))}", ""]
     if row.next_step:
         lines.append(f"- next step: {advice(row.next_step)}")
-    lines += [f"- {links.markdown(form)}" for form in forms(path, row, links.own)]
+    if shown := links.markdown(forms(path, row, links.own)):
+        lines.append(f"- {'; '.join(shown)}")
     lines.append(f"- why: {cell(row.reason)}")
     if row.error:
         lines.append(f"- error: {code(row.error)}")

@@ -46,8 +46,8 @@ class Step(Task[P, R]):
             wait_for=waits,
         )
         if state.is_completed():  # Prefect would refuse to go on after one that failed
-            # With a result that nothing else has: its own would draw arrows of its own.
-            _before.set((run, Completed(state_details=state.state_details, data="done")))
+            # With a result that Prefect does not track: its own would draw arrows of its own.
+            _before.set((run, Completed(state_details=state.state_details, data=True)))
         return state.result()  # type: ignore[no-any-return]
 
 

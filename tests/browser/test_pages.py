@@ -153,7 +153,7 @@ def test_a_report_can_be_read(ui: Ui, page: Page, deployment: str) -> None:
 @pytest.mark.parametrize(
     ("deployment", "link", "form", "values"),
     [
-        ("dead-letters/by-hand", "replay this group", "dead-letters-replay/replay", (QUEUE,)),
+        ("dead-letters/by-hand", "plan its return", "dead-letters/plan", (QUEUE,)),
         ("dead-letters/by-hand", "its history", "cases/describe", ()),
         ("replication-tasks/by-hand", "decide again", "replication-tasks/by-hand", ("billing-cdc",)),
         ("appflow-runs/by-hand", "run again", "appflow-runs/by-hand", ("invoices-to-crm",)),
@@ -171,7 +171,7 @@ def test_a_next_step_is_one_click_away(
     wanted = set(values or [json.loads(parse_qs(urlsplit(address).query)["parameters"][0])["request"]["key"]])
     filled = "[...document.querySelectorAll('input,textarea')].map(field => field.value)"
     for old_ui in (False, True):
-        page.open(address.replace("/v2/", "/") if old_ui else address, "Dry run" if values else "Key")
+        page.open(address.replace("/v2/", "/") if old_ui else address, "Estate")
         wait_for("the values", lambda: wanted <= set(page.evaluate(filled)), seconds=60)
 
 

@@ -218,7 +218,7 @@ class Feed:
     def sender(self, owner: str = "run-1") -> Alerts:
         alerts = self.desk.sender(owner)
         alerts.outgoing = Outgoing(self.desk.ledger, self.events.extend, lambda: NOW)
-        alerts.links = Links("http://ui", {"dead-letters-replay/replay": "d-1", "cases/list": "d-2"}, "r-1")
+        alerts.links = Links("http://ui", {"dead-letters/plan": "d-1", "cases/close": "d-2"}, "r-1")
         return alerts
 
     @property
@@ -233,10 +233,8 @@ def test_an_alert_ends_with_where_to_act(desk: Desk) -> None:
     lines = desk.sent[0]["Message"].splitlines()
     assert lines[0] == "what to do"
     assert lines[2] == "Run: http://ui/v2/runs/flow-run/r-1"
-    assert lines[3].startswith(
-        "Replay this group, once its cause is fixed: http://ui/v2/deployments/deployment/d-1/run?"
-    )
-    assert lines[4].startswith("List what waits of this group: http://ui/v2/deployments/deployment/d-2/run?")
+    assert lines[3].startswith("Plan its return, once its cause is fixed: http://ui/v2/deployments/deployment/d-1/run?")
+    assert lines[4].startswith("Dismiss it: http://ui/v2/deployments/deployment/d-2/run?")
 
 
 def test_an_alert_is_an_event(desk: Desk) -> None:

@@ -15,8 +15,8 @@ from recovery.report import GroupRow
 from recovery.report_page import markdown, table
 from tests.unit.test_report import entry, report
 
-REPLAY = "dead-letters-replay/replay"
-LINKS = Links("http://ui:4200", {REPLAY: "d-1", "cases/describe": "d-2"}, "r-1")
+PLAN = "dead-letters/plan"
+LINKS = Links("http://ui:4200", {PLAN: "d-1", "cases/describe": "d-2"}, "r-1")
 PARKED = entry("m-1", action="alert", kind="AUTH_FAILURE", group="g", next_step="renew the key")
 
 
@@ -27,7 +27,7 @@ def row(**changes: Any) -> GroupRow:
 
 def test_a_link_opens_a_filled_form() -> None:
     """Its parameters are JSON in the address, whatever they hold."""
-    form = Form("replay", REPLAY, {"queues": ["a&b (c)"], "dry_run": True})
+    form = Form("replay", PLAN, {"queues": ["a&b (c)"], "dry_run": True})
     address = urlsplit(LINKS.form(form))
     assert (address.scheme, address.netloc) == ("http", "ui:4200")
     assert address.path == "/v2/deployments/deployment/d-1/run"
@@ -36,15 +36,16 @@ def test_a_link_opens_a_filled_form() -> None:
     assert "(" not in LINKS.form(form)
 
 
-@pytest.mark.parametrize("links", [Links(), Links("http://ui", {}, "r"), Links("", {REPLAY: "d-1"})])
+@pytest.mark.parametrize("links", [Links(), Links("http://ui", {}, "r"), Links("", {PLAN: "d-1"})])
 def test_without_a_ui_there_is_a_command(links: Links) -> None:
     """The same run, by a command to copy."""
-    form = Form("replay", REPLAY, {"groups": ["it's"]})
+    form = Form("replay", PLAN, {"groups": ["it's"]})
     assert links.form(form) == ""
     words = shlex.split(form.command)
-    assert words[:4] == ["prefect", "deployment", "run", REPLAY]
+    assert words[:4] == ["prefect", "deployment", "run", PLAN]
     assert json.loads(words[5]) == {"request": {"groups": ["it's"]}}
-    assert links.markdown(form).startswith("replay: `prefect deployment run ")
+    [line] = links.markdown([form, form])
+    assert line.startswith("replay: `prefect deployment run ")
 
 
 def test_the_address_of_the_run_needs_both() -> None:
@@ -56,7 +57,8 @@ def test_the_address_of_the_run_needs_both() -> None:
 @pytest.mark.parametrize(
     ("path", "action", "deployment", "request_"),
     [
-        ("dead_letters", "alert", REPLAY, {"queues": ["orders-dlq"], "groups": ["g"], "dry_run": True}),
+        ("dead_letters", "alert", PLAN, {"queues": ["orders-dlq"], "groups": ["g"]}),
+        ("dead_letters", "archive", "cases/close", {"groups": ["g"], "how": "dismiss", "dry_run": True}),
         ("replication_tasks", "escalate", "replication-tasks/by-hand", {"tasks": ["m-1"], "cause_fixed": True}),
         ("appflow_runs", "escalate", "appflow-runs/by-hand", {"flows": ["m-1"], "cause_fixed": True}),
         ("outbox_records", "exhaust", "outbox-records/by-hand", {"mode": "revive", "rows": ["m-1"], "topic_arn": "t"}),
@@ -65,11 +67,10 @@ def test_the_address_of_the_run_needs_both() -> None:
 def test_each_path_has_a_form_for_what_waits(path: str, action: str, deployment: str, request_: Any) -> None:
     """In the run's own estate, and always dry first."""
     own = {"estate": "west", "topic_arn": "t", "dry_run": False, "limit": 5}
-    [form] = forms(path, row(action=action), own)
-    assert form.deployment == deployment
+    [form] = [form for form in forms(path, row(action=action), own) if form.deployment == deployment]
     assert {**form.request, **request_} == form.request
     assert form.request["estate"] == "west"
-    assert form.request["dry_run"] is True
+    assert form.request.get("dry_run", True) is True
     assert "limit" not in form.request
 
 
