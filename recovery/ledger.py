@@ -33,6 +33,7 @@ from recovery.cases import (
     wait_partition,
 )
 from recovery.errors import Conflict, Transient
+from recovery.ledger_writes import Item, LedgerWrite, latest, put
 from recovery.records import DamagedRecord, Record, from_record_item, record_item
 
 if TYPE_CHECKING:
@@ -42,9 +43,6 @@ READ_BATCH = 100  # BatchGetItem
 WRITE_BATCH = 25  # BatchWriteItem
 _ROUNDS = 6  # resubmissions of what DynamoDB left over, with doubling waits: about three seconds in all
 
-Item = Mapping[str, Any]
-LedgerWrite = Mapping[str, Any]
-"""A put or delete request for `Ledger.write_items`."""
 
 ACTIONS = {
     "read_cases": ("dynamodb:BatchGetItem",),
@@ -327,23 +325,3 @@ class Ledger:
             old: Any = cause.response.get("Item") if isinstance(cause, ClientError) else None
             if not (old and same(old)):
                 raise
-
-
-def put(item: Item) -> LedgerWrite:
-    """A put for `Ledger.write_items`."""
-    return {"PutRequest": {"Item": item}}
-
-
-def delete(pk: str, sk: str) -> LedgerWrite:
-    """A delete for `Ledger.write_items`."""
-    return {"DeleteRequest": {"Key": {"pk": {"S": pk}, "sk": {"S": sk}}}}
-
-
-def latest(writes: Sequence[LedgerWrite]) -> list[LedgerWrite]:
-    """The writes that count: of the same key the last."""
-    return list({_request_key(write): write for write in writes}.values())
-
-
-def _request_key(write: LedgerWrite) -> tuple[str, str]:
-    key: Item = write["PutRequest"]["Item"] if "PutRequest" in write else write["DeleteRequest"]["Key"]
-    return str(key["pk"]["S"]), str(key["sk"]["S"])

@@ -12,7 +12,8 @@ from typing import TypeVar
 
 from recovery.errors import BadInput, Conflict
 from recovery.events.outward import Outward
-from recovery.ledger import Ledger, delete
+from recovery.ledger import Ledger
+from recovery.ledger_writes import delete
 from recovery.records import DamagedRecord, Record
 
 MOST = 1_000

@@ -17,7 +17,7 @@ from recovery.errors import Conflict, RepriseError, Transient
 from recovery.histories.requests import Standing
 from recovery.histories.search import Histories
 from recovery.histories.waiting import Found
-from recovery.ledger import delete
+from recovery.ledger_writes import delete
 from recovery.paths import Path
 
 THREADS = 16

@@ -10,7 +10,8 @@ from typing import Any
 
 from recovery.archive import Pointer
 from recovery.cases import Case, State
-from recovery.dead_letters.messages import Message, from_record
+from recovery.dead_letters.archived import from_record
+from recovery.dead_letters.messages import Message
 from recovery.dead_letters.rules import TRIES
 from recovery.dead_letters.situation import Unconfirmed
 from recovery.dead_letters.work import Work

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -11,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from recovery.failures import BodyShape, Origin
-from recovery.fields import Fields
 
 BATCH = 10
 """Entries of one SQS batch."""
@@ -19,6 +17,9 @@ BATCH_BYTES = 1_048_576
 """Bytes of one SQS message, and of a whole batch (raised from 256 KiB in August 2025)."""
 
 Attributes = Mapping[str, Mapping[str, Any]]
+
+SENDABLE = frozenset({"DataType", "StringValue", "BinaryValue"})
+"""Fields of an attribute that a send takes."""
 
 _GONE = frozenset(
     {
@@ -229,7 +230,7 @@ def entry(message: Message, index: int, delay: timedelta, *, fifo: bool, attempt
     built: dict[str, Any] = {"Id": str(index), "MessageBody": message.body}
     if message.attributes:
         built["MessageAttributes"] = {
-            name: {key: value for key, value in attribute.items() if key in _SENDABLE}
+            name: {key: value for key, value in attribute.items() if key in SENDABLE}
             for name, attribute in message.attributes.items()
         }
     trace = message.system.get("AWSTraceHeader")
@@ -242,72 +243,6 @@ def entry(message: Message, index: int, delay: timedelta, *, fifo: bool, attempt
     elif delay > timedelta(0):
         built["DelaySeconds"] = min(900, round(delay.total_seconds()))
     return built
-
-
-_SENDABLE = frozenset({"DataType", "StringValue", "BinaryValue"})
-
-
-def to_record(message: Message) -> dict[str, Any]:
-    """The message as the archive keeps it: everything, unchanged. Binary values are base64."""
-    return {
-        "queue": message.queue,
-        "message_id": message.message_id,
-        "origin": message.origin.value,
-        "body": message.body,
-        "attributes": {
-            name: {
-                key: base64.b64encode(bytes(value)).decode() if key == "BinaryValue" else value
-                for key, value in attribute.items()
-                if key in _SENDABLE
-            }
-            for name, attribute in message.attributes.items()
-        },
-        "system": dict(message.system),
-    }
-
-
-def from_record(record: Mapping[str, Any], lease_until: datetime) -> Message:
-    """The message that `to_record` kept; it has no receipt, since it lies in no queue.
-
-    Raises:
-        ValueError: it is not as `to_record` writes it; names the field and no value.
-    """
-    kept = Fields(record, "queue", "message_id", "body", "attributes", "system", "origin")
-    return Message(
-        queue=kept.text("queue"),
-        message_id=kept.text("message_id"),
-        receipt="",
-        body=kept.text("body"),
-        attributes={name: _kept_attribute(value) for name, value in kept.mapping("attributes").items()},
-        system=_kept_texts(kept.mapping("system"), "system"),
-        lease_until=lease_until,
-        origin=_kept_origin(kept.text("origin")),
-    )
-
-
-def _kept_attribute(kept: object) -> dict[str, Any]:
-    texts = _kept_texts(kept, "attributes")
-    if "DataType" not in texts or not texts.keys() <= _SENDABLE:
-        raise ValueError("attributes")
-    try:
-        return {
-            key: base64.b64decode(text, validate=True) if key == "BinaryValue" else text for key, text in texts.items()
-        }
-    except ValueError:
-        raise ValueError("attributes") from None
-
-
-def _kept_texts(kept: object, name: str) -> dict[str, str]:
-    if not isinstance(kept, Mapping) or not all(isinstance(value, str) for value in kept.values()):
-        raise ValueError(name)
-    return dict(kept)
-
-
-def _kept_origin(name: str) -> Origin:
-    try:
-        return Origin(name)
-    except ValueError:
-        raise ValueError("origin") from None
 
 
 def _short(value: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from recovery.archive import Archive, Pointer
 from recovery.cases import Case, DamagedCase, State
-from recovery.dead_letters.messages import from_record
+from recovery.dead_letters.archived import from_record
 from recovery.dead_letters.names import name_of
 from recovery.dead_letters.work import PATH
 from recovery.errors import Conflict

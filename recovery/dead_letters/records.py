@@ -11,14 +11,14 @@ from typing import Any
 from recovery.cases import CLOSING, Case, State, case_item
 from recovery.closing.marks import by_policy
 from recovery.console import log_lines
+from recovery.dead_letters.archived import to_record
 from recovery.dead_letters.batch import Batch, MessageWork
-from recovery.dead_letters.messages import to_record
 from recovery.dead_letters.notices import kind_of
 from recovery.dead_letters.situation import Unconfirmed
 from recovery.dead_letters.verdicts import AlertVerdict, ArchiveVerdict, Finish, Heal, Hide, Leave
 from recovery.dead_letters.work import PATH
 from recovery.failures import BodyShape, Origin
-from recovery.ledger import LedgerWrite, put
+from recovery.ledger_writes import LedgerWrite, put
 from recovery.report import Entry
 
 KEEP_SENT = timedelta(days=30)

@@ -23,7 +23,7 @@ from recovery.dead_letters.send_intents import SIZE, PendingSend, SendIntent
 from recovery.dead_letters.work import Work
 from recovery.errors import Conflict, OutcomeUnknown, RepriseError
 from recovery.failures import Origin
-from recovery.ledger import LedgerWrite, put
+from recovery.ledger_writes import LedgerWrite, put
 from recovery.report import Entry
 
 REPLAYABLE = frozenset({State.PARKED, State.ARCHIVED, State.EXHAUSTED, State.WAITING, State.STALE, State.REPLAYING})

@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from recovery.failures import Diagnosis, Kind
-from recovery.ledger import Ledger, delete, put
+from recovery.ledger import Ledger
+from recovery.ledger_writes import delete, put
 from recovery.logs import Unfinished
 from recovery.records import DamagedRecord, Record, record_item
 

@@ -25,7 +25,8 @@ from recovery.dead_letters.messages import Message
 from recovery.dead_letters.situation import Unconfirmed
 from recovery.failures import Origin
 from recovery.fields import Fields
-from recovery.ledger import Ledger, LedgerWrite, delete, put
+from recovery.ledger import Ledger
+from recovery.ledger_writes import LedgerWrite, delete, put
 from recovery.records import DamagedRecord, Record, record_item
 
 SIZE = 100

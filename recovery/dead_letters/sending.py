@@ -18,7 +18,8 @@ from recovery.dead_letters.send_intents import SIZE, PendingSend, SendIntent
 from recovery.dead_letters.verdicts import AlertVerdict, Heal
 from recovery.dead_letters.work import Work
 from recovery.errors import OutcomeUnknown, Refused, RepriseError, Transient
-from recovery.ledger import WRITE_BATCH, LedgerWrite, latest
+from recovery.ledger import WRITE_BATCH
+from recovery.ledger_writes import LedgerWrite, latest
 
 _ROUNDING = timedelta(milliseconds=1)  # cases keep whole milliseconds
 

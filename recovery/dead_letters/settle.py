@@ -21,7 +21,7 @@ from recovery.dead_letters.sending import write_all
 from recovery.dead_letters.verdicts import Finish, Hide
 from recovery.dead_letters.work import PATH, Work
 from recovery.errors import Refused, RepriseError, Transient
-from recovery.ledger import LedgerWrite
+from recovery.ledger_writes import LedgerWrite
 
 
 def archive_messages(work: Work, batch: Batch) -> None:

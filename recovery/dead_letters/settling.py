@@ -17,7 +17,8 @@ from datetime import datetime, timedelta
 
 from recovery.errors import Conflict
 from recovery.fields import Fields
-from recovery.ledger import Ledger, LedgerWrite, delete, put
+from recovery.ledger import Ledger
+from recovery.ledger_writes import LedgerWrite, delete, put
 from recovery.records import DamagedRecord, Record, record_item
 
 KEEP = timedelta(days=16)

@@ -9,7 +9,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from recovery.replication_tasks.models import Facts, Migration, Preparation, Table
+from recovery.replication_tasks.models import Facts, Migration, Preparation
+from recovery.replication_tasks.tables import Table
 from recovery.times import from_answer
 
 ODD = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from recovery.replication_tasks.models import Facts, Migration, Table, Verb
+from recovery.replication_tasks.models import Facts, Migration, Verb
+from recovery.replication_tasks.tables import Table
 from recovery.replication_tasks.verdicts import Action, ReloadTables
 
 RELOADED_AT_ONCE = 10

@@ -12,7 +12,8 @@ from recovery.failures import mask
 from recovery.pacing import Pace
 from recovery.replication_tasks.answers import ODD, replication_of, table_of, task_of
 from recovery.replication_tasks.commands import begins_at
-from recovery.replication_tasks.models import Facts, Migration, Table, Verb
+from recovery.replication_tasks.models import Facts, Migration, Verb
+from recovery.replication_tasks.tables import Table
 
 if TYPE_CHECKING:
     from mypy_boto3_dms import DatabaseMigrationServiceClient

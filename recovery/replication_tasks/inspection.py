@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from recovery.errors import Conflict, RepriseError
 from recovery.replication_tasks.lag import LAGS
-from recovery.replication_tasks.models import DEPROVISIONED, RUNNING, Facts, Table
+from recovery.replication_tasks.models import DEPROVISIONED, RUNNING, Facts
 from recovery.replication_tasks.situation import has_failed
+from recovery.replication_tasks.tables import Table
 from recovery.replication_tasks.work import Batch, ReplicationRun, ReplicationWork
 
 PAGES = 1_000

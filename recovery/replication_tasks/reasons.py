@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from recovery.replication_tasks.commands import command, names
-from recovery.replication_tasks.models import ON_PURPOSE, Facts, Migration, Preparation, Restart, Table, Verb
+from recovery.replication_tasks.models import ON_PURPOSE, Facts, Migration, Preparation, Restart, Verb
 from recovery.replication_tasks.policy import ReplicationPolicy
+from recovery.replication_tasks.tables import Table
 from recovery.replication_tasks.verdicts import Action, ReloadTables
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from recovery.replication_tasks.models import Table, Verb
+from recovery.replication_tasks.models import Verb
+from recovery.replication_tasks.tables import Table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,6 @@ from enum import StrEnum
 
 from recovery.replication_tasks.commands import names, reload_tables_command, stop_command
 from recovery.replication_tasks.models import (
-    COMPLETED,
     FAILED,
     IN_TRANSITION,
     NOT_MADE,
@@ -21,6 +20,7 @@ from recovery.replication_tasks.models import (
 )
 from recovery.replication_tasks.policy import ReplicationPolicy
 from recovery.replication_tasks.reasons import both_ways, what_a_reload_empties
+from recovery.replication_tasks.tables import COMPLETED
 
 CLAIM_HOLDS = timedelta(minutes=3)
 """Time after a claim in which DMS may still show the failure that was there before: the call with the SDK's repetitions

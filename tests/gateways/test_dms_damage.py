@@ -13,8 +13,9 @@ from moto import mock_aws
 from recovery.cases import case_key
 from recovery.errors import Conflict, Refused, Transient
 from recovery.replication_tasks.gateway import ReplicationGateway
-from recovery.replication_tasks.models import PATH, Facts, Table, Verb
+from recovery.replication_tasks.models import PATH, Facts, Verb
 from recovery.replication_tasks.policy import ReplicationRequest
+from recovery.replication_tasks.tables import Table
 from recovery.report import RecoveryReport
 from recovery.scope import StartedBy
 from simulated_aws.dms import Fault, Future

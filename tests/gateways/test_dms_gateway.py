@@ -16,8 +16,9 @@ from recovery.errors import Conflict, OutcomeUnknown, Refused, Transient
 from recovery.pacing import Pace
 from recovery.replication_tasks import gateway as gateway_module
 from recovery.replication_tasks.gateway import ACTIONS, BURST, CALLS_PER_SECOND, RELOAD_ACTIONS, ReplicationGateway
-from recovery.replication_tasks.models import REFUSED, Table, Verb
+from recovery.replication_tasks.models import REFUSED, Verb
 from recovery.replication_tasks.policy import ReplicationRequest
+from recovery.replication_tasks.tables import Table
 from recovery.scope import StartedBy
 from simulated_aws.dms import Fault, Future
 from simulated_aws.requests import SimulatedRequest, SimulatedResponse

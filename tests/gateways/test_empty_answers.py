@@ -12,7 +12,8 @@ from recovery.aws import require_field
 from recovery.dead_letters.gateway import Sqs
 from recovery.dead_letters.messages import Queue
 from recovery.errors import OutcomeUnknown
-from recovery.ledger import Ledger, delete
+from recovery.ledger import Ledger
+from recovery.ledger_writes import delete
 from recovery.outbox_records import stream
 from recovery.outbox_records.changes import Change
 from recovery.outbox_records.gateway import OutboxTable

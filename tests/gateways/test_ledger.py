@@ -12,7 +12,8 @@ import pytest
 from recovery.aws import client_config
 from recovery.cases import Case, DamagedCase, State, case_item
 from recovery.errors import BadInput, Conflict, OutcomeUnknown, Refused, Transient
-from recovery.ledger import Ledger, delete, put
+from recovery.ledger import Ledger
+from recovery.ledger_writes import delete, put
 from recovery.records import Record, record_item
 from simulated_aws.server import SimulatedAws
 

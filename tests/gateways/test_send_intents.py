@@ -13,7 +13,8 @@ from recovery.dead_letters.messages import Message
 from recovery.dead_letters.send_intents import SIZE, PendingSend, SendIntent, SendIntents
 from recovery.dead_letters.situation import Unconfirmed
 from recovery.failures import Origin
-from recovery.ledger import Ledger, put
+from recovery.ledger import Ledger
+from recovery.ledger_writes import put
 from recovery.records import Record, record_item
 from simulated_aws.server import SimulatedAws
 from tests.unit.dead_letters.samples import message

@@ -9,7 +9,8 @@ import pytest
 
 from recovery.aws import client_config
 from recovery.dead_letters.settling import PROOFS, Taken, Unproven
-from recovery.ledger import Ledger, put
+from recovery.ledger import Ledger
+from recovery.ledger_writes import put
 from recovery.records import DamagedRecord, Record, record_item
 from simulated_aws.server import SimulatedAws
 

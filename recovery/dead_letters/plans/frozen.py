@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from recovery.archive import Archive, encode
-from recovery.dead_letters.messages import Message, to_record
+from recovery.dead_letters.archived import to_record
+from recovery.dead_letters.messages import Message
 from recovery.errors import Refused
 from recovery.fields import Fields
 

@@ -19,7 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from recovery.archive import encode
 from recovery.audit import Act, Audit
 from recovery.cases import Case, DamagedCase
-from recovery.dead_letters.messages import Message, from_record
+from recovery.dead_letters.archived import from_record
+from recovery.dead_letters.messages import Message
 from recovery.dead_letters.names import name_of
 from recovery.dead_letters.plans.book import PlanBook
 from recovery.dead_letters.plans.frozen import encoded, object_key, sha_of

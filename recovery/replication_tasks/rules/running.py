@@ -6,11 +6,12 @@ from datetime import datetime
 
 from recovery.replication_tasks.commands import RELOADED_AT_ONCE, names, reload_tables_command, stop_command
 from recovery.replication_tasks.lag import MOVES_NOTHING, Slow
-from recovery.replication_tasks.models import MISSING, Facts, History, Preparation
+from recovery.replication_tasks.models import Facts, History, Preparation
 from recovery.replication_tasks.policy import ReplicationPolicy, matches
 from recovery.replication_tasks.reasons import counted, states, what_a_reload_empties
 from recovery.replication_tasks.rules.bounds import bounded
 from recovery.replication_tasks.rules.failed import LOOK_AGAIN
+from recovery.replication_tasks.tables import MISSING
 from recovery.replication_tasks.verdicts import AnyVerdict, Escalate, Leave, ReloadTables, Wait
 
 

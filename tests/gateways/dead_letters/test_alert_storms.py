@@ -14,6 +14,7 @@ WAYS = [f"the {part} {state}" for state in STATES for part in PARTS]
 
 
 def test_one_cause_in_several_queues_is_one_alert_that_names_them(world: DeadLettersWorld) -> None:
+    """The same cause in three queues makes one alert, which counts the messages and names every queue."""
     pairs = [world.pair(name) for name in ("orders", "bills", "parcels")]
     for pair in pairs:
         world.die(pair, [AUTH, AUTH])
@@ -25,6 +26,7 @@ def test_one_cause_in_several_queues_is_one_alert_that_names_them(world: DeadLet
 
 
 def test_the_same_cause_in_another_queue_soon_after_disturbs_nobody_again(world: DeadLettersWorld) -> None:
+    """A cause already reported sends no second alert when it appears in another queue."""
     pair, other = world.pair(), world.pair("bills")
     world.die(pair, [AUTH])
     world.recover(pair.dead)
@@ -36,6 +38,7 @@ def test_the_same_cause_in_another_queue_soon_after_disturbs_nobody_again(world:
 
 
 def test_a_queue_that_fails_in_many_ways_has_a_few_alerts_and_one_summary(world: DeadLettersWorld) -> None:
+    """The largest groups of a queue have alerts of their own; the others share one summary."""
     pair = world.pair()
     world.die(pair, [WAYS[0], *WAYS])
     report = world.recover(pair.dead, policy=ASKS)
@@ -49,6 +52,7 @@ def test_a_queue_that_fails_in_many_ways_has_a_few_alerts_and_one_summary(world:
 
 
 def test_a_run_over_many_queues_has_a_bound_of_its_own(world: DeadLettersWorld) -> None:
+    """The alerts of one run are limited too, however many queues it covers."""
     pairs = [world.pair(f"q{n}") for n in range(8)]
     for n, pair in enumerate(pairs):
         world.die(pair, WAYS[n * 5 : n * 5 + 5])

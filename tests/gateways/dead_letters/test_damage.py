@@ -17,7 +17,7 @@ from recovery.dead_letters.work import PATH, Work
 from recovery.digest.request import DigestRequest
 from recovery.errors import Transient
 from recovery.histories.requests import CaseRequest, ListRequest
-from recovery.ledger import put
+from recovery.ledger_writes import put
 from recovery.records import Record, record_item
 from tasks.cases import histories_of
 from tasks.digest import Desk, read_days

@@ -14,7 +14,7 @@ from recovery.dead_letters.batch import Batch
 from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.dead_letters.search_times import Source
 from recovery.dead_letters.work import Work
-from recovery.ledger import LedgerWrite
+from recovery.ledger_writes import LedgerWrite
 from recovery.logs import LogAllowance, Logs
 from recovery.records import Record, from_record_item
 from tests.unit.dead_letters.samples import NOW, SOURCE_ARN, SOURCE_URL, message, queue

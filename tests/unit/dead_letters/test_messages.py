@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recovery.dead_letters.archived import from_record, to_record
 from recovery.dead_letters.messages import (
     BATCH_BYTES,
     Message,
@@ -17,10 +18,8 @@ from recovery.dead_letters.messages import (
     content_hash,
     deduplication_id,
     entry,
-    from_record,
     identity,
     size,
-    to_record,
 )
 from recovery.failures import Origin
 from tests.unit.dead_letters.samples import NOW, message, queue, seconds

@@ -22,17 +22,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from recovery.replication_tasks.lag import Lag
-from recovery.replication_tasks.models import (
-    KEPT_AFTER_STOP,
-    Facts,
-    History,
-    Migration,
-    Preparation,
-    Restart,
-    Table,
-    Verb,
-)
+from recovery.replication_tasks.models import KEPT_AFTER_STOP, Facts, History, Migration, Preparation, Restart, Verb
 from recovery.replication_tasks.policy import ReplicationPolicy
+from recovery.replication_tasks.tables import Table
 
 NOW = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)

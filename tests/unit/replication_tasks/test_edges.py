@@ -11,10 +11,11 @@ from pydantic import ValidationError
 
 from recovery.replication_tasks.causes import cause_of
 from recovery.replication_tasks.memory import Memory, is_newer, mark_of
-from recovery.replication_tasks.models import FLAPPED, NOT_MADE, REFUSED, Migration, Progress, Restart, Table, Verb
+from recovery.replication_tasks.models import FLAPPED, NOT_MADE, REFUSED, Migration, Progress, Restart, Verb
 from recovery.replication_tasks.policy import ReplicationPolicy
 from recovery.replication_tasks.rules import decide
 from recovery.replication_tasks.situation import Situation
+from recovery.replication_tasks.tables import Table
 from recovery.replication_tasks.verdicts import Escalate, Leave, Reload, Resume, Wait
 from recovery.replication_tasks.verify import Outcome, verify
 from tests.unit.replication_tasks.situations import (

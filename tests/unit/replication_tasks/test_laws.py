@@ -23,12 +23,12 @@ from recovery.replication_tasks.models import (
     Preparation,
     Progress,
     Restart,
-    Table,
     Verb,
 )
 from recovery.replication_tasks.policy import ReplicationPolicy, matches
 from recovery.replication_tasks.rules import RULES, decide
 from recovery.replication_tasks.situation import Situation
+from recovery.replication_tasks.tables import Table
 from recovery.replication_tasks.texts import Nature, table
 from recovery.replication_tasks.verdicts import Action, Escalate, Reload, ReloadTables, Resume, Start, Wait
 from recovery.replication_tasks.verify import CLAIM_HOLDS, Outcome, verify
