@@ -43,7 +43,8 @@ def plan_messages(
     try:
         with closing(do.at_desk(connect(request.estate))) as work:
             plan = do.make_plan(work, request)
-            do.show(plan)
+            do.show(plan, request)
+            do.announce_plan(work, plan, request)
     except RepriseError as error:
         return Failed(message=str(error), data=error)
     return plan

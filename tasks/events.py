@@ -38,6 +38,18 @@ def _emit(work: RecoveryRun, report: RecoveryReport) -> None:
     work.outgoing.flush()
 
 
+def announce(work: RecoveryRun, events: Sequence[Outward]) -> None:
+    """Post events of a flow that has no report of its own; only a warning where it fails."""
+    if runtime.flow_run.id:
+        work.outgoing = Outgoing(work.ledger, _post, work.now)
+        inform("an event of this run may be missing from the feed", _announce, work, events)
+
+
+def _emit_only(work: RecoveryRun, events: Sequence[Outward]) -> None:
+    work.outgoing.emit(events)
+
+
+_announce = step(_emit_only, "publish events", "published the events", ONCE)
 _publish_events = step(_emit, "publish events", "published the events", ONCE)
 
 

@@ -22,11 +22,13 @@ from recovery.events.outward import (
     GROUP_GROWN,
     GROUP_OPENED,
     GROUP_RECOVERED,
+    PLAN_FINISHED,
+    PLAN_STOPPED,
 )
 from recovery.paths import PATHS
 
-OPENED = (GROUP_OPENED, GROUP_GROWN, GROUP_EXHAUSTED, CIRCUIT_OPENED, BACKLOG_AT_RISK, CONSUMER_SILENT)
-ENDED = (GROUP_RECOVERED, CIRCUIT_CLOSED)
+OPENED = (GROUP_OPENED, GROUP_GROWN, GROUP_EXHAUSTED, CIRCUIT_OPENED, BACKLOG_AT_RISK, CONSUMER_SILENT, PLAN_STOPPED)
+ENDED = (GROUP_RECOVERED, CIRCUIT_CLOSED, PLAN_FINISHED)
 _SUBJECT = f"{PREFIX}{{{{ event.payload.subject }}}}"
 # Never a lone expression: Prefect would take its value for JSON.
 _RESOURCE = "{{ event.resource['prefect.resource.id'] }} "

@@ -11,6 +11,10 @@ event. Payloads are short: counts, kinds, normalised words, addresses; never bod
     reprise.circuit.closed     reprise.circuit.<path>.<source>         all is sent again
     reprise.backlog.at-risk    reprise.queue.<queue>                   messages will expire before a run reaches them
     reprise.consumer.silent    reprise.queue.<queue>                   a consumer takes nothing of what was sent back
+    reprise.plan.created       reprise.plan.<plan>                     a person froze a set of messages
+    reprise.plan.stepped       reprise.plan.<plan>                     its next step began
+    reprise.plan.stopped       reprise.plan.<plan>                     it stopped itself: too much came back
+    reprise.plan.finished      reprise.plan.<plan>                     all of it was sent, and its last step is proven
 """
 
 from __future__ import annotations
@@ -33,6 +37,10 @@ CIRCUIT_OPENED = "reprise.circuit.opened"
 CIRCUIT_CLOSED = "reprise.circuit.closed"
 BACKLOG_AT_RISK = "reprise.backlog.at-risk"
 CONSUMER_SILENT = "reprise.consumer.silent"
+PLAN_CREATED = "reprise.plan.created"
+PLAN_STEPPED = "reprise.plan.stepped"
+PLAN_STOPPED = "reprise.plan.stopped"
+PLAN_FINISHED = "reprise.plan.finished"
 
 _IDS = UUID("2c1c9a44-9b3d-5c36-8f0e-5f9a3c6f7a10")
 _LONGEST = 500

@@ -26,6 +26,7 @@ from recovery.dead_letters.replay_request import ReplayRequest
 from recovery.dead_letters.send_intents import SIZE
 from recovery.dead_letters.work import Work
 from recovery.errors import Conflict, Refused, RepriseError
+from recovery.events.outward import PLAN_FINISHED, PLAN_STEPPED, PLAN_STOPPED, Outward
 from recovery.ramp import Step
 from recovery.records import DamagedRecord
 
@@ -55,7 +56,7 @@ def go_on(work: Work, plan: Plan) -> Plan:
         Transient, Refused: the ledger or the frozen set could not be read, or what was sent could not be written down.
     """
     book = PlanBook(work.ledger)
-    plan = book.take(plan, work.owner, work.now())
+    before = plan = book.take(plan, work.owner, work.now())
     frozen = Frozen(work.archive, plan.object)
     try:
         patch = Patch.model_validate(frozen.head(plan.digest)["patch"])
@@ -64,7 +65,30 @@ def go_on(work: Work, plan: Plan) -> Plan:
             plan = _send(work, book, plan, frozen, patch, most)
     finally:
         plan = book.release(plan, work.now())
+    if (event := event_of(before, plan, work.now())) is not None:
+        work.events.append(event)
     return plan
+
+
+def event_of(before: Plan, plan: Plan, now: datetime) -> Outward | None:
+    """Return the event of what a run did to a plan; None when nothing of it is news."""
+    if plan.state is PlanState.STOPPED and before.state is not PlanState.STOPPED:
+        name = PLAN_STOPPED
+    elif plan.state is PlanState.DONE and before.state is not PlanState.DONE:
+        name = PLAN_FINISHED
+    elif plan.cursor > before.cursor and plan.first == before.cursor:
+        name = PLAN_STEPPED
+    else:
+        return None
+    payload: dict[str, str | int] = {
+        "subject": plan.headline,
+        "text": plan.why,
+        "sent": plan.sent,
+        "count": plan.count,
+        "planned_by": plan.operator,
+        "carried_by": plan.carried_by,
+    }
+    return Outward(name, ("plan", plan.id), f"{plan.step}#{plan.first}", now, payload)
 
 
 def look(work: Work, plan: Plan, frozen: Frozen) -> Step:

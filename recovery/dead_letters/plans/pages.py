@@ -7,14 +7,18 @@ from datetime import timedelta
 
 from recovery.dead_letters.plans.make import PlanReport
 from recovery.dead_letters.plans.plan import Plan
+from recovery.links import NO_LINKS, Form, Links
 from recovery.markdown import cell, code
 
 
-def plan_page(plan: PlanReport) -> str:
-    """Return a new plan as one page of markdown, for review."""
+def plan_page(plan: PlanReport, links: Links = NO_LINKS) -> str:
+    """Return a new plan as one page of markdown, for review; its carrying out is a link where there is a UI."""
     lines = [f"# {plan.headline[0].upper()}{plan.headline[1:]}", "", "Nothing was sent. To carry exactly this out:", ""]
     lines += ["```sh", _command(plan), "```", ""]
-    lines += [f"or run `dead-letters/carry-out` with plan_id {code(plan.plan_id)} and digest {code(plan.digest)}.", ""]
+    begin = {"plan_id": plan.plan_id, "digest": plan.digest, "dry_run": True}
+    address = links.form(Form("carry it out", "dead-letters/carry-out", begin))
+    run = f"[run dead-letters/carry-out]({address})" if address else "run `dead-letters/carry-out`"
+    lines += [f"or {run} with plan_id {code(plan.plan_id)} and digest {code(plan.digest)}.", ""]
     lines += ["## Groups", ""]
     lines += [
         f"- {one.count} {cell(one.kind)} of {cell(one.source)}, group {code(one.group)}: {code(one.error)}"

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from recovery.audit import Audit
 from recovery.closing.close import close_cases
 from recovery.closing.requests import CloseRequest
 from recovery.dead_letters.plans.book import PlanBook
+from recovery.dead_letters.plans.carry import event_of
 from recovery.dead_letters.plans.commands import carry_out, control_plan
 from recovery.dead_letters.plans.make import PlanReport, make
 from recovery.dead_letters.plans.patch import Patch
@@ -23,10 +25,12 @@ from recovery.dead_letters.plans.plan import Plan, PlanState
 from recovery.dead_letters.plans.request import CarryOutRequest, Control, ControlRequest, PlanRequest
 from recovery.dead_letters.work import Work
 from recovery.errors import BadInput, Conflict, RepriseError, Transient
+from recovery.events.outward import PLAN_FINISHED, PLAN_STEPPED, PLAN_STOPPED
 from tasks.cases import histories_of
 from tasks.plans import at_desk, open_run
 from tests.dead_letters_world import AUTH, POLICY, DeadLettersWorld, Pair
 
+NOW = datetime(2030, 3, 1, 12, tzinfo=UTC)
 WHO = {"operator": "ann", "reason": "the key was renewed"}
 SETTLE = {"settle_seconds": 60}
 ONE_ATTEMPT = POLICY.model_copy(update={"settle_seconds": 60})
@@ -98,6 +102,25 @@ def test_a_plan_goes_step_by_step_to_its_end(world: DeadLettersWorld, pair: Pair
     assert {cases[one].state.value for one in ids} == {"replayed"}
     assert {cases[one].state.value for one in later} == {"parked"}
     assert world.states(pair.dead) == {"replayed": 8, "sent": 8, "parked": 2}
+
+
+def test_what_runs_do_to_a_plan_is_an_event() -> None:
+    """A step that began, a plan that stopped itself, one that is finished; once each, and nothing else."""
+    plan = Plan("p-1", "d", "o", 8, "ann", "why", NOW, NOW, (1, 2), 0.9, "", 0.0, 60, (), state=PlanState.RUNNING)
+    first = replace(plan, cursor=1, sent=1)
+    second = replace(first, cursor=3, first=1, step=1, sent=3)
+    stopped, done = (replace(second, state=state) for state in (PlanState.STOPPED, PlanState.DONE))
+    pairs = [(plan, plan), (plan, first), (first, second), (second, second), (second, stopped), (second, done)]
+    events = [event_of(before, after, NOW) for before, after in pairs]
+    assert [event and event.event for event in events] == [
+        None,
+        PLAN_STEPPED,
+        PLAN_STEPPED,
+        None,
+        PLAN_STOPPED,
+        PLAN_FINISHED,
+    ]
+    assert len({event.id for event in events if event is not None}) == 4
 
 
 def test_the_canary_stops_the_plan(world: DeadLettersWorld, pair: Pair) -> None:
