@@ -54,7 +54,7 @@ def take_care(work: Work) -> None:
     queues = do.find_queues(work)
     drain(work, queues)
     go_on(partial(not_counted, work), do.count_recovered, work, queues)
-    if not work.dry_run:
+    if queues and not work.dry_run:
         go_on(partial(not_carried_on, work), do.carry_plans_on, work)
     do.release_messages(work)
 

@@ -28,6 +28,8 @@ def table(report: RecoveryReport, links: Links = NO_LINKS) -> list[dict[str, Any
             "form": next((links.form(form) for form in forms(report.path, row, links.own)), ""),
             "group": row.group,
             "why": cut(row.reason),
+            "examples": ", ".join(row.samples),
+            "whole next step": cut(row.next_step),
         }
         for row in sorted(report.groups, key=urgency)[:LISTED]
     ]

@@ -17,7 +17,9 @@ def find_links(request: object) -> Links:
 
     A run that cannot learn them does its work all the same: the missing links are one warning in its log.
     """
-    own = request.model_dump(mode="json", exclude_defaults=True) if isinstance(request, BaseModel) else {}
+    own = (
+        request.model_dump(mode="json", exclude_defaults=True, warnings=False) if isinstance(request, BaseModel) else {}
+    )
     run_id = runtime.flow_run.id
     ui = (get_current_settings().ui_url or "").rstrip("/")
     if not run_id or not ui:

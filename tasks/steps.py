@@ -8,6 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from prefect import get_run_logger, runtime
 from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
 from prefect.states import Completed
 from prefect.tasks import Task
 from prefect.utilities.annotations import quote
@@ -46,8 +47,11 @@ class Step(Task[P, R]):
             wait_for=waits,
         )
         if state.is_completed():  # Prefect would refuse to go on after one that failed
-            # With a result that Prefect does not track: its own would draw arrows of its own.
+            # Without its own result, which would draw arrows of its own.
             _before.set((run, Completed(state_details=state.state_details, data=True)))
+        if context := FlowRunContext.get():
+            # Prefect finds the maker of a result by its place in memory, which the next object may take.
+            context.run_results.clear()
         return state.result()  # type: ignore[no-any-return]
 
 

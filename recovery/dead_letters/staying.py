@@ -17,6 +17,8 @@ from recovery.dead_letters.work import LEASE, Staying, Work
 
 MOST_ASIDE = 60_000
 """Messages of a queue in flight at which no more are put aside, of the 120,000 that SQS allows."""
+_IN_TURN = frozenset({"order", "lease"})
+"""Rules by which a message only waits for another one or for the next run: aside, it would keep its FIFO group back."""
 
 
 def close_round(work: Work, batch: Batch) -> None:
@@ -25,8 +27,9 @@ def close_round(work: Work, batch: Batch) -> None:
     for item in batch.items:
         failed = item.failure is not None and not item.removed
         left = isinstance(item.verdict, Leave)
+        waits = item.verdict.rule in _IN_TURN
         if work.dry_run or failed or left or (isinstance(item.verdict, Hide) and not item.verdict.hidden):
-            may_go_aside = left and not failed and not work.dry_run and not batch.queue.has_redrive
+            may_go_aside = left and not (failed or waits or work.dry_run or batch.queue.has_redrive)
             aside = batch.aside if may_go_aside else timedelta(0)
             work.to_release.append(Staying(batch.queue, item.message.receipt, item.message.lease_until, aside))
     work.note(records.entry(item, batch) for item in batch.items)

@@ -97,9 +97,7 @@ def test_a_bad_day_and_its_afternoon(shop: Shop) -> None:
     dead = {message["id"]: message for message in aws.messages("orders-dlq")}
     assert set(dead) == {message for message, kind in fates.items() if kind}
     assert {message["receives"] for message in dead.values()} == {3}
-    assert {message: message["body"] for message, message in dead.items()} == {
-        message: sent[message] for message in dead
-    }
+    assert {key: message["body"] for key, message in dead.items()} == {message: sent[message] for message in dead}
     assert all(message["trace"] and message["attributes"] for message in dead.values())
 
     # Each of the three attempts left a line with the message's id and the exception.

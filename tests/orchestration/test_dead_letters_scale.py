@@ -10,7 +10,7 @@ from tests.orchestration.dead_letters_runs import artifacts, run, task_runs
 
 MESSAGES = 2 * ROUND
 MOST_A_ROUND = 12
-BEFORE_AND_AFTER = 6
+BEFORE_AND_AFTER = 8
 
 
 def test_task_runs_are_counted_by_rounds(world: DeadLettersWorld) -> None:

@@ -61,7 +61,7 @@ def test_outbox_records(aws: SimulatedAws, monkeypatch: pytest.MonkeyPatch, caps
     world.pending("a")
     look, act = run("outbox_records", TABLE, world.topic_arn, monkeypatch=monkeypatch, capsys=capsys)
     assert look.startswith("Dry run: 1 inspected")
-    assert act == "1 found: 1 deliver."
+    assert act == "1 found: 1 published."
     assert world.statuses() == {"a": "Successful"}
 
 

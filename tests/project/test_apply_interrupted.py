@@ -185,7 +185,7 @@ def test_an_automation_too_many_is_named_with_its_cure(client: SyncPrefectClient
         assert len(problems) == 3
         for each in extra:
             assert [line for line in problems if f"prefect automation delete --id {each}" in line]
-        assert apply(NOBODY, check=False).problems == problems
+        assert [line for line in apply(NOBODY, check=False).problems if "no estate" not in line] == problems
     finally:
         for each in [*extra, own]:
             client.delete_automation(each)

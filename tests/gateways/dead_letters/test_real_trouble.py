@@ -216,6 +216,7 @@ def test_messages_that_are_left_do_not_keep_a_run_from_those_behind_them(world: 
 
 
 def test_messages_that_are_left_show_at_once_when_nothing_lies_behind_them(world: DeadLettersWorld) -> None:
+    """A run that reached its whole queue puts nothing aside."""
     pair = world.pair()
     world.die(pair, [""] * 3)
     world.recover(pair.dead)
