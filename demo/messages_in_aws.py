@@ -67,6 +67,11 @@ class AlertMail:
         return "has recovered" in self.subject
 
     @property
+    def is_of_messages(self) -> bool:
+        """It speaks of messages; alerts of other paths reach the same subscriber."""
+        return "dead letter(s)" in self.subject or "failure group" in self.subject
+
+    @property
     def source(self) -> str:
         """The dead-letter queue that it speaks of."""
         return _found(r" of (\S+) (?:wait for|has recovered)", self.subject)
@@ -80,6 +85,16 @@ class AlertMail:
     def group(self) -> str:
         """The group's fingerprint."""
         return _found(r"Group: (\S+)", self.text) or _found(r"failure group (\S+)", self.text)
+
+    @property
+    def about(self) -> list[tuple[str, str, str]]:
+        """Queue, kind and group of what it asks a person to look at; a summary speaks of many groups."""
+        if self.subject.endswith(" groups)"):
+            return [
+                (queue, kind, group)
+                for kind, queue, group in re.findall(r"^\d+ ([A-Z_]+) of (\S+), group (\S+):", self.text, re.MULTILINE)
+            ]
+        return [(self.source, self.kind, self.group)]
 
 
 class MessagesInAws:
@@ -156,7 +171,9 @@ class MessagesInAws:
                 envelope = json.loads(message["Body"])
                 self._mails.append(AlertMail(envelope["Subject"], envelope["Message"]))
                 sqs.delete_message(QueueUrl=self._inbox, ReceiptHandle=message["ReceiptHandle"])
-        return [mail for mail in self._mails if mail.source in self._dead_letters]
+        names = "|".join(map(re.escape, self._dead_letters))
+        ours = re.compile(rf"(?<![\w.-])(?:{names})(?![\w.-]*\w)")
+        return [mail for mail in self._mails if ours.search(f"{mail.subject} {mail.text}") and mail.is_of_messages]
 
     def _line(self, key: str, line: int, record: Mapping[str, Any]) -> Archived:
         return Archived(self._key(record["message_id"], record["body"]), key, line, record)
