@@ -22,7 +22,14 @@ pytestmark = pytest.mark.timeout(600)
 ATTACK = """(async () => {
     const api = %(api)s, deployment = %(deployment)s;
     const tried = async (name, work) => {
-        try { return [name, await work()]; } catch (error) { return [name, 'refused']; }
+        try {
+            // 503: SQLite was busy, and says so; the page's own client asks again, too.
+            for (let asked = 0; asked < 10; asked++) {
+                const result = await work();
+                if (result !== 503) return [name, result];
+            }
+            return [name, 503];
+        } catch (error) { return [name, 'refused']; }
     };
     const json = { method: 'POST', headers: { 'Content-Type': 'application/json' } };
     const start = `${api}/deployments/${deployment}/create_flow_run`;

@@ -35,6 +35,7 @@ from recovery.metrics.gateway import MetricsGateway
 from recovery.outbox_records.policy import Mode
 from recovery.outbox_records.story import Rows
 from recovery.paths import Path
+from recovery.replication_tasks.find import SWEEP_SECONDS, TURNS
 from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest
 from recovery.scope import StartedBy
 from relay.due_cases import DueCases
@@ -222,7 +223,10 @@ def _replications(player: Player) -> None:
     for serverless in (False, True):
         scene = Replications(player.aws, serverless=serverless)
         player.play(scene)
-        _by_tag(player)
+        # Latencies of what runs are read in turns: of each task in one sweep of so many.
+        for _ in range(TURNS):
+            _by_tag(player)
+            player.aws.clock.advance(SWEEP_SECONDS)
     # The scene has this for tasks only: tables of a serverless replication that must be loaded again.
     scene.stage()
     scene.make("tables", "full-load-and-cdc", failing("a row", "full-load", table="public.items"))
