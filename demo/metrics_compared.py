@@ -1,4 +1,4 @@
-"""Check that every metric of the dashboard and the alarms has a data point: a picture without one shows nothing.
+"""Check that every metric of the dashboard and the alarms has a data point: a panel without one stays empty.
 
 create(aws)           # once the estate is there: the stack of observability.yaml
 ...                   # let recovery work

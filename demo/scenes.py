@@ -165,7 +165,7 @@ class World:
         Args:
             deployment: as "dead-letters/by-hand".
             request: the flow's one parameter; it takes the place of the one in `prefect.yaml`.
-            seconds: the bound on the whole.
+            seconds: the longest that the whole may take.
 
         Raises:
             DemoFailed: it did not end in time. A run that ended as failed is returned, not raised.

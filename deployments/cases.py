@@ -25,7 +25,7 @@ COMMANDS = {
     "close": ("deployments.cases:close", "Dismiss or resolve cases, or snooze them until a time."),
     "reopen": ("deployments.cases:reopen", "Let closed or snoozed cases wait again."),
     "note": ("deployments.cases:note", "Write a comment on a group, or name its owner."),
-    "audit": ("deployments.cases:audit", "List everything that people started on a day."),
+    "audit": ("deployments.cases:audit", "List every act of a person on a day."),
 }
 
 COLUMNS = (
@@ -136,7 +136,7 @@ def close(
     yes: bool = False,
     estate: str = "",
 ) -> int:
-    """End cases that wait for a person. Without --yes nothing is changed.
+    """End cases that wait for a person. Without --yes it only prints what would change.
 
     Args:
         how: dismiss, resolve or snooze.
@@ -186,7 +186,7 @@ def reopen(
     yes: bool = False,
     estate: str = "",
 ) -> int:
-    """Let closed or snoozed cases wait again, exactly as they were. Without --yes nothing is changed.
+    """Let closed or snoozed cases wait again, exactly as they were. Without --yes it only prints what would change.
 
     Args:
         reason: the grounds; they stand in the ledger.
@@ -249,7 +249,7 @@ def note(
 
 
 def audit(day: str = "", *, estate: str = "") -> int:
-    """List everything that people started on a day (UTC): who, what, on what grounds.
+    """List every act of a person on a day (UTC): the operator, the act and the reason.
 
     Args:
         day: as 2026-05-01; today when empty.

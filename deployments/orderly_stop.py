@@ -66,7 +66,7 @@ class OrderlyStop:
         take, run = worker.get_and_submit_flow_runs, worker.run
 
         async def take_unless_stopping(self_: Any) -> Any:
-            # Its limit counts a run from the moment when it is taken to the end of its process.
+            # The limit counts a run from the moment it is taken until its process ends.
             self._busy = lambda: bool(self_.limiter.borrowed_tokens)
             return [] if self._asked.is_set() else await take(self_)
 

@@ -63,7 +63,7 @@ def make(
         patch: file with the change as JSON: body (a JSON Patch), set_attributes, remove_attributes, pattern,
             replacement.
         destination: queue for messages that do not name their source.
-        another_person: whoever planned it may not carry it out.
+        another_person: the person who planned it may not carry it out.
         settle_seconds: away this long: recovered.
         expires_seconds: it must begin within this time.
         estate: name of a Recovery Estate block; the default one when empty.

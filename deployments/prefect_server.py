@@ -74,7 +74,7 @@ def prefect_server(
         auth: the "user:password" that it wants (`login.draw`); none when empty.
         ui: True serves the browser's pages (their first start copies them, about two seconds).
         base: the variables to start from; this process's own when None.
-        startup_seconds: bound on the time until it answers; a new database takes most of it.
+        startup_seconds: longest time until it answers; a new database takes most of it.
 
     Raises:
         Transient: it ended, or did not answer in time. The message ends with the last lines of its log.

@@ -70,7 +70,7 @@ def not_carried_on(work: Work, error: RepriseError) -> None:
 
 
 def drain(work: Work, queues: Sequence[Queue]) -> None:
-    """Take up messages, one round of each queue in turn, until all are empty or the run's bounds are reached."""
+    """Take up messages, one round of each queue in turn, until all are empty or the run's limits are reached."""
     everything = turns = do.turns_of(work, queues)
     while turns and not work.unrecorded:
         turns = [turn for n, turn in enumerate(turns) if take_up(work, turn, work.share(len(turns) - n))]

@@ -45,7 +45,7 @@ def work_on_table(work: OutboxRun) -> None:
 
 
 def deliver(work: OutboxRun) -> None:
-    """Round by round: claim, publish, mark; until a whole pass moves nothing, or the run's bounds are reached."""
+    """Round by round: claim, publish, mark; until a whole pass moves nothing, or the run's limits are reached."""
     while work.room and not work.time_is_up and do.may_send(work):
         found = do.find_due(work)
         if not found.count:

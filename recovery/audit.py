@@ -42,7 +42,7 @@ class Act:
     identity: str = ""
 
     def line(self) -> str:
-        """Return the act in one line."""
+        """Return a one-line description of the act."""
         who = f"{self.operator} ({self.identity})" if self.identity else self.operator
         return f"{self.at:%Y-%m-%d %H:%M:%S} {who}: {self.action} {self.subject} ({self.count}): {self.reason}"
 

@@ -114,7 +114,7 @@ the check takes a fifth of the time of a call. AWS itself refuses what is wrong 
 
 
 HELPERS = frozenset({"s3", "sns", "logs", "cloudwatch", "lambda"})
-"""Services that help the work and answer within a second or two: while one hangs, nothing else may wait for it long."""
+"""Services that help the work and answer within a second or two; a hanging one must not delay the rest."""
 HELPER_TIMEOUT = 8.0
 """Seconds to wait for an answer of one of these; each call is tried twice."""
 

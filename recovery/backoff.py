@@ -1,4 +1,4 @@
-"""Waits before the next attempt. Pure: the draw is an argument."""
+"""Waits before the next attempt. Pure: the jitter is an argument."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 class Backoff(BaseModel):
     """An exponential, capped wait with equal jitter.
 
-    The wait before attempt n is drawn between half and all of `base * factor ** (n - 1)`, capped: never under half,
+    The wait before attempt n lies between half and all of `base * factor ** (n - 1)`, capped: never under half,
     so that a failed dependency gets real rest, and never the same moment for all.
     """
 
@@ -31,12 +31,12 @@ class Backoff(BaseModel):
         """The longest wait before `attempt` (1 is the first)."""
         if attempt < 1:
             raise ValueError(f"attempt counts from 1, not {attempt}")
-        steps = min(attempt - 1, 64)  # a float overflows long before a bound of attempts gets there
+        steps = min(attempt - 1, 64)  # a float overflows long before any limit on attempts is reached
         return timedelta(seconds=min(self.cap_seconds, self.base_seconds * self.factor**steps))
 
-    def delay(self, attempt: int, draw: float) -> timedelta:
-        """The wait before `attempt`, for a `draw` from 0 (half of the ceiling) to 1 (all of it)."""
-        share = min(1.0, max(0.0, draw))
+    def delay(self, attempt: int, jitter: float) -> timedelta:
+        """The wait before `attempt`, for a `jitter` from 0 (half of the ceiling) to 1 (all of it)."""
+        share = min(1.0, max(0.0, jitter))
         return self.ceiling(attempt) * (0.5 + 0.5 * share)
 
     def ceilings(self, attempts: int) -> Sequence[timedelta]:

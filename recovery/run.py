@@ -1,4 +1,4 @@
-"""One run of a path: its tools, its bounds, its threads, and its counts so far.
+"""One run of a path: its tools, its limits, its threads, and its counts so far.
 
 A path adds what only it needs, in a class of its own. Plain classes on purpose: Prefect walks through dataclasses and
 lists that are handed to a task, item by item.
@@ -48,7 +48,7 @@ class Tools(TypedDict):
         threads: calls under way at once, at most.
         jitter: a number from 0 to 1, for the spread of waits.
         sleep: waits for seconds.
-        monotonic: seconds that only grow, for the run's own bounds: `now` jumps when AWS first corrects it.
+        monotonic: seconds that only grow, for the run's own limits: `now` jumps when AWS first corrects it.
         is_asked_to_stop: True once the run's worker was asked to stop; False unless given.
     """
 
@@ -67,7 +67,7 @@ class Tools(TypedDict):
 
 
 class Bounds(Protocol):
-    """The bounds that every request has."""
+    """The limits that every request has."""
 
     @property
     def dry_run(self) -> bool:

@@ -124,7 +124,7 @@ def _connected(stop: threading.Event, counts: Counts) -> Connection | None:
 
     Args:
         stop: set when the relay is to stop.
-        counts: get the problem, for whoever asks for the relay's health.
+        counts: get the problem, for the relay's health page.
     """
     import httpx
 

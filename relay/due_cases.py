@@ -46,7 +46,7 @@ class DueCases:
         """None beyond what `listen` raises."""
         return ()
 
-    def listen(self, now: datetime) -> Sequence[Hint]:
+    def poll(self, now: datetime) -> Sequence[Hint]:
         """Return one event for each path of which an attempt has come due; nothing until it is time to look again.
 
         Raises:

@@ -56,7 +56,9 @@ class OutboxPoller:
         self._owner = owner
         self._table = OutboxTable(dynamodb, request)
         self._positions: stream.Positions | None = None
-        self._place: Mapping[str, Any] | None = None  # up to where rows are in line, for whoever takes over
+        self._place: Mapping[str, Any] | None = (
+            None  # the position up to which rows are in line, for the relay that takes over
+        )
         self._in_hand: list[stream.Record] = []  # read, and not in line yet
         self._is_placed = False  # the lease holds a place of this relay's own
         self._leased_until: datetime | None = None
@@ -70,7 +72,7 @@ class OutboxPoller:
         """None beyond what `listen` raises."""
         return ()
 
-    def listen(self, now: datetime) -> Sequence[Hint]:
+    def poll(self, now: datetime) -> Sequence[Hint]:
         """The triggers of this table now.
 
         Raises:

@@ -51,7 +51,7 @@ class QueuePoller:
         """Queues that cannot be found or read, each with its reason."""
         return [*self._unfound, *self._unread.values()]
 
-    def listen(self, now: datetime) -> Sequence[Hint]:
+    def poll(self, now: datetime) -> Sequence[Hint]:
         """Triggers of queues that are not empty; none until the next look is due. Many queues take several calls."""
         if not self._next:
             if not self._wanted or (self._looked is not None and now - self._looked < self._every):

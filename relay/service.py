@@ -36,10 +36,10 @@ class Poller(Protocol):
 
     @property
     def problems(self) -> Sequence[str]:
-        """Reasons why it hears less than it should, for a person."""
+        """Reasons why it sees less than it should, for a person."""
         ...
 
-    def listen(self, now: datetime) -> Sequence[Hint]:
+    def poll(self, now: datetime) -> Sequence[Hint]:
         """Return the events to send now; reads its source only as often as it should."""
         ...
 
@@ -58,7 +58,7 @@ class Relay:
         now: the time by AWS's clock.
         stop: set to end the loop; waits are made of it.
         metrics: publishes the counts.
-        in_flight: bounds the messages in hand.
+        in_flight: most messages in hand.
     """
 
     def __init__(
@@ -161,7 +161,7 @@ class Relay:
             if now < self._resting.get(place, now):
                 continue
             try:
-                for hint in poller.listen(now):
+                for hint in poller.poll(now):
                     self.counts.polled += 1
                     self._add(hint, None)
             except Exception as error:

@@ -137,7 +137,7 @@ def apply(
 
 
 def look_at_estate(outcome: Outcome, environment: Mapping[str, str]) -> None:
-    """Add what is wrong with the estate itself: a part that does not answer, an alert topic that nobody hears.
+    """Add what is wrong with the estate itself: a part that does not answer, an alert topic without subscribers.
 
     Args:
         outcome: takes the lines.

@@ -1,4 +1,4 @@
-"""Slack, PagerDuty, Teams, Opsgenie, e-mail or a webhook, notified by the Prefect server through Prefect's own blocks.
+"""Slack, PagerDuty, Teams, Opsgenie, e-mail or a webhook, called by the Prefect server through Prefect's own blocks.
 
 A variable that is set saves the block; one that is not leaves what is saved. To end the notices, delete the block on
 the Blocks page and apply again. Prefect keeps the addresses and keys encrypted.
@@ -216,7 +216,7 @@ def make(environment: Mapping[str, str]) -> None:
 
 
 def saved(use: Use) -> dict[str, UUID]:
-    """Return the saved blocks of an occasion, whoever saved them, by the names of their channels in routes."""
+    """Return all saved blocks of an occasion, by the names of their channels in routes."""
     return {channel.route: found for channel in CHANNELS if use in channel.uses and (found := channel.id())}
 
 

@@ -82,7 +82,7 @@ def _automation(
 
 
 def routes(given: str, channels: frozenset[str]) -> dict[str, tuple[str, ...]]:
-    """Return the resources that each channel hears of.
+    """Return the resources whose events each channel receives.
 
     Args:
         given: as "slack=dead_letters/orders-*,outbox_records/*; pagerduty=*/billing-*": a path or `*`, and the name of

@@ -115,7 +115,7 @@ def in_child(work: Callable[[], Any], kill: Kill | None = None, *, seconds: floa
     Args:
         work: returns JSON values.
         kill: the point at which it dies; None: nowhere.
-        seconds: the bound on its duration.
+        seconds: the longest that it may take.
     """
     child = Child(work, kill)
     return child.wait(seconds)

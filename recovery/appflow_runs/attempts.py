@@ -8,7 +8,7 @@ from recovery.appflow_runs.known_text import Nature
 from recovery.appflow_runs.models import Attempt, FlowFacts, History, Run
 from recovery.appflow_runs.policy import AppFlowPolicy
 from recovery.appflow_runs.texts import BY_RULE
-from recovery.appflow_runs.verdicts import draw
+from recovery.appflow_runs.verdicts import jitter
 
 DAILY = timedelta(hours=5)
 """Between attempts at a quota that is counted by the day, so that the attempts outlast it."""
@@ -32,7 +32,7 @@ def next_attempt(newest: Run, facts: FlowFacts, history: History, policy: AppFlo
     failed = newest.updated
     if history.last and history.last.failed_run == newest.id:
         failed = max(failed, history.last.ended or history.last.claimed)
-    wait = policy.backoff.delay(number, draw(flow.arn, newest.id, number))
+    wait = policy.backoff.delay(number, jitter(flow.arn, newest.id, number))
     text = BY_RULE.get(facts.diagnosis.rule) if facts.diagnosis else None
     if text is not None and text.nature is Nature.DAILY:
         wait = max(wait, DAILY)

@@ -114,6 +114,6 @@ def twin_name(flow: str, failed_run: str, attempt: int) -> str:
     return TWIN_PREFIX + attempt_hash(flow, failed_run, attempt)
 
 
-def draw(flow: str, failed_run: str, attempt: int) -> float:
-    """The jitter of an attempt's wait, from 0 to 1: spread over flows, yet the same whenever it is asked."""
+def jitter(flow: str, failed_run: str, attempt: int) -> float:
+    """The jitter of an attempt's wait, from 0 to 1: it differs between flows, and is the same at every call."""
     return int(attempt_hash(flow, failed_run, attempt)[-8:], 16) / 0xFFFFFFFF

@@ -36,7 +36,7 @@ def mark(how: How, operator: str, reason: str, at: datetime, until: datetime | N
 
 
 def by_policy(at: datetime) -> dict[str, Any]:
-    """Return the mark of a policy under which what cannot succeed waits for nobody."""
+    """Return the mark of a policy that closes what cannot succeed without asking a person."""
     return mark(How.DISMISS, "policy", "it cannot succeed unchanged, and the policy asks nobody about it", at)
 
 

@@ -26,7 +26,7 @@ _LOOKS = 5  # a publish takes well under a second; after these seconds its sende
 
 
 def postpone(work: Work, batch: Batch) -> None:
-    """Put aside what people must be notified of, until the run has seen all queues."""
+    """Collect the alerts, until the run has seen all queues."""
     waiting = batch.split_off(batch.to_announce())
     if waiting.items:
         work.postponed.append(waiting)

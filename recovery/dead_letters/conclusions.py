@@ -1,4 +1,4 @@
-"""Conclusions of earlier runs from logs: a message that stays in its queue has its lines read once, not each sweep."""
+"""Conclusions of earlier runs: the log lines of a message that stays in its queue are read once, not in each sweep."""
 
 from __future__ import annotations
 

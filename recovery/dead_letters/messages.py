@@ -46,8 +46,8 @@ class Queue:
         retention: how long it keeps a message.
         has_redrive: it has a dead-letter queue of its own, so that every receive counts there.
         sources: ARN -> URL of the queues whose dead-letter queue it is.
-        in_flight: messages hidden when the run began, about.
-        visible: messages to be had when the run began, about.
+        in_flight: approximate number of messages hidden when the run began.
+        visible: approximate number of messages that could be received when the run began.
     """
 
     name: str

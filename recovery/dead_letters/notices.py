@@ -22,7 +22,7 @@ _UNGROUPED = "ungrouped"
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A message about which people must know, and the queue that it lay in."""
+    """A message that an alert must name, and the queue that it lay in."""
 
     queue: Queue
     item: MessageWork

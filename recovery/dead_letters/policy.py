@@ -200,7 +200,7 @@ class DeadLetterPolicy(BaseModel):
     body_schema: dict[str, Any] | None = Field(
         None,
         title="Schema of the body",
-        description="JSON Schema of the body, asked only when the error itself shows nothing.",
+        description="JSON Schema of the body, checked only when the error itself gives no cause.",
     )
     rules_file: str | None = Field(
         None,

@@ -23,7 +23,7 @@ ROUND_BYTES = 64 * 1024 * 1024
 POLL_SECONDS = 1
 """Long polling asks all of SQS's servers; a short poll may come back empty from a queue that is not."""
 MOST_IN_FLIGHT = 100_000
-"""Messages in flight from which on the bound of SQS (120,000) is the likely reason for an empty answer."""
+"""Messages in flight above which the limit of SQS (120,000) is the likely reason for an empty answer."""
 EMPTY_POLLS = 5
 """Empty polls in a row after which a drain ends even though SQS still counts messages."""
 
@@ -92,7 +92,7 @@ def turns_of(work: Work, queues: Sequence[Queue]) -> list[Turn]:
 
 
 def receive(work: Work, turn: Turn, share: int) -> Batch:
-    """Receive the messages of the next round; an empty batch when the queue is drained, or the bounds are reached.
+    """Receive the messages of the next round; an empty batch when the queue is drained, or the limits are reached.
 
     Args:
         work: the run.

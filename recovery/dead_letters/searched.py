@@ -117,7 +117,7 @@ class SearchMemory:
         self._changed.add(bucket)
 
     def unfinished(self, group: str) -> Unfinished | None:
-        """A read of a log group that a bound ended."""
+        """A read of a log group that a limit ended."""
         return self._open.get(f"{_OPEN}{_short(group)}")
 
     def note_unfinished(self, group: str, read: Unfinished | None) -> None:

@@ -92,7 +92,7 @@ def masked(value: Any, show: Collection[str] = (), path: str = "") -> Any:
 
 
 def plain(line: str) -> str:
-    """Return a line in which nothing steers a terminal."""
+    """Return the line without characters that control a terminal."""
     return "".join(
         char if char.isprintable() or char == "\t" else char.encode("unicode_escape", "surrogatepass").decode()
         for char in line

@@ -1,4 +1,4 @@
-"""One run of the path: its gateway, its bounds, and what it holds in its hands."""
+"""One run of the path: its gateway, its limits, and the messages it holds."""
 
 from __future__ import annotations
 

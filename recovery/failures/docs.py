@@ -22,7 +22,7 @@ _HEAD = """\
 
 {kinds}
 
-## How a text is read
+## Reading a text
 
 1. **A log is read as records.** A text of two records or more, of any known logger, is reduced to its last failure: trouble that was overcome, settings, dumps, health checks and telemetry decide nothing. The next section has the rules.
 2. **Bounded.** Of a long text the head, the tail and the `Caused by` lines between them are read.
@@ -39,7 +39,7 @@ The strongest match decides; between rules of one tier, the earlier in the file.
 
 The payload is weak evidence: it decides only when the error does not show the cause, and then only whether it can be read at all. Without a matching rule the kind is `UNKNOWN`: a wrong "transient" replays what cannot succeed, and is worse.
 
-## How a log is read
+## Reading a log
 
 1. **Records.** Lambda's text and JSON format with the platform's own records, containers with one event a line, and some sixty writers: Java, Python, Node, .NET, Go, Ruby, PHP, Rust, Elixir, Perl, Swift and their JSON forms. Lines of a stack trace belong to the record before them, whichever events they come in. A log driver's wrapping is taken off.
 2. **Level.** What is written at INFO or below decides nothing, whatever its words: it is a dump, a setting or a note. Without levels, only what reads as a failure counts. JSON that speaks of no error is a payload.
@@ -114,7 +114,7 @@ rules:
 
 The name has 3 to 40 upper-case characters, digits and `_`. `action` is one of {actions}; `transient` says that such a failure passes by itself.
 
-## How good it is
+## Accuracy
 
 The labelled development texts are one check. The other is {count} texts of our own (`tests/unit/failures/cases`), written in nine sets one after another, each **before** its first run, from what is known of each ecosystem; texts that were wrong led to rules, so all pass now. (One more file, `later`, holds 9 texts written together with the rules they check; it has no first run.) The first runs are the honest figures:
 
@@ -181,7 +181,7 @@ _KINDS = {
     Kind.VALIDATION_ERROR: "the content was read and refused, or names what is not there",
     Kind.BAD_PAYLOAD: "the content cannot be decoded",
     Kind.CODE_BUG: "the code itself",
-    Kind.UNKNOWN: "nothing shows the cause",
+    Kind.UNKNOWN: "the cause is not known",
 }
 
 

@@ -25,7 +25,7 @@ from recovery.replication_tasks import story as replications
 from recovery.story import Story, of_line
 
 MOST_IDS = 100
-"""Ids of one message that are followed: more than any bound of attempts and replays allows."""
+"""Ids of one message that are followed: more than any limit on attempts and replays allows."""
 MOST_COPIES = 10
 """Copies in the archive that are opened."""
 MOST_LISTS = 100

@@ -1,4 +1,4 @@
-"""A bound on reading logs in one run, and the count of what was read. Pure."""
+"""The limit on reading logs in one run, and the count of what was read. Pure."""
 
 from __future__ import annotations
 

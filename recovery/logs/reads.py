@@ -1,4 +1,4 @@
-"""Reads of one log group, page by page and query by query, until a bound is met. Thin: it decides nothing."""
+"""Reads of one log group, page by page and query by query, until a limit is reached. Thin: it decides nothing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ACTIONS = {"read": ("logs:FilterLogEvents", "logs:StartQuery", "logs:GetQueryRes
 
 
 class Reads:
-    """Reads of one log group, and the bound that was met.
+    """Reads of one log group, and the limit that was reached.
 
     Args:
         client, monotonic, sleep: see `recovery.logs.search.Logs`.

@@ -63,7 +63,7 @@ class Logs:
 
     Args:
         client: a boto3 CloudWatch Logs client.
-        monotonic: seconds that only grow, for the bound in time.
+        monotonic: seconds that only grow, for the time limit.
         sleep: waits for seconds, between two looks at a running query.
     """
 
@@ -123,7 +123,7 @@ class Logs:
 
 
 class _Search(Reads):
-    """One search: the lines read so far, and the bound that was met."""
+    """One search: the lines read so far, and the limit that was reached."""
 
     def __init__(
         self,

@@ -33,7 +33,7 @@ class Sought:
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """A read that a bound ended: the next look-up goes on from its token.
+    """A read that a limit ended: the next look-up goes on from its token.
 
     Attributes:
         window: the time that is read.

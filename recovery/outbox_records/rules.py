@@ -79,7 +79,7 @@ def diagnosis_of(code: str, text: str) -> Diagnosis:
     return diagnose(Evidence(error=text, attributes={"ERROR_CODE": code} if code else {}, source="sns"))
 
 
-def after_failure(row: Row, failure: NotSent, policy: OutboxPolicy, now: datetime, draw: float) -> Verdict:
+def after_failure(row: Row, failure: NotSent, policy: OutboxPolicy, now: datetime, jitter: float) -> Verdict:
     """Return the verdict after a publish that did not go through.
 
     Args:
@@ -87,7 +87,7 @@ def after_failure(row: Row, failure: NotSent, policy: OutboxPolicy, now: datetim
         failure: what SNS answered, or that it did not.
         policy: max_attempts and backoff.
         now: aware, UTC.
-        draw: jitter, from 0 to 1.
+        jitter: from 0 to 1.
     """
     diagnosis = diagnosis_of(failure.code, failure.text)
     error = normalise(failure.text)
@@ -151,7 +151,7 @@ def after_failure(row: Row, failure: NotSent, policy: OutboxPolicy, now: datetim
         diagnosis=diagnosis.rule,
         group=group,
         error=error,
-        due=now + policy.backoff.delay(attempt, draw),
+        due=now + policy.backoff.delay(attempt, jitter),
     )
 
 

@@ -192,7 +192,7 @@ def _announce(work: OutboxRun, group: str, candidates: Sequence[RowWork]) -> str
         work.complain(f"the alert about exhausted rows could not be sent: {error}")
         return "the alert could not be sent"
     if announced is Announced.ELSEWHERE:
-        return "another worker is telling people right now"
+        return "another worker is sending the alert right now"
     work.announced.add(group)
     return ""
 

@@ -21,7 +21,7 @@ WAITING = 1_000
 SWEEP_SECONDS, TURNS = 600, 6
 """Replications that run well are inspected in one of so many sweeps: their statistics cost little then."""
 FEW = 25
-"""The statistics of so many that run cost little in each sweep."""
+"""Running replications whose statistics are read in each sweep; reading so many costs little."""
 GONE_AT_ONCE = 50
 """Deleted replications that one sweep closes."""
 

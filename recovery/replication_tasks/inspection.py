@@ -12,7 +12,7 @@ from recovery.replication_tasks.tables import Table
 from recovery.replication_tasks.work import Batch, ReplicationRun, ReplicationWork
 
 PAGES = 1_000
-"""Pages of statistics in one sweep after which none is read of replications that run well."""
+"""Pages of statistics in one sweep; beyond it, healthy replications are not read."""
 
 
 def inspect(run: ReplicationRun, batch: Batch) -> None:

@@ -14,7 +14,7 @@ from recovery.replication_tasks.refusals import Refusal
 
 _UNDATED = "undated "
 KEPT_RESTARTS = 60
-"""More than any bound allows within its window."""
+"""More than any limit on restarts allows within its window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Memory:
         failed: when it failed, as DMS says; the first sight where DMS does not.
         mark: what every run calls this incident, even those that know nothing of each other: a moment that DMS reports,
             where it shows one.
-        draw: the jitter of the next wait, from 0 to 1.
+        jitter: of the next wait, from 0 to 1.
         start_was_refused: DMS answered that it ran before.
         gave_up: the failure (by `mark_of`) at which restarting was given up; "" while it was not.
         asked: the failure (by `mark_of`) for which a person was asked last; "" while nobody need act.
@@ -45,7 +45,7 @@ class Memory:
     incident: datetime | None = None
     failed: datetime | None = None
     mark: str = ""
-    draw: float = 1.0
+    jitter: float = 1.0
     start_was_refused: bool = False
     gave_up: str = ""
     asked: str = ""
@@ -82,19 +82,19 @@ class Memory:
             came_back=came_back,
             incident=self.incident,
             tried=sum(one.outcome != NOT_MADE for one in self.tried),
-            draw=self.draw,
+            jitter=self.jitter,
             start_was_refused=self.start_was_refused,
             cause_fixed=cause_fixed,
         )
 
-    def begun(self, facts: Facts, now: datetime, draw: float, *, missed: bool = False) -> Memory:
-        """A new incident. What was done before still counts against the bound."""
+    def begun(self, facts: Facts, now: datetime, jitter: float, *, missed: bool = False) -> Memory:
+        """A new incident. Restarts of earlier incidents still count against the limit."""
         return replace(
             self,
             incident=now,
             failed=facts.stopped if facts.status != RUNNING and facts.stopped else now,
             mark=mark_of(facts) if _moment_of(facts) else now.isoformat(timespec="seconds"),
-            draw=draw,
+            jitter=jitter,
             missed=missed,
             seconds_to_recover=None,
             gave_up="",
@@ -102,14 +102,14 @@ class Memory:
             refusal=None,
         )
 
-    def fixed(self, facts: Facts, now: datetime, draw: float) -> Memory:
+    def fixed(self, facts: Facts, now: datetime, jitter: float) -> Memory:
         """A person has fixed the cause: a new incident even if DMS reports the same failure, and nothing counts."""
-        begun = self.begun(facts, now, draw)
+        begun = self.begun(facts, now, jitter)
         return replace(begun, restarts=(), mark=now.isoformat(timespec="seconds"), failed=self.failed or begun.failed)
 
-    def restarted(self, restart: Restart, draw: float) -> Memory:
+    def restarted(self, restart: Restart, jitter: float) -> Memory:
         """One more restart."""
-        return replace(self, restarts=(*self.restarts, restart)[-KEPT_RESTARTS:], draw=draw)
+        return replace(self, restarts=(*self.restarts, restart)[-KEPT_RESTARTS:], jitter=jitter)
 
     def with_outcome(self, outcome: str) -> Memory:
         """The same, with the outcome of the last restart."""
@@ -133,7 +133,7 @@ class Memory:
             "incident": self.incident.isoformat() if self.incident else None,
             "failed": self.failed.isoformat() if self.failed else None,
             "mark": self.mark,
-            "draw": self.draw,
+            "jitter": self.jitter,
             "start_was_refused": self.start_was_refused,
             "gave_up": self.gave_up,
             "asked": self.asked,
@@ -160,7 +160,7 @@ class Memory:
             incident=read.time("incident"),
             failed=read.time("failed"),
             mark=read.text("mark"),
-            draw=read.number("draw", 1.0),
+            jitter=read.number("jitter", 1.0),
             start_was_refused=read.flag("start_was_refused"),
             gave_up=read.text("gave_up"),
             asked=read.text("asked"),

@@ -298,7 +298,7 @@ class History:
         came_back: how many times in a row, up to now, a restart failed again within the policy's `flap_seconds`.
         incident: when the present failure was first seen; None before it was.
         tried: restarts of the present incident, without those that were never carried out.
-        draw: from 0 to 1, drawn once for each wait: what part of the jitter the wait takes.
+        jitter: of the next wait, from 0 to 1; chosen once for each wait.
         start_was_refused: DMS answered that it ran before, whatever the dates show.
         cause_fixed: a person says that what the failure text names has been fixed.
     """
@@ -307,6 +307,6 @@ class History:
     came_back: int = 0
     incident: datetime | None = None
     tried: int = 0
-    draw: float = 1.0
+    jitter: float = 1.0
     start_was_refused: bool = False
     cause_fixed: bool = False

@@ -173,7 +173,7 @@ def _escalation(item: ReplicationWork, verdict: Escalate, mark: str) -> Alert:
         f"Last failure: {item.error or '(DMS gives no text)'}",
         f"Status: {facts.status}    Migration: {facts.migration.value}    Kind: {item.kind or '(not known)'}",
         "",
-        "What was tried:",
+        "Attempts so far:",
         *(_tried(item.memory) or ["- nothing: no restart would have helped or was allowed"]),
         "",
         f"What to do: {verdict.next_step or 'read the log of the task in CloudWatch Logs'}.",
@@ -191,7 +191,7 @@ def _recovery(item: ReplicationWork) -> Alert:
         f"How: {item.verdict.reason}.",
         f"Time to recover: {item.recovered_seconds or 0:.0f} s",
         "",
-        "What was tried:",
+        "Attempts so far:",
         *(_tried(item.memory) or ["- nothing by Reprise"]),
     ]
     group = _group(item, item.memory.notified or item.memory.refusal_notified)

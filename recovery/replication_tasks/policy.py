@@ -1,4 +1,4 @@
-"""The request of a run, and the policy that bounds it."""
+"""The request of a run, and the policy that limits it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _in_scope(facts: Facts, pattern: str) -> bool:
 
 
 class ReplicationPolicy(BaseModel):
-    """Permissions and bounds for the replications in scope, and when they count as recovered."""
+    """Permissions and limits for the replications in scope, and when they count as recovered."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -106,7 +106,7 @@ class ReplicationPolicy(BaseModel):
 
     @model_validator(mode="after")
     def _window_holds_bound(self) -> ReplicationPolicy:
-        # The shortest waits that the backoff may draw: half of its ceilings.
+        # The shortest waits that the backoff may choose: half of its ceilings.
         waits = sum(wait.total_seconds() for wait in self.backoff.ceilings(self.max_attempts)[1:]) / 2
         if self.window_seconds <= waits:
             raise ValueError(

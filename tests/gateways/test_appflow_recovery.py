@@ -200,7 +200,7 @@ def test_partial_failures_are_reported(world: World) -> None:
 
 
 def test_a_warning_before_the_switch_off(world: World) -> None:
-    """A person hears of it once, while a run is left; the report shows the runs left and the time at every failure."""
+    """A person is notified once, while a run is left; the report shows the runs left and the time at every failure."""
     world.appflow.script(flow="orders", then=Outcome.failure(DOWN))
     world.flow("orders", schedule={**HOURLY, "flowErrorDeactivationThreshold": 3})
     first = world.recover(started_by="sweep")

@@ -96,7 +96,7 @@ def test_a_refusal_that_lasts_is_reported_again_only_for_other_failures(world: W
 
 
 def test_a_person_who_fixed_it_need_not_wait(world: World) -> None:
-    """By hand, with the word that the cause is fixed, the refused call is made at once."""
+    """A run by hand that confirms the cause as fixed repeats the refused call at once."""
     world.flow("orders", Outcome.failure(DOWN))
     world.advance(minutes=10)
     world.recover(through=Denied("start_flow"))

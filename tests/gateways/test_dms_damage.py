@@ -73,7 +73,7 @@ def damage(world: Recovering, arn: str, how: str) -> dict[str, Any]:
         case "no zone":
             detail["incident"] = "2026-01-05T12:00:00"
         case "no number":
-            detail["draw"] = "much"
+            detail["jitter"] = "much"
         case "no object":
             data["detail"] = [1, 2]
     if how not in {"cut off", "no state of ours"}:

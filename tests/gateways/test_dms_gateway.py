@@ -328,7 +328,7 @@ def test_a_restart_whose_outcome_is_unknown_is_asked_for_once(world: Recovering)
 
 
 def test_throttled_restart_does_not_count(world: Recovering) -> None:
-    """A throttled call was not carried out: the run says so, the bound is untouched, the next run restarts."""
+    """A throttled call was not carried out: the run says so, no attempt is counted, the next run restarts."""
     arn = failed(world)
     lift = answers(world, "StartReplicationTask", "ThrottlingException")
     report = world.recover()

@@ -290,7 +290,7 @@ def test_endpoint_that_stays_away(world: Recovering) -> None:
 
 
 def test_what_worked_but_came_back_counts(world: Recovering) -> None:
-    """Restarts that hold for half an hour and fail again use up the bound; then a person is notified."""
+    """Restarts that hold for half an hour and fail again use up the allowed restarts; then a person is notified."""
     future = failing(RECOVERABLE, "cdc", after=1_800, times=None)
     arn = world.task("orders", "cdc", future)
     world.start(arn)

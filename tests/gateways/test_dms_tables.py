@@ -59,7 +59,7 @@ def test_more_than_ten_tables_are_recovered_when_all_are(world: Recovering) -> N
 
 
 def test_a_task_that_loses_tables_for_ever_needs_a_person(world: Recovering) -> None:
-    """Rounds of reloads count against the bound, and the alert says what is true of them."""
+    """Rounds of reloads count against the limit, and the alert describes them correctly."""
     arn = with_broken_tables(world, 25)
     sweeps(world, 12, max_attempts=2)
     assert world.dms.calls["ReloadTables"] == 2

@@ -501,10 +501,10 @@ def test_the_depth_is_looked_at_as_often_as_the_configuration_says(aws: Simulate
     url = sqs.create_queue(QueueName="orders-dlq")["QueueUrl"]
     poller = QueuePoller(Sqs(sqs, sqs), ["orders-dlq"], every=timedelta(seconds=60))
     now = aws.clock.now()
-    assert poller.listen(now) == []
+    assert poller.poll(now) == []
     sqs.send_message(QueueUrl=url, MessageBody="x")
-    assert poller.listen(now + timedelta(seconds=59)) == ()
-    assert len(poller.listen(now + timedelta(seconds=60))) == 1
+    assert poller.poll(now + timedelta(seconds=59)) == ()
+    assert len(poller.poll(now + timedelta(seconds=60))) == 1
 
 
 class Broken:
@@ -513,13 +513,13 @@ class Broken:
     def __init__(self, error: Exception) -> None:
         self.error: Exception | None = error
 
-    def listen(self, now: datetime) -> list[Hint]:
+    def poll(self, now: datetime) -> list[Hint]:
         if self.error:
             raise self.error
         return []
 
     def leave(self, now: datetime) -> None:
-        self.listen(now)
+        self.poll(now)
 
 
 @pytest.mark.parametrize("error", [Transient("no answer"), KeyError("Shards")])
@@ -621,4 +621,4 @@ def test_many_watched_queues_are_looked_at_in_parts(aws: SimulatedAws) -> None:
         sqs.send_message(QueueUrl=sqs.create_queue(QueueName=name)["QueueUrl"], MessageBody="x")
     poller = QueuePoller(Sqs(sqs, sqs), names, timedelta(seconds=60))
     now = aws.clock.now()
-    assert [len(poller.listen(now)) for _ in range(3)] == [20, 5, 0]
+    assert [len(poller.poll(now)) for _ in range(3)] == [20, 5, 0]

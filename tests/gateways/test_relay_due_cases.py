@@ -39,7 +39,7 @@ def looks(poller: DueCases, seconds: int) -> list[tuple[int, str, str]]:
     return [
         (second, hint.event, hint.resource)
         for second in range(seconds)
-        for hint in poller.listen(NOW + timedelta(seconds=second))
+        for hint in poller.poll(NOW + timedelta(seconds=second))
     ]
 
 
@@ -121,11 +121,11 @@ def test_a_ledger_that_is_away_rests_the_poller(ledger: Ledger, monkeypatch: pyt
         return due(path, *rest)
 
     monkeypatch.setattr(ledger, "due", partly)
-    assert len(DueCases(ledger, EVERY).listen(NOW)) == 1
+    assert len(DueCases(ledger, EVERY).poll(NOW)) == 1
 
     def away(*_: Any) -> Any:
         raise Transient("dynamodb:Query: Throttled")
 
     monkeypatch.setattr(ledger, "due", away)
     with pytest.raises(Transient):
-        DueCases(ledger, EVERY).listen(NOW)
+        DueCases(ledger, EVERY).poll(NOW)

@@ -25,13 +25,13 @@ def test_a_new_row_is_enlisted_and_rings_by_one_of_two_relays(aws: SimulatedAws)
         for owner in ("a", "b")
     )
     now = aws.clock.now()
-    assert [*first.listen(now), *second.listen(now)] == []
+    assert [*first.poll(now), *second.poll(now)] == []
     outbox.put({"id": "1", "message": "hello"})
     later = now + timedelta(seconds=2)
     aws.clear_requests()
-    assert second.listen(later) == []
+    assert second.poll(later) == []
     assert aws.requests(operation="GetRecords") == []
-    (trigger,) = first.listen(later)
+    (trigger,) = first.poll(later)
     assert (trigger.event, trigger.resource) == ("reprise.outbox.inserted", "reprise.outbox.orders-outbox")
     assert aws.requests(operation="GetRecords") != []
     assert outbox.row("1")["status"] == "Pending"
@@ -51,7 +51,7 @@ def test_a_row_that_falls_due_rings_once(aws: SimulatedAws) -> None:
     due = int(now.timestamp()) + 60
 
     def triggers(seconds: float) -> list[str]:
-        reported = poller.listen(now + timedelta(seconds=seconds))
+        reported = poller.poll(now + timedelta(seconds=seconds))
         return [hint.event for hint in reported if hint.event == OUTBOX_DUE]
 
     assert triggers(0) == []
@@ -70,15 +70,15 @@ def test_the_stream_is_taken_over_when_its_reader_is_gone(aws: SimulatedAws) -> 
     outbox = OutboxWorld(aws)
     first, second = (outbox_poller(aws, outbox, owner) for owner in ("a", "b"))
     now = aws.clock.now()
-    first.listen(now)
-    assert second.listen(now + timedelta(seconds=59)) == []
-    second.listen(now + timedelta(seconds=61))
+    first.poll(now)
+    assert second.poll(now + timedelta(seconds=59)) == []
+    second.poll(now + timedelta(seconds=61))
     outbox.put({"id": "2", "message": "hello"})
-    (trigger,) = second.listen(now + timedelta(seconds=63))
+    (trigger,) = second.poll(now + timedelta(seconds=63))
     assert (trigger.event, outbox.row("2")["status"]) == (OUTBOX_INSERTED, "Pending")
     # The first comes back from wherever it was: the lease is not its own any more.
     aws.clear_requests()
-    first.listen(now + timedelta(seconds=64))
+    first.poll(now + timedelta(seconds=64))
     assert aws.requests(operation="GetRecords") == []
 
 
@@ -110,12 +110,12 @@ def test_a_table_without_a_stream_is_stated(aws: SimulatedAws) -> None:
         "a",
     )
     with pytest.raises(BadInput, match="table plain: has no stream; switch one on with NEW_IMAGE"):
-        poller.listen(aws.clock.now())
+        poller.poll(aws.clock.now())
 
 
 def inserted(poller: OutboxPoller, now: datetime) -> list[int]:
     """Numbers of rows in each event of new rows."""
-    return [int(trigger.payload["rows"]) for trigger in poller.listen(now) if trigger.event == OUTBOX_INSERTED]
+    return [int(trigger.payload["rows"]) for trigger in poller.poll(now) if trigger.event == OUTBOX_INSERTED]
 
 
 def written_meanwhile(aws: SimulatedAws) -> tuple[OutboxWorld, OutboxPoller, OutboxPoller, datetime]:
@@ -124,10 +124,10 @@ def written_meanwhile(aws: SimulatedAws) -> tuple[OutboxWorld, OutboxPoller, Out
     outbox = OutboxWorld(aws)
     first, second = (outbox_poller(aws, outbox, owner) for owner in ("a", "b"))
     now = aws.clock.now()
-    first.listen(now)
+    first.poll(now)
     outbox.put({"id": "1", "message": "hello"})
-    first.listen(now + timedelta(seconds=2))
-    first.listen(now + timedelta(seconds=40))  # the lease is renewed
+    first.poll(now + timedelta(seconds=2))
+    first.poll(now + timedelta(seconds=40))  # the lease is renewed
     outbox.put({"id": "2", "message": "written while nobody read"})
     return outbox, first, second, now
 
@@ -143,7 +143,7 @@ def test_rows_that_are_written_while_no_relay_reads_are_put_in_line_by_the_next(
 def test_a_relay_that_stops_gives_the_stream_to_the_next_at_once(aws: SimulatedAws) -> None:
     """Nobody waits for a lease of somebody who has announced that he goes; who holds none gives none back."""
     outbox, first, second, now = written_meanwhile(aws)
-    second.listen(now + timedelta(seconds=41))
+    second.poll(now + timedelta(seconds=41))
     second.leave(now + timedelta(seconds=41))
     first.leave(now + timedelta(seconds=42))
     assert inserted(second, now + timedelta(seconds=43)) == [1]
@@ -156,15 +156,15 @@ def test_rows_that_could_not_be_put_in_line_are_tried_again(aws: SimulatedAws) -
     outbox = OutboxWorld(aws)
     first, second, third = (outbox_poller(aws, outbox, owner) for owner in ("a", "b", "c"))
     now = aws.clock.now()
-    first.listen(now)
-    first.listen(now + timedelta(seconds=2))
+    first.poll(now)
+    first.poll(now + timedelta(seconds=2))
     outbox.put({"id": "1", "message": "hello"})
     aws.fault("error", operation="BatchExecuteStatement", code="ThrottlingException", times=None)
     with pytest.raises(RepriseError):
-        first.listen(now + timedelta(seconds=4))
+        first.poll(now + timedelta(seconds=4))
     assert "status" not in outbox.row("1")
     with pytest.raises(RepriseError):
-        second.listen(now + timedelta(seconds=70))
+        second.poll(now + timedelta(seconds=70))
     aws.lift_faults()
     assert inserted(third, now + timedelta(seconds=140)) == [1]
     assert outbox.row("1")["status"] == "Pending"
@@ -192,9 +192,9 @@ def test_a_damaged_place_is_no_obstacle(aws: SimulatedAws, place: Any, caplog: p
     data = {"owner": "a", "until": now.isoformat(), "place": place}
     outbox.connection().ledger.write_record(Record("relay#stream", arn, data, 0), now + timedelta(days=1))
     poller = outbox_poller(aws, outbox, "b")
-    poller.listen(now)
+    poller.poll(now)
     outbox.put({"id": "1", "message": "hello"})
-    (trigger,) = poller.listen(now + timedelta(seconds=2))
+    (trigger,) = poller.poll(now + timedelta(seconds=2))
     assert trigger.event == OUTBOX_INSERTED
     assert "no place" in caplog.text
 
@@ -210,7 +210,7 @@ def test_a_lease_whose_end_cannot_be_read_is_over(aws: SimulatedAws, until: Any)
         Record("relay#stream", arn, {"owner": "a", "until": until}, 0), now + timedelta(days=1)
     )
     poller = outbox_poller(aws, outbox, "b")
-    poller.listen(now)
+    poller.poll(now)
     outbox.put({"id": "1", "message": "hello"})
     assert inserted(poller, now + timedelta(seconds=2)) == [1]
 
@@ -221,7 +221,7 @@ def test_a_stream_that_was_switched_off_and_on_is_followed(aws: SimulatedAws, ca
     outbox = OutboxWorld(aws)
     poller = outbox_poller(aws, outbox, "a")
     now = aws.clock.now()
-    poller.listen(now)
+    poller.poll(now)
     for switched in ({"StreamEnabled": False}, {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}):
         outbox.dynamodb.update_table(TableName=outbox.request().table, StreamSpecification=switched)
     assert inserted(poller, now + timedelta(seconds=61)) == []

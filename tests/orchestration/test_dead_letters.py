@@ -190,7 +190,7 @@ def test_a_short_wait_is_sqs_own_delay(world: DeadLettersWorld) -> None:
 
 
 def test_a_long_wait_is_spent_hidden(world: DeadLettersWorld) -> None:
-    """Hidden in its own queue; when its wait is over it goes, without a new draw."""
+    """Hidden in its own queue; when its wait is over it goes, without new jitter."""
     pair, policy = world.pair(), waits(HOUR)
     [died] = world.die(pair, [TIMEOUT])
     assert recover(world, pair.dead, policy=policy).by_action == {"wait": 1}

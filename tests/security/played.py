@@ -112,8 +112,8 @@ def relay_calls(aws: SimulatedAws) -> Calls:
     finally:
         stub.stop()
     sqs = Sqs(player.connection.client("sqs"), player.connection.client("sqs", repeat=False))
-    QueuePoller(sqs, ["orders-dlq*"], timedelta(seconds=2)).listen(datetime.now(UTC))
-    DueCases(player.connection.ledger, timedelta(seconds=5)).listen(datetime.now(UTC))
+    QueuePoller(sqs, ["orders-dlq*"], timedelta(seconds=2)).poll(datetime.now(UTC))
+    DueCases(player.connection.ledger, timedelta(seconds=5)).poll(datetime.now(UTC))
     gateway = MetricsGateway(player.connection.client("cloudwatch", repeat=False), "Reprise")
     RelayMetrics(gateway).publish(Reading(), datetime.now(UTC))
     return player.calls

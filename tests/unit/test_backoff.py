@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from recovery.backoff import Backoff
 
-draws = st.floats(0, 1)
+jitters = st.floats(0, 1)
 attempts = st.integers(1, 200)
 
 
@@ -22,33 +22,33 @@ def backoffs(draw: st.DrawFn) -> Backoff:
 
 
 def test_the_waits_that_people_are_notified_of() -> None:
-    """By default about a minute, ten minutes, an hour and six hours: an outage of hours does not use the bound up."""
+    """By default about a minute, ten minutes, an hour and six hours: an outage of hours leaves attempts over."""
     assert Backoff().ceilings(5) == [timedelta(seconds=s) for s in (60, 600, 6_000, 21_600, 21_600)]
 
 
-@given(backoffs(), attempts, draws)
-def test_never_under_half_and_never_over_the_cap(backoff: Backoff, attempt: int, draw: float) -> None:
+@given(backoffs(), attempts, jitters)
+def test_never_under_half_and_never_over_the_cap(backoff: Backoff, attempt: int, jitter: float) -> None:
     """A failed dependency gets real rest, and nobody waits longer than the cap."""
     ceiling = backoff.ceiling(attempt)
-    assert ceiling * 0.5 <= backoff.delay(attempt, draw) <= ceiling <= timedelta(seconds=backoff.cap_seconds)
+    assert ceiling * 0.5 <= backoff.delay(attempt, jitter) <= ceiling <= timedelta(seconds=backoff.cap_seconds)
 
 
-@given(backoffs(), attempts, draws)
-def test_the_next_wait_is_no_shorter(backoff: Backoff, attempt: int, draw: float) -> None:
-    """For the same draw, waits grow until they reach the cap, and stay there."""
-    assert backoff.delay(attempt, draw) <= backoff.delay(attempt + 1, draw)
+@given(backoffs(), attempts, jitters)
+def test_the_next_wait_is_no_shorter(backoff: Backoff, attempt: int, jitter: float) -> None:
+    """For the same jitter, waits grow until they reach the cap, and stay there."""
+    assert backoff.delay(attempt, jitter) <= backoff.delay(attempt + 1, jitter)
 
 
-@given(backoffs(), attempts, draws, draws)
-def test_a_larger_draw_waits_no_less(backoff: Backoff, attempt: int, one: float, other: float) -> None:
-    """The draw moves the wait within its half."""
+@given(backoffs(), attempts, jitters, jitters)
+def test_a_larger_jitter_waits_no_less(backoff: Backoff, attempt: int, one: float, other: float) -> None:
+    """The jitter moves the wait within its half."""
     assert backoff.delay(attempt, min(one, other)) <= backoff.delay(attempt, max(one, other))
 
 
-@pytest.mark.parametrize(("draw", "expected"), [(-1.0, 30.0), (0.0, 30.0), (0.5, 45.0), (1.0, 60.0), (7.0, 60.0)])
-def test_a_draw_out_of_range_counts_as_its_nearest(draw: float, expected: float) -> None:
-    """Whoever draws badly still gets a wait between half and all."""
-    assert Backoff().delay(1, draw) == timedelta(seconds=expected)
+@pytest.mark.parametrize(("jitter", "expected"), [(-1.0, 30.0), (0.0, 30.0), (0.5, 45.0), (1.0, 60.0), (7.0, 60.0)])
+def test_a_jitter_out_of_range_counts_as_its_nearest(jitter: float, expected: float) -> None:
+    """The smallest and the largest jitter give half of the wait and all of it."""
+    assert Backoff().delay(1, jitter) == timedelta(seconds=expected)
 
 
 def test_attempts_count_from_one() -> None:

@@ -41,7 +41,7 @@ class Plan:
         steps, share: of its ramp.
         destination, max_per_second, settle_seconds: of its sends.
         destinations: URLs that it sends to.
-        another_person: whoever planned it may not carry it out.
+        another_person: the person who planned it may not carry it out.
         state: its state.
         why: reason of that state, for a person.
         carried_by: who carries it out.

@@ -73,7 +73,7 @@ class PlanRequest(_ByAPerson):
         259_200, ge=60, le=2_592_000, title="Expiry (seconds)", description="It must begin within this time (seconds)."
     )
     another_person: bool = Field(
-        False, title="Another person carries it out", description="Whoever planned it may not carry it out."
+        False, title="Another person carries it out", description="The person who planned it may not carry it out."
     )
     limit: int = Field(100_000, ge=1, le=1_000_000, title="Most messages", description="Most messages of the plan.")
 

@@ -74,7 +74,7 @@ def decide(situation: Situation, policy: ReplicationPolicy, now: datetime) -> An
 
     Args:
         situation: everything that is known of it.
-        policy: the permissions and bounds.
+        policy: the permissions and limits.
         now: aware, UTC.
     """
     verdict = on_the_way(situation, situation.met, now) if situation.met else None

@@ -62,10 +62,10 @@ def bounded(
         )
     attempt = len(recent) + 1
     if recent:
-        until = recent[-1].at + policy.backoff.delay(attempt, history.draw)
+        until = recent[-1].at + policy.backoff.delay(attempt, history.jitter)
     elif rest:
         since = facts.stopped or history.incident or now
-        until = since + policy.backoff.delay(attempt, history.draw)
+        until = since + policy.backoff.delay(attempt, history.jitter)
     else:
         return wanted
     if until > now:

@@ -509,8 +509,8 @@ def test_the_first_queue_is_another_one_each_time(world: DeadLettersWorld) -> No
     request = world.request(*(pair.dead for pair in pairs))
     first = set()
     with world.at_work(request) as work:
-        for draw in (0.0, 0.3, 0.6, 0.99):
-            work.jitter = lambda jitter=draw: jitter  # type: ignore[misc]
+        for share in (0.0, 0.3, 0.6, 0.99):
+            work.jitter = lambda jitter=share: jitter  # type: ignore[misc]
             queues = find.find_queues(work)
             assert {queue.name for queue in queues} == {pair.dead for pair in pairs}
             first.add(queues[0].name)

@@ -1,4 +1,4 @@
-"""Queues of other accounts: each is asked for by the account that its ARN names, whoever owns the dead-letter queue."""
+"""Queues of other accounts: each is looked up in the account of its ARN, not in that of its dead-letter queue."""
 
 from __future__ import annotations
 

@@ -490,7 +490,7 @@ TABLE = [
     # -- due
     Row(
         "due",
-        "its wait is over: no new draw",
+        "its wait is over: no new jitter",
         known(history=waiting(0)),
         Heal,
         {"attempt": 2, "tries": 1, "delay": seconds(0)},
@@ -506,7 +506,7 @@ TABLE = [
     ),
     Row(
         "due",
-        "too many for SQS's delay: it waits on, without a new draw",
+        "too many for SQS's delay: it waits on, without new jitter",
         known(history=waiting(-1)),
         Hide,
         {"due": NOW + seconds(901), "attempt": 2},

@@ -91,7 +91,7 @@ def test_a_rule_file_is_tried_on_an_archive_before_it_is_used(
 
 
 def test_it_runs_as_a_module() -> None:
-    """As the README tells people to."""
+    """The form that the README documents works."""
     done = subprocess.run(
         [sys.executable, "-m", "recovery.failures"],
         input=GOOD + "\n",

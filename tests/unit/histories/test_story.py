@@ -1,4 +1,4 @@
-"""The history of an item, reported from what the paths really keep of it."""
+"""The history of an item, from the records that its path keeps."""
 
 from __future__ import annotations
 

@@ -115,14 +115,14 @@ def test_what_follows_from_a_failure(given_failure: NotSent, action: Action) -> 
 @given(
     attempts=st.integers(0, 30),
     max_attempts=st.integers(1, 20),
-    draw=st.floats(0, 1),
+    jitter=st.floats(0, 1),
     fault=st.sampled_from(list(Fault)),
     code=st.sampled_from(["InternalError", "InvalidParameter", "Throttled", "NotFound", "New", ""]),
 )
-def test_no_failure_exceeds_the_bound(attempts: int, max_attempts: int, draw: float, fault: Fault, code: str) -> None:
+def test_no_failure_exceeds_the_bound(attempts: int, max_attempts: int, jitter: float, fault: Fault, code: str) -> None:
     """After a failed attempt a row is due again only while attempts are left, later, and within the cap."""
     policy = OutboxPolicy(max_attempts=max_attempts)
-    found = after_failure(row(outbox_attempts=attempts), failure(fault, code, "text"), policy, NOW, draw)
+    found = after_failure(row(outbox_attempts=attempts), failure(fault, code, "text"), policy, NOW, jitter)
     if fault is Fault.THROTTLE:
         assert (found.action, found.due) == (Action.WAIT, None)
     elif fault in (Fault.TOPIC, Fault.INCIDENT):

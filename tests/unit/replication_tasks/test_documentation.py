@@ -19,7 +19,7 @@ def _sentences(heading: str) -> list[str]:
     return re.findall(r"^\d+\. \*\*([a-z-]+)\*\*", part, re.MULTILINE)
 
 
-SENTENCES = _sentences("What is decided")
+SENTENCES = _sentences("Decisions")
 PACKAGE = Path(rules.__file__).parent
 
 
@@ -36,7 +36,7 @@ def test_the_page_shows_the_rules_in_their_order() -> None:
 
 def test_every_rule_that_a_verdict_can_name_stands_on_the_page() -> None:
     """Verdicts are made in the rules alone, and each of their rules is a sentence of the page."""
-    verified = set(_sentences("Whether it worked"))
+    verified = set(_sentences("Verification"))
     assert _named_in(PACKAGE) - verified == set(SENTENCES)
     assert _named_in(PACKAGE.parent) == set(), "no verdict is made outside the rules"
 
@@ -45,7 +45,7 @@ def test_the_page_shows_how_a_restart_is_triaged() -> None:
     """Each judgement on a restart has its sentence."""
     source = Path(str(verify.__file__)).read_text(encoding="utf-8")
     with_outcome = set(re.findall(r'Outcome\.\w+,\s+"([a-z-]+)"', source))
-    assert with_outcome == set(_sentences("Whether it worked"))
+    assert with_outcome == set(_sentences("Verification"))
 
 
 def test_the_page_names_every_setting() -> None:

@@ -36,7 +36,7 @@ POLICY = ReplicationPolicy()
 
 
 def test_a_restart_that_fails_again_without_a_text_has_failed_again() -> None:
-    """Nobody took it over: its incident goes on, and the bound on restarts of an unknown cause holds."""
+    """Nobody took it over: its incident goes on, and the limit on restarts of an unknown cause holds."""
     failed = cdc("failed", stopped=NOW - MINUTE)
     assert not failed.failure
     proof = verify(failed, Restart(NOW - 2 * MINUTE, Verb.RESUME), POLICY, NOW)
@@ -56,7 +56,7 @@ def test_a_fixed_cause_is_acted_upon_in_the_run_that_is_reported_it() -> None:
     """The next run is not reported, and would wait for a person again."""
     for stopped in (None, NOW - timedelta(seconds=1)):
         failed = cdc("failed", WRONG_PASSWORD, stopped=stopped)
-        memory = Memory().fixed(failed, NOW, draw=1.0)
+        memory = Memory().fixed(failed, NOW, jitter=1.0)
         assert isinstance(decide(Situation(failed, memory.history(cause_fixed=True)), POLICY, NOW), Resume)
 
 
@@ -64,7 +64,7 @@ def test_what_dms_refused_after_the_cause_was_fixed_is_given_a_rest() -> None:
     """A fixed cause forgets what was done before, not what this run did: it does not ask again at once."""
     failed = cdc("failed", WRONG_PASSWORD)
     before = Restart(NOW - 10 * MINUTE, Verb.RESUME)
-    memory = replace(Memory(), restarts=(before,) * 5).fixed(failed, NOW, draw=1.0)
+    memory = replace(Memory(), restarts=(before,) * 5).fixed(failed, NOW, jitter=1.0)
     memory = memory.restarted(Restart(NOW, Verb.RESUME), 1.0).with_outcome(REFUSED)
     decision = decide(Situation(failed, memory.history(cause_fixed=True)), POLICY, NOW)
     assert isinstance(decision, Wait)
@@ -201,7 +201,7 @@ def test_an_earlier_report_of_dms_is_no_new_failure() -> None:
         ("restarts", [{"at": None, "verb": "resume-processing", "before": [0, 0, 0, ""]}]),
         ("incident", 5),
         ("failed", "2026-01-05T12:00:00"),
-        ("draw", float("nan")),
+        ("jitter", float("nan")),
         ("notified", None),
         ("missed", "no"),
         ("seconds_to_recover", "soon"),
@@ -214,7 +214,7 @@ def test_what_is_not_a_memory_is_not_read_as_one(field: str, value: object) -> N
 
 
 def test_a_window_that_the_bound_outlasts_is_refused() -> None:
-    """Restarts that leave the window before the bound is used up would go on for ever, and nobody would be notified."""
+    """Restarts that leave the window before the limit is reached would go on for ever, and nobody would be notified."""
     with pytest.raises(ValidationError, match="window_seconds must exceed the shortest waits of 5 restarts"):
         ReplicationPolicy(window_seconds=2_900)
     assert ReplicationPolicy(window_seconds=3_600).max_attempts == 5

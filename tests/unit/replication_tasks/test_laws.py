@@ -115,7 +115,7 @@ histories = st.builds(
     came_back=st.sampled_from([0, 0, 0, 1, 2, 4]),
     incident=st.none() | moments,
     tried=st.sampled_from([0, 0, 1, 3]),
-    draw=st.floats(0, 1),
+    jitter=st.floats(0, 1),
     start_was_refused=st.booleans(),
     cause_fixed=st.booleans(),
 )
@@ -143,7 +143,7 @@ def test_never_two_restarts_within_the_backoff(found: Facts, history: History, p
 @laws
 @given(facts(), histories, policies)
 def test_never_beyond_the_bound(found: Facts, history: History, policy: ReplicationPolicy) -> None:
-    """No restart beyond the bound of the window, none after as many flaps as the policy takes."""
+    """No restart beyond the limit of the window, none after as many flaps as the policy takes."""
     decision = decide(Situation(found, history), policy, NOW)
     recent = [one for one in history.restarts if NOW - one.at < timedelta(seconds=policy.window_seconds)]
     if isinstance(decision, Action):
@@ -282,9 +282,9 @@ def test_nothing_older_than_a_restart_triages_it(
 
 
 @given(restarts, st.none() | moments, st.floats(0, 1), st.text())
-def test_memory_survives_the_ledger(made: tuple[Restart, ...], incident: object, draw: float, reported: str) -> None:
+def test_memory_survives_the_ledger(made: tuple[Restart, ...], incident: object, jitter: float, reported: str) -> None:
     """A memory is read back as it was written."""
-    memory = Memory(restarts=made, incident=incident, draw=draw, notified=reported, checkpoint="c")  # type: ignore[arg-type]
+    memory = Memory(restarts=made, incident=incident, jitter=jitter, notified=reported, checkpoint="c")  # type: ignore[arg-type]
     assert Memory.from_json(memory.as_json()) == memory
 
 

@@ -34,12 +34,12 @@ The words of DMS and of the engines behind it that mean something for a restart 
 
 def page() -> str:
     """The whole page."""
-    lines = [HEAD, "## What is known", "", "| text | engine | nature | meaning | what a person does | source |"]
+    lines = [HEAD, "## Known texts", "", "| text | engine | nature | meaning | what a person does | source |"]
     lines.append("|---|---|---|---|---|---|")
     for one in table():
         cells = (f"`{one.id}`", one.engine, one.nature.value, one.reason, one.step or "-", one.source)
         lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
-    lines += ["", "## What was tried", "", "Decided for a task with a checkpoint whose policy allows a reload.", ""]
+    lines += ["", "## Texts tried", "", "Decided for a task with a checkpoint whose policy allows a reload.", ""]
     lines += ["| engine | text | read as | decided | facts from |", "|---|---|---|---|---|"]
     for text in TEXTS:
         facts = failed_with(text.text, text.migration)
