@@ -24,6 +24,7 @@ from recovery.events.outward import (
     GROUP_RECOVERED,
     Outward,
 )
+from recovery.fields import Fields
 from recovery.ledger import Ledger
 from recovery.links import NO_LINKS, group_forms
 from recovery.records import DamagedRecord, Record
@@ -214,12 +215,9 @@ def _is_open(record: Record) -> bool:
 def _time(record: Record, name: str) -> datetime:
     """Return a time of a record that a person may have edited by hand: a damaged one is the trouble of its group."""
     try:
-        found = datetime.fromisoformat(record.data[name])
-    except (KeyError, TypeError, ValueError):
-        found = None
-    if found is None or found.tzinfo is None:
-        raise DamagedRecord(record.pk, record.sk)
-    return found
+        return Fields(record.data).required_time(name)
+    except ValueError:
+        raise DamagedRecord(record.pk, record.sk) from None
 
 
 def _pk(path: str, source: str) -> str:

@@ -87,6 +87,13 @@ class Fields:
             raise ValueError(name)
         return found
 
+    def required_time(self, name: str) -> datetime:
+        """A time with a zone, as ISO 8601, which must stand there."""
+        found = self.time(name)
+        if found is None:
+            raise ValueError(name)
+        return found
+
     def stamp(self, name: str) -> datetime | None:
         """A time in whole milliseconds since 1970; None where there is none."""
         raw = self._raw.get(name)

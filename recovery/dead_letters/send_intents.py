@@ -175,7 +175,7 @@ class SendIntents:
             try:
                 if what == "open":
                     fields = Fields(record.data, "at", "messages")
-                    times[intent] = _time(fields, "at")
+                    times[intent] = fields.required_time("at")
                     opened[intent] = [_pending_send(message) for message in fields.many("messages")]
                 else:
                     became[intent] = [_new_id(new) for new in Fields(record.data, "became").many("became")]
@@ -219,13 +219,6 @@ class SendIntents:
     def closing(self, intent: str, queue: str) -> list[LedgerWrite]:
         """The writes that close a send intent about which nothing is open any more, by its id and its queue's ARN."""
         return [delete(_pk(queue), f"open#{intent}"), delete(_pk(queue), f"sent#{intent}")]
-
-
-def _time(fields: Fields, name: str) -> datetime:
-    found = fields.time(name)
-    if found is None:
-        raise ValueError(name)
-    return found
 
 
 def _pending_send(message: object) -> PendingSend:

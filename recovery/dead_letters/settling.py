@@ -136,7 +136,7 @@ class Unproven:
                 fields = Fields(record.data, "arrived", "due")
                 queue, _, destination = record.sk.partition("|")
                 if not fields.flag("done"):
-                    times = _time(fields, "arrived"), _time(fields, "due")
+                    times = fields.required_time("arrived"), fields.required_time("due")
                     pairs.append(Awaited(queue, destination, *times, record.version))
             except ValueError:
                 damaged.append(DamagedRecord(record.pk, record.sk))
@@ -154,7 +154,7 @@ class Unproven:
         for record in self._ledger.query(_pk(pair.queue, pair.destination), up_to=up_to, damaged=damaged):
             try:
                 fields = Fields(record.data, "keys", "arrived")
-                arrived = _time(fields, "arrived")
+                arrived = fields.required_time("arrived")
                 yield Settling(record.sk, fields.texts("keys"), arrived, record.version, "by" in record.data)
             except ValueError:
                 damaged.append(DamagedRecord(record.pk, record.sk))
@@ -204,16 +204,9 @@ def _taken(record: Record) -> Taken:
     for proof in fields.many("proofs"):
         if not isinstance(proof, list) or len(proof) != 2:
             raise ValueError("proofs")
-        seen, until = (_time(Fields({"proofs": part}), "proofs") for part in proof)
+        seen, until = (Fields({"proofs": part}).required_time("proofs") for part in proof)
         proofs.append((seen, until))
     return Taken(tuple(proofs), fields.time("counted"), record.version)
-
-
-def _time(fields: Fields, name: str) -> datetime:
-    found = fields.time(name)
-    if found is None:
-        raise ValueError(name)
-    return found
 
 
 def _pk(queue: str, destination: str) -> str:

@@ -39,17 +39,27 @@ def prefect_harness() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def messages_aws() -> Iterator[SimulatedAws]:
-    """The simulated AWS of the dead-letter tests, in a process of its own."""
+def simulated_aws() -> Iterator[SimulatedAws]:
+    """The simulated AWS, in a process of its own, for all tests of this folder."""
     with SimulatedAws.start() as aws:
         yield aws
 
 
 @pytest.fixture
-def world(messages_aws: SimulatedAws, monkeypatch: pytest.MonkeyPatch) -> DeadLettersWorld:
+def aws(simulated_aws: SimulatedAws, monkeypatch: pytest.MonkeyPatch) -> SimulatedAws:
+    """It is empty but for the estate, which this process's environment names as a worker's does."""
+    simulated_aws.reset()
+    simulated_aws.create_estate()
+    for name, value in simulated_aws.environ({}).items():
+        monkeypatch.setenv(name, value)
+    return simulated_aws
+
+
+@pytest.fixture
+def world(simulated_aws: SimulatedAws, monkeypatch: pytest.MonkeyPatch) -> DeadLettersWorld:
     """Empty queues and an empty estate, which this process's environment names; nobody waits between repetitions."""
-    made = DeadLettersWorld(messages_aws)
-    for name, value in messages_aws.environ({}).items():
+    made = DeadLettersWorld(simulated_aws)
+    for name, value in simulated_aws.environ({}).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(receiving, "POLL_SECONDS", 0)
     monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))

@@ -2,48 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
-from prefect.client.schemas.objects import Artifact, State
+from prefect.client.schemas.objects import State
 
 from demo.appflow_scene import AppFlowScene
 from demo.runs import Run
 from demo.scenes import Wiring, World
 from flows.appflow_runs import recover_appflow_runs
 from recovery.appflow_runs.policy import AppFlowPolicy, AppFlowRequest
-from recovery.errors import Incomplete
 from recovery.report import RecoveryReport
 from simulated_aws.server import SimulatedAws
 from tests.appflow_world import TASKS, to_salesforce
+from tests.orchestration.path_runs import alerts, artifacts, report_of, subscribe_people
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[SimulatedAws]:
-    with SimulatedAws.start() as aws:
-        yield aws
-
-
-@pytest.fixture
-def aws(running: SimulatedAws, monkeypatch: pytest.MonkeyPatch) -> SimulatedAws:
-    """The simulated AWS, empty but for the estate, and this process's environment for it."""
-    running.reset()
-    running.create_estate()
-    queue = running.client("sqs").create_queue(QueueName="people")["QueueUrl"]
-    arn = running.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
-    running.client("sns").subscribe(
-        TopicArn=running.environment["REPRISE_ALERT_TOPIC_ARN"], Protocol="sqs", Endpoint=arn["Attributes"]["QueueArn"]
-    )
-    for name, value in running.environ({}).items():
-        monkeypatch.setenv(name, value)
-    return running
+@pytest.fixture(autouse=True)
+def people(aws: SimulatedAws) -> None:
+    """People who get alerts."""
+    subscribe_people(aws)
 
 
 def make(aws: SimulatedAws, name: str, *outcomes: dict[str, Any], **trigger: Any) -> None:
@@ -80,32 +61,10 @@ def recover(*flows: str, **request: Any) -> RecoveryReport:
     return report
 
 
-def report_of(state: State[Any]) -> RecoveryReport:
-    """The report that a failed run carries."""
-    error = state.result(raise_on_failure=False)
-    assert isinstance(error, Incomplete)
-    assert isinstance(error.report, RecoveryReport)
-    return error.report
-
-
 def runs(aws: SimulatedAws, name: str) -> list[str]:
     """Status of the flow's runs, the newest first."""
     records = aws.client("appflow").describe_flow_execution_records(flowName=name)["flowExecutions"]
     return [record["executionStatus"] for record in records]
-
-
-def alerts(aws: SimulatedAws) -> list[str]:
-    return [json.loads(message["body"])["Subject"] for message in aws.messages("people")]
-
-
-def pages(key: str) -> list[str]:
-    """All artifacts of this key, the oldest first."""
-
-    async def read() -> list[Artifact]:
-        async with get_client() as client:
-            return await client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
-
-    return [str(page.data) for page in sorted(asyncio.run(read()), key=lambda page: str(page.created))]
 
 
 def test_fails_twice_and_then_works(aws: SimulatedAws) -> None:
@@ -143,8 +102,8 @@ def test_expired_credentials(aws: SimulatedAws) -> None:
     assert len(alerts(aws)) == 1
     assert "orders" in alerts(aws)[0]
     assert runs(aws, "orders") == ["Error"]
-    assert "invalid_grant" in pages("appflow-runs")[-1]
-    assert "start-flow" in pages("appflow-runs-groups")[-1]
+    assert "invalid_grant" in artifacts("appflow-runs")[-1]
+    assert "start-flow" in artifacts("appflow-runs-groups")[-1]
 
 
 def test_nothing_named_nothing_touched(aws: SimulatedAws) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import runpy
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,22 +14,6 @@ from simulated_aws.server import SimulatedAws
 from tests.dead_letters_world import TIMEOUT, DeadLettersWorld
 from tests.outbox_world import TABLE, OutboxWorld
 from tests.project.checkout import PROJECT, paths
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[SimulatedAws]:
-    with SimulatedAws.start() as aws:
-        yield aws
-
-
-@pytest.fixture
-def aws(running: SimulatedAws, monkeypatch: pytest.MonkeyPatch) -> SimulatedAws:
-    """The simulated AWS, empty but for the estate, which this process's environment names."""
-    running.reset()
-    running.create_estate()
-    for name, value in running.environ({}).items():
-        monkeypatch.setenv(name, value)
-    return running
 
 
 def run(path: str, *arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> list[str]:

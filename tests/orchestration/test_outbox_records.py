@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -14,35 +13,19 @@ from uuid import uuid4
 import pytest
 import yaml
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
-from prefect.client.schemas.objects import Artifact, State
+from prefect.client.schemas.objects import State
 from prefect.events import DeploymentEventTrigger
 from prefect.tasks import Task
 
 from flows.outbox_records import recover_outbox_records
-from recovery.errors import BadInput, Incomplete, Transient
+from recovery.errors import BadInput, Transient
 from recovery.outbox_records.policy import OutboxRequest
 from recovery.report import RecoveryReport
 from simulated_aws.server import SimulatedAws
 from tasks import outbox_records as do
+from tests.orchestration.path_runs import artifacts, report_of
 from tests.outbox_world import OutboxWorld
 from tests.project.checkout import PROJECT
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[SimulatedAws]:
-    with SimulatedAws.start() as aws:
-        yield aws
-
-
-@pytest.fixture
-def aws(running: SimulatedAws, monkeypatch: pytest.MonkeyPatch) -> SimulatedAws:
-    """The simulated AWS, empty but for the estate, and this process's environment as a worker has it."""
-    running.reset()
-    running.create_estate()
-    for name, value in running.environ({}).items():
-        monkeypatch.setenv(name, value)
-    return running
 
 
 @pytest.fixture
@@ -62,24 +45,6 @@ def failed(request: OutboxRequest) -> State[Any]:
     state = recover_outbox_records(request, return_state=True)
     assert state.is_failed()
     return state
-
-
-def report_of(state: State[Any]) -> RecoveryReport:
-    """The report that a failed run carries."""
-    error = state.result(raise_on_failure=False)
-    assert isinstance(error, Incomplete)
-    assert isinstance(error.report, RecoveryReport)
-    return error.report
-
-
-def artifacts(key: str) -> list[str]:
-    """All artifacts of this key, the oldest first."""
-
-    async def read() -> list[Artifact]:
-        async with get_client() as client:
-            return await client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
-
-    return [str(page.data) for page in sorted(asyncio.run(read()), key=lambda page: str(page.created))]
 
 
 def test_rows_are_delivered_and_reported(world: OutboxWorld) -> None:

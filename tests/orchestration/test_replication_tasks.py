@@ -2,47 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
-from prefect.client.schemas.objects import Artifact, State
+from prefect.client.schemas.objects import State
 
 from flows.replication_tasks import recover_replication_tasks
-from recovery.errors import Incomplete
 from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest
 from recovery.report import RecoveryReport
 from simulated_aws.server import SimulatedAws
 from tests.dms_world import MAPPINGS
+from tests.orchestration.path_runs import alerts, artifacts, report_of, subscribe_people
 from tests.unit.replication_tasks.situations import RECOVERABLE, WRONG_PASSWORD
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[SimulatedAws]:
-    with SimulatedAws.start() as aws:
-        yield aws
-
-
-@pytest.fixture
-def aws(running: SimulatedAws, monkeypatch: pytest.MonkeyPatch) -> SimulatedAws:
-    """The simulated AWS, empty but for the estate, a replication instance and two endpoints."""
-    running.reset()
-    running.create_estate()
-    sqs, sns, dms = (running.client(name) for name in ("sqs", "sns", "dms"))
-    queue = sqs.create_queue(QueueName="people")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    topic = running.environment["REPRISE_ALERT_TOPIC_ARN"]
-    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+@pytest.fixture(autouse=True)
+def people(aws: SimulatedAws) -> None:
+    """People who get alerts, a replication instance and two endpoints."""
+    subscribe_people(aws)
+    dms = aws.client("dms")
     dms.create_replication_instance(ReplicationInstanceIdentifier="r1", ReplicationInstanceClass="dms.t3.medium")
     for kind in ("source", "target"):
         dms.create_endpoint(EndpointIdentifier=kind, EndpointType=kind, EngineName="postgres")
-    for name, value in running.environ({}).items():
-        monkeypatch.setenv(name, value)
-    return running
 
 
 def make(aws: SimulatedAws, name: str, migration: str, text: str, stage: str = "cdc", **future: Any) -> str:
@@ -82,28 +64,6 @@ def recover(*tasks: str, **request: Any) -> RecoveryReport:
     report = recover_replication_tasks(ReplicationRequest(tasks=tasks, **request))
     assert isinstance(report, RecoveryReport)
     return report
-
-
-def report_of(state: State[Any]) -> RecoveryReport:
-    """The report that a failed run carries."""
-    error = state.result(raise_on_failure=False)
-    assert isinstance(error, Incomplete)
-    assert isinstance(error.report, RecoveryReport)
-    return error.report
-
-
-def alerts(aws: SimulatedAws) -> list[str]:
-    return [json.loads(message["body"])["Subject"] for message in aws.messages("people")]
-
-
-def artifacts(key: str) -> list[str]:
-    """All artifacts of this key, the oldest first."""
-
-    async def read() -> list[Artifact]:
-        async with get_client() as client:
-            return await client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
-
-    return [str(page.data) for page in sorted(asyncio.run(read()), key=lambda page: str(page.created))]
 
 
 def test_resumed_and_proved(aws: SimulatedAws) -> None:
@@ -201,6 +161,7 @@ def test_throttled_list_is_asked_again(aws: SimulatedAws) -> None:
 
 def test_without_an_estate(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that does not know where to work says which variable or block to set."""
+    monkeypatch.delenv("REPRISE_LEDGER_TABLE")
     state: State[Any] = recover_replication_tasks(ReplicationRequest(tasks=("*",)), return_state=True)
     assert state.is_failed()
     assert "REPRISE_LEDGER_TABLE" in str(state.message)
