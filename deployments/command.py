@@ -24,7 +24,10 @@ COMMANDS = {
     "worker": ("deployments.worker:main", "Start a worker for the Prefect server at PREFECT_API_URL."),
     "relay": ("relay.__main__:main", "Turn AWS's events into Prefect's, until SIGTERM or Ctrl-C."),
     "discover": ("deployments.discover:main", "List dead-letter queues: sources, logs, alarms, faults, and a policy."),
-    "smoke": ("deployments.smoke:main", "Send a few marked failures through the dead-letter path."),
+    "smoke": (
+        "deployments.smoke:main",
+        "Send marked failures through the dead-letter path, and run the other paths dry.",
+    ),
     "rebuild": ("deployments.rebuild:main", "Make the cases of archived messages that a restored ledger lacks."),
     "variables": ("deployments.variables:main", "Print the REPRISE_* variables of an estate's stack for a shell."),
     "aws": ("simulated_aws.__main__:main", "Start the simulated AWS with its estate, until Ctrl-C."),

@@ -1,4 +1,4 @@
-"""`reprise smoke`: a few marked failures through the dead-letter path of a real or simulated estate.
+"""`reprise smoke`: a few marked failures through the dead-letter path of an estate, and a dry run of each other path.
 
 Three messages are put into a dead-letter queue, each with an error of its own: one that can be healed, one that people
 must be notified of, and one that belongs into the archive. A worker runs `dead-letters/by-hand` on it (or this process
@@ -6,7 +6,8 @@ does, with --here). Then AWS is asked what became of each.
 
 Without names it makes two queues, reprise-smoke-..., and removes them afterwards; a role that may touch certain queues
 only needs --source and --dead-letters. In named queues only the marked messages are put, but the run takes up whatever
-lies in the dead-letter queue, as any run does.
+lies in the dead-letter queue, as any run does. The other paths run dry (`deployments.dry_runs`), and the output names
+what was not tried.
 
 Exit status: 0 when all went as it should; 1 when something did not; 2 when it could not be tried.
 """
@@ -22,17 +23,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from deployments.dry_runs import SWEEPS, RunFailed, by_a_worker, dry_run, in_this_process
 from deployments.prefect_settings import require_server
 from recovery.aws import calling
 from recovery.cases import Case, State
-from recovery.errors import BadInput, RepriseError, Transient
+from recovery.errors import BadInput, RepriseError
+from recovery.paths import Path
 
 if TYPE_CHECKING:
     from blocks.connection import Connection
 
 MARK = "reprise-smoke"
 ERROR = "reprise-smoke-error"
-RUN_SECONDS = 300
 _LOOKS, _LOOK_SECONDS = 30, 2.0
 
 FAILURES = {
@@ -41,6 +43,7 @@ FAILURES = {
     "archived": "ValidationError: 1 validation error for Order: quantity: Input should be greater than 0",
 }
 """The consumer's error for each message, by the message's expected end."""
+NOT_TRIED = "rights on your own queues and their logs; the relay (its GET /health answers for it)"
 
 
 @dataclass(frozen=True)
@@ -57,22 +60,16 @@ class Queues:
     own: bool
 
 
-class RunFailed(RepriseError):
-    """The recovery run did not end well: the estate, or the role, does not do its part."""
-
-
-Run = Callable[[dict[str, Any]], None]
-"""Recovers dead letters as the request says; raises when the run did not end well."""
-
-
-def smoke(connection: Connection, queues: Queues, run: Run, sleep: Callable[[float], object]) -> dict[str, str]:
+def smoke(
+    connection: Connection, queues: Queues, run: Callable[[dict[str, Any]], None], sleep: Callable[[float], object]
+) -> dict[str, str]:
     """Send, run, and ask AWS; what is not as it should be, by message (empty when all is well).
 
     Args:
         connection: to the estate.
         queues: the pair to use.
         run: carries the recovery out.
-        pause: time between two reads, in seconds: counts of queues lag behind in AWS.
+        sleep: time between two reads, in seconds: counts of queues lag behind in AWS.
 
     Raises:
         RepriseError: AWS refused or did not answer, or the run failed.
@@ -145,47 +142,8 @@ def queues_of(connection: Connection, source: str, dead: str) -> Iterator[Queues
                 sqs.delete_queue(QueueUrl=url)
 
 
-def by_a_worker(request: dict[str, Any]) -> None:
-    """Let a worker run `dead-letters/by-hand`.
-
-    Raises:
-        BadInput: there is no such deployment.
-        Transient: no worker took the run, or it did not end in time.
-        RunFailed: the run did not end well.
-    """
-    from prefect.deployments import run_deployment
-    from prefect.exceptions import ObjectNotFound
-
-    try:
-        started: Any = run_deployment("dead-letters/by-hand", parameters={"request": request}, timeout=RUN_SECONDS)
-    except ObjectNotFound as error:
-        raise BadInput("there is no deployment dead-letters/by-hand: reprise apply") from error
-    state = started.state
-    if state is None or not state.is_final():
-        raise Transient(
-            f"the run {started.name} is still {state.name if state else 'unknown'} after {RUN_SECONDS} s: is a worker "
-            "connected to the pool reprise (make worker)?"
-        )
-    if not state.is_completed():
-        raise RunFailed(f"the run {started.name} ended as {state.name}: {state.message}")
-
-
-def in_this_process(request: dict[str, Any]) -> None:
-    """Run the flow in this process.
-
-    Raises:
-        RunFailed: the run did not end well.
-    """
-    from flows.dead_letters import recover_dead_letters
-    from recovery.dead_letters.policy import DeadLetterRequest
-
-    state = recover_dead_letters(DeadLetterRequest.model_validate(request), return_state=True)
-    if not state.is_completed():
-        raise RunFailed(f"the run ended as {state.name}: {state.message}")
-
-
 def main(*, source: str = "", dead_letters: str = "", estate: str = "", here: bool = False) -> int:
-    """Send a few marked failures through the dead-letter path, and ask AWS what became of each.
+    """Send a few marked failures through the dead-letter path, ask AWS what became of each, and run the others dry.
 
     Args:
         source: name of a queue whose consumer ignores marked messages; a new one when empty.
@@ -206,7 +164,17 @@ def main(*, source: str = "", dead_letters: str = "", estate: str = "", here: bo
         named = {"estate": estate} if estate else {}
         with queues_of(connection, source, dead_letters) as queues:
             print(f"sending {len(FAILURES)} marked messages to {queues.dead}", flush=True)
-            wrong = smoke(connection, queues, lambda request: run({**request, **named}), threading.Event().wait)
+            wrong = smoke(
+                connection, queues, lambda request: run(Path.DEAD_LETTERS, request | named), threading.Event().wait
+            )
+        for message in FAILURES:
+            print(f"{message}: {wrong.get(message, 'yes')}")
+        bad = bool(wrong)
+        for path in SWEEPS:
+            line, well = dry_run(run, path, named)
+            print(f"{path}: {line}")
+            bad = bad or not well
+        print(f"not tried: {NOT_TRIED}")
     except RunFailed as error:
         print(error, file=sys.stderr)
         return 1
@@ -224,8 +192,6 @@ def main(*, source: str = "", dead_letters: str = "", estate: str = "", here: bo
             trouble = f"answered {error.response.status_code}: set PREFECT_API_AUTH_STRING to its user:password"
         print(f"the Prefect server {trouble}", file=sys.stderr)
         return 2
-    for message in FAILURES:
-        print(f"{message}: {wrong.get(message, 'yes')}")
     try:
         nobody = nobody_subscribed(connection)
     except RepriseError as error:
@@ -233,8 +199,9 @@ def main(*, source: str = "", dead_letters: str = "", estate: str = "", here: bo
         print(f"subscribers of the alert topic could not be counted: {error}")
     if nobody:
         print(nobody)
-    print("not as it should be" if wrong or nobody else "all as it should be")
-    return 1 if wrong or nobody else 0
+    bad = bad or bool(nobody)
+    print("not as it should be" if bad else "all as it should be")
+    return int(bad)
 
 
 def _send(connection: Connection, queues: Queues) -> dict[str, str]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
 import pytest
+from prefect import get_client
+from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.settings import PREFECT_API_URL
 
-from deployments import smoke
-from deployments.command import run
+from deployments import dry_runs, smoke
+from deployments.command import run as run_command
 from recovery.errors import RepriseError
+from recovery.paths import Path
 from tests.dead_letters_world import DeadLettersWorld
 
 
@@ -36,9 +44,10 @@ def archived(world: DeadLettersWorld) -> int:
 
 def test_a_good_estate_passes_and_keeps_nothing(world: DeadLettersWorld, capsys: pytest.CaptureFixture[str]) -> None:
     """One message is healed, one reported, one archived; the queues are gone, and no open case is left."""
-    assert run(["smoke", "--here"]) == 0
+    assert run_command(["smoke", "--here"]) == 0
     output = capsys.readouterr().out
     assert all(f"{message}: yes" in output for message in smoke.FAILURES)
+    assert all(f"{path}: not tried, there is no deployment" in output for path in dry_runs.SWEEPS)
     assert output.endswith("all as it should be\n")
     assert queues(world) == []
     assert len(world.alerts(smoke.MARK)) == 1
@@ -49,7 +58,7 @@ def test_a_good_estate_passes_and_keeps_nothing(world: DeadLettersWorld, capsys:
 def test_queues_that_are_named_are_used_and_stay(world: DeadLettersWorld) -> None:
     """For a role that may touch certain queues only: nothing is made and nothing removed."""
     pair = world.pair()
-    assert run(["smoke", "--here", "--source", pair.source, "--dead-letters", pair.dead]) == 0
+    assert run_command(["smoke", "--here", "--source", pair.source, "--dead-letters", pair.dead]) == 0
     assert queues(world) == []
     assert len(world.bodies(pair.source)) == 1
     assert world.bodies(pair.dead) == []
@@ -65,7 +74,7 @@ def test_an_estate_that_does_not_do_its_part_fails(
     """Whatever the role may not do is seen, and the queues are removed all the same."""
     world.aws.fault("error", service=service, operation=operation, times=None, code="AccessDenied", status=403)
     try:
-        assert run(["smoke", "--here"]) == 1
+        assert run_command(["smoke", "--here"]) == 1
     finally:
         world.aws.lift_faults()
     output = capsys.readouterr()
@@ -83,14 +92,61 @@ def test_a_run_that_does_nothing_is_noticed_message_by_message(world: DeadLetter
 
 def test_without_a_deployment_it_says_what_to_do(world: DeadLettersWorld, capsys: pytest.CaptureFixture[str]) -> None:
     """The usual way needs what `deployments.apply` makes; its absence is one line and not a traceback."""
-    assert run(["smoke"]) == 2
+    assert run_command(["smoke"]) == 2
     assert "reprise apply" in capsys.readouterr().err
     assert queues(world) == []
 
 
+def deployment(path: Path, request: dict[str, object], *, active: bool = True) -> None:
+    """Put the sweep of a path on the server, as a person left it."""
+    flow, name = dry_runs.SWEEPS[path][0].split("/")
+    schedule = DeploymentScheduleCreate(schedule=IntervalSchedule(interval=timedelta(days=300)), active=active)
+    with get_client(sync_client=True) as client:
+        flow_id = client.create_flow_from_name(flow)
+        client.create_deployment(flow_id, name, parameters={"request": request}, schedules=[schedule])
+
+
+@pytest.fixture
+def used(world: DeadLettersWorld) -> Iterator[None]:
+    """Each path has its sweep: one that works, one whose table is missing, and one that a person paused."""
+    assert world.aws
+    topic = "arn:aws:sns:us-east-1:000000000000:orders"
+    deployment(Path.REPLICATION_TASKS, {"tasks": ["tag:reprise=recover"], "started_by": "sweep", "dry_run": False})
+    deployment(Path.OUTBOX_RECORDS, {"table": "no-such-table", "topic_arn": topic, "dry_run": False})
+    deployment(Path.APPFLOW_RUNS, {"flows": ["orders-*"], "dry_run": False}, active=False)
+    yield
+    with get_client(sync_client=True) as client:
+        for sweep, _, _ in dry_runs.SWEEPS.values():
+            client.delete_deployment(client.read_deployment_by_name(sweep).id)
+
+
+@pytest.mark.usefixtures("used")
+def test_each_path_that_is_used_runs_dry_and_what_was_not_tried_is_named(
+    world: DeadLettersWorld, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path that cannot do its part fails the test; one that is paused is only named."""
+    asked = {}
+
+    def run(path: Path, request: dict[str, Any]) -> None:
+        asked[path] = request
+        dry_runs.in_this_process(path, request)
+
+    monkeypatch.setattr(smoke, "in_this_process", run)
+    assert run_command(["smoke", "--here"]) == 1
+    output = capsys.readouterr().out
+    assert "replication_tasks: yes, dry: no replication was started\n" in output
+    assert "outbox_records: the run ended as Failed: " in output
+    assert "pause outbox-records/retry" in output
+    assert "appflow_runs: not tried, appflow-runs/sweep is paused\n" in output
+    assert "not tried: rights on your own queues" in output
+    assert all(asked[path]["dry_run"] for path in (Path.REPLICATION_TASKS, Path.OUTBOX_RECORDS))
+    assert "started_by" not in asked[Path.REPLICATION_TASKS], "a by-hand run counts no missed events"
+    assert Path.APPFLOW_RUNS not in asked
+
+
 def test_half_a_pair_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     """One queue without the other is a mistake on the command line."""
-    assert run(["smoke", "--here", "--source", "orders"]) == 2
+    assert run_command(["smoke", "--here", "--source", "orders"]) == 2
     assert "--dead-letters" in capsys.readouterr().err
 
 
@@ -117,7 +173,7 @@ def test_an_alert_topic_without_subscribers_is_not_as_it_should_be(
     for each in before:
         sns.unsubscribe(SubscriptionArn=each["SubscriptionArn"])
     try:
-        assert run(["smoke", "--here"]) == 1
+        assert run_command(["smoke", "--here"]) == 1
         stated = capsys.readouterr().out
         assert f"nobody is subscribed to the alert topic {topic}" in stated
         assert stated.endswith("not as it should be\n")
