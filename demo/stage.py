@@ -27,7 +27,7 @@ from demo.scenes import DemoFailed, World
 from deployments.apply import POOL
 from deployments.login import draw
 from deployments.prefect_server import prefect_server
-from deployments.prefect_settings import PROJECT
+from deployments.prefect_settings import STATE
 from deployments.processes import COMMAND, LOOPBACK, free_port
 from simulated_aws import estate
 from simulated_aws.guard import require_simulated_aws
@@ -35,7 +35,7 @@ from simulated_aws.server import SimulatedAws
 
 RELAY = "relay"
 RELAY_LOG = "relay.log"
-FOLDER = PROJECT / ".reprise" / "demo"
+FOLDER = STATE / "demo"
 UI_PORT = 4200
 AWS_PORT = 4566
 VISIBILITY_SECONDS = 2

@@ -11,11 +11,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
 
 from cyclopts import App, CycloptsError, Parameter
 
 from deployments import cases, messages, plans
-from recovery.errors import RepriseError
+from recovery.errors import BadInput, RepriseError
 
 COMMANDS = {
     "apply": ("deployments.apply.__main__:main", "Bring a Prefect server up to date, or show the differences."),
@@ -35,6 +37,9 @@ COMMANDS = {
     "diagnose": ("recovery.failures.__main__:main", "Say why each failure of a JSON-lines file happened."),
 }
 """Module and function of each sub-command, and the line that `--help` shows."""
+
+OURS = ("flows", "tasks", "blocks", "recovery", "relay", "deployments")
+"""Folders that are imported by these names, whatever else is installed beside them."""
 
 
 def application() -> App:
@@ -57,6 +62,21 @@ def application() -> App:
     return app
 
 
+def require_our_folders() -> None:
+    """Make sure that nobody else's package stands in the place of one of ours.
+
+    Raises:
+        BadInput: one does; nothing of it was imported.
+    """
+    home = Path(__file__).resolve().parents[1]
+    for name in OURS:
+        found = find_spec(name)
+        origin = Path(found.origin) if found and found.origin else None
+        if origin is None or home not in origin.resolve().parents:
+            taken = f"the name `{name}` is taken by {origin or 'something else'}"
+            raise BadInput(f"{taken}: install Reprise in an environment of its own")
+
+
 def run(arguments: Sequence[str]) -> int:
     """Carry out one command line; bad input is one line on standard error.
 
@@ -67,15 +87,18 @@ def run(arguments: Sequence[str]) -> int:
         The exit status.
     """
     try:
+        require_our_folders()
         return int(application()(list(arguments)) or 0)
     except CycloptsError as error:
         print(f"reprise: {' '.join(str(error).split())}", file=sys.stderr)
     except RepriseError as error:
-        print(f"reprise {arguments[0]}: {error}", file=sys.stderr)
+        print(f"reprise {' '.join(arguments[:1])}: {error}", file=sys.stderr)
     except ModuleNotFoundError as error:
         if error.name not in ("simulated_aws", "demo", "ministack"):
             raise
-        print(f"reprise {arguments[0]}: {error.name} is not installed here: a checkout has it", file=sys.stderr)
+        print(
+            f"reprise {arguments[0]}: {error.name} is not installed here: pip install 'reprise[local]'", file=sys.stderr
+        )
     return 2
 
 

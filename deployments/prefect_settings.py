@@ -18,7 +18,9 @@ from recovery.errors import BadInput
 
 PROJECT = Path(__file__).resolve().parent.parent
 SETTINGS_FILE = PROJECT / "prefect.toml"
-DEFAULT_HOME = PROJECT / ".reprise" / "prefect"
+STATE = (PROJECT if (PROJECT / "pyproject.toml").is_file() else Path.home()) / ".reprise"
+"""Databases, logs and the demo's files: in the checkout, or in the person's home where the project is installed."""
+DEFAULT_HOME = STATE / "prefect"
 
 CLOUD = "prefect.cloud"
 """Addresses of Prefect's own service end so."""
@@ -35,7 +37,7 @@ def project_settings(file: Path = SETTINGS_FILE) -> dict[str, str]:
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise BadInput(f"{file} is missing: install the project from a checkout (pip install -e .)") from error
+        raise BadInput(f"{file} is missing: install the project again") from error
     except tomllib.TOMLDecodeError as error:
         raise BadInput(f"{file} is not TOML: {error}") from error
     settings = dict(_flatten(document, "PREFECT"))
