@@ -54,6 +54,7 @@ lint: $(INSTALLED) ## Everything that is checked without running the code
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/cfn-lint deployments/cloudformation/*.yaml
+	$(BIN)/codespell .
 
 check: lint test ## Lint, types, import contracts, templates and tests: what must pass before a commit
 

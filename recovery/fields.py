@@ -76,21 +76,15 @@ class Fields:
 
     def time(self, name: str) -> datetime | None:
         """A time with a zone, as ISO 8601; None where there is none."""
-        text = self._raw.get(name)
-        if text is None:
-            return None
-        try:
-            found = datetime.fromisoformat(text)
-        except (TypeError, ValueError):
-            raise ValueError(name) from None
-        if found.tzinfo is None:
-            raise ValueError(name)
-        return found
+        return None if self._raw.get(name) is None else self.required_time(name)
 
     def required_time(self, name: str) -> datetime:
         """A time with a zone, as ISO 8601, which must stand there."""
-        found = self.time(name)
-        if found is None:
+        try:
+            found = datetime.fromisoformat(self._raw.get(name))  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            raise ValueError(name) from None
+        if found.tzinfo is None:
             raise ValueError(name)
         return found
 

@@ -106,3 +106,10 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text(page))
     missing = [t for t in targets if "://" not in t and not (PROJECT / page.parent / t).resolve().exists()]
     assert missing == []
+
+
+def test_the_index_of_docs_names_every_page() -> None:
+    """A page that nobody links is a page that nobody reads."""
+    index = text(Path("docs/README.md"))
+    pages = [f.relative_to("docs") for f in DOCS if f.parts[0] == "docs" and "decisions" not in f.parts]
+    assert [str(page) for page in pages if f"({page})" not in index and str(page) != "README.md"] == []
