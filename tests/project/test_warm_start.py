@@ -43,7 +43,7 @@ class Forking:
         wait_for("the socket", self.socket.exists, seconds=60)
 
     def start(self, probe: str, variables: Mapping[str, str] | None = None, **options: Any) -> subprocess.Popen[str]:
-        """What a worker does: a process, of which it sees the output and the end."""
+        """A process as a worker starts it: its output and its end are seen."""
         return subprocess.Popen(
             [sys.executable, "-c", HAND_OVER],
             env={**os.environ, SOCKET: str(self.socket), "PROBE": probe, **(variables or {})},
@@ -68,17 +68,17 @@ def forking(tmp_path: Path) -> Iterator[Forking]:
 
 
 def first_line(process: subprocess.Popen[str]) -> str:
-    """What the child writes first: it is under way then."""
+    """The first line of the child, which is under way then."""
     assert process.stdout
     return process.stdout.readline().strip()
 
 
 def test_streams_environment_folder_and_status_are_the_process_s(forking: Forking, tmp_path: Path) -> None:
     """The child writes to the worker's pipes, in the process's folder, and ends as it ends."""
-    probe = "import os, sys; print(os.environ['MINE'], os.getcwd()); print('said', file=sys.stderr); sys.exit(5)"
+    probe = "import os, sys; print(os.environ['MINE'], os.getcwd()); print('noted', file=sys.stderr); sys.exit(5)"
     process = forking.start(probe, variables={"MINE": "of this run"}, cwd=PROJECT / "tests")
     out, err = process.communicate(timeout=60)
-    assert (out, err, process.returncode) == (f"of this run {PROJECT}/tests\n", "said\n", 5)
+    assert (out, err, process.returncode) == (f"of this run {PROJECT}/tests\n", "noted\n", 5)
 
 
 def test_children_are_processes_of_their_own(forking: Forking) -> None:
