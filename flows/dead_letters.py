@@ -54,6 +54,7 @@ def take_care(work: Work) -> None:
     queues = do.find_queues(work)
     drain(work, queues)
     go_on(partial(not_counted, work), do.count_recovered, work, queues)
+    do.notify_of_circuits(work)
     if queues and not work.dry_run:
         go_on(partial(not_carried_on, work), do.carry_plans_on, work)
     do.release_messages(work)
@@ -112,6 +113,8 @@ def triage(work: Work, batch: Batch) -> None:
 
 def settle(work: Work, batch: Batch) -> None:
     """Carry the verdicts out: copies first, deletes last; and what heals first, since it waits for nobody else."""
+    if batch.circuit_changes:
+        write_circuits(work, batch)
     if batch.healing:
         carry_out(do.write_ahead, work, batch, batch.to_send())
     if batch.healing:
@@ -125,6 +128,16 @@ def settle(work: Work, batch: Batch) -> None:
     if batch.hiding:
         carry_out(do.hide_messages, work, batch, batch.to_hide())
     keep(work, batch)
+
+
+def write_circuits(work: Work, batch: Batch) -> None:
+    """Write down what came back and which probes go. Nothing of a group whose circuit is not written is sent."""
+
+    def give_up(error: RepriseError) -> None:
+        batch.give_up(error, batch.without_circuit())
+        work.note_refusal(batch.queue, error)
+
+    go_on(give_up, do.write_circuits, work, batch)
 
 
 def confirmed(work: Work, batch: Batch) -> bool:

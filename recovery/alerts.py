@@ -58,6 +58,7 @@ class Alert:
         text: normalised text only: count, examples of ids, reason, what to do.
         count: items it speaks of.
         is_circuit: it is of a circuit that opened or closed, not of a group.
+        is_end: it speaks of the end of what was announced, in a record of its own.
     """
 
     path: str
@@ -67,6 +68,7 @@ class Alert:
     text: str
     count: int = 1
     is_circuit: bool = False
+    is_end: bool = False
     scope: str = ""
     sources: tuple[str, ...] = ()
     is_group: bool = True
@@ -144,7 +146,7 @@ class Alerts:
         except Conflict:
             return Announced.ELSEWHERE
         self._publish(alert, claimed, dict(record.data), now)
-        if done == "recovered":
+        if done == "recovered" or alert.is_end:
             event = CIRCUIT_CLOSED if alert.is_circuit else GROUP_RECOVERED
         elif alert.is_circuit:
             event = CIRCUIT_OPENED

@@ -25,10 +25,12 @@ class DamagedRecord(BadInput):
     """A record cannot be understood.
 
     Attributes:
+        pk, sk: its keys.
         place: its address, for the person who must put it right.
     """
 
     def __init__(self, pk: str, sk: str) -> None:
+        self.pk, self.sk = pk, sk
         self.place = f"the ledger's item with pk {pk!r} and sk {sk!r}"
         super().__init__(f"{self.place} is damaged: a person must put it right")
 

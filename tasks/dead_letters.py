@@ -11,9 +11,21 @@ from datetime import timedelta
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
 from blocks.connection import Connection
+from recovery.alarms import Watch
 from recovery.aws import CONNECTIONS
 from recovery.consumers import Consumers
-from recovery.dead_letters import announcing, find, outlook, receiving, replay, sending, settle, staying, triage
+from recovery.dead_letters import (
+    announcing,
+    circuits,
+    find,
+    outlook,
+    receiving,
+    replay,
+    sending,
+    settle,
+    staying,
+    triage,
+)
 from recovery.dead_letters.ages import QueueAges
 from recovery.dead_letters.gateway import Sqs
 from recovery.dead_letters.plans.carry import carry_all_on
@@ -42,6 +54,7 @@ def open_run(connection: Connection, request: DeadLetterRequest | ReplayRequest)
         QueueAges(connection.client("cloudwatch")),
         request,
         consumers=Consumers(connection.client("lambda"), connection.client("cloudwatch")),
+        watch=Watch(connection.client("cloudwatch")),
         log_allowance=LogAllowance(request.log_requests, request.log_seconds)
         if isinstance(request, DeadLetterRequest)
         else None,
@@ -67,6 +80,7 @@ receive_messages = step(receiving.receive, "receive messages", "received from {t
 look_up_history = step(triage.look_up, "look up history", "looked up {batch.count} of {batch.name}")
 diagnose_messages = step(triage.diagnose_messages, "diagnose messages", "diagnosed {batch.count} of {batch.name}")
 decide_messages = step(triage.decide_messages, "decide", "decided on {batch.count} of {batch.name}")
+write_circuits = step(circuits.write_circuits, "write circuits", "wrote circuits of {batch.name}")
 write_ahead = step(sending.write_ahead, "write ahead", "wrote ahead {batch.healing} of {batch.name}")
 send_messages = step(sending.send_messages, "send messages", "sent {batch.healing} of {batch.name}", SEND)
 confirm_sends = step(sending.confirm_sends, "confirm sends", "confirmed {batch.sent} of {batch.name}")
@@ -76,6 +90,8 @@ announce_groups = step(announcing.announce_groups, "alert", "alerted people", SE
 remove_messages = step(settle.remove_messages, "remove messages", "removed {batch.removing} of {batch.name}")
 hide_messages = step(settle.hide_messages, "hide messages", "hid {batch.hiding} of {batch.name}")
 count_recovered = step(outlook.count_recovered, "count recovered", "counted what recovered")
+notify_of_circuits = circuits.notify
+"""Notify people which circuits this run opened or closed; mostly none, so it is no step."""
 carry_plans_on = step(carry_all_on, "carry plans on", "carried plans on", options=ONCE)
 release_messages = step(staying.release, "release messages", "released what stays")
 postpone_alerts = announcing.postpone

@@ -12,13 +12,14 @@ from typing import Any
 from prefect.tasks import Task
 
 from blocks.connection import Connection
+from recovery.alarms import Watch
 from recovery.aws import THREADS
 from recovery.errors import RepriseError
 from recovery.outbox_records import deliver, gate, lost, oldest, revive, settle
 from recovery.outbox_records.gateway import OutboxTable
 from recovery.outbox_records.policy import OutboxRequest
 from recovery.outbox_records.rounds import Round
-from recovery.outbox_records.topic import Topic, Watch
+from recovery.outbox_records.topic import Topic
 from recovery.outbox_records.work import OutboxRun
 from tasks.policies import ONCE
 from tasks.steps import go_on, step

@@ -12,9 +12,10 @@ import boto3
 from blocks.connection import Connection
 from flows.outbox_records import recover_outbox_records
 from proof import plain_prefect
+from recovery.alarms import Watch
 from recovery.outbox_records.gateway import OutboxTable
 from recovery.outbox_records.policy import OutboxPolicy, OutboxRequest, RowNames
-from recovery.outbox_records.topic import Topic, Watch
+from recovery.outbox_records.topic import Topic
 from recovery.outbox_records.work import OutboxRun
 from recovery.report import RecoveryReport
 from simulated_aws import estate

@@ -180,6 +180,74 @@ class Due(Hidden):
         return found
 
 
+class Probed(Messages):
+    """Four messages that came back: the killed run opens the circuit of their group and sends one as a probe."""
+
+    policy = waiting(1.0).model_copy(update={"circuit_opens_after": 3})
+
+    def __init__(self, aws: SimulatedAws, connection: Connection) -> None:
+        super().__init__(aws, connection)
+        self.name, self.declared = "dead letters, circuit opens", "a send that was not confirmed: one more copy"
+
+    def stage(self) -> None:
+        self.pair = self.world.pair()
+        self.world.die(self.pair, [TIMEOUT] * 4)
+        self.originals = self.world.bodies(self.pair.dead)
+        self._run_whole()
+        self.world.aws.clock.advance(2)
+        self.world.fail(self.pair.source)
+
+    def is_done(self, kill: Kill | None, operations: Sequence[str]) -> Findings:
+        found, world, pair = Findings(), self.world, self.pair
+        back = world.bodies(pair.source)
+        open_send = is_open(kill, operations, "SendMessageBatch", "BatchWriteItem", 1)
+        found.copies([*back, *world.bodies(pair.dead)], self.originals, 2 if open_send else 1)
+        found.expect(len(set(back)) <= 1, f"{len(set(back))} messages probe at once")
+        attempts = Counter(case.attempts for case in world.cases(pair.dead).values() if case.state is State.BACKOFF)
+        found.expect(not set(attempts) - {1}, f"attempts of those that wait: {attempts}")
+        # A run that dies between the circuit's item and its probe, or its alert, leaves both to a later run.
+        world.aws.clock.advance(7200)
+        self._run_whole()
+        found.expect(1 <= len(set(world.bodies(pair.source))) <= 2, "no message probes")
+        opened = sum("circuit" in alert for alert in world.alerts(pair.dead))
+        open_alert = is_open(kill, operations, "Publish", "PutItem", 2)
+        found.expect(1 <= opened <= 1 + open_alert, f"{opened} alerts of one circuit")
+        return found
+
+    def _run_whole(self) -> None:
+        ended = in_child(lambda: self.run(for_one_run(self._connection, self.world.aws)))
+        assert not ended.error, ended.error
+
+
+class Proven(Probed):
+    """The same, and its probe stayed away for good: the killed run counts the proof, and the next step goes."""
+
+    def __init__(self, aws: SimulatedAws, connection: Connection) -> None:
+        super().__init__(aws, connection)
+        self.name = "dead letters, circuit goes on"
+
+    def stage(self) -> None:
+        super().stage()
+        self._run_whole()
+        self.world.aws.clock.advance(2)
+        self.taken = self.world.work_off(self.pair.source)
+        self.world.aws.clock.advance(7200)
+
+    def is_safe(self) -> Findings:
+        return Findings()  # its probe was taken by the consumer; `is_done` knows all others
+
+    def is_done(self, kill: Kill | None, operations: Sequence[str]) -> Findings:
+        found, world, pair = Findings(), self.world, self.pair
+        found.expect(self.taken == 1, f"{self.taken} probes went")
+        open_send = is_open(kill, operations, "SendMessageBatch", "BatchWriteItem", 1)
+        back = world.bodies(pair.source)
+        found.lost = sorted(set(self.originals) - {*back, *world.bodies(pair.dead)})[1:]
+        found.copies(back, set(back), 2 if open_send else 1)
+        # A run that dies between the proof and the circuit's item begins anew with one probe.
+        found.expect(len(set(back)) in (1, 3), f"{len(set(back))} messages followed")
+        return found
+
+
 class Replay(Messages):
     """Three archived messages that a person sends back; a killed replay's claims last ten minutes."""
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 
 from blocks.connection import Connection
-from proof.crash.dead_letters_scenes import Due, Hidden, Messages, Replay
+from proof.crash.dead_letters_scenes import Due, Hidden, Messages, Probed, Proven, Replay
 from proof.crash.flow_scenes import Flows, ForAPerson, SwitchedOff, Twin
 from proof.crash.outbox_scenes import Lost, Outbox
 from proof.crash.plan_scenes import CarryOut, Close
@@ -28,6 +28,8 @@ def all_scenes(aws: SimulatedAws, connection: Connection) -> Iterator[Sequence[t
             ("dead letters, FIFO", lambda: Messages(aws, connection, fifo=True)),
             ("dead letters, waiting", lambda: Hidden(aws, connection)),
             ("dead letters, due", lambda: Due(aws, connection)),
+            ("dead letters, circuit opens", lambda: Probed(aws, connection)),
+            ("dead letters, circuit goes on", lambda: Proven(aws, connection)),
             ("dead letters, replay", lambda: Replay(aws, connection)),
             ("dead letters, plan", lambda: CarryOut(aws, connection)),
             ("cases, closed", lambda: Close(aws, connection)),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from recovery.archive import Pointer
 from recovery.cases import WAITS_FOR_A_PERSON, Case, DamagedCase
+from recovery.dead_letters.circuit import Circuit, Comeback
 from recovery.dead_letters.messages import Message, Queue
 from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.dead_letters.rules import LEASE_MARGIN
@@ -48,11 +50,14 @@ class MessageWork:
         recorded: its cases are written.
         announced: people know of it, where they must.
         sent_to: URL of the queue that took the copy.
+        circuit: name of the circuit that it belongs to, or "".
+        spoke_to: name of the circuit to which it says that it came back, or "".
     """
 
     __slots__ = (
         "announced",
         "by_time",
+        "circuit",
         "content",
         "damaged",
         "destination",
@@ -75,6 +80,7 @@ class MessageWork:
         "removed",
         "searched",
         "sent_to",
+        "spoke_to",
         "unconfirmed",
         "unread",
         "verdict",
@@ -108,6 +114,8 @@ class MessageWork:
         self.recorded = False
         self.announced = False
         self.sent_to = ""
+        self.circuit = ""
+        self.spoke_to = ""
 
     @property
     def archives(self) -> bool:
@@ -160,9 +168,16 @@ class Batch:
         self.recorded_at: datetime | None = None
         self.confirmed = False
         self.earlier: Mapping[str, set[str]] = {}  # what earlier runs sent, by the id of their intents
+        self.begun: Mapping[str, datetime] = {}  # when each of these was opened, by its id
         self.reach = timedelta(0)  # how long until later runs have gone through all of the queue
         self.aside = timedelta(0)  # how long what is left may be hidden, so that they do
         self.unreadable = ""  # which send intent of the queue cannot be read
+        self.stored_circuits: Mapping[str, Circuit] = {}  # by name, as the ledger has them
+        self.circuits: dict[str, Circuit] = {}  # the same, with what this round knows and takes
+        self.circuit_changes: set[str] = set()  # names of those that are to be written
+        self.comebacks: Mapping[str, Sequence[Comeback]] = {}
+        self.came_back: dict[str, list[MessageWork]] = defaultdict(list)  # by circuit
+        self.probes: dict[str, list[MessageWork]] = defaultdict(list)  # by circuit
         self._by_id = {item.message.message_id: item for item in self.items}
 
     def __len__(self) -> int:
@@ -262,6 +277,10 @@ class Batch:
     def members(self, intent: SendIntent) -> list[MessageWork]:
         """The items that a send intent speaks of."""
         return [self._by_id[pending_send.message_id] for pending_send in intent.pending]
+
+    def without_circuit(self) -> list[MessageWork]:
+        """The items whose circuit should have been written and is not: they may not be sent."""
+        return [item for name in self.circuit_changes for item in (*self.came_back[name], *self.probes[name])]
 
     def keep_to_leases(self, items: Sequence[MessageWork], now: datetime) -> None:
         """Nothing more is done on messages that another run may hold soon; what was done stands in the ledger."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from recovery.errors import BadInput
 
@@ -54,3 +55,21 @@ def parsed(written: str) -> QueueName:
     if not text or "/" in text or ":" in text:
         raise BadInput(f"queue {written!r}: expected a name, a URL or an ARN")
     return QueueName(text, account if account.isdecimal() else "", region)
+
+
+def matches(pattern: str, written: str) -> bool:
+    """True when a pattern means a queue; what either does not state, account or region, may be any.
+
+    Args:
+        pattern: a name, URL or ARN, each of whose parts may be a glob.
+        written: the queue's name, URL or ARN.
+
+    Raises:
+        BadInput: one of them is no such thing.
+    """
+    wanted, queue = parsed(pattern), parsed(written)
+    return (
+        fnmatchcase(queue.name, wanted.name)
+        and (not wanted.account or not queue.account or wanted.account == queue.account)
+        and (not wanted.region or not queue.region or fnmatchcase(queue.region, wanted.region))
+    )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from recovery.cases import Case, DamagedCase, State
-from recovery.dead_letters import notices
+from recovery.dead_letters import circuits, notices
 from recovery.dead_letters.messages import Queue
 from recovery.dead_letters.names import parsed
 from recovery.dead_letters.remembered import describe_damaged, remembered, waiting
@@ -20,6 +20,8 @@ from recovery.records import DamagedRecord
 
 MOST = 500
 """Send intents that one run counts at most: 50,000 messages. The rest is counted by the next run."""
+UNDER_WAY = timedelta(minutes=10)
+"""Time for which sends that a run took to count them may be under way."""
 
 
 @dataclass
@@ -31,6 +33,8 @@ class Found:
     damaged: list[DamagedCase] = field(default_factory=list)
     counted: datetime | None = None
     unproven: list[Settling] = field(default_factory=list)
+    uncounted: int = 0  # cases that a run took to count them, and then died
+    is_under_way: bool = False  # another run counts some of them
 
 
 def count_recovered(work: Work, queues: Sequence[Queue]) -> int:
@@ -39,7 +43,8 @@ def count_recovered(work: Work, queues: Sequence[Queue]) -> int:
     A message is proven once its destination was seen empty after it had arrived there, or its oldest message is
     younger, and the time in which it could come back has passed. A message that came back has a case that says so; one
     whose case cannot be read is a warning, and not counted. Of several runs one counts a send intent: it says so in the
-    ledger first, so that a message is counted once, or, if that run dies before its report, not at all.
+    ledger first, so that a message is counted once, or, if that run dies before its report, not at all: a later run
+    reports that.
 
     Raises:
         Transient: the ledger could not be read, or not all send intents could be counted; asking again counts the
@@ -65,12 +70,13 @@ def count_recovered(work: Work, queues: Sequence[Queue]) -> int:
         for case, _ in found.cases:
             back[queue.home, case.group][queue.name] += 1
         if not work.dry_run:
+            _let_speak(work, by_arn[pair.queue], found)
             work.unproven.forget(pair, found.done)
             if found.counted and (proof.counted is None or found.counted > proof.counted):
                 proof = replace(proof, counted=found.counted)
             if proof != taken.get(pair.destination, Taken()):
                 work.unproven.prove(pair.destination, proof, work.now())
-            if not failed and not found.unproven and work.now() > pair.due:
+            if not (failed or found.unproven or found.is_under_way) and work.now() > pair.due:
                 work.unproven.close(pair, work.now())
         taken[pair.destination] = proof
     _correct(work, taken)
@@ -112,7 +118,12 @@ def _count(work: Work, pair: Awaited, proof: Taken, found: Found, unreadable: li
     open_sends: list[tuple[Settling, datetime]] = []
     for sends in work.unproven.settled(pair, work.now(), unreadable):
         if sends.taken:
+            is_ours = sends.by == work.owner and sends.sk in work.counted
+            if not is_ours and sends.since is not None and work.now() - sends.since < UNDER_WAY:
+                found.is_under_way = True
+                continue
             found.done.append(sends)
+            found.uncounted += 0 if is_ours else sends.count
             continue
         proven = proof.proven_at(sends.arrived)
         if proven is None:
@@ -131,6 +142,7 @@ def _count(work: Work, pair: Awaited, proof: Taken, found: Found, unreadable: li
         except RepriseError as error:
             failed.append(error)
             return
+        work.counted.add(sends.sk)
         found.done.append(sends)
         found.damaged.extend(unread)
         found.counted = max(sends.arrived, found.counted or sends.arrived)
@@ -149,6 +161,11 @@ def _report(work: Work, queue: Queue, pair: Awaited, found: Found) -> int:
     if found.damaged:
         which = describe_damaged(found.damaged, work.ledger.table)
         work.warn(f"queue {queue.name}: not known whether recovered: {which}")
+    if found.uncounted:
+        work.warn(
+            f"queue {queue.name}: a run was interrupted while it counted what has recovered: up to {found.uncounted}"
+            " message(s) are in no run's count"
+        )
     if found.unproven:
         minutes = (work.now() - found.unproven[0].arrived).total_seconds() / 60
         count = sum(len(sends.keys) for sends in found.unproven)
@@ -160,6 +177,14 @@ def _report(work: Work, queue: Queue, pair: Awaited, found: Found) -> int:
         work.warn(line)
         work.events.append(of_queue(CONSUMER_SILENT, source, work.now(), line, count=count, minutes=int(minutes)))
     return len(found.cases)
+
+
+def _let_speak(work: Work, queue: Queue, found: Found) -> None:
+    """Let what is proven speak to its circuits. One that is not reached goes on when its probes should be known."""
+    try:
+        circuits.count_proofs(work, queue, [case for case, _ in found.cases])
+    except RepriseError as error:
+        work.warn(f"queue {queue.name}: its circuits do not know yet what is proven: {error}")
 
 
 def _correct(work: Work, taken: dict[str, Taken]) -> None:

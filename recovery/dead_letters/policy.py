@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from enum import StrEnum
-from fnmatch import fnmatchcase
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, field_validator, model_validator
 
 from recovery.backoff import Backoff
-from recovery.dead_letters.names import name_of
+from recovery.dead_letters.names import matches, name_of, parsed
+from recovery.errors import BadInput
 from recovery.failures import Kind
 from recovery.failures.models import OWN_KIND
 from recovery.scope import DryRun, EstateName
@@ -149,6 +149,20 @@ class DeadLetterPolicy(BaseModel):
         le=1_209_600,
         title="Longest age (seconds)",
         description="Messages first sent longer ago than this (seconds) are archived as stale.",
+    )
+    circuit_opens_after: int = Field(
+        100,
+        ge=0,
+        le=1000,
+        title="Comebacks that open a circuit",
+        description="Once so many messages of a failure group came back and hardly any stayed away, a few probe and the"
+        " others wait, without using attempts; each step of probes lasts until it is proven. 0: never.",
+    )
+    circuit_alarm: str | None = Field(
+        None,
+        max_length=255,
+        title="Alarm that stops all sends",
+        description="A CloudWatch alarm: while it is in ALARM, nothing is sent. Empty: none.",
     )
     settle_seconds: int = Field(
         1800,
@@ -301,8 +315,8 @@ class DeadLetterRequest(BaseModel):
     queue_policies: dict[str, DeadLetterPolicy] = Field(
         default_factory=dict,
         title="Policies of single queues",
-        description="A policy of their own for queues, by name or glob; of several matches the most specific counts:"
-        " a name before a glob, then the glob with more characters that are no wildcards.",
+        description="A policy of their own for queues, by name, URL, ARN or glob of these; of several matches the most"
+        " specific counts: one in full before a glob, then the glob with more characters that are no wildcards.",
     )
     estate: EstateName = None
 
@@ -310,6 +324,16 @@ class DeadLetterRequest(BaseModel):
     @classmethod
     def _one_name_is_a_list(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
+
+    @field_validator("queue_policies")
+    @classmethod
+    def _names_of_queues(cls, value: dict[str, DeadLetterPolicy]) -> dict[str, DeadLetterPolicy]:
+        for pattern in value:
+            try:
+                parsed(pattern)
+            except BadInput as error:
+                raise ValueError(str(error)) from None
+        return value
 
     @property
     def subject(self) -> str:
@@ -325,6 +349,6 @@ class DeadLetterRequest(BaseModel):
         return f"recover {self.subject}"
 
     def policy_for(self, queue: str) -> DeadLetterPolicy:
-        """Return the policy of a queue, by its name: the most specific match, in whatever order they are stored."""
-        matching = [pattern for pattern in self.queue_policies if fnmatchcase(queue, pattern)]
+        """Return the policy of a queue (name, URL or ARN): the most specific match, whatever the order of the keys."""
+        matching = [pattern for pattern in self.queue_policies if matches(pattern, queue)]
         return self.queue_policies[max(matching, key=_specificity)] if matching else self.policy

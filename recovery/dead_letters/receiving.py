@@ -88,7 +88,7 @@ class Turn:
 def turns_of(work: Work, queues: Sequence[Queue]) -> list[Turn]:
     """Return the turns of the queues in which there is anything to be had; the others cost nothing further."""
     full = [queue for queue in queues if queue.visible]
-    return [Turn(queue, work.request.policy_for(queue.name), len(full), work.request.limit) for queue in full]
+    return [Turn(queue, work.request.policy_for(queue.arn), len(full), work.request.limit) for queue in full]
 
 
 def receive(work: Work, turn: Turn, share: int) -> Batch:

@@ -31,7 +31,7 @@ def cases(item: MessageWork, batch: Batch, now: datetime, archive_keep: timedelt
     if item.failure is not None or isinstance(verdict, Leave):
         # Without this a message that lies here would count as recovered once its settle time is over.
         if item.history is not None and item.history.state is State.SENT and item.message.lease_until > now:
-            yield replace(item.history, state=State.BACK, changed=now)
+            yield _back(item, batch, now)
         return
     if isinstance(verdict, Finish):
         if not verdict.archived and item.unconfirmed is not None:
@@ -49,11 +49,13 @@ def cases(item: MessageWork, batch: Batch, now: datetime, archive_keep: timedelt
             attempts=verdict.attempt,
             tries=verdict.tries,
             reason=verdict.reason,
-            detail=_history(item, key),
+            detail={**_history(item, key), **({"probe": verdict.probe} if verdict.probe else {})},
         )
         if item.history is not None and key != item.identity:
             yield replace(item.history, state=State.SUPERSEDED, changed=now, detail={"next": key})
     elif isinstance(verdict, Hide):
+        if _waits_on(item, verdict):
+            return
         yield _case(
             item,
             batch,
@@ -64,7 +66,7 @@ def cases(item: MessageWork, batch: Batch, now: datetime, archive_keep: timedelt
             attempts=verdict.attempt - 1,
             due=verdict.due,
             reason=verdict.reason,
-            detail=_history(item, item.identity),
+            detail={**_history(item, item.identity), **({"circuit": item.circuit} if verdict.gated else {})},
         )
     elif isinstance(verdict, ArchiveVerdict | AlertVerdict) and item.pointer is not None:
         # A business id may stand on many messages, but each archived message needs a case of its own.
@@ -98,6 +100,14 @@ def cases(item: MessageWork, batch: Batch, now: datetime, archive_keep: timedelt
             yield replace(item.history, state=State.SUPERSEDED, changed=now, detail={"next": item.message.message_id})
 
 
+def _back(item: MessageWork, batch: Batch, now: datetime) -> Case:
+    """The case of a message that came back and stays; it keeps its probe until its circuit has counted it."""
+    assert item.history is not None
+    waits = item.spoke_to and item.spoke_to in batch.circuit_changes
+    detail = item.history.detail if waits else {**item.history.detail, "counted": True}
+    return replace(item.history, state=State.BACK, changed=now, detail=detail)
+
+
 def _case_of_confirmed(item: MessageWork, batch: Batch, sent: Unconfirmed, now: datetime) -> Iterator[Case]:
     """Yield the case of a send that an interrupted run confirmed and did not get to record."""
     key = sent.new_id if item.message.origin is Origin.SQS_REDRIVE else item.identity
@@ -108,7 +118,8 @@ def _case_of_confirmed(item: MessageWork, batch: Batch, sent: Unconfirmed, now: 
         batch,
         key,
         State.SENT,
-        now,
+        # Not now: a case that changed after its copy had arrived would speak of a later send.
+        min(now, batch.begun.get(sent.intent, now)),
         now + KEEP_SENT,
         attempts=sent.attempt,
         tries=sent.tries,
@@ -221,6 +232,18 @@ def _case(
         changed=changed,
         expires=expires,
         **more,
+    )
+
+
+def _waits_on(item: MessageWork, verdict: Hide) -> bool:
+    """True when it waits for the same circuit already: its case need not be written again each time it is met."""
+    history = item.history
+    return (
+        verdict.gated
+        and history is not None
+        and history.state is State.BACKOFF
+        and history.detail.get("circuit") == item.circuit
+        and history.attempts == verdict.attempt - 1
     )
 
 

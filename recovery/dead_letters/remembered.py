@@ -11,7 +11,7 @@ from recovery.fields import Fields
 from recovery.ledger import Ledger
 
 SHOWN = 5
-_TEXTS = ("id", "arn", "identity", "content", "next", "origin", "owner", "error", "step")
+_TEXTS = ("id", "arn", "identity", "content", "next", "origin", "owner", "error", "step", "probe", "circuit")
 
 
 def remembered(ledger: Ledger, keys: Iterable[str], damaged: list[DamagedCase]) -> dict[str, Case]:

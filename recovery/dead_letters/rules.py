@@ -6,11 +6,12 @@ both. The first rule that applies decides.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from recovery.cases import Case, State
 from recovery.dead_letters.policy import Action, DeadLetterPolicy, WithoutEvidence
-from recovery.dead_letters.situation import Known
+from recovery.dead_letters.situation import Gate, Known
 from recovery.dead_letters.verdicts import AlertVerdict, ArchiveVerdict, Finish, Heal, Hide, Leave, Verdict
 from recovery.failures import TRANSIENT_KINDS, Diagnosis, Kind, Origin
 
@@ -18,7 +19,7 @@ TRIES = 3
 """Most times that one attempt is begun while its sends stay unconfirmed."""
 LONGEST_DELAY = timedelta(seconds=900)  # SQS: DelaySeconds
 LONGEST_HIDE = timedelta(hours=11)  # SQS hides at most 12 hours from the receive; an hour is kept for the run itself
-MOST_HIDDEN = 20_000  # of the 120,000 messages in flight, beyond which a long poll comes back empty without an error
+MOST_HIDDEN = 80_000  # of the 120,000 messages in flight, beyond which a long poll comes back empty without an error
 LEASE_MARGIN = timedelta(seconds=30)
 """Nothing is done on a message whose lease ends within this time."""
 
@@ -76,7 +77,8 @@ def _decide(known: Known, policy: DeadLetterPolicy, now: datetime, jitter: float
             rule="stale",
         )
     waits = history if history is not None and history.state is State.BACKOFF and history.due is not None else None
-    if waits is not None and waits.due is not None and waits.due > now:  # early
+    gated = waits is not None and waits.detail.get("circuit")  # its circuit is asked, whatever was foreseen
+    if waits is not None and waits.due is not None and waits.due > now and not gated:  # early
         return _hide(known, waits.due, waits.attempts + 1, policy, now, "its next attempt is not due yet", rule="early")
     diagnosis = known.diagnosis or _remembered(waits)
     if diagnosis is None:  # no-evidence
@@ -230,7 +232,7 @@ def _heal(
 ) -> Verdict:
     attempt, tries = _count(known)
     history = known.history
-    at_once = _takes_no_delay(known)
+    at_once = known.takes_no_delay
     if waited and (at_once or spread <= LONGEST_DELAY):  # due
         reason = f"{why}; the wait before attempt {attempt} is over"
         return Heal(known.destination, spread, attempt, tries, reason, rule="due")
@@ -253,6 +255,32 @@ def _heal(
     return _hide(known, now + delay, attempt, policy, now, reason, rule="delay")
 
 
+def _gated(known: Known, policy: DeadLetterPolicy, now: datetime, verdict: Verdict) -> Verdict:
+    """Let a message that would be sent now pass its gate, or wait there without using an attempt."""
+    gate = known.gate
+    if gate is None or not isinstance(verdict, Heal):
+        return verdict
+    if gate.rule == "alarm":  # alarm
+        return _wait_at(gate, known, policy, now, verdict)
+    if verdict.tries > 1:  # its send was begun: it may lie at its destination already
+        return replace(verdict, probe=gate.mark)
+    if gate.passes:  # probe
+        return replace(verdict, rule="probe", probe=gate.mark, reason=f"{verdict.reason}; {gate.reason}")
+    if not known.queue.has_redrive:  # circuit
+        return _wait_at(gate, known, policy, now, verdict)
+    return verdict  # every receive counts there, so that waiting would move it on
+
+
+def _wait_at(gate: Gate, known: Known, policy: DeadLetterPolicy, now: datetime, verdict: Heal) -> Hide:
+    """Keep it in its queue as long as it survives there: hidden until its gate is asked again, if that can be."""
+    queue = known.queue
+    last = known.message.expires_at(queue) - max(known.reach, 2 * timedelta(seconds=policy.sweep_seconds))
+    until = max(now, min(gate.again, now + LONGEST_HIDE, last))
+    hidden = until > now and not queue.has_redrive and known.hidden < MOST_HIDDEN
+    reason = f"{verdict.reason}; {gate.reason}"
+    return Hide(until, gate.again, verdict.attempt, reason, hidden=hidden, gated=True, rule=gate.rule)
+
+
 def decide(known: Known, policy: DeadLetterPolicy, now: datetime, jitter: float, spread: timedelta) -> Verdict:
     """Return the verdict on one message; one that would stay must survive until a later run reaches it.
 
@@ -263,7 +291,7 @@ def decide(known: Known, policy: DeadLetterPolicy, now: datetime, jitter: float,
         jitter: from 0 to 1.
         spread: how much later it must arrive so that the destination's rate is kept.
     """
-    verdict = _decide(known, policy, now, jitter, spread)
+    verdict = _gated(known, policy, now, _decide(known, policy, now, jitter, spread))
     message = known.message
     stays = isinstance(verdict, Leave | Hide) and message.lease_until - now >= LEASE_MARGIN
     if stays and message.expires_at(known.queue) - now < known.reach + LEASE_MARGIN:  # backlog
@@ -276,11 +304,6 @@ def decide(known: Known, policy: DeadLetterPolicy, now: datetime, jitter: float,
     return verdict
 
 
-def _takes_no_delay(known: Known) -> bool:
-    """SQS takes no delay for a single message of a FIFO queue, whatever queue it comes from."""
-    return known.queue.fifo or known.destination.endswith(".fifo")
-
-
 def _hide(
     known: Known, due: datetime, attempt: int, policy: DeadLetterPolicy, now: datetime, reason: str, *, rule: str
 ) -> Verdict:
@@ -288,9 +311,11 @@ def _hide(
     queue = known.queue
     last = known.message.expires_at(queue) - max(known.reach, 2 * timedelta(seconds=policy.sweep_seconds))
     until = min(due, now + LONGEST_HIDE)
-    if queue.has_redrive or known.hidden >= MOST_HIDDEN or until >= last:
+    is_full = known.hidden >= MOST_HIDDEN
+    if queue.has_redrive or is_full or until >= last:
         waits_already = known.history is not None and known.history.state is State.BACKOFF
-        if _takes_no_delay(known) or waits_already:
+        keeps_it = is_full and not queue.has_redrive and until < last
+        if known.takes_no_delay or waits_already or keeps_it:
             visibly = f"{reason}; it waits visibly, since this queue cannot hide it"
             return Hide(until, due, attempt, visibly, hidden=False, rule=rule)
         # A standard queue that cannot hide a message lends the longest delay that SQS has instead.

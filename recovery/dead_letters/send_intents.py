@@ -101,6 +101,8 @@ class Open:
         by_content: by the digits of the content hash that are kept, only sends that are unconfirmed.
         by_copy: by message id of the copy, sends that are confirmed.
         members: by id of the intent, originals that were sent, or may have been.
+        times: by id of the intent, when it was opened.
+        circuits: items of circuits, which stand beside them (see `recovery.dead_letters.circuits`).
         unreadable: send intents that cannot be understood: with any of these, what is not named above may be open as
             well.
     """
@@ -111,6 +113,8 @@ class Open:
     unreadable: Sequence[DamagedRecord] = ()
     by_copy: Mapping[str, Unconfirmed] = field(default_factory=dict)
     members: Mapping[str, set[str]] = field(default_factory=dict)
+    circuits: Sequence[Record] = ()
+    times: Mapping[str, datetime] = field(default_factory=dict)
 
     def about(self, message: Message, content: str) -> Unconfirmed | None:
         """Return the open send of a message that has this content."""
@@ -142,7 +146,7 @@ class SendIntents:
                 put(
                     record_item(
                         Record(
-                            _pk(intent.queue),
+                            partition(intent.queue),
                             f"open#{intent.id}",
                             {
                                 "at": now.isoformat(),
@@ -170,10 +174,13 @@ class SendIntents:
         opened: dict[str, list[PendingSend]] = {}
         became: dict[str, list[str | None]] = {}
         unreadable: list[DamagedRecord] = []
-        for record in self._ledger.query(_pk(queue), damaged=unreadable):
+        circuits: list[Record] = []
+        for record in self._ledger.query(partition(queue), damaged=unreadable):
             what, _, intent = record.sk.partition("#")
             try:
-                if what == "open":
+                if what == "circuit":
+                    circuits.append(record)
+                elif what == "open":
                     fields = Fields(record.data, "at", "messages")
                     times[intent] = fields.required_time("at")
                     opened[intent] = [_pending_send(message) for message in fields.many("messages")]
@@ -181,6 +188,9 @@ class SendIntents:
                     became[intent] = [_new_id(new) for new in Fields(record.data, "became").many("became")]
             except ValueError:
                 unreadable.append(DamagedRecord(record.pk, record.sk))
+        # A damaged circuit is no damaged send: its group does without.
+        circuits += [Record(error.pk, error.sk, {}, 0) for error in unreadable if error.sk.startswith("circuit#")]
+        unreadable = [error for error in unreadable if not error.sk.startswith("circuit#")]
         by_message: dict[str, Unconfirmed] = {}
         by_content: dict[str, list[Copy]] = {}
         by_copy: dict[str, Unconfirmed] = {}
@@ -188,7 +198,7 @@ class SendIntents:
         for intent, pending in opened.items():
             known = became.get(intent, [None] * len(pending))
             if len(known) != len(pending):
-                unreadable.append(DamagedRecord(_pk(queue), f"sent#{intent}"))
+                unreadable.append(DamagedRecord(partition(queue), f"sent#{intent}"))
                 known = [None] * len(pending)
             for p, new_id in zip(pending, known, strict=True):
                 if new_id == "":
@@ -203,7 +213,7 @@ class SendIntents:
                 else:
                     by_copy[new_id] = copy
                 members.setdefault(intent, set()).add(p.message_id)
-        return Open(fifo, by_message, by_content, unreadable, by_copy, members)
+        return Open(fifo, by_message, by_content, unreadable, by_copy, members, circuits, times)
 
     def confirmation(self, intent: SendIntent, became: Sequence[str | None], now: datetime) -> LedgerWrite:
         """Return the write that says what the messages of an intent became.
@@ -213,12 +223,12 @@ class SendIntents:
             became: in the order of its pending sends: the new id, "" when certainly not sent, None when not known.
             now: the time.
         """
-        record = Record(_pk(intent.queue), f"sent#{intent.id}", {"became": list(became)}, 0)
+        record = Record(partition(intent.queue), f"sent#{intent.id}", {"became": list(became)}, 0)
         return put(record_item(record, now + KEEP))
 
     def closing(self, intent: str, queue: str) -> list[LedgerWrite]:
         """The writes that close a send intent about which nothing is open any more, by its id and its queue's ARN."""
-        return [delete(_pk(queue), f"open#{intent}"), delete(_pk(queue), f"sent#{intent}")]
+        return [delete(partition(queue), f"open#{intent}"), delete(partition(queue), f"sent#{intent}")]
 
 
 def _pending_send(message: object) -> PendingSend:
@@ -241,5 +251,6 @@ def _further(one: Unconfirmed | None, other: Unconfirmed) -> Unconfirmed:
     return max(one, other, key=lambda u: (u.sent, u.attempt, u.tries))
 
 
-def _pk(queue: str) -> str:
+def partition(queue: str) -> str:
+    """Return the partition of a queue's send intents and circuits, by its ARN."""
     return f"intent#{queue}"

@@ -39,6 +39,8 @@ class Settling:
         arrived: when the last of its messages could be received: a case that changed later speaks of a later send.
         version: of its item in the ledger.
         taken: a run has counted it, or died over it.
+        by, since: that run, and when it began.
+        count: cases that it was about to count.
     """
 
     sk: str
@@ -46,6 +48,9 @@ class Settling:
     arrived: datetime
     version: int
     taken: bool
+    by: str = ""
+    since: datetime | None = None
+    count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +160,16 @@ class Unproven:
             try:
                 fields = Fields(record.data, "keys", "arrived")
                 arrived = fields.required_time("arrived")
-                yield Settling(record.sk, fields.texts("keys"), arrived, record.version, "by" in record.data)
+                yield Settling(
+                    record.sk,
+                    fields.texts("keys"),
+                    arrived,
+                    record.version,
+                    "by" in record.data,
+                    fields.text("by"),
+                    fields.time("since"),
+                    fields.count("count"),
+                )
             except ValueError:
                 damaged.append(DamagedRecord(record.pk, record.sk))
 
@@ -165,7 +179,13 @@ class Unproven:
         Raises:
             Transient: not known; then this run must not count them.
         """
-        data = {"keys": [], "arrived": sends.arrived.isoformat(), "by": owner}
+        data = {
+            "keys": [],
+            "arrived": sends.arrived.isoformat(),
+            "by": owner,
+            "since": now.isoformat(),
+            "count": len(sends.keys),
+        }
         pk = _pk(pair.queue, pair.destination)
         try:
             self._ledger.write_record(Record(pk, sends.sk, data, sends.version), now + KEEP)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from recovery.cases import Case
 from recovery.dead_letters.messages import Message, Queue
@@ -32,6 +32,25 @@ class Unconfirmed:
 
 
 @dataclass(frozen=True, slots=True)
+class Gate:
+    """A gate between a message and its send (see `recovery.dead_letters.circuits`).
+
+    Attributes:
+        rule: "circuit", or "alarm" where an alarm holds everything back.
+        reason: why it waits, or goes as a probe.
+        again: when to look at it again, if it waits.
+        passes: it may go, as a probe.
+        mark: the circuit's round, which a probe carries.
+    """
+
+    rule: str
+    reason: str
+    again: datetime
+    passes: bool = False
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """All that one decision rests on.
 
@@ -52,6 +71,7 @@ class Known:
         unread: why no log could be asked for it, or "".
         damaged: where its case stands that cannot be read, or "".
         unreadable: where a send intent of its queue stands that cannot be read, or "".
+        gate: what stands between it and its send, or None.
     """
 
     message: Message
@@ -71,3 +91,9 @@ class Known:
     reach: timedelta = timedelta(0)
     damaged: str = ""
     unreadable: str = ""
+    gate: Gate | None = None
+
+    @property
+    def takes_no_delay(self) -> bool:
+        """SQS takes no delay for a single message of a FIFO queue, whatever queue it comes from."""
+        return self.queue.fifo or self.destination.endswith(".fifo")

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from recovery.cases import Case, DamagedCase, State
+from recovery.dead_letters import circuits
 from recovery.dead_letters.batch import Batch, MessageWork
 from recovery.dead_letters.conclusions import remember_logs
 from recovery.dead_letters.consumer_logs import ask_logs
@@ -19,7 +20,7 @@ from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.dead_letters.remembered import remembered
 from recovery.dead_letters.rules import decide
 from recovery.dead_letters.send_intents import Open
-from recovery.dead_letters.situation import Known
+from recovery.dead_letters.situation import Gate, Known
 from recovery.dead_letters.verdicts import Heal, Hide, Leave
 from recovery.dead_letters.work import Work
 from recovery.errors import BadInput, Refused, RepriseError
@@ -81,6 +82,9 @@ def look_up(work: Work, batch: Batch) -> None:
         for line in unreadable:
             work.complain(line)
     batch.earlier = opened.members
+    batch.begun = opened.times
+    batch.stored_circuits = circuits.understood(work, batch.queue, opened.circuits)
+    batch.circuits = dict(batch.stored_circuits)
     damages = {case.key: case for case in damaged}
     for item in batch.items:
         item.damaged = damages.get(item.identity) or damages.get(item.message.message_id)
@@ -181,7 +185,8 @@ def decide_messages(work: Work, batch: Batch) -> None:
         except RepriseError as error:
             item.failure = error
             work.note_refusal(batch.queue, error)
-    order = sorted(batch.items, key=lambda item: item.message.sequence) if batch.queue.fifo else batch.items
+    circuits.consult(work, batch, now)
+    order = _in_order(batch)
     blocked: set[str] = set()
     for item in order:
         if item.failure is not None:
@@ -194,7 +199,10 @@ def decide_messages(work: Work, batch: Batch) -> None:
         with _alone(work, item):
             follows = batch.queue.fifo and (batch.queue.arn, item.message.group_id) in work.going
             spread = timedelta(seconds=work.sent_to[item.destination] / batch.policy.max_per_second)
-            item.verdict = decide(_known(work, batch, item, follows=follows), batch.policy, now, work.jitter(), spread)
+            gate = circuits.gate_of(work, batch, item, now)
+            known = _known(work, batch, item, gate, follows=follows)
+            item.verdict = decide(known, batch.policy, now, work.jitter(), spread)
+            circuits.note_verdict(work, batch, item, gate, now)
         if isinstance(item.verdict, Heal):
             work.sent_to[item.destination] += 1
             if batch.queue.fifo:
@@ -209,7 +217,16 @@ def decide_messages(work: Work, batch: Batch) -> None:
             blocked.add(item.message.group_id)
 
 
-def _known(work: Work, batch: Batch, item: MessageWork, *, follows: bool) -> Known:
+def _in_order(batch: Batch) -> list[MessageWork]:
+    """FIFO queues keep their order; else those that came back least often are the first to probe a circuit."""
+    if batch.queue.fifo:
+        return sorted(batch.items, key=lambda item: item.message.sequence)
+    if any(circuit.is_open for circuit in batch.circuits.values()):
+        return sorted(batch.items, key=lambda item: item.history.attempts if item.history else 0)
+    return batch.items
+
+
+def _known(work: Work, batch: Batch, item: MessageWork, gate: Gate | None, *, follows: bool) -> Known:
     if item.history is not None and item.history.state is State.SENT:
         work.comebacks[item.destination, item.history.changed] += 1
     return Known(
@@ -230,6 +247,7 @@ def _known(work: Work, batch: Batch, item: MessageWork, *, follows: bool) -> Kno
         unreadable=batch.unreadable,
         removed=item.message.message_id in work.removed,
         reach=batch.reach,
+        gate=gate,
     )
 
 

@@ -21,6 +21,7 @@ class Heal:
         attempt: attempt n, counted from 1.
         tries: how often this attempt was begun; more than 1 after a send whose answer was not read.
         reason: why.
+        probe: the round of its circuit for which it goes, or "".
     """
 
     destination: str
@@ -28,6 +29,7 @@ class Heal:
     attempt: int
     tries: int
     reason: str
+    probe: str = ""
     rule: str = field(kw_only=True)
 
     action = "heal"
@@ -43,6 +45,7 @@ class Hide:
         attempt: the attempt that is waited for.
         reason: why.
         hidden: False where the queue cannot hide it; then only the ledger keeps it waiting.
+        gated: it waits for a circuit or an alarm, which is asked again each time that it is met.
     """
 
     until: datetime
@@ -50,6 +53,7 @@ class Hide:
     attempt: int
     reason: str
     hidden: bool = True
+    gated: bool = False
     rule: str = field(kw_only=True)
 
     action = "wait"

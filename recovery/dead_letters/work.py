@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Unpack
 
+from recovery.dead_letters.circuits import describe_open
 from recovery.dead_letters.messages import Queue
 from recovery.dead_letters.names import QueueName, parsed
 from recovery.dead_letters.outcomes import is_missing, queue_problem
@@ -20,9 +21,11 @@ from recovery.report import Number
 from recovery.run import RecoveryRun, Tools
 
 if TYPE_CHECKING:
+    from recovery.alarms import Watch
     from recovery.consumers import Consumers, Load
     from recovery.dead_letters.ages import QueueAges
     from recovery.dead_letters.batch import Batch
+    from recovery.dead_letters.circuit import Circuit
     from recovery.dead_letters.consumer_logs import Place
     from recovery.dead_letters.gateway import Sqs
     from recovery.dead_letters.policy import DeadLetterRequest
@@ -57,7 +60,7 @@ class Work(RecoveryRun):
     """One run's tools and counts. Make it, use it, and close it.
 
     Args:
-        sqs, logs, ages, consumers: gateways.
+        sqs, logs, ages, consumers, watch: gateways.
         log_allowance: what it may spend on reading logs.
         request: what the run is asked to do.
         archive_keep: how long the ledger keeps the case of an archived message.
@@ -80,6 +83,9 @@ class Work(RecoveryRun):
         unreached: ARNs of queues of which the run did not reach all.
         postponed: messages whose copies are safe, and about which people are still to be notified.
         alerts_of, alerts_sent: alerts that this run sent, by queue and in all.
+        circuits: as this run knows them last, by ARN of the queue and name.
+        counted: keys of the sends that this run counted as recovered.
+        gated: messages that wait for a circuit, as this run met them, by the same.
         unrecorded: why nothing more may be sent by this run, or "".
     """
 
@@ -93,6 +99,7 @@ class Work(RecoveryRun):
         request: DeadLetterRequest | ReplayRequest,
         *,
         consumers: Consumers | None = None,
+        watch: Watch | None = None,
         log_allowance: LogAllowance | None = None,
         archive_keep: timedelta,
         **tools: Unpack[Tools],
@@ -103,6 +110,11 @@ class Work(RecoveryRun):
         self.sqs = sqs
         self.logs = logs
         self.consumers = consumers
+        self.watch = watch
+        self._alarms: dict[str, bool] = {}
+        self.circuits: dict[tuple[str, str], Circuit] = {}
+        self.counted: set[str] = set()
+        self.gated: Counter[tuple[str, str]] = Counter()
         self.log_allowance = log_allowance or LogAllowance()
         self.places: dict[tuple[str, str], Place] = {}
         self.searches: dict[str, SearchMemory | None] = {}
@@ -191,6 +203,22 @@ class Work(RecoveryRun):
                 )
         return self._comeback_times[url]
 
+    def is_alarmed(self, name: str) -> bool:
+        """True while a CloudWatch alarm is in ALARM; asked once a run. One that cannot be read holds nothing back."""
+        if name not in self._alarms:
+            self._alarms[name] = False
+            try:
+                state = self.watch.is_alarmed(name) if self.watch is not None else None
+            except RepriseError as error:
+                self.warn(f"circuit_alarm: alarm {name!r} could not be read, so it holds nothing back: {error}")
+                return False
+            if state is None:
+                self.warn(f"circuit_alarm: there is no CloudWatch alarm {name!r}, so it holds nothing back")
+            elif state:
+                self.warn(f"circuit_alarm: the CloudWatch alarm {name} is in ALARM: nothing of its queues is sent")
+            self._alarms[name] = bool(state)
+        return self._alarms[name]
+
     def note_refusal(self, queue: Queue, error: RepriseError) -> None:
         """Report in one line for each queue what AWS will refuse again until a person changes something."""
         if isinstance(error, Refused):
@@ -198,6 +226,8 @@ class Work(RecoveryRun):
 
     def conclude(self) -> None:
         """Add the depth of each queue as the run found it, and the cost of reading logs."""
+        for line in describe_open(self):
+            self.warn(line)
         self.facts += [fact for fact in (self.log_allowance.fact(),) if fact]
         self.numbers += [
             Number(name="VisibleDeadLetters", value=visible, source=queue) for queue, visible in self.visible.items()

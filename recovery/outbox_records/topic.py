@@ -1,4 +1,4 @@
-"""The outbox's topic, and the alarm that CloudWatch keeps of it: gateways of this path beside its table."""
+"""The outbox's topic: the gateway of this path beside its table."""
 
 from __future__ import annotations
 
@@ -15,15 +15,11 @@ from recovery.outbox_records.rules import LEASE_ENDS
 from recovery.pacing import Pace
 
 if TYPE_CHECKING:
-    from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_sns import SNSClient
 
 _ROUNDS = 6  # with doubling waits: about eight seconds in all
 
-ACTIONS = {
-    "publish": ("sns:Publish",),
-    "is_alarmed": ("cloudwatch:DescribeAlarms",),
-}
+ACTIONS = {"publish": ("sns:Publish",)}
 """IAM actions of each method; the shipped policy is exactly the sum of these tables."""
 
 
@@ -91,24 +87,6 @@ class Topic:
             results[str(failed["Id"])] = NotSent(fault, code, f"{code}: {text}")
         silent = NotSent(Fault.UNKNOWN, "", "the answer does not say what became of this message")
         return [results.get(str(number), silent) for number in range(len(messages))]
-
-
-class Watch:
-    """CloudWatch: the alarm that opens the circuit.
-
-    Args:
-        client: a boto3 CloudWatch client.
-    """
-
-    def __init__(self, client: CloudWatchClient) -> None:
-        self._client = client
-
-    def is_alarmed(self, alarm: str) -> bool | None:
-        """True when an alarm is in ALARM; None where there is no such alarm."""
-        with calling("cloudwatch:DescribeAlarms"):
-            answer: Any = self._client.describe_alarms(AlarmNames=[alarm], AlarmTypes=["MetricAlarm", "CompositeAlarm"])
-        found = [*answer.get("MetricAlarms", []), *answer.get("CompositeAlarms", [])]
-        return found[0]["StateValue"] == "ALARM" if found else None
 
 
 def _is_for_the_moment(outcome: Outcome) -> bool:

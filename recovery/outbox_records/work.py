@@ -17,8 +17,9 @@ from recovery.report import Entry, Number
 from recovery.run import RecoveryRun, Tools
 
 if TYPE_CHECKING:
+    from recovery.alarms import Watch
     from recovery.outbox_records.gateway import OutboxTable
-    from recovery.outbox_records.topic import Topic, Watch
+    from recovery.outbox_records.topic import Topic
 
 PATH = "outbox_records"
 ROUND = 1_000

@@ -13,8 +13,15 @@ from tests.dead_letters_world import AUTH, ERROR, TIMEOUT, DeadLettersWorld
 THOUSANDS = 2
 """Of messages, in one round: a run makes six requests more, however many messages it finds."""
 POLICY = DeadLetterPolicy.model_validate(
-    {"error_attributes": [ERROR], "max_per_second": 10_000, "backoff": {"base_seconds": 1, "cap_seconds": 1}}
+    {
+        "error_attributes": [ERROR],
+        "max_per_second": 10_000,
+        "backoff": {"base_seconds": 1, "cap_seconds": 1},
+        "circuit_opens_after": 0,
+    }
 )
+HOLDS = POLICY.model_copy(update={"circuit_opens_after": 5})
+"""The same, under which a group that comes back waits."""
 
 
 class WriteUnits:
@@ -52,6 +59,27 @@ def test_a_thousand_healed_messages(world: DeadLettersWorld) -> None:
         assert messages <= units.total <= THOUSANDS * write_units, (coming, units.total)
         world.aws.clock.advance(2)
         world.fail(pair.source)
+
+
+def test_a_thousand_messages_that_wait_for_a_circuit(world: DeadLettersWorld) -> None:
+    """They cost less than if they were sent, and their cases are written once, however often they are met."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT] * 1_000)
+    world.recover(pair.dead, policy=HOLDS)
+    world.aws.clock.advance(2)
+    world.fail(pair.source)
+    written = []
+    for _ in range(2):
+        connection = world.connection()
+        units = WriteUnits(connection.client("dynamodb"))
+        report = world.recover(pair.dead, policy=HOLDS, connection=connection, threads=16)
+        assert report.by_action == {"heal": 1, "wait": 999}
+        assert sum(report.requests.values()) <= 360, report.requests
+        written.append(units.total)
+        world.aws.clock.advance(12 * 3600)
+        world.fail(pair.source)
+    assert written[0] <= 2_200
+    assert written[1] <= 50
 
 
 def test_the_report_shows_what_was_really_sent(world: DeadLettersWorld) -> None:

@@ -209,6 +209,45 @@ def test_what_a_run_took_and_did_not_remove_is_not_counted_again(world: DeadLett
         assert not [item for item in world.items() if item["pk"]["S"].startswith("settle#")]
 
 
+def test_what_a_run_died_over_is_reported_as_uncounted(world: DeadLettersWorld) -> None:
+    """Nobody can say whether its report counted them: a later run reports how many, once."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT] * 3)
+    world.recover(pair.dead)
+    world.aws.clock.advance(3600)
+    world.work_off(pair.source)
+    died = Transient("no answer")
+    with (
+        world.at_work(world.request(pair.dead)) as work,
+        mock.patch("recovery.dead_letters.outlook.remembered", return_value={}),
+        mock.patch.object(work.unproven, "forget", side_effect=died),
+        pytest.raises(Transient),
+    ):
+        count(work)
+    assert not world.recover(pair.dead).warnings, "it may still be under way"
+    world.aws.clock.advance(700)
+    report = world.recover(pair.dead)
+    assert [line for line in report.warnings if "up to 3 message(s) are in no run's count" in line]
+    assert report.recovered == 0
+    assert not world.recover(pair.dead).warnings
+
+
+def test_a_throttled_ledger_loses_no_count(world: DeadLettersWorld) -> None:
+    """Sends whose cases the next run writes are counted as recovered all the same."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT] * 5)
+    throttled = Transient("dynamodb:BatchWriteItem: throttled", code="ThrottlingException")
+    with mock.patch("recovery.dead_letters.settle.write_all", side_effect=throttled):
+        world.recover(pair.dead)
+    assert len(world.bodies(pair.dead)) == 5
+    world.aws.clock.advance(300)
+    world.recover(pair.dead)
+    assert world.bodies(pair.dead) == []
+    assert world.work_off(pair.source) == 5
+    world.aws.clock.advance(3600)
+    assert world.recover(pair.dead).recovered == 5
+
+
 # -- histories ---------------------------------------------------------------------------------------------------
 
 

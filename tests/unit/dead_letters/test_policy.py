@@ -113,6 +113,36 @@ def test_the_first_policy_that_matches_a_queue_counts() -> None:
     assert DeadLetterRequest(policy=lax, queue_policies={"orders-*": strict}).policy_for("ORDERS-dlq") is lax
 
 
+@pytest.mark.parametrize(
+    ("pattern", "queue", "means_it"),
+    [
+        ("orders-*", "arn:aws:sqs:eu-west-1:123456789012:orders-dlq", True),
+        ("arn:aws:sqs:eu-west-1:123456789012:orders-*", "arn:aws:sqs:eu-west-1:123456789012:orders-dlq", True),
+        ("arn:aws:sqs:*:*:orders-*", "arn:aws:sqs:eu-west-1:123456789012:orders-dlq", True),
+        ("arn:aws:sqs:eu-*:*:orders-*", "arn:aws:sqs:us-east-1:123456789012:orders-dlq", False),
+        ("arn:aws:sqs:eu-west-1:999999999999:orders-*", "arn:aws:sqs:eu-west-1:123456789012:orders-dlq", False),
+        (
+            "https://sqs.eu-west-1.amazonaws.com/123456789012/orders-dlq",
+            "arn:aws:sqs:eu-west-1:123456789012:orders-dlq",
+            True,
+        ),
+        ("https://sqs.eu-west-1.amazonaws.com/999999999999/*", "arn:aws:sqs:eu-west-1:123456789012:orders-dlq", False),
+        ("arn:aws:sqs:eu-west-1:999999999999:orders-*", "orders-dlq", True),
+    ],
+)
+def test_a_policy_means_queues_by_name_url_or_arn(pattern: str, queue: str, *, means_it: bool) -> None:
+    """A queue of another account or region is another queue, where both say which."""
+    strict, lax = DeadLetterPolicy(max_attempts=1), DeadLetterPolicy(max_attempts=9)
+    request = DeadLetterRequest(policy=lax, queue_policies={pattern: strict})
+    assert request.policy_for(queue) is (strict if means_it else lax)
+
+
+def test_a_policy_for_no_queue_is_refused() -> None:
+    """A pattern that can never match would leave its queue to another policy, unseen."""
+    with pytest.raises(ValidationError, match="queue_policies"):
+        DeadLetterRequest.model_validate({"queue_policies": {"orders/dlq": {}}})
+
+
 def test_a_request_survives_the_form() -> None:
     """A request comes back as it was from the JSON that the UI stores."""
     policy = DeadLetterPolicy(actions={Kind.TIMEOUT: Action.ALERT}, group_actions={"g": Action.LEAVE})

@@ -14,8 +14,8 @@ from recovery.backoff import Backoff
 from recovery.cases import State
 from recovery.dead_letters import rules
 from recovery.dead_letters.policy import Action, DeadLetterPolicy, WithoutEvidence
-from recovery.dead_letters.rules import decide
-from recovery.dead_letters.situation import Known, Unconfirmed
+from recovery.dead_letters.rules import MOST_HIDDEN, decide
+from recovery.dead_letters.situation import Gate, Known, Unconfirmed
 from recovery.dead_letters.verdicts import AlertVerdict, ArchiveVerdict, Finish, Heal, Hide, Leave, Verdict
 from recovery.failures import Kind, Origin
 from tests.unit.dead_letters.samples import (
@@ -69,6 +69,11 @@ def texts(**values: str) -> dict[str, dict[str, str]]:
 
 def from_scheduler(**values: str) -> Any:
     return message(origin=Origin.SCHEDULER, attributes=texts(**values))
+
+
+ALARM = Gate(rule="alarm", reason="the alarm orders-down is in ALARM", again=NOW + seconds(900))
+SHUT = Gate(rule="circuit", reason="the circuit of its group is open", again=NOW + seconds(1800), mark="g/2")
+PROBE = replace(SHUT, passes=True)
 
 
 TABLE = [
@@ -602,12 +607,12 @@ TABLE = [
     ),
     Row(
         "delay",
-        "20,000 are hidden already",
-        known(history=case(attempts=3), hidden=20_000),
-        Heal,
-        {"delay": seconds(900)},
+        "as many are hidden as may be: it keeps its wait, visibly",
+        known(history=case(attempts=3), hidden=MOST_HIDDEN),
+        Hide,
+        {"hidden": False, "due": NOW + timedelta(hours=6), "attempt": 4},
     ),
-    Row("delay", "19,999 are hidden", known(history=case(attempts=3), hidden=19_999), Hide, {"hidden": True}),
+    Row("delay", "one less is hidden", known(history=case(attempts=3), hidden=MOST_HIDDEN - 1), Hide, {"hidden": True}),
     Row(
         "delay",
         "it would not outlive the wait by two sweeps",
@@ -635,6 +640,74 @@ TABLE = [
         known(queue=fifo_queue(), destination=FIFO_URL, unconfirmed=Unconfirmed(1, 1, sent=False, same_message=True)),
         Heal,
         {"attempt": 1, "tries": 2},
+    ),
+    # -- alarm, probe, circuit: what would be sent now passes its gate, or waits there
+    Row(
+        "alarm",
+        "an alarm holds everything back",
+        known(gate=ALARM),
+        Hide,
+        {"until": NOW + seconds(900), "attempt": 1, "gated": True, "hidden": True},
+    ),
+    Row(
+        "alarm",
+        "a send that was begun waits too",
+        known(gate=ALARM, unconfirmed=Unconfirmed(1, 1, sent=False, same_message=True)),
+        Hide,
+    ),
+    Row(
+        "alarm",
+        "the queue cannot hide it: visibly",
+        known(gate=ALARM, queue=queue(has_redrive=True)),
+        Hide,
+        {"hidden": False},
+    ),
+    Row("probe", "there is room", known(gate=PROBE), Heal, {"probe": "g/2", "attempt": 1, "delay": seconds(60)}),
+    Row(
+        "circuit",
+        "there is none: no attempt is used",
+        known(gate=SHUT, history=case(attempts=1)),
+        Hide,
+        {"until": NOW + seconds(1800), "attempt": 2, "hidden": True, "gated": True},
+    ),
+    Row("circuit", "no room to hide", known(gate=SHUT, hidden=MOST_HIDDEN), Hide, {"hidden": False}),
+    Row(
+        "circuit",
+        "its circuit is asked again before what was foreseen",
+        known(gate=SHUT, history=waiting(60, detail={"circuit": "g"})),
+        Hide,
+    ),
+    Row(
+        "due",
+        "its circuit has closed before what was foreseen",
+        known(history=waiting(60, detail={"circuit": "g"})),
+        Heal,
+        {"attempt": 2, "delay": timedelta(0)},
+    ),
+    Row(
+        "circuit",
+        "it expires before its circuit is asked: until the rescue",
+        known(gate=SHUT, message=message(age=14 * DAY - seconds(1200))),
+        Hide,
+        {"until": NOW + seconds(600)},
+    ),
+    Row("early", "its own wait comes first", known(gate=PROBE, history=waiting(60)), Hide),
+    Row(
+        "exhausted", "a circuit keeps no message from its end", known(gate=SHUT, history=case(attempts=4)), AlertVerdict
+    ),
+    Row(
+        "delay",
+        "a send that was begun belongs to the round",
+        known(gate=SHUT, unconfirmed=Unconfirmed(1, 1, sent=False, same_message=True)),
+        Heal,
+        {"tries": 2, "probe": "g/2"},
+    ),
+    Row("delay", "where every receive counts nothing waits", known(gate=SHUT, queue=queue(has_redrive=True)), Heal),
+    Row(
+        "backlog",
+        "what waits is archived when later runs reach it too late",
+        known(gate=SHUT, message=message(age=13 * DAY), reach=2 * DAY),
+        ArchiveVerdict,
     ),
 ]
 
