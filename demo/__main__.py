@@ -2,7 +2,8 @@
 
 It starts a simulated AWS, a Prefect server, a worker and the relay on this machine and lets the sample workload fail.
 AWS's own signals (events of EventBridge and SNS, a table's stream, the depth of queues) reach Prefect through the
-relay and start the deployments of all four paths. A live table shows each item's place until all are settled. Then the
+relay and start the deployments of all four paths. Plans and dismissals of a person are
+played as well. A live table shows each item's place until all are settled. Then the
 demo checks AWS itself against what should have happened. It keeps running, so that you can explore the UI, until
 Ctrl-C, and stops everything that it started. With --once it ends by itself: 0 if all is as it should be, else 1.
 """
@@ -20,7 +21,7 @@ from types import FrameType
 
 from rich.markup import escape
 
-from demo import metrics_compared
+from demo import ending, metrics_compared
 from demo.appflow_scene import AppFlowScene
 from demo.dead_letters_scene import DeadLettersScene
 from demo.dms_scene import ReplicationsScene
@@ -69,6 +70,8 @@ def play(made: World, view: View, played: Sequence[Scene]) -> None:
                 report_runs(made)
                 view.show(rows_of(made, played))
             report_runs(made)
+            if not any(future.exception() for future in driven):
+                ending.dismiss_the_rest(made)
         finally:
             # A scene that still plays when another one failed, or when a person is done, must not keep us here.
             made.stopping.set()
@@ -125,7 +128,7 @@ def differences(made: World, played: Sequence[Scene]) -> list[str]:
     for deployment in BY_EVENT:
         if deployment not in started:
             found.append(f"no event started {deployment}")
-    return found + metrics_compared.differences(made.aws)
+    return found + ending.differences(made) + metrics_compared.differences(made.aws)
 
 
 def perform(view: View, *, once: bool) -> int:
@@ -203,8 +206,8 @@ def main(*, once: bool = False) -> int:
         The exit status.
     """
     # Both, since a shell that starts this in the background has it ignore Ctrl-C, and its children as well.
-    for ending in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ending, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     _stay_here()
     view = View()
     try:

@@ -1,7 +1,8 @@
 """Expected ends of the demo's messages, from the state of the shop's service alone, never from recovery's acts.
 
 The day has three parts: on the bad day every order is tried for the first time; in the afternoon most of the service
-is back, and messages are healed; in the evening the revoked key is renewed, and what failed with 401 is replayed.
+is back, and messages are healed; in the evening one of the revoked keys is renewed, the orders of the other customer
+are changed to the account of the company that bought it, and what failed with 401 goes back.
 """
 
 from __future__ import annotations
@@ -13,11 +14,15 @@ from typing import Final
 from demo.workload.dependency import AFTERNOON, BAD_DAY
 from demo.workload.shop import QUEUES, fate
 
-EVENING: Final = replace(AFTERNOON, revoked=(), down=())
-"""The customer's key is renewed and the last warehouse is up."""
+SOLD: Final = "vandelay"
+BUYER: Final = "umbra"
+"""The customer whose key nobody renews, and the account that pays its orders now."""
+
+EVENING: Final = replace(AFTERNOON, revoked=(SOLD,), down=())
+"""One customer's key is renewed and the last warehouse is up."""
 
 REPLAYED: Final = ("orders-dlq", "orders-dlq.fifo")
-"""Whose messages are replayed in the evening."""
+"""Dead-letter queues whose messages go back in the evening."""
 
 CARRIED_OUT: Final = "carried out"
 ARCHIVED: Final = "archived"
@@ -59,14 +64,16 @@ class Destiny:
     Attributes:
         name: for people: the order's id, or the recorded message's name.
         place: its place at the end: carried out, archived or left.
-        how: its way, for an order that is carried out: "at once", "after a heal" or "after a replay".
+        how: its way, for an order that is carried out: "at once", "after a heal", "after a replay" or "after a change".
         kept: its copies in the archive: the state and kind of each one's case.
+        tried: its copy in the archive besides, if it was sent unchanged first and came back.
     """
 
     name: str
     place: str
     how: str = ""
     kept: tuple[tuple[str, str], ...] = ()
+    tried: tuple[tuple[str, str], ...] = ()
 
 
 def of_order(text: str, queue: str) -> Destiny:
@@ -88,10 +95,17 @@ def of_order(text: str, queue: str) -> Destiny:
             return Destiny(name, ARCHIVED, kept=(("exhausted", kind),))
     if kind != "AUTH_FAILURE" or QUEUES[queue] not in REPLAYED:
         return Destiny(name, ARCHIVED, kept=((_STATES[kind], kind),))
-    parked, kind = ("replayed", kind), fate(text, EVENING)
+    sent, change = ("replayed", kind), changed(text)
+    tried, kind = (sent,) if change else (), fate(change or text, EVENING)
     if kind:
-        return Destiny(name, ARCHIVED, kept=(parked, (_STATES[kind], kind)))
-    return Destiny(name, CARRIED_OUT, "after a replay", (parked,))
+        return Destiny(name, ARCHIVED, kept=(sent, (_STATES[kind], kind)), tried=tried)
+    return Destiny(name, CARRIED_OUT, "after a change" if change else "after a replay", (sent,), tried)
+
+
+def changed(text: str) -> str:
+    """Return the body that an order has once its account was changed; "" for one that is sent as it is."""
+    sold, bought = (f'"account":"{account}"' for account in (SOLD, BUYER))
+    return text.replace(sold, bought) if order_id(text) and sold in text else ""
 
 
 def of_recorded(name: str) -> Destiny:

@@ -114,6 +114,7 @@ class MessagesInAws:
         self._table = aws.environment["REPRISE_LEDGER_TABLE"]
         self._objects: dict[str, list[Archived]] = {}
         self._by_id: set[str] = set()
+        self._originals: dict[str, str] = {}
         self._inbox = ""
         self._mails: list[AlertMail] = []
 
@@ -127,6 +128,10 @@ class MessagesInAws:
     def distinguish_by_id(self, message_ids: Iterable[str]) -> None:
         """Messages that keep their message id, and may have the same body as others."""
         self._by_id.update(message_ids)
+
+    def recognise(self, changed: Mapping[str, str]) -> None:
+        """Count messages with a changed body (first) as those with the original one (second)."""
+        self._originals.update(changed)
 
     def with_consumer(self) -> list[InQueue]:
         """Messages of the queues that consumers take from."""
@@ -159,6 +164,11 @@ class MessagesInAws:
                 found[case.key] = case
         return found
 
+    def plans(self) -> list[dict[str, Any]]:
+        """Every plan with its id and what its record holds, the latest last."""
+        items = [item for item in self._items() if item["pk"]["S"] == "plans#dead_letters"]
+        return [{"id": item["sk"]["S"], **json.loads(item["data"]["S"])} for item in sorted(items, key=_sk)]
+
     def open_intents(self) -> list[str]:
         """Sends that are written down as begun and not as done."""
         return [item["sk"]["S"] for item in self._items() if item["pk"]["S"].startswith("intent#")]
@@ -179,7 +189,7 @@ class MessagesInAws:
         return Archived(self._key(record["message_id"], record["body"]), key, line, record)
 
     def _key(self, message_id: str, body: str) -> str:
-        return message_id if message_id in self._by_id else body
+        return message_id if message_id in self._by_id else self._originals.get(body, body)
 
     def _messages(self, queues: Sequence[str]) -> list[InQueue]:
         return [
@@ -193,6 +203,10 @@ class MessagesInAws:
     def _items(self) -> list[dict[str, Any]]:
         pages = self._aws.client("dynamodb").get_paginator("scan").paginate(TableName=self._table, ConsistentRead=True)
         return [item for page in pages for item in page["Items"]]
+
+
+def _sk(item: Mapping[str, Any]) -> str:
+    return str(item["sk"]["S"])
 
 
 def _found(pattern: str, text: str) -> str:

@@ -42,9 +42,16 @@ class Act:
     identity: str = ""
 
     def line(self) -> str:
-        """Return a one-line description of the act."""
+        """Return a one-line description of the act: nothing that a person typed begins another line."""
         who = f"{self.operator} ({self.identity})" if self.identity else self.operator
-        return f"{self.at:%Y-%m-%d %H:%M:%S} {who}: {self.action} {self.subject} ({self.count}): {self.reason}"
+        return one_line(
+            f"{self.at:%Y-%m-%d %H:%M:%S} {who}: {self.action} {self.subject} ({self.count}): {self.reason}"
+        )
+
+
+def one_line(text: str) -> str:
+    """Return a text on one line, without characters that control a terminal."""
+    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def require_person(operator: str, reason: str) -> None:

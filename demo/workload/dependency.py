@@ -54,11 +54,12 @@ class State:
         return replace(self, **values)
 
 
-BAD_DAY: Final = State(revoked=("globex",), over_quota=("initech",), down=("north", "east"), slow=("south",))
-"""One customer's key was revoked, one is over quota, two warehouses are down and one hangs."""
+REVOKED: Final = ("globex", "vandelay")
+BAD_DAY: Final = State(revoked=REVOKED, over_quota=("initech",), down=("north", "east"), slow=("south",))
+"""Two customers' keys were revoked, one customer is over quota, two warehouses are down and one hangs."""
 
-AFTERNOON: Final = State(revoked=("globex",), down=("east",))
-"""The outage is over but for one warehouse; nobody has renewed the key yet."""
+AFTERNOON: Final = State(revoked=REVOKED, down=("east",))
+"""The outage is over but for one warehouse; nobody has renewed a key yet."""
 
 
 class Dependency:

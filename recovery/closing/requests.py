@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from recovery.audit import require_person
 from recovery.closing.marks import How
+from recovery.closing.notes import KEEP
 from recovery.errors import BadInput
 from recovery.histories.requests import Filters, ListRequest, Standing
 from recovery.paths import Path
@@ -63,7 +64,9 @@ class CloseRequest(_Ending):
             raise BadInput("until: give the date until which these cases are snoozed")
         until = self.until if self.until.tzinfo else self.until.replace(tzinfo=UTC)
         if until <= now:
-            raise BadInput(f"until: {until:%Y-%m-%d %H:%M} UTC is past; give a time that lies ahead")
+            raise BadInput(f"until: {until:%Y-%m-%d %H:%M %Z} is past; give a time that lies ahead")
+        if until - now > KEEP:
+            raise BadInput(f"until: the ledger forgets after {KEEP.days} days; give an earlier time, or dismiss them")
         return until
 
 

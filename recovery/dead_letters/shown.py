@@ -12,9 +12,11 @@ from enum import StrEnum
 from typing import Any
 from xml.parsers import expat
 
-from recovery.dead_letters.plans.patch import kind_of
+from recovery.dead_letters.plans.masking import kind_of, masked
 
 _HEX_BYTES = 4_096
+_OF_THE_PRODUCER = frozenset({"MessageGroupId", "MessageDeduplicationId", "AWSTraceHeader"})
+"""System attributes whose values the producer chose: often a customer."""
 
 
 class Level(StrEnum):
@@ -42,7 +44,9 @@ def shown(record: Mapping[str, Any], level: Level, show: Collection[str] = ()) -
         lines.append(f"error {diagnosis.get('normalised')}")
     if level is Level.FULL:
         lines.append(f"evidence {(record.get('evidence') or {}).get('error')}")
-    lines += [f"{name}: {value}" for name, value in sorted((record.get("system") or {}).items())]
+    for name, value in sorted((record.get("system") or {}).items()):
+        hidden = level is not Level.FULL and name in _OF_THE_PRODUCER
+        lines.append(f"{name}: {f'<{kind_of(str(value))}>' if hidden else value}")
     for name, attribute in sorted((record.get("attributes") or {}).items()):
         lines.append(f"attribute {name} ({attribute.get('DataType')}): {_attribute(attribute, level)}")
     if level is not Level.NONE:
@@ -59,7 +63,10 @@ def body_lines(body: str, level: Level, show: Collection[str] = ()) -> list[str]
     else:
         if level is Level.MASKED:
             value = masked(value, show)
-        return json.dumps(value, indent=2, ensure_ascii=False).split("\n")
+        try:
+            return json.dumps(value, indent=2, ensure_ascii=False).split("\n")
+        except RecursionError:
+            return [body]
     if body.lstrip().startswith("<"):
         try:
             return _xml(body, level)
@@ -75,20 +82,6 @@ def body_lines(body: str, level: Level, show: Collection[str] = ()) -> list[str]
     if level is Level.MASKED:
         return [f"text: {len(body)} characters in {body.count(chr(10)) + 1} line(s)"]
     return body.splitlines()
-
-
-def masked(value: Any, show: Collection[str] = (), path: str = "") -> Any:
-    """Return a JSON value with its structure and types; values are hidden but for those at the pointers."""
-    if path in show and path:
-        return value
-    if isinstance(value, dict):
-        return {
-            name: masked(inner, show, f"{path}/{name.replace('~', '~0').replace('/', '~1')}")
-            for name, inner in value.items()
-        }
-    if isinstance(value, list):
-        return [masked(inner, show, f"{path}/{n}") for n, inner in enumerate(value)]
-    return f"<{kind_of(value)}>"
 
 
 def plain(line: str) -> str:

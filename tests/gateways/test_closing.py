@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import timedelta, timezone
 
 import pytest
 
@@ -12,6 +12,7 @@ from recovery.audit import Audit
 from recovery.cases import State
 from recovery.closing.close import close_cases, note_group, reopen_cases
 from recovery.closing.marks import How
+from recovery.closing.pages import audit_text
 from recovery.closing.requests import CloseRequest, NoteRequest, ReopenRequest
 from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.errors import BadInput
@@ -199,6 +200,33 @@ def test_who_and_why_stand_in_the_audit_of_the_day(world: DeadLettersWorld) -> N
     assert "m1" in act.subject
 
 
+def test_nobody_writes_a_line_of_the_audit_for_another(world: DeadLettersWorld) -> None:
+    """A line break or a control character in a reason stays inside its own line."""
+    asked = histories(world)
+    asked.ledger.write_cases([case("m1", State.PARKED)])
+    forged = "gone\n2026-03-01 12:00:00 bob: dismiss all (9): it was me\x1b[2J"
+    close_cases(asked, CloseRequest(operator="ann", reason=forged, ids=("m1",), dry_run=False))
+    text = audit_text(Audit(asked.ledger).of_day(asked.now().date(), []))
+    assert len(text.splitlines()) == 1
+    assert "\x1b" not in text
+
+
+def test_a_snooze_in_another_zone_ends_at_that_moment(world: DeadLettersWorld) -> None:
+    """The zone of the request counts; a time without one is UTC."""
+    asked = histories(world)
+    asked.ledger.write_cases([case("m1", State.PARKED), case("m2", State.PARKED)])
+    now = asked.now()
+    zoned = (now + timedelta(hours=1)).astimezone(timezone(timedelta(hours=9)))
+    naive = (now + timedelta(hours=3)).replace(tzinfo=None)
+    for key, until in (("m1", zoned), ("m2", naive)):
+        close_cases(asked, CloseRequest(**WHO, how=How.SNOOZE, ids=(key,), until=until))
+    assert waiting(world) == set()
+    world.aws.clock.advance(2 * 3600)
+    assert waiting(world) == {"m1"}
+    world.aws.clock.advance(2 * 3600)
+    assert waiting(world) == {"m1", "m2"}
+
+
 @pytest.mark.parametrize(
     ("given", "field"),
     [
@@ -208,6 +236,7 @@ def test_who_and_why_stand_in_the_audit_of_the_day(world: DeadLettersWorld) -> N
         ({"operator": "a", "reason": "r", "ids": ("m",), "how": "snooze"}, "until"),
         ({"operator": "a", "reason": "r", "ids": ("m",), "until": "2020-01-01T00:00:00Z"}, "until"),
         ({"operator": "a", "reason": "r", "ids": ("m",), "how": "snooze", "until": "2020-01-01T00:00:00Z"}, "until"),
+        ({"operator": "a", "reason": "r", "ids": ("m",), "how": "snooze", "until": "2999-01-01T00:00:00Z"}, "until"),
     ],
 )
 def test_a_request_that_may_not_be_carried_out_names_its_field(

@@ -19,6 +19,7 @@ from recovery.records import DamagedRecord, Record
 KEEP = timedelta(days=430)
 LEASE = timedelta(minutes=10)
 """For which a run that carries a plan on keeps others away; each part of its sends extends it."""
+_FREE = frozenset(PlanState) - HOLDS
 _PLANS = "plans#dead_letters"
 _DESTINATIONS = "plan-of#dead_letters"
 
@@ -74,6 +75,21 @@ class PlanBook:
             raise Conflict(f"plan {plan.id}: another run carries it on right now")
         return self.write(replace(plan, owner=owner, lease=now + LEASE), now)
 
+    def keep(self, plan: Plan, owner: str, now: datetime) -> Plan:
+        """Write what a run has sent, also where a person paused or cancelled the plan meanwhile: that state stays.
+
+        Raises:
+            Conflict: another run carries it on.
+        """
+        try:
+            return self.take(plan, owner, now)
+        except Conflict:
+            latest = self.read(plan.id)
+            if latest.owner != owner:
+                raise
+            state, why = latest.state, latest.why
+            return self.take(replace(plan, state=state, why=why, version=latest.version), owner, now)
+
     def release(self, plan: Plan, now: datetime) -> Plan:
         """Let other runs carry the plan on."""
         return self.write(replace(plan, owner="", lease=None), now)
@@ -99,7 +115,8 @@ class PlanBook:
 
     def _holds(self, plan_id: str) -> bool:
         record = self._ledger.read_record(_PLANS, plan_id)
-        return bool(record.version) and PlanState(record.data.get("state", "done")) in HOLDS
+        # A plan that is damaged may be under way: it holds until a person has put it right.
+        return bool(record.version) and record.data.get("state") not in _FREE
 
 
 def _plan(record: Record) -> Plan:
@@ -137,7 +154,7 @@ def _from_json(plan_id: str, raw: Mapping[str, Any], version: int) -> Plan:
         raise ValueError("left_out")
     if raw["state"] not in set(PlanState):
         raise ValueError("state")
-    texts = ("digest", "object", "operator", "reason", "destination", "why", "carried_by", "owner")
+    texts = ("digest", "object", "operator", "reason", "destination", "why", "carried_by", "owner", "identity")
     counts = ("count", "settle_seconds", "cursor", "first", "step", "sent")
     return Plan(
         id=plan_id,

@@ -56,6 +56,7 @@ def go_on(work: Work, plan: Plan) -> Plan:
         Transient, Refused: the ledger or the frozen set could not be read, or what was sent could not be written down.
     """
     book = PlanBook(work.ledger)
+    book.hold(plan, work.now())
     before = plan = book.take(plan, work.owner, work.now())
     frozen = Frozen(work.archive, plan.object)
     try:
@@ -139,7 +140,9 @@ def _send(work: Work, book: PlanBook, plan: Plan, frozen: Frozen, patch: Patch, 
             most -= done.sent
             left = Counter(plan.left_out) + done.left_out
             plan = replace(plan, cursor=plan.cursor + len(hundred), sent=plan.sent + done.sent, left_out=dict(left))
-            plan = book.take(plan, work.owner, work.now())
+            plan = book.keep(plan, work.owner, work.now())
+            if plan.state is not PlanState.RUNNING:
+                break  # a person has just paused or cancelled it
     finally:
         work.request = asked
     return plan
@@ -177,6 +180,8 @@ def _send_hundred(work: Work, plan: Plan, patch: Patch, lines: Sequence[Line]) -
     return done
 
 
+_GONE = frozenset({"NoSuchKey", "InvalidObjectState"})
+"""Refusals of the archive that speak of one object: deleted by a lifecycle rule, or in cold storage."""
 BUSY = "an interrupted run holds some of its messages: they are free when its claim ends"
 
 
@@ -229,7 +234,7 @@ def _count(one: Chosen, done: _Outcome) -> None:
         done.sent += 1
     elif not isinstance(error, Refused):
         done.later = str(error)
-    elif not error.code or error.code.rpartition(".")[2] in OF_CONTENT:
+    elif not error.code or error.code.rpartition(".")[2] in OF_CONTENT | _GONE:
         done.left_out[str(error)] += 1
     else:
         done.stop = f"it stopped itself: {error}"

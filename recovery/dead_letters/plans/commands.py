@@ -25,7 +25,7 @@ def carry_out(work: Work, request: CarryOutRequest) -> Plan:
     request.check()
     book = PlanBook(work.ledger)
     plan = book.read(request.plan_id)
-    begun = begin(plan, request.digest, request.operator, work.now())
+    begun = begin(plan, request.digest, request.operator, work.now(), request.identity)
     if request.dry_run:
         frozen = Frozen(work.archive, plan.object)
         frozen.head(plan.digest)

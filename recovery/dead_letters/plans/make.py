@@ -24,7 +24,7 @@ from recovery.dead_letters.messages import Message
 from recovery.dead_letters.names import name_of
 from recovery.dead_letters.plans.book import PlanBook
 from recovery.dead_letters.plans.frozen import encoded, object_key, sha_of
-from recovery.dead_letters.plans.patch import Unfit, apply, differences
+from recovery.dead_letters.plans.patch import Slow, Unfit, apply, differences
 from recovery.dead_letters.plans.plan import Plan
 from recovery.dead_letters.plans.request import PlanRequest, utc
 from recovery.dead_letters.plans.spool import Spool
@@ -34,6 +34,8 @@ from recovery.dead_letters.work import Work
 from recovery.errors import BadInput, Refused, RepriseError
 
 SAMPLES = 3
+MOST_SLOW = 20
+"""Bodies on which a pattern may take too long before the plan is given up."""
 
 
 class GroupOfPlan(BaseModel):
@@ -92,6 +94,8 @@ def make(work: Work, request: PlanRequest) -> PlanReport:
         damaged: list[DamagedCase] = []
         _choose(work, request, spool, damaged)
         warnings = [describe_damaged(damaged, work.ledger.table)] if damaged else []
+        if spool.count >= request.limit:
+            warnings.append(f"there may be more: the plan ends after {request.limit} message(s) (limit)")
         if not spool.count:
             raise BadInput(f"queues: no archived message fits{'; ' + warnings[0] if warnings else ''}")
         samples = _resolve(work, request, spool)
@@ -148,6 +152,7 @@ def _candidates(work: Work, request: PlanRequest, damaged: list[DamagedCase]) ->
 def _resolve(work: Work, request: PlanRequest, spool: Spool) -> list[str]:
     """Read each object once: find where its messages go, and what exactly is sent. Return differences of samples."""
     samples: list[str] = []
+    slow = 0
     for arn, key, wanted in spool.objects():
         rows: list[tuple[str, str, str, int, str]] = []
         try:
@@ -163,6 +168,9 @@ def _resolve(work: Work, request: PlanRequest, spool: Spool) -> list[str]:
                 _keep_schema(request, made)
             except (Unfit, RepriseError) as error:
                 rows.append(("", "", str(error), 0, one))
+                slow += isinstance(error, Slow)
+                if slow >= MOST_SLOW:
+                    raise BadInput(f"patch.pattern: it takes too long on {slow} bodies; write a simpler one") from None
                 continue
             if made is not message and len(samples) < SAMPLES * 10:
                 samples += [f"{one}: {line}" for line in differences(message, made)]
@@ -240,6 +248,7 @@ def _freeze(work: Work, request: PlanRequest, spool: Spool, now: datetime) -> Pl
         object=key,
         count=count,
         operator=request.operator,
+        identity=request.identity,
         reason=request.reason,
         made=now,
         expires=now + timedelta(seconds=request.expires_seconds),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
+from recovery.audit import one_line
 from recovery.dead_letters.plans.make import PlanReport
 from recovery.dead_letters.plans.plan import Plan
 from recovery.links import NO_LINKS, Form, Links
@@ -72,7 +73,8 @@ def state_text(plans: Sequence[Plan]) -> str:
     """Return plans with their states, a line each."""
     lines = []
     for plan in plans:
-        lines.append(f"{plan.headline} (made {plan.made:%Y-%m-%d %H:%M} by {plan.operator}: {plan.reason})")
+        made = f"made {plan.made:%Y-%m-%d %H:%M} by {plan.operator}: {plan.reason}"
+        lines.append(one_line(f"{plan.headline} ({made})"))
         lines += [f"    left out {count}: {why}" for why, count in plan.left_out.items()]
     return "\n".join(lines) or "there is no plan"
 

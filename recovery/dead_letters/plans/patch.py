@@ -13,20 +13,30 @@ from decimal import Decimal
 from typing import Any
 
 import jsonpatch
+import jsonpointer
 import regex
 from jsonpointer import JsonPointerException
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from recovery.dead_letters.messages import BATCH_BYTES, Message, size
+from recovery.dead_letters.plans.masking import compared
 
 PATTERN_SECONDS = 0.5
 """Most time that a pattern may take on one body."""
 _SHOWN = 10
+_ATTRIBUTE = regex.compile(r"(?!\.)(?!.*\.\.)(?!(?i:aws|amazon)\.)[A-Za-z0-9_.-]{1,256}(?<!\.)")
+_UNSENDABLE = regex.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that SQS takes neither in a body nor in an attribute."""
+_SEPARATORS = ((", ", ": "), (",", ":"), (",", ": "), (", ", ":"))
 _NEEDED = {"add": "value", "replace": "value", "test": "value", "move": "from", "copy": "from"}
 
 
 class Unfit(Exception):
     """The change does not fit the message; the text holds no value of it."""
+
+
+class Slow(Unfit):
+    """The pattern took too long on the message."""
 
 
 class Patch(BaseModel):
@@ -66,6 +76,18 @@ class Patch(BaseModel):
                 raise ValueError(f"it is no JSON Patch: {one['op']} {one['path']} has no {needed}")
         return value
 
+    @field_validator("set_attributes")
+    @classmethod
+    def _are_attributes(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, text in value.items():
+            if not _ATTRIBUTE.fullmatch(name):
+                raise ValueError(f"{name[:80]!r} is no name of an SQS attribute: A-Z, a-z, 0-9, '_', '-' and '.'")
+            if not text:
+                raise ValueError(f"{name}: SQS takes no empty value; remove the attribute instead")
+            if _UNSENDABLE.search(text):
+                raise ValueError(f"{name}: SQS does not take a control character")
+        return value
+
     @field_validator("pattern")
     @classmethod
     def _is_pattern(cls, value: str) -> str:
@@ -102,6 +124,8 @@ def apply(patch: Patch, message: Message) -> Message:
     changed = replace(message, body=body, attributes=attributes)
     if not body:
         raise Unfit("its body would be empty")
+    if _UNSENDABLE.search(body):
+        raise Unfit("its body would hold a character that SQS does not take")
     if len(attributes) > 10:
         raise Unfit("it would have more than 10 attributes")
     if size(changed) > BATCH_BYTES:
@@ -116,31 +140,14 @@ def differences(before: Message, after: Message) -> list[str]:
     lines = []
     if before.body != after.body:
         try:
-            lines += _compared("", json.loads(before.body), json.loads(after.body))
-        except ValueError:
+            lines += compared(json.loads(before.body), json.loads(after.body))
+        except (ValueError, RecursionError):
             lines.append(f"body: {len(before.body)} characters become {len(after.body)}")
     for name in sorted(set(before.attributes) | set(after.attributes)):
         if before.attributes.get(name) != after.attributes.get(name):
             done = "removed" if name not in after.attributes else "set" if name in before.attributes else "added"
             lines.append(f"attribute {name}: {done}")
     return lines[:_SHOWN]
-
-
-def kind_of(value: object) -> str:
-    """Return the JSON type of a value, with its size where it has one."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "boolean"
-        case int() | float():
-            return "number"
-        case str():
-            return f"string of {len(value)}"
-        case list():
-            return f"array of {len(value)}"
-        case _:
-            return "object"
 
 
 def _patched(operations: Sequence[Mapping[str, Any]], body: str) -> str:
@@ -153,35 +160,81 @@ def _patched(operations: Sequence[Mapping[str, Any]], body: str) -> str:
         raise Unfit(str(error) if isinstance(error, _Inexact) else "its body is not JSON") from None
     if json.loads(json.dumps(given), parse_float=Decimal) != exact:
         raise Unfit("a number of its body cannot be kept exactly")
+    separators = _separators(body, given)
     try:
-        made = jsonpatch.apply_patch(given, [dict(one) for one in operations])
+        made = _operated(given, operations)
     except jsonpatch.JsonPatchTestFailed:
         raise Unfit("a test of the patch failed") from None
-    except (jsonpatch.JsonPatchException, JsonPointerException, TypeError, KeyError, IndexError):
+    except RecursionError:
+        raise Unfit("its body is nested too deeply") from None
+    except (jsonpatch.JsonPatchException, JsonPointerException, TypeError, KeyError, IndexError, ValueError):
         raise Unfit("the patch names a place that its body does not have") from None
-    text = json.dumps(made, ensure_ascii=body.isascii(), separators=_separators(body))
+    text = json.dumps(made, ensure_ascii=body.isascii(), separators=separators)
     try:
         text.encode()
     except UnicodeEncodeError:
-        return json.dumps(made, separators=_separators(body))
+        return json.dumps(made, separators=separators)
     return text
 
 
-def _separators(body: str) -> tuple[str, str]:
-    """Return the separators that the body itself uses, as far as its beginning shows."""
-    return (", ", ": ") if '": ' in body else (",", ":")
+def _operated(value: Any, operations: Sequence[Mapping[str, Any]]) -> Any:
+    """Return the value after the operations. Copies may double it each time: its size is looked at behind each."""
+    for one in operations:
+        if one["op"] == "test" and not _same(jsonpointer.resolve_pointer(value, one["path"]), one["value"]):
+            raise jsonpatch.JsonPatchTestFailed
+        value = jsonpatch.apply_patch(value, [dict(one)])
+        if one["op"] == "copy" and len(json.dumps(value)) > 6 * BATCH_BYTES:
+            raise Unfit("it would be too large for SQS")
+    return value
+
+
+def _same(found: Any, wanted: Any) -> bool:
+    """True for equal JSON values; in JSON, true is not 1."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        return found.keys() == wanted.keys() and all(_same(found[key], wanted[key]) for key in found)
+    if isinstance(found, list) and isinstance(wanted, list):
+        return len(found) == len(wanted) and all(map(_same, found, wanted))
+    return isinstance(found, bool) is isinstance(wanted, bool) and bool(found == wanted)
+
+
+def _separators(body: str, value: Any) -> tuple[str, str]:
+    """Return the separators with which the body itself was written, as far as it shows them."""
+    for pair in _SEPARATORS:
+        if json.dumps(value, ensure_ascii=body.isascii(), separators=pair) == body:
+            return pair
+    return _SEPARATORS[0] if '": ' in body else _SEPARATORS[1]
 
 
 def _replaced(patch: Patch, body: str) -> str:
+    room = BATCH_BYTES
+
+    def expanded(found: regex.Match[str]) -> str:
+        nonlocal room
+        text = str(found.expand(patch.replacement))
+        room -= len(text)
+        if room < 0:
+            raise Unfit("it would be too large for SQS")
+        return text
+
     try:
-        made, count = regex.subn(patch.pattern, patch.replacement, body, timeout=PATTERN_SECONDS)
+        made, count = regex.subn(patch.pattern, expanded, body, timeout=PATTERN_SECONDS)
     except TimeoutError:
-        raise Unfit("the pattern takes too long on its body") from None
+        raise Slow("the pattern takes too long on its body") from None
     except (regex.error, IndexError):
         raise Unfit("the replacement names a group that the pattern does not have") from None
     if not count:
         raise Unfit("the pattern matches nowhere in its body")
+    if _is_json(body) and not _is_json(made):
+        raise Unfit("its body is JSON and would be none any more")
     return str(made)
+
+
+def _is_json(body: str) -> bool:
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 class _Inexact(ValueError):
@@ -197,21 +250,3 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     raise _Inexact(f"its body holds {name}, which is no JSON")
-
-
-def _compared(path: str, before: Any, after: Any) -> list[str]:
-    if type(before) is type(after) is dict:
-        lines = []
-        for name in dict.fromkeys([*before, *after]):
-            place = f"{path}/{name}"
-            if name not in after:
-                lines.append(f"{place}: {kind_of(before[name])} removed")
-            elif name not in before:
-                lines.append(f"{place}: {kind_of(after[name])} added")
-            else:
-                lines += _compared(place, before[name], after[name])
-        return lines
-    if type(before) is type(after) is list and len(before) == len(after):
-        pairs = enumerate(zip(before, after, strict=True))
-        return [line for n, (old, new) in pairs for line in _compared(f"{path}/{n}", old, new)]
-    return [] if before == after else [f"{path or '/'}: {kind_of(before)} becomes {kind_of(after)}"]

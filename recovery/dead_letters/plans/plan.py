@@ -37,6 +37,7 @@ class Plan:
         object: key of the frozen set in the archive bucket.
         count: messages of the set.
         operator, reason, made: who planned it, on what grounds, when.
+        identity: AWS identity of the planner, where a command knew it.
         expires: it must begin before this time.
         steps, share: of its ramp.
         destination, max_per_second, settle_seconds: of its sends.
@@ -68,6 +69,7 @@ class Plan:
     settle_seconds: int
     destinations: tuple[str, ...]
     another_person: bool = False
+    identity: str = ""
     state: PlanState = PlanState.PLANNED
     why: str = ""
     carried_by: str = ""
@@ -87,7 +89,7 @@ class Plan:
         return f"plan {self.id} is {self.state.value}, {self.sent} of {self.count} sent{why}"
 
 
-def begin(plan: Plan, digest: str, operator: str, now: datetime) -> Plan:
+def begin(plan: Plan, digest: str, operator: str, now: datetime, identity: str = "") -> Plan:
     """Return the plan as it begins, or as it goes on where it is under way.
 
     Raises:
@@ -104,7 +106,8 @@ def begin(plan: Plan, digest: str, operator: str, now: datetime) -> Plan:
         return plan
     if now >= plan.expires:
         raise BadInput(f"plan_id: plan {plan.id} expired at {plan.expires:%Y-%m-%d %H:%M} UTC: make a new one")
-    if plan.another_person and operator.strip().casefold() == plan.operator.strip().casefold():
+    is_planner = operator.strip().casefold() == plan.operator.strip().casefold()
+    if plan.another_person and (is_planner or (identity and identity == plan.identity)):
         raise BadInput(f"operator: plan {plan.id} was made by {plan.operator}; another person must carry it out")
     return replace(plan, state=PlanState.RUNNING, carried_by=operator, why="")
 

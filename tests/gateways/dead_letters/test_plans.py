@@ -319,3 +319,127 @@ def test_who_and_why_stand_in_audit_report_and_case(world: DeadLettersWorld, pai
     assert world.cases(pair.dead)[message].detail["plan"] == plan.plan_id
     acts = Audit(world.connection().ledger).of_day(world.aws.clock.now().date(), [])
     assert [(act.operator, act.action, act.count) for act in acts] == [("ann", "plan", 1), ("bob", "carry out", 1)]
+
+
+def test_an_object_that_a_lifecycle_rule_deleted_leaves_its_messages_out(world: DeadLettersWorld, pair: Pair) -> None:
+    """The others of the plan go; it does not stand still at the same place in every run."""
+    [gone] = parked(world, pair, 1)
+    rest = parked(world, pair, 2)
+    plan = planned(world, queues=(pair.dead,), steps=())
+    key = world.cases(pair.dead)[gone].detail["archive"]["key"]
+    world.aws.client("s3").delete_object(Bucket=world.bucket, Key=key)
+    done = begin(world, plan)
+    assert (done.sent, sum(done.left_out.values()), done.cursor) == (len(rest), 1, 3)
+    assert "NoSuchKey" in str(done.left_out)
+    assert world.cases(pair.dead)[gone].state.value == "parked"
+
+
+@pytest.mark.parametrize("content", [b"", b"no gzip", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x01"])
+def test_a_damaged_frozen_set_is_one_line_and_other_plans_go_on(
+    world: DeadLettersWorld, pair: Pair, content: bytes
+) -> None:
+    """Empty, no gzip, or cut: nothing of it is sent, and the run that meets it carries the others on."""
+    parked(world, pair, 2)
+    plan = planned(world, queues=(pair.dead,), steps=(1,))
+    begin(world, plan)
+    key = plan.stored_at.removeprefix(f"s3://{world.bucket}/")
+    world.aws.client("s3").put_object(Bucket=world.bucket, Key=key, Body=content)
+    other = world.pair()
+    parked(world, other, 2)
+    second = planned(world, queues=(other.dead,), steps=(1,))
+    begin(world, second)
+    with pytest.raises(RepriseError, match=r"^[^\n]+$"):
+        begin(world, plan)
+    world.work_off(other.source)
+    world.recover(other.dead, policy=ONE_ATTEMPT)
+    world.aws.clock.advance(120)
+    world.recover(other.dead, policy=ONE_ATTEMPT)
+    assert (state(world, plan).sent, state(world, second).sent) == (1, 2)
+
+
+@pytest.mark.parametrize(("control", "ends_as"), [(Control.PAUSE, "paused"), (Control.CANCEL, "cancelled")])
+def test_a_person_s_word_in_the_middle_of_a_run_counts_and_so_does_what_was_sent(
+    world: DeadLettersWorld, pair: Pair, monkeypatch: pytest.MonkeyPatch, control: Control, ends_as: str
+) -> None:
+    """The run ends behind the hundred under way; the plan says how many were sent, and is held by nobody."""
+    parked(world, pair, 3)
+    plan = planned(world, queues=(pair.dead,), steps=())
+    sent, kept = [0], PlanBook.keep
+
+    def keep(book: PlanBook, one: Plan, *rest: Any) -> Plan:
+        if not sent[0]:
+            sent[0] = 1
+            steer(world, plan, control)
+        return kept(book, one, *rest)
+
+    monkeypatch.setattr(PlanBook, "keep", keep)
+    begin(world, plan)
+    found = state(world, plan)
+    assert (found.state.value, found.sent, found.cursor, found.owner) == (ends_as, 3, 3, "")
+    assert "by ann" in found.why
+    assert len(world.ids(pair.source)) == 3
+
+
+def test_two_plans_that_begin_at_once_do_not_share_a_destination(
+    world: DeadLettersWorld, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second takes the destination between the first's hold and its beginning: only one of them sends."""
+    parked(world, pair, 4)
+    first, second = (planned(world, queues=(pair.dead,), steps=(1,)) for _ in range(2))
+    held, began = PlanBook.hold, [0]
+
+    def hold(book: PlanBook, plan: Plan, now: datetime) -> None:
+        held(book, plan, now)
+        if not began[0]:
+            began[0] = 1
+            begin(world, second)
+
+    monkeypatch.setattr(PlanBook, "hold", hold)
+    with pytest.raises(Conflict, match=second.plan_id):
+        begin(world, first)
+    assert len(world.ids(pair.source)) == 1
+    assert state(world, second).sent == 1
+
+
+def test_a_damaged_plan_keeps_its_destination(world: DeadLettersWorld, pair: Pair) -> None:
+    """It may be under way: another plan is refused in one line until a person has put it right."""
+    parked(world, pair, 2)
+    first, second = (planned(world, queues=(pair.dead,), steps=(1,)) for _ in range(2))
+    begin(world, first)
+    ledger = world.connection().ledger
+    record = ledger.read_record("plans#dead_letters", first.plan_id)
+    ledger.write_record(replace(record, data={**record.data, "state": "dancing"}), NOW)
+    with pytest.raises(Conflict, match=first.plan_id):
+        begin(world, second)
+
+
+def test_another_name_of_the_same_identity_is_the_same_person(world: DeadLettersWorld, pair: Pair) -> None:
+    """The commands know the AWS identity: a second name beside it carries nothing out."""
+    parked(world, pair, 1)
+    identity = "arn:aws:sts::000000000000:assumed-role/ops/ann"
+    plan = planned(world, queues=(pair.dead,), another_person=True, identity=identity)
+    with pytest.raises(BadInput, match="another person"):
+        begin(world, plan, operator="bob", identity=identity)
+    assert begin(world, plan, operator="bob", identity=identity.replace("ann", "bob")).sent == 1
+
+
+def test_a_plan_of_nothing_is_refused_and_one_that_is_cut_says_so(world: DeadLettersWorld, pair: Pair) -> None:
+    """No empty plan is stored, and no limit passes in silence."""
+    with pytest.raises(BadInput, match="no archived message fits"):
+        planned(world, queues=(pair.dead,))
+    parked(world, pair, 3)
+    cut = planned(world, queues=(pair.dead,), limit=2)
+    assert cut.count == 2
+    assert any("there may be more" in line for line in cut.warnings)
+    assert not planned(world, queues=(pair.dead,)).warnings
+
+
+def test_a_pattern_that_never_ends_is_given_up(
+    world: DeadLettersWorld, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plan of many messages does not take hours to fail."""
+    monkeypatch.setattr("recovery.dead_letters.plans.patch.PATTERN_SECONDS", 0.001)
+    monkeypatch.setattr("recovery.dead_letters.plans.make.MOST_SLOW", 2)
+    parked(world, pair, 3, MessageBody="x{n}" + "a" * 5_000 + "b")
+    with pytest.raises(BadInput, match=r"patch\.pattern"):
+        planned(world, queues=(pair.dead,), patch=Patch(pattern=r"(a|a|aa)+?(a|aa)+?$", replacement="x"))

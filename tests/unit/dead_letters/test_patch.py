@@ -14,6 +14,7 @@ from recovery.dead_letters.plans.patch import Patch, Unfit, apply, differences
 from recovery.failures import Origin
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
+GROWING = tuple({"op": "copy", "from": "", "path": f"/{name}"} for name in "cd" * 30)
 REPLACE = ({"op": "replace", "path": "/a", "value": 2},)
 
 
@@ -30,6 +31,11 @@ def message(body: str, **attributes: str) -> Message:
         ({"body": REPLACE}, '{"a":1,"b":"\\ud800"}', '{"a":2,"b":"\\ud800"}'),
         ({"body": REPLACE}, '{"a":1,"b":"\\u00fc"}', '{"a":2,"b":"\\u00fc"}'),
         ({"body": REPLACE}, '{"a":1,"b":"\\ud800ü"}', '{"a":2,"b":"\\ud800\\u00fc"}'),
+        ({"body": ({"op": "replace", "path": "/0", "value": 2},)}, "[1, 7]", "[2, 7]"),
+        ({"body": ({"op": "add", "path": "/-", "value": "\x00"},)}, "[1, 7]", '[1, 7, "\\u0000"]'),
+        ({"body": ({"op": "replace", "path": "", "value": {"b": 1}},)}, "7", '{"b": 1}'),
+        ({"body": REPLACE}, '{"a":1,"b":"{\\"c\\": 1}"}', '{"a":2,"b":"{\\"c\\": 1}"}'),
+        ({"body": ({"op": "test", "path": "/a", "value": 1.0}, *REPLACE)}, '{"a": 1}', '{"a": 2}'),
         ({"pattern": r"tenant=(\w+)", "replacement": r"tenant=\1-new"}, "x tenant=a y", "x tenant=a-new y"),
     ],
 )
@@ -58,6 +64,21 @@ def test_only_the_named_part_changes(patch: dict[str, Any], body: str, after: st
         ({"remove_attributes": ("x",)}, "abc", "no attribute x"),
         ({"set_attributes": {f"n{n}": "v" for n in range(10)}}, "abc", "more than 10"),
         ({"pattern": "a", "replacement": "b" * 9_999}, "a" * 200, "too large"),
+        ({"pattern": "a", "replacement": "b" * 9_999}, "a" * 1_000_000, "too large"),
+        ({"body": GROWING}, '{"a": 1}', "too large"),
+        ({"body": GROWING}, "[" * 900 + "]" * 900, "names a place|too deeply"),
+        ({"body": ({"op": "test", "path": "/paid", "value": 1},)}, '{"paid": true}', "a test of the patch failed"),
+        (
+            {"body": ({"op": "test", "path": "/p", "value": [{"a": 0}]},)},
+            '{"p": [{"a": false}]}',
+            "a test of the patch",
+        ),
+        ({"body": ({"op": "remove", "path": ""},)}, '{"a": 1}', "names a place"),
+        ({"body": ({"op": "remove", "path": "/9"},)}, "[1]", "names a place"),
+        ({"body": ({"op": "replace", "path": "/-", "value": 1},)}, "[1]", "names a place"),
+        ({"pattern": '"', "replacement": ""}, '{"a": 1}', "JSON and would be none"),
+        ({"pattern": "b", "replacement": "\x00"}, "abc", "does not take"),
+        ({"pattern": "b", "replacement": "\uffff"}, "abc", "does not take"),
     ],
 )
 def test_what_it_does_not_fit_is_left_out_with_its_reason(patch: dict[str, Any], body: str, why: str) -> None:
@@ -86,9 +107,24 @@ def test_attributes_are_set_and_removed() -> None:
         ({"body": [{"op": "add", "path": "a", "value": 1}]}, "body"),
         ({"body": [{"op": "add", "path": "/a"}]}, "body"),
         ({"pattern": "("}, "pattern"),
+        ({"set_attributes": {"tenant": ""}}, "tenant: SQS takes no empty value"),
+        ({"set_attributes": {"AWS.x": "a"}}, "no name of an SQS attribute"),
+        ({"set_attributes": {"a b": "a"}}, "no name of an SQS attribute"),
+        ({"set_attributes": {"a..b": "a"}}, "no name of an SQS attribute"),
+        ({"set_attributes": {"a": "\x1b"}}, "control character"),
     ],
 )
 def test_a_change_that_is_none_is_refused_at_once(given: dict[str, Any], field: str) -> None:
     """Before a plan is made, and naming the field."""
     with pytest.raises(ValidationError, match=field):
         Patch.model_validate(given)
+
+
+def test_differences_hide_keys_that_are_values() -> None:
+    """They stand on the plan's page: an address, a number or an id is no name."""
+    before = message('{"ann@example.org": {"total": 1}, "n": true}')
+    after = apply(
+        Patch(body=({"op": "replace", "path": "/n", "value": 1}, {"op": "remove", "path": "/ann@example.org/total"})),
+        before,
+    )
+    assert differences(before, after) == ["/<key of 15>/total: number removed", "/n: boolean becomes number"]

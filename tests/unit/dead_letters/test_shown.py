@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from recovery.dead_letters.shown import Level, shown
@@ -25,7 +27,17 @@ def at(level: Level, body: str, *show: str) -> str:
 
 @pytest.mark.parametrize(
     "body",
-    ['{"a": {"SECRET_": "SECRET"}}', "<a b='SECRET'><c>SECRET</c></a>", "SECRET text", "\x00\x01SECRET", '"SECRET"'],
+    [
+        '{"a": {"SECRET_": "SECRET"}}',
+        '{"SECRET@example.org": {"SECRET 1": 1}}',
+        '[{"SECRET-20260301": 1}]',
+        "<!-- SECRET --><a><![CDATA[SECRET]]></a>",
+        "<a xmlns:SECRET_='SECRET'><?x SECRET?></a>",
+        "<a b='SECRET'><c>SECRET</c></a>",
+        "SECRET text",
+        "\x00\x01SECRET",
+        '"SECRET"',
+    ],
 )
 def test_values_are_hidden_unless_all_is_asked_for(body: str) -> None:
     """JSON, XML, text and bytes: masked shows structure and types, full shows all."""
@@ -57,3 +69,33 @@ def test_entities_are_not_expanded() -> None:
     bomb = '<!DOCTYPE a [<!ENTITY b "bbbbbbbb"><!ENTITY c "&b;&b;">]><a>&c;</a>'
     assert "bbbbbbbbbbbbbbbb" not in at(Level.FULL, bomb)
     assert "text: " in at(Level.MASKED, bomb)
+
+
+@pytest.mark.parametrize("key", ["4111111111111111", "2026-03-01", "0190f3c2-7e1a-7000", "+49 170 1234567", "a@b.org"])
+def test_a_key_that_is_a_value_is_hidden(key: str) -> None:
+    """Maps by card, date, id, telephone or address; names of fields stay, and so does a key that was asked for."""
+    body = json.dumps({key: 1, "order_id": 2, "line1.address-2": 3, "sha256": 4, "$ref": 5})
+    text = at(Level.MASKED, body)
+    assert key not in text
+    assert all(f'"{name}": "<number>"' in text for name in ("order_id", "line1.address-2", "sha256", "$ref"))
+    assert f'"{key}": 1' in at(Level.MASKED, body, f"/{key}")
+
+
+def test_two_hidden_keys_stay_two() -> None:
+    """No entry is lost in the picture."""
+    assert at(Level.MASKED, '{"1111": 1, "2222": 2}').count("<number>") == 2
+
+
+def test_a_deep_body_is_shown_as_far_as_a_person_reads() -> None:
+    """No body ends the command."""
+    deep = "[" * 3_000 + '"SECRET"' + "]" * 3_000
+    assert "SECRET" not in at(Level.MASKED, deep)
+    assert "SECRET" in at(Level.FULL, deep)
+
+
+def test_what_the_producer_chose_is_hidden() -> None:
+    """A message group is often a customer."""
+    record = {**RECORD, "body": "{}", "system": {"MessageGroupId": "SECRET", "ApproximateReceiveCount": "4"}}
+    assert "SECRET" not in shown(record, Level.MASKED)
+    assert "ApproximateReceiveCount: 4" in shown(record, Level.NONE)
+    assert "MessageGroupId: SECRET" in shown(record, Level.FULL)
