@@ -14,6 +14,7 @@ TEST_WORKERS ?= auto
 BENCH_ARGS ?=
 PROVE_ARGS ?=
 RUBBISH_ARGS ?=
+RECOVERED_ARGS ?=
 LOCK_ARGS ?=
 APPLY_ARGS ?=
 WORKER_ARGS ?=
@@ -73,6 +74,7 @@ bench: $(INSTALLED) ## Measure speed and cost on this machine
 prove: $(INSTALLED) ## Rubbish, crash points, faults, many workers, killed runs, outages (docs/proof.md)
 	$(BIN)/python -m proof.rubbish $(RUBBISH_ARGS)
 	$(BIN)/python -m proof.crash $(PROVE_ARGS)
+	$(BIN)/python -m proof.recovered $(RECOVERED_ARGS)
 	$(BIN)/python -m proof.chaos $(CHAOS_ARGS)
 
 soak: $(INSTALLED) ## Failures arrive and processes are killed for 20 minutes (SOAK_MINUTES)
