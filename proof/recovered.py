@@ -126,7 +126,7 @@ class Day:
         self._world.send(consumer.name, [message])
 
     def _work(self, consumer: Consumer) -> None:
-        """Work that was under way ends; then the consumer takes what it can get. Now and then its work lasts until the next step."""
+        """Work that was under way ends; then the consumer takes all it can get, and keeps some of it under way."""
         sqs, url = self._world.sqs, self._world.url(consumer.name)
         for message in consumer.held:
             self._done(consumer, message)
