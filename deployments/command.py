@@ -16,7 +16,7 @@ from pathlib import Path
 
 from cyclopts import App, CycloptsError, Parameter
 
-from deployments import cases, messages, plans
+from deployments import cases, messages, plans, sample
 from recovery.errors import BadInput, RepriseError
 
 COMMANDS = {
@@ -57,7 +57,7 @@ def application() -> App:
     )
     for name, (target, line) in COMMANDS.items():
         app.command(target, name=name, help=line)
-    for group in (cases, plans, messages):
+    for group in (cases, plans, messages, sample):
         app.command(group.application())
     return app
 

@@ -43,13 +43,14 @@ def _plain(name: str) -> str:
 
 
 def direct_dependencies(project: Path) -> list[str]:
-    """Return the names of the packages that the project itself imports, by its pyproject.toml.
+    """Return the names of the packages that the project itself imports, and those of a server that uses Redis.
 
     Args:
         project: its folder.
     """
     table = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    return [found[0] for line in table["dependencies"] if (found := _NAME.match(line))]
+    wanted = [*table["dependencies"], *table["optional-dependencies"]["redis"]]
+    return [found[0] for line in wanted if (found := _NAME.match(line))]
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from uuid import UUID
 from cyclopts import Parameter
 
 from deployments.orderly_stop import GRACE_SECONDS, OrderlyStop
+from deployments.warm_start import service as warm_start
 
 
 def main(*options: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None:
@@ -21,15 +22,18 @@ def main(*options: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None
 
     Args:
         options: options of `prefect worker start`, which win over those of this command, and --stop-seconds, the
-            time in which runs may end after SIGTERM.
+            time in which runs may end after SIGTERM; --cold starts each run in a Python of its own.
     """
     parser = argparse.ArgumentParser(prog="reprise worker", add_help=False, allow_abbrev=False)
     parser.add_argument("--stop-seconds", type=float, default=GRACE_SECONDS)
+    parser.add_argument("--cold", action="store_true")
     known, rest = parser.parse_known_args(options)
     # The pool starts each run by the name `python`, which must be that of this environment.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     # Without it a missing server would be replaced by a throw-away one, in which no run is ever found.
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_ENABLED", "false")
+    if warm_start.is_possible() and not known.cold:
+        warm_start.WarmStart(lambda line: print(line, flush=True)).begin()
     # Only now: Prefect reads its settings when it is imported.
     from prefect.utilities import processutils
     from prefect.workers.process import ProcessWorker

@@ -177,6 +177,8 @@ class Resolved:
                 return all(self.value(condition) for condition in argument)
             case "Fn::Or":
                 return any(self.value(condition) for condition in argument)
+            case "Fn::Join":
+                return argument[0].join(self.value(argument[1]))
             case "Fn::Split":
                 return self.value(argument[1]).split(argument[0])
             case "Fn::Not":
@@ -187,10 +189,10 @@ class Resolved:
                 text, given = (argument, {}) if isinstance(argument, str) else argument
                 own = {name: self.value(value) for name, value in given.items()}
                 return re.sub(
-                    r"\$\{([^}]+)\}",
+                    r"\$\{([^!}][^}]*)\}",
                     lambda found: str(own[found[1]] if found[1] in own else self._named(found[1])),
                     text,
-                )
+                ).replace("${!", "${")
             case "Fn::GetAtt":
                 return self._named(argument if isinstance(argument, str) else ".".join(argument))
         raise KeyError(function)

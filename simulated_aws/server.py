@@ -145,8 +145,9 @@ class SimulatedAws:
         return outputs
 
     def create_sample_workload(self, **parameters: str) -> dict[str, str]:
-        """Create the sample workload from its template; returns the stack's outputs."""
-        return estate.create(self.client, estate.SAMPLE_WORKLOAD, "sample-workload", parameters)
+        """Create the sample workload from its template, without its functions; returns the stack's outputs."""
+        given = {"RunFunctions": "no", **parameters}
+        return estate.create(self.client, estate.SAMPLE_WORKLOAD, "sample-workload", given)
 
     def reset(self) -> None:
         """Empty it: no resources, no log, no faults, the clock back at the real time."""

@@ -177,6 +177,11 @@ class DeadLetterPolicy(BaseModel):
         description="Switched off, messages that cannot succeed unchanged wait for nobody: they are archived, dismissed"
         " at once, and can be reopened.",
     )
+    notify: bool = Field(
+        False,
+        title="Notify of archived messages",
+        description="For critical queues: what is archived for review notifies a person as well, once for each group.",
+    )
     alert_window_seconds: int = Field(
         21_600,
         ge=60,

@@ -10,9 +10,9 @@ from typing import Any
 
 from recovery.cases import CLOSING, Case, State, case_item
 from recovery.closing.marks import by_policy
-from recovery.console import log_lines
 from recovery.dead_letters.archived import to_record
 from recovery.dead_letters.batch import Batch, MessageWork
+from recovery.dead_letters.log_links import log_link
 from recovery.dead_letters.notices import kind_of
 from recovery.dead_letters.situation import Unconfirmed
 from recovery.dead_letters.verdicts import AlertVerdict, ArchiveVerdict, Finish, Heal, Hide, Leave
@@ -82,7 +82,8 @@ def cases(item: MessageWork, batch: Batch, now: datetime, archive_keep: timedelt
             "error": item.error,
             "step": verdict.next_step,
         }
-        if verdict.state is State.ARCHIVED and not batch.policy.archived_waits:
+        quiet = isinstance(verdict, ArchiveVerdict) and not batch.policy.archived_waits
+        if verdict.state is State.ARCHIVED and quiet:
             detail[CLOSING] = by_policy(now)
         yield _case(
             item,
@@ -167,8 +168,8 @@ def archive_record(item: MessageWork, batch: Batch, now: datetime) -> dict[str, 
     }
     if item.damaged is not None:  # the case of this copy may take its place
         record["damaged_case"] = json.dumps(dict(item.damaged.kept), default=str)
-    if group := item.log_group or batch.policy.log_group:
-        record["log"] = log_lines(batch.queue.region, group, item.message.message_id)
+    if link := log_link(item.message, item.log_group or batch.policy.log_group or "", batch.queue.region):
+        record["log"] = link
     if payload_of(item) is not None:
         record["payload_copy"] = payload_copy_key(item)
     return record

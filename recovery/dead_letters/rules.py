@@ -176,7 +176,9 @@ def _act(
             " call the target with the archived body",
             rule="target-gone",
         )
-    if action is Action.ARCHIVE:  # action-archive
+    if action is Action.ARCHIVE and policy.notify:  # action-archive
+        return AlertVerdict(State.ARCHIVED, why, _review(diagnosis.kind), rule="action-archive")
+    if action is Action.ARCHIVE:
         return ArchiveVerdict(State.ARCHIVED, why, _review(diagnosis.kind), rule="action-archive")
     if action is Action.ALERT:  # action-alert
         return AlertVerdict(State.PARKED, why, _fix(diagnosis.kind), rule="action-alert")

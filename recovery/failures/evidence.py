@@ -132,12 +132,18 @@ def _lambda_async(body: str, message_attributes: MessageAttributes) -> Evidence:
     return Evidence(error=facts.get("ErrorMessage", ""), body=payload, attributes=facts, source="lambda attributes")
 
 
-def _record(body: str) -> Evidence:
+def invocation_record(body: str) -> Mapping[str, Any]:
+    """Return the record of a failed invocation, taken out of an event or a notification that carries it."""
     document = envelope(body) or {}
     if document.get("source") == "lambda" and isinstance(document.get("detail"), dict):
-        document = document["detail"]
-    elif document.get("Type") == "Notification":
-        document = envelope(str(document.get("Message", ""))) or {}
+        return dict(document["detail"])
+    if document.get("Type") == "Notification":
+        return envelope(str(document.get("Message", ""))) or {}
+    return document
+
+
+def _record(body: str) -> Evidence:
+    document = invocation_record(body)
     request = document.get("requestContext")
     answer = document.get("responseContext")
     stated = document.get("responsePayload")

@@ -166,7 +166,7 @@ def test_a_next_step_is_one_click_away(
     key, title, _ = PATHS[deployment]
     page.open(ui.url(f"artifacts/artifact/{ui.artifact(ui.runs[deployment], key)}"), title, link)
     links = f"[...document.querySelectorAll('a')].filter(a => a.innerText.startsWith({json.dumps(link)}))"
-    address = page.evaluate(f"{links}.map(a => a.href)")[0]
+    [address, *_] = wait_for("the link", lambda: page.evaluate(f"{links}.map(a => a.href)"), seconds=60)
     assert address.startswith(ui.url(f"deployments/deployment/{ui.deployment(form)}/run?parameters="))
     wanted = set(values or [json.loads(parse_qs(urlsplit(address).query)["parameters"][0])["request"]["key"]])
     filled = "[...document.querySelectorAll('input,textarea')].map(field => field.value)"

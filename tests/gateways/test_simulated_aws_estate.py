@@ -127,9 +127,26 @@ def _role(aws: SimulatedAws, name: str) -> Found:
     }
 
 
+def _database(aws: SimulatedAws, name: str) -> Found:
+    found = aws.client("glue").get_database(Name=name)["Database"]
+    account = aws.client("sts").get_caller_identity()["Account"]
+    return {"CatalogId": account, "DatabaseInput": {key: found[key] for key in ("Name", "Description")}}
+
+
+def _glue_table(aws: SimulatedAws, name: str) -> Found:
+    [database] = aws.client("glue").get_databases()["DatabaseList"]
+    found = aws.client("glue").get_table(DatabaseName=database["Name"], Name=name)["Table"]
+    account = aws.client("sts").get_caller_identity()["Account"]
+    names = ("Name", "TableType", "Parameters", "PartitionKeys", "StorageDescriptor")
+    table = {key: found[key] for key in names}
+    return {"CatalogId": account, "DatabaseName": found["DatabaseName"], "TableInput": table}
+
+
 READERS: Mapping[str, Callable[[SimulatedAws, str], Found]] = {
     "AWS::CloudWatch::Alarm": _alarm,
     "AWS::DynamoDB::Table": _table,
+    "AWS::Glue::Database": _database,
+    "AWS::Glue::Table": _glue_table,
     "AWS::IAM::ManagedPolicy": _managed_policy,
     "AWS::IAM::Role": _role,
     "AWS::KMS::Alias": _alias,

@@ -19,12 +19,20 @@ from prefect_aws.workers import ecs_worker
 import recovery
 from deployments.smoke import MARK
 from recovery.appflow_runs.models import TWIN_PREFIX
+from recovery.archive import bundle_key
+from recovery.cases import State
+from recovery.dead_letters.batch import Batch
+from recovery.dead_letters.policy import DeadLetterPolicy
+from recovery.dead_letters.records import archive_record
+from recovery.dead_letters.verdicts import ArchiveVerdict
 from recovery.outbox_records import stream
 from recovery.settings import SETTINGS
 from relay import permissions
 from simulated_aws import estate
+from tests.project.checkout import text
 from tests.security import policies
 from tests.security.calls import Need
+from tests.unit.dead_letters.samples import NOW, diagnosis, message, queue
 
 TEMPLATES = sorted(estate.TEMPLATES.glob("*.yaml"))
 ESTATE = estate.load(estate.ESTATE)
@@ -109,6 +117,35 @@ def test_everything_is_encrypted_with_the_key() -> None:
         assert entry["KmsMasterKeyId"] in uses
     [rule] = properties(ESTATE, "AWS::S3::Bucket")["Archive"]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert rule["ServerSideEncryptionByDefault"]["KMSMasterKeyID"] in uses
+
+
+def test_athena_reads_what_the_archive_holds() -> None:
+    """Columns are fields of the records, the partition is not one of them, and the place is that of the bundles."""
+    table = properties(ESTATE, "AWS::Glue::Table")["ArchiveTable"]["TableInput"]
+    batch = Batch(queue(), DeadLetterPolicy(log_group="/teams/orders"), [message()])
+    batch.items[0].verdict = ArchiveVerdict(State.ARCHIVED, "why", rule="action-archive")
+    batch.items[0].diagnosis = diagnosis()
+    record = archive_record(batch.items[0], batch, NOW)
+    columns = {column["Name"]: column["Type"] for column in table["StorageDescriptor"]["Columns"]}
+    assert set(columns) == set(record) - {"path"}
+    for name in ("verdict", "diagnosis", "evidence"):
+        assert set(re.findall(r"(\w+):string", columns[name])) == set(record[name]) - {"attributes"}
+    assert [key["Name"] for key in table["PartitionKeys"]] == ["path"]
+    key = bundle_key(record["path"], "orders-dlq", NOW, "b")
+    place = table["Parameters"]["storage.location.template"]["Fn::Sub"]
+    assert key.startswith(place.removeprefix("s3://${Archive}/").replace("${!path}", record["path"]))
+    assert record["path"] in table["Parameters"]["projection.path.values"].split(",")
+
+
+def test_the_queries_of_the_page_name_columns_of_the_table() -> None:
+    """Each name before a dot, or alone, in the page's SQL is a column."""
+    table = properties(ESTATE, "AWS::Glue::Table")["ArchiveTable"]["TableInput"]
+    known = {column["Name"] for column in table["StorageDescriptor"]["Columns"]} | {"path"}
+    page = text(Path("docs/operations.md"))
+    queries = page[page.index("`ArchiveTableName`") : page.index("With DuckDB:")]
+    named = set(re.findall(r"(\w+)(?:\.\w+)? (?:=|>=|like)", queries)) | set(re.findall(r"min\((\w+)\)", queries))
+    assert named
+    assert named <= known
 
 
 def test_the_archive_is_private() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,25 @@ def test_a_container_of_the_example_allows_an_orderly_stop(name: str) -> None:
 def test_a_worker_on_fargate_has_the_time() -> None:
     """ECS kills a Fargate task two minutes after SIGTERM at most."""
     assert NEEDED["worker"] < FARGATE_SECONDS
+
+
+@pytest.mark.parametrize("name", ["postgres", "redis"])
+def test_a_database_and_a_broker_start_only_when_they_are_asked_for(name: str) -> None:
+    """Each is behind a profile of its own name, keeps its data in a volume, and is open to this network alone."""
+    service = COMPOSE["services"][name]
+    assert service["profiles"] == [name]
+    assert service["volumes"][0].split(":")[0] in COMPOSE["volumes"]
+    assert "ports" not in service
+
+
+def test_the_server_takes_the_variables_of_the_page() -> None:
+    """Every variable of PostgreSQL and Redis on the operator's page reaches the server, and only where it is set."""
+    page = text(Path("docs/operations.md"))
+    shared = page[page.index("**PostgreSQL**") : page.index("**Prefect Cloud**")]
+    named = set(re.findall(r"(PREFECT_[A-Z_]+)=", shared))
+    environment = COMPOSE["services"]["server"]["environment"]
+    assert named
+    assert {name for name, value in environment.items() if value is None} == named
 
 
 def test_the_page_names_the_units() -> None:

@@ -335,6 +335,14 @@ TABLE = [
         {"state": State.ARCHIVED},
     ),
     Row(
+        "action-archive",
+        "a critical queue notifies of what it archives",
+        known(diagnosis=diagnosis(Kind.VALIDATION_ERROR)),
+        AlertVerdict,
+        {"state": State.ARCHIVED},
+        policy=policy(notify=True),
+    ),
+    Row(
         "action-alert",
         "authentication",
         known(diagnosis=diagnosis(Kind.AUTH_FAILURE)),
