@@ -40,7 +40,8 @@ class MessageWork:
         own: the case of this very message: what was done with it, should SQS hand it out again.
         damaged: one of them, if it cannot be read.
         unconfirmed: what an interrupted run left open.
-        destination: URL of the queue it would go back to, or "".
+        destination: address that it would go back to, or "".
+        no_target: why it cannot go to its own target, or "".
         verdict: what was decided.
         pointer: where its archived copy stands.
         new_id: message id of the copy that was sent.
@@ -49,7 +50,7 @@ class MessageWork:
         removed: the original is gone.
         recorded: its cases are written.
         announced: people know of it, where they must.
-        sent_to: URL of the queue that took the copy.
+        sent_to: address that took the copy.
         circuit: name of the circuit that it belongs to, or "".
         spoke_to: name of the circuit to which it says that it came back, or "".
     """
@@ -72,6 +73,7 @@ class MessageWork:
         "maybe_sent",
         "message",
         "new_id",
+        "no_target",
         "own",
         "pending",
         "pointer",
@@ -105,6 +107,7 @@ class MessageWork:
         self.damaged: DamagedCase | None = None
         self.unconfirmed: Unconfirmed | None = None
         self.destination = ""
+        self.no_target = ""
         self.verdict: Verdict = Leave("not decided", rule="")
         self.pointer: Pointer | None = None
         self.new_id = ""

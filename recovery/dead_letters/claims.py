@@ -12,6 +12,7 @@ from recovery.archive import Pointer
 from recovery.cases import Case, State
 from recovery.dead_letters.archived import from_record
 from recovery.dead_letters.messages import Message
+from recovery.dead_letters.own_targets import own_target
 from recovery.dead_letters.rules import TRIES
 from recovery.dead_letters.situation import Unconfirmed
 from recovery.dead_letters.work import Work
@@ -150,6 +151,8 @@ def _address(work: Work, one: Chosen, part: Part) -> None:
             one.destination = work.url_of(message.source_arn, part.queue)
         if not one.destination and request.destination:
             one.destination = work.url_of(request.destination, part.queue)
+        if not one.destination:
+            one.destination = own_target(work.functions, message, part.queue, None)
     except RepriseError as error:
         one.failure = error
         return

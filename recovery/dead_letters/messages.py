@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from recovery.dead_letters.invocations import failed_invocation
 from recovery.failures import BodyShape, Origin
 
 BATCH = 10
@@ -149,6 +150,9 @@ def content_hash(message: Message, changing: Collection[str] = (), body_paths: C
         changing: names of attributes that differ each time that it fails: the error's, say.
         body_paths: dotted paths of such values in a JSON body.
     """
+    invocation = failed_invocation(message.body, message.attributes, message.origin)
+    if invocation is not None:  # each failure has its own time, request and error around the same event
+        return hashlib.sha256(_bytes(f"{invocation.function}\0{invocation.payload}")).hexdigest()[:32]
     digest = hashlib.sha256(_bytes(_without(message.body, body_paths)))
     for name in sorted(message.attributes.keys() - set(changing)):
         value = message.attributes[name]
@@ -170,8 +174,9 @@ def identity(
 ) -> str:
     """Return the key under which the attempts of the message's work are counted.
 
-    A redrive keeps the message id, so that id finds the case when the message comes back. A consumer that sends to
-    the dead-letter queue itself makes a new message each time: then a business id counts, else the content without
+    A redrive keeps the message id, so that id finds the case when the message comes back. Lambda makes a new message
+    each time, with the id of the request that failed. So does a consumer that sends to the dead-letter queue itself,
+    without an id: then a business id counts, else the content without
     the attributes that change each time.
 
     Args:
@@ -181,6 +186,9 @@ def identity(
         queue: ARN of the dead-letter queue, since a name may stand for queues of several accounts; "" for its name.
     """
     queue = queue or message.queue
+    invocation = failed_invocation(message.body, message.attributes, message.origin)
+    if invocation is not None and invocation.request_id:
+        return invocation.request_id
     if message.origin is not Origin.UNKNOWN:
         return message.message_id
     if attribute and attribute in message.attributes:

@@ -73,3 +73,13 @@ def matches(pattern: str, written: str) -> bool:
         and (not wanted.account or not queue.account or wanted.account == queue.account)
         and (not wanted.region or not queue.region or fnmatchcase(queue.region, wanted.region))
     )
+
+
+def is_queue(address: str) -> bool:
+    """True for a queue's URL, as against the ARN of another target."""
+    return address.startswith(("https://", "http://"))
+
+
+def short_name(address: str) -> str:
+    """Return the name of a queue or function for people, a function's with its version or alias."""
+    return address.rsplit("/", 1)[-1] if is_queue(address) else address.partition(":function:")[2] or address

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from recovery.cases import Case, DamagedCase, State
 from recovery.dead_letters import circuits, notices
 from recovery.dead_letters.messages import Queue
-from recovery.dead_letters.names import parsed
+from recovery.dead_letters.names import is_queue, parsed, short_name
 from recovery.dead_letters.remembered import describe_damaged, remembered, waiting
 from recovery.dead_letters.settling import Awaited, Settling, Taken
 from recovery.dead_letters.work import PATH, Work
@@ -96,9 +96,11 @@ def count_recovered(work: Work, queues: Sequence[Queue]) -> int:
 def _inspect(work: Work, pair: Awaited, taken: Taken) -> Taken:
     """Return what is proven of a destination's consumer now."""
     now = work.now()
-    name = pair.destination.rsplit("/", 1)[1]
+    name = short_name(pair.destination)
     if pair.arrived > now or any(until >= pair.arrived for _, until in taken.proofs):
         return taken
+    if not is_queue(pair.destination):
+        return taken.with_proof(now, now)  # Lambda brings each event to the function; only its failures come back
     try:
         if not work.sqs.inspect(pair.destination).held:
             return taken.with_proof(now, now)
@@ -169,7 +171,7 @@ def _report(work: Work, queue: Queue, pair: Awaited, found: Found) -> int:
     if found.unproven:
         minutes = (work.now() - found.unproven[0].arrived).total_seconds() / 60
         count = sum(len(sends.keys) for sends in found.unproven)
-        source = pair.destination.rsplit("/", 1)[1]
+        source = short_name(pair.destination)
         line = (
             f"queue {source}: its consumer has not taken all that was sent back to it"
             f" {minutes:.0f} minutes ago: look after it. Until it has, {count} message(s) count as sent only"

@@ -55,6 +55,12 @@ class WithoutEvidence(StrEnum):
     HEAL = "heal"
 
 
+class Target(StrEnum):
+    """Targets other than queues to which messages go back."""
+
+    LAMBDA = "lambda"  # of a function's dead-letter queue or on-failure destination: an asynchronous invocation
+
+
 class DeadLetterPolicy(BaseModel):
     """Treatment of the messages of a queue."""
 
@@ -102,6 +108,20 @@ class DeadLetterPolicy(BaseModel):
         title="Destination for messages without a source",
         description="Queue (name or URL) for messages that do not say where they came from. Messages that do are sent"
         " back to their own queue.",
+    )
+    targets: tuple[Target, ...] = Field(
+        (),
+        title="Own targets",
+        description="Targets other than queues that are called again: lambda invokes the function whose asynchronous"
+        " invocation failed, with the event unchanged. Without it such messages are archived and wait.",
+    )
+    function: str | None = Field(
+        None,
+        max_length=200,
+        pattern=r"^(arn:[^:\s]+:lambda:[^:\s]+:\d+:function:)?[A-Za-z0-9_-]+(:[A-Za-z0-9$_-]+)?$",
+        title="Function of a dead-letter queue",
+        description="Lambda function (name or ARN, with version or alias) for messages of its dead-letter queue, which"
+        " do not name it. Empty: the one function that has this queue as its dead-letter queue.",
     )
     max_attempts: int = Field(
         4,

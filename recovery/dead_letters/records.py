@@ -110,7 +110,7 @@ def _back(item: MessageWork, batch: Batch, now: datetime) -> Case:
 
 def _case_of_confirmed(item: MessageWork, batch: Batch, sent: Unconfirmed, now: datetime) -> Iterator[Case]:
     """Yield the case of a send that an interrupted run confirmed and did not get to record."""
-    key = sent.new_id if item.message.origin is Origin.SQS_REDRIVE else item.identity
+    key = item.identity if item.message.origin is Origin.UNKNOWN else sent.new_id
     if item.history is not None and item.history.key == key and item.history.attempts >= sent.attempt:
         return
     yield _case(
@@ -137,7 +137,7 @@ def write(case: Case) -> LedgerWrite:
 
 def new_key(item: MessageWork) -> str:
     """The key under which a message that is sent now will be found when it comes back."""
-    return item.new_id if item.message.origin is Origin.SQS_REDRIVE else item.identity
+    return item.identity if item.message.origin is Origin.UNKNOWN else item.new_id
 
 
 def archive_record(item: MessageWork, batch: Batch, now: datetime) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from uuid import uuid4
 from recovery.archive import Pointer
 from recovery.cases import Case, DamagedCase, State, case_item
 from recovery.dead_letters.claims import Chosen, Part, arn_of, claim, fetch, give_back, message_of
-from recovery.dead_letters.messages import batches, content_hash, entry, size
-from recovery.dead_letters.names import name_of
+from recovery.dead_letters.destinations import Destination, Outgoing
+from recovery.dead_letters.messages import content_hash
+from recovery.dead_letters.names import is_queue, name_of, short_name
 from recovery.dead_letters.outcomes import NotSent, Outcome
 from recovery.dead_letters.remembered import describe_damaged, remembered, waiting
 from recovery.dead_letters.replay_request import ReplayRequest
@@ -105,7 +106,7 @@ def note(work: Work, part: Part) -> None:
 
 def _entries(part: Part, dry_run: bool) -> Iterator[Entry]:
     for one in part.chosen:
-        where = name_of(one.destination) if one.destination else "nowhere"
+        where = short_name(one.destination) if one.destination else "nowhere"
         done = f"would go back to {where}" if dry_run else f"sent back to {where} with all attempts again"
         yield Entry(
             key=one.case.key,
@@ -199,8 +200,9 @@ def _send(work: Work, part: Part) -> None:
 
 
 def _send_to(work: Work, part: Part, url: str, bound: Sequence[Chosen]) -> None:
-    fifo = url.endswith(".fifo")
-    groups = [[bound[index] for index in group] for group in batches([size(message_of(one)) for one in bound])]
+    place = work.destination(url)
+    fifo = place.fifo
+    groups = [[bound[index] for index in group] for group in place.parts([message_of(one) for one in bound])]
     stuck: set[str] = set()
     for group in groups if not fifo else [[one] for one in bound]:
         if part.lease is None or part.lease - work.now() < LEASE_MARGIN:
@@ -209,20 +211,20 @@ def _send_to(work: Work, part: Part, url: str, bound: Sequence[Chosen]) -> None:
         elif fifo and message_of(group[0]).group_id in stuck:
             group[0].failure = Conflict("an earlier message of its group was not sent, and order is kept")
         else:
-            _send_batch(work, group, url, fifo=fifo)
+            _send_batch(work, group, url, place)
         stuck |= {message_of(one).group_id for one in group if one.failure is not None}
 
 
-def _send_batch(work: Work, ones: Sequence[Chosen], url: str, *, fifo: bool) -> None:
+def _send_batch(work: Work, ones: Sequence[Chosen], url: str, place: Destination) -> None:
     sends = []
-    for index, one in enumerate(ones):
-        if not fifo:
+    for one in ones:
+        if not place.fifo and is_queue(url):
             one.delay = min(LONGEST_DELAY, timedelta(seconds=work.sent_to[url] / work.request.max_per_second))
         work.sent_to[url] += 1
         # The deduplication id must differ from every attempt of a heal, and be the same for every try of this replay.
         attempt = -2 if one.is_changed else -1
-        sends.append(entry(message_of(one), index, one.delay, fifo=fifo, attempt=attempt))
-    outcomes: list[Outcome] = work.sqs.send(url, sends, fifo=fifo)
+        sends.append(Outgoing(message_of(one), one.delay, attempt))
+    outcomes: list[Outcome] = place.send(sends)
     for one, outcome in zip(ones, outcomes, strict=True):
         if isinstance(outcome, NotSent):
             one.failure = outcome.error
@@ -250,7 +252,7 @@ def _settled(one: Chosen, now: datetime) -> list[Case]:
 
 def _new_key(one: Chosen) -> str:
     """Return the key under which the next run looks for the case of what was sent: comebacks are counted by it."""
-    if message_of(one).origin is Origin.SQS_REDRIVE:
+    if message_of(one).origin is not Origin.UNKNOWN:
         return one.new_id
     identity = str(one.case.detail.get("identity", ""))
     if one.is_changed and identity == f"{message_of(one).queue}:content:{one.case.detail.get('content', '')}":

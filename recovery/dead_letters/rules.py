@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from recovery.cases import Case, State
+from recovery.dead_letters.invocations import INVOKED
 from recovery.dead_letters.policy import Action, DeadLetterPolicy, WithoutEvidence
 from recovery.dead_letters.situation import Gate, Known
 from recovery.dead_letters.verdicts import AlertVerdict, ArchiveVerdict, Finish, Heal, Hide, Leave, Verdict
@@ -195,11 +196,13 @@ def _may_not_heal(known: Known, policy: DeadLetterPolicy, why: str) -> AlertVerd
             "check whether the work was done, then replay or drop it",
             rule="heal-off",
         )
-    if message.origin not in (Origin.SQS_REDRIVE, Origin.UNKNOWN):  # other-target
+    if message.origin not in (Origin.SQS_REDRIVE, Origin.UNKNOWN) and not known.is_called:  # other-target
         return AlertVerdict(
             State.WAITING,
-            f"{why}; its target is not a queue ({message.origin.value}), so it waits until that target is asked again",
-            "once the target works again, replay it to a queue, or invoke the target with the archived body",
+            f"{why}; its target is not a queue ({message.origin.value}), so it waits until that target is asked again"
+            + (f": {known.no_target}" if known.no_target else ""),
+            "once the target works again, replay it"
+            + ("" if message.origin in INVOKED else " to a queue, or call the target with the archived body"),
             rule="other-target",
         )
     if not known.destination:  # no-destination
@@ -233,9 +236,12 @@ def _heal(
     attempt, tries = _count(known)
     history = known.history
     at_once = known.takes_no_delay
-    if waited and (at_once or spread <= LONGEST_DELAY):  # due
+    called = known.is_called
+    # A target that is called takes no delay: as many go now as its rate allows until the next run.
+    longest = timedelta(seconds=policy.sweep_seconds) if called else LONGEST_DELAY
+    if waited and (spread <= longest or (at_once and not called)):  # due
         reason = f"{why}; the wait before attempt {attempt} is over"
-        return Heal(known.destination, spread, attempt, tries, reason, rule="due")
+        return Heal(known.destination, timedelta(0) if called else spread, attempt, tries, reason, rule="due")
     if waited:
         rate = f"its destination takes at most {policy.max_per_second:g} a second"
         return _hide(known, now + spread, attempt, policy, now, f"{why}; {rate}", rule="due")
@@ -251,7 +257,8 @@ def _heal(
     if at_once and delay < timedelta(seconds=1):
         return Heal(known.destination, timedelta(0), attempt, tries, reason, rule="delay")
     if tries > 1:  # an attempt that was begun already has waited
-        return Heal(known.destination, min(delay, LONGEST_DELAY), attempt, tries, reason, rule="delay")
+        wait = timedelta(0) if called else min(delay, LONGEST_DELAY)
+        return Heal(known.destination, wait, attempt, tries, reason, rule="delay")
     return _hide(known, now + delay, attempt, policy, now, reason, rule="delay")
 
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 from recovery.cases import State
 from recovery.dead_letters import records
 from recovery.dead_letters.batch import LEASE_ENDS, Batch, MessageWork
-from recovery.dead_letters.messages import batches, entry, size
+from recovery.dead_letters.destinations import Destination, Outgoing
 from recovery.dead_letters.outcomes import NotSent, Outcome, paired
 from recovery.dead_letters.rules import LEASE_MARGIN
 from recovery.dead_letters.send_intents import SIZE, PendingSend, SendIntent
@@ -133,18 +133,18 @@ def _send(work: Work, items: Sequence[MessageWork]) -> None:
         assert isinstance(item.verdict, Heal)
         by_destination[item.verdict.destination].append(item)
     for url, bound in by_destination.items():
-        fifo = url.endswith(".fifo")
-        parts = [[bound[index] for index in part] for part in batches([size(item.message) for item in bound])]
+        place = work.destination(url)
+        parts = [[bound[index] for index in part] for part in place.parts([item.message for item in bound])]
 
-        def send(part: list[MessageWork], url: str = url, fifo: bool = fifo) -> list[Outcome]:
+        def send(part: list[MessageWork], place: Destination = place) -> list[Outcome]:
             # Many sends take long: each looks at its leases itself, or another run may hold the messages by now.
             if min(item.message.lease_until for item in part) - work.now() < LEASE_MARGIN:
                 return [NotSent(Transient(LEASE_ENDS)) for _ in part]
-            entries = []
-            for index, item in enumerate(part):
+            outgoing = []
+            for item in part:
                 assert isinstance(item.verdict, Heal)
-                entries.append(entry(item.message, index, item.verdict.delay, fifo=fifo, attempt=item.verdict.attempt))
-            return work.sqs.send(url, entries, fifo=fifo)
+                outgoing.append(Outgoing(item.message, item.verdict.delay, item.verdict.attempt))
+            return place.send(outgoing)
 
         for item, outcome in paired(parts, work.each(send, parts)):
             if not isinstance(outcome, NotSent):
@@ -154,16 +154,16 @@ def _send(work: Work, items: Sequence[MessageWork]) -> None:
                 # ever.
                 item.verdict = AlertVerdict(
                     State.PARKED,
-                    f"its queue refuses it: {outcome.error.code or outcome.error}",
-                    "compare the message with the queue's limits and key, then replay or drop it",
+                    f"its {place.label} refuses it: {outcome.error.code or outcome.error}",
+                    "compare the message with the limits and key there, then replay or drop it",
                     rule="refused",
                 )
             else:
                 item.failure = outcome.error
                 item.maybe_sent = isinstance(outcome.error, OutcomeUnknown)
-                _report_refusal(work, url, outcome.error)
+                _report_refusal(work, place, outcome.error)
 
 
-def _report_refusal(work: Work, url: str, error: RepriseError) -> None:
+def _report_refusal(work: Work, place: Destination, error: RepriseError) -> None:
     if isinstance(error, Refused):
-        work.complain(f"queue {url.rsplit('/', 1)[1]}: nothing can be sent to it: {error}")
+        work.complain(f"{place.label}: nothing can be sent to it: {error}")

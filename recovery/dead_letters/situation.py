@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from recovery.cases import Case
+from recovery.dead_letters.invocations import INVOKED
 from recovery.dead_letters.messages import Message, Queue
+from recovery.dead_letters.names import is_queue
 from recovery.failures import Diagnosis
 
 
@@ -63,7 +65,8 @@ class Known:
         reach: how long it takes until later runs have surely gone through all of its queue.
         removed: this run removed it already: SQS handed it out again.
         unconfirmed: what an interrupted run left open, or None.
-        destination: URL of the queue it would go back to, or "" when it has none.
+        destination: address that it would go back to (a queue, or its own target), or "" when it has none.
+        no_target: why it cannot go to its own target, or "".
         hidden: messages of this queue that are hidden already.
         follows: an earlier message of its FIFO group is sent by this run, after its own wait.
         evidence_pending: the log group could not be read, or has nothing yet: a later run may know more.
@@ -81,6 +84,7 @@ class Known:
     history: Case | None
     unconfirmed: Unconfirmed | None
     destination: str
+    no_target: str = ""
     hidden: int = 0
     follows: bool = False
     evidence_pending: str = ""
@@ -95,5 +99,10 @@ class Known:
 
     @property
     def takes_no_delay(self) -> bool:
-        """SQS takes no delay for a single message of a FIFO queue, whatever queue it comes from."""
-        return self.queue.fifo or self.destination.endswith(".fifo")
+        """SQS takes no delay for a single message of a FIFO queue, whatever it comes from; a function takes none."""
+        return self.queue.fifo or self.destination.endswith(".fifo") or self.is_called
+
+    @property
+    def is_called(self) -> bool:
+        """Its destination is no queue: a function, which is invoked."""
+        return self.message.origin in INVOKED and bool(self.destination) and not is_queue(self.destination)

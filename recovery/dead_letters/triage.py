@@ -14,9 +14,11 @@ from recovery.dead_letters import circuits
 from recovery.dead_letters.batch import Batch, MessageWork
 from recovery.dead_letters.conclusions import remember_logs
 from recovery.dead_letters.consumer_logs import ask_logs
-from recovery.dead_letters.messages import Message, Queue, content_hash, identity
+from recovery.dead_letters.invocations import INVOKED
+from recovery.dead_letters.messages import Queue, content_hash, identity
 from recovery.dead_letters.names import name_of
-from recovery.dead_letters.policy import DeadLetterPolicy
+from recovery.dead_letters.own_targets import own_target
+from recovery.dead_letters.policy import DeadLetterPolicy, Target
 from recovery.dead_letters.remembered import remembered
 from recovery.dead_letters.rules import decide
 from recovery.dead_letters.send_intents import Open
@@ -97,7 +99,7 @@ def look_up(work: Work, batch: Batch) -> None:
     sent = {
         item.unconfirmed.new_id: item
         for item in batch.items
-        if item.unconfirmed is not None and item.unconfirmed.sent and item.message.origin is Origin.SQS_REDRIVE
+        if item.unconfirmed is not None and item.unconfirmed.sent and item.message.origin is not Origin.UNKNOWN
     }
     for key in remembered(work.ledger, sent, damaged) if sent else ():
         sent[key].recorded = True
@@ -181,7 +183,7 @@ def decide_messages(work: Work, batch: Batch) -> None:
         if item.failure is not None:
             continue
         try:
-            item.destination = _destination(work, item.message, batch.queue, batch.policy)
+            item.destination = _destination(work, item, batch.queue, batch.policy)
         except RepriseError as error:
             item.failure = error
             work.note_refusal(batch.queue, error)
@@ -238,6 +240,7 @@ def _known(work: Work, batch: Batch, item: MessageWork, gate: Gate | None, *, fo
         own=item.own,
         unconfirmed=item.unconfirmed,
         destination=item.destination,
+        no_target=item.no_target,
         hidden=batch.queue.in_flight + work.hidden[batch.queue.arn],
         follows=follows,
         evidence_pending=item.pending,
@@ -288,8 +291,11 @@ def _is_silent(diagnosis: Diagnosis | None) -> bool:
     return diagnosis is None or diagnosis.rule == "none"
 
 
-def _destination(work: Work, message: Message, queue: Queue, policy: DeadLetterPolicy) -> str:
-    """Return the URL of the queue that a message goes back to: its source, else the policy's destination, else none."""
+def _destination(work: Work, item: MessageWork, queue: Queue, policy: DeadLetterPolicy) -> str:
+    """Return the address that a message goes back to: its source or own target, else the policy's destination."""
+    message = item.message
+    if message.origin in INVOKED:
+        return _own_target(work, item, queue, policy)
     own = queue.sources.get(message.source_arn, "") if message.source_arn else ""
     if not own and message.source_arn:
         own = work.url_of(message.source_arn, queue.arn)  # it may exist without naming this queue any more
@@ -306,3 +312,15 @@ def _destination(work: Work, message: Message, queue: Queue, policy: DeadLetterP
     if problem:
         work.complain(problem)
     return "" if problem else named
+
+
+def _own_target(work: Work, item: MessageWork, queue: Queue, policy: DeadLetterPolicy) -> str:
+    """Return the own target of a message that no queue's redrive policy moved; "" with the reason beside it."""
+    if Target.LAMBDA not in policy.targets:
+        item.no_target = "the policy's targets do not allow lambda"
+        return ""
+    try:
+        return own_target(work.functions, item.message, queue.arn, policy.function)
+    except Refused as error:
+        item.no_target = str(error)
+        return ""

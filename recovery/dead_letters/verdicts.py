@@ -16,7 +16,7 @@ class Heal:
     """Send it back.
 
     Attributes:
-        destination: URL of the queue.
+        destination: URL of the queue, or address of its own target.
         delay: how long SQS keeps it from the consumer, at most 15 minutes.
         attempt: attempt n, counted from 1.
         tries: how often this attempt was begun; more than 1 after a send whose answer was not read.

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Unpack
 
 from recovery.dead_letters.circuits import describe_open
+from recovery.dead_letters.destinations import destinations
 from recovery.dead_letters.messages import Queue
 from recovery.dead_letters.names import QueueName, parsed
 from recovery.dead_letters.outcomes import is_missing, queue_problem
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from recovery.dead_letters.batch import Batch
     from recovery.dead_letters.circuit import Circuit
     from recovery.dead_letters.consumer_logs import Place
+    from recovery.dead_letters.functions import Functions
     from recovery.dead_letters.gateway import Sqs
     from recovery.dead_letters.policy import DeadLetterRequest
     from recovery.dead_letters.replay_request import ReplayRequest
@@ -60,7 +62,7 @@ class Work(RecoveryRun):
     """One run's tools and counts. Make it, use it, and close it.
 
     Args:
-        sqs, logs, ages, consumers, watch: gateways.
+        sqs, logs, ages, consumers, watch, functions: gateways.
         log_allowance: what it may spend on reading logs.
         request: what the run is asked to do.
         archive_keep: how long the ledger keeps the case of an archived message.
@@ -100,6 +102,7 @@ class Work(RecoveryRun):
         *,
         consumers: Consumers | None = None,
         watch: Watch | None = None,
+        functions: Functions | None = None,
         log_allowance: LogAllowance | None = None,
         archive_keep: timedelta,
         **tools: Unpack[Tools],
@@ -115,6 +118,8 @@ class Work(RecoveryRun):
         self.circuits: dict[tuple[str, str], Circuit] = {}
         self.counted: set[str] = set()
         self.gated: Counter[tuple[str, str]] = Counter()
+        self.functions = functions
+        self.destination = destinations(sqs, functions)
         self.log_allowance = log_allowance or LogAllowance()
         self.places: dict[tuple[str, str], Place] = {}
         self.searches: dict[str, SearchMemory | None] = {}
@@ -191,14 +196,14 @@ class Work(RecoveryRun):
         self.complain(queue_problem(queue.name, error))
 
     def comeback_time(self, url: str) -> timedelta:
-        """Return how long a message that was sent to a queue may take to come back; asked once a run."""
+        """Return how long a message that was sent to an address may take to come back; asked once a run."""
         if url not in self._comeback_times:
             try:
-                self._comeback_times[url] = self.sqs.inspect(url).comeback
+                self._comeback_times[url] = self.destination(url).comeback()
             except RepriseError as error:
                 self._comeback_times[url] = timedelta(0)
                 self.warn(
-                    f"queue {url.rsplit('/', 1)[1]}: how long a message may take to come back from it is not known, so"
+                    f"{self.destination(url).label}: how long a message may take to come back from it is not known, so"
                     f" only the settle time is waited for: {error}"
                 )
         return self._comeback_times[url]

@@ -18,6 +18,7 @@ from typing import Any
 
 from simulated_aws.hooks.alarms import PERIOD, StrictAlarms
 from simulated_aws.hooks.functions import OutsideFunctions
+from simulated_aws.hooks.invocations import AsyncInvocations
 from simulated_aws.hooks.logs import StrictLogs
 from simulated_aws.hooks.queues import StrictQueues, depths_of, messages_of
 from simulated_aws.hooks.topics import StrictTopics
@@ -47,6 +48,7 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
     ),
     "ministack.services.sns": (
         "_error",
+        "_fanout",
         "_p",
         "_parse_batch_entries",
         "_publish",
@@ -55,7 +57,16 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
     ),
     "ministack.services.eventbridge": ("_put_events",),
     "ministack.services.cloudwatch_logs": ("_compile_filter_pattern", "_filter_log_events", "error_response_json"),
-    "ministack.services.lambda_svc": ("_sqs_esm_concurrency",),
+    "ministack.services.lambda_svc": (
+        "_account_region_from_function_config",
+        "_execute_function",
+        "_functions",
+        "_invoke",
+        "_request_account_id",
+        "_request_region",
+        "_sqs_esm_concurrency",
+        "invoke_async_with_retry",
+    ),
     "ministack.services.cloudwatch": (
         "_calc_stats",
         "_dims_key",
@@ -118,6 +129,8 @@ def install(simulators: Mapping[str, Simulator]) -> None:
     _install_eventbridge(_service("eventbridge"))
     StrictLogs(_service("cloudwatch_logs")).install()
     OutsideFunctions(_service("lambda_svc")).install()
+    others = (_service(name) for name in ("sqs", "sns", "eventbridge"))
+    AsyncInvocations(_service("lambda_svc"), *others).install()
     alarms = StrictAlarms(_service("cloudwatch"), put_service_event)
     alarms.install()
     _installed["alarms"] = alarms

@@ -221,6 +221,7 @@ EVERYTHING = {
     "FlowNames": "crm-*",
     "FlowTwins": "yes",
     "FindConsumers": "yes",
+    "TargetFunctions": "stock*",
 }
 
 

@@ -179,6 +179,7 @@ NOT_BY_RESOURCE = {
     "dms:DescribeTableStatistics",
     "dms:ListTagsForResource",
     "lambda:ListEventSourceMappings",
+    "lambda:ListFunctions",
     "logs:DescribeLogGroups",
     "logs:GetQueryResults",
     "logs:StopQuery",

@@ -47,6 +47,7 @@ _NAMES: Mapping[str, Any] = {
     "AWS::URLSuffix": "amazonaws.com",
     "WorkerPolicy": "worker-policy",
     "ConsumerPolicy": "consumer-policy",
+    "TargetFunctionPolicy": "target-function-policy",
     "QueueKeysPolicy": "queue-keys-policy",
     "RelayPolicy": "relay-policy",
     "EventsQueue.Arn": EVENTS,
@@ -69,6 +70,7 @@ WORKER = {
     "FlowNames": "orders",
     "FlowTwins": "yes",
     "FindConsumers": "yes",
+    "TargetFunctions": "stock*",
 }
 """Parameters of estate.yaml, as narrow as the tests' estate allows."""
 

@@ -21,7 +21,8 @@ from recovery.audit import Act, Audit
 from recovery.cases import Case, DamagedCase
 from recovery.dead_letters.archived import from_record
 from recovery.dead_letters.messages import Message
-from recovery.dead_letters.names import name_of
+from recovery.dead_letters.names import name_of, short_name
+from recovery.dead_letters.own_targets import own_target
 from recovery.dead_letters.plans.book import PlanBook
 from recovery.dead_letters.plans.frozen import encoded, object_key, sha_of
 from recovery.dead_letters.plans.patch import Slow, Unfit, apply, differences
@@ -189,7 +190,7 @@ def _message(lines: list[dict[str, Any]], key: str, line: int, now: datetime) ->
 
 
 def destination_of(work: Work, message: Message, dead: str, default: str | None) -> str:
-    """Return the URL of the queue that a message goes to.
+    """Return the address that a message goes to: a queue, or its own target.
 
     Raises:
         Refused: nothing names it, it is gone, or the message was cut.
@@ -197,7 +198,7 @@ def destination_of(work: Work, message: Message, dead: str, default: str | None)
     if message.is_cut:
         raise Refused("Scheduler cut its payload: take the whole input from the schedule, and send that")
     url = work.url_of(message.source_arn, dead) if message.source_arn else ""
-    url = url or (work.url_of(default, dead) if default else "")
+    url = url or (work.url_of(default, dead) if default else "") or own_target(work.functions, message, dead, None)
     if not url:
         raise Refused("nothing names the queue it came from: name the destination in the request")
     return url
@@ -272,7 +273,7 @@ def _report(work: Work, plan: Plan, spool: Spool, samples: list[str], warnings: 
             GroupOfPlan(source=source, kind=kind, group=group, error=error, count=count)
             for source, kind, group, error, count in spool.by("source, kind, grp, error")
         ),
-        destinations={url.rsplit("/", 1)[1]: count for url, count in spool.by("dest")},
+        destinations={short_name(url): count for url, count in spool.by("dest")},
         left_out=dict(spool.by("refused", refused=True)),
         changed=changed,
         differences=tuple(samples),
