@@ -20,7 +20,7 @@ from flows.replication_tasks import recover_replication_tasks
 from proof.crash.dead_letters_scenes import Messages, waiting
 from proof.crash.flow_scenes import Flows
 from proof.crash.outbox_scenes import Outbox
-from proof.crash.process import Child
+from proof.crash.process import Child, in_child
 from proof.crash.replication_scenes import Replications, failing
 from proof.crash.scene import Findings, Unpaced, for_one_run
 from proof.plain_prefect import play as play_flow
@@ -152,7 +152,7 @@ def probes(aws: SimulatedAws, connection: Connection, count: int) -> Findings:
     scene.pair = world.pair()
     world.die(scene.pair, [TIMEOUT] * 40)
     originals = world.bodies(scene.pair.dead)
-    scene.run(for_one_run(connection, aws))
+    first = in_child(lambda: scene.run(for_one_run(connection, aws)))
     aws.clock.advance(2)
     world.fail(scene.pair.source)
 
@@ -160,7 +160,7 @@ def probes(aws: SimulatedAws, connection: Connection, count: int) -> Findings:
         scene.run(own)
 
     _, errors = Crew(aws, connection).work(count, run)
-    found = Findings(wrong=errors)
+    found = Findings(wrong=[*errors, *filter(None, [first.error])])
     back = world.bodies(scene.pair.source)
     found.copies([*back, *world.bodies(scene.pair.dead)], originals, 1)
     # A worker that received fewer messages than open a circuit sends them: nothing says yet that the cause persists.

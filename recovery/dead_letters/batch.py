@@ -282,8 +282,10 @@ class Batch:
         return [self._by_id[pending_send.message_id] for pending_send in intent.pending]
 
     def without_circuit(self) -> list[MessageWork]:
-        """The items whose circuit should have been written and is not: they may not be sent."""
-        return [item for name in self.circuit_changes for item in (*self.came_back[name], *self.probes[name])]
+        """The items whose circuit should have been written and is not: they may be neither sent nor hidden for it. What
+        goes into the archive goes all the same."""
+        concerned = [item for name in self.circuit_changes for item in (*self.came_back[name], *self.probes[name])]
+        return [item for item in concerned if isinstance(item.verdict, Heal | Hide)]
 
     def keep_to_leases(self, items: Sequence[MessageWork], now: datetime) -> None:
         """Nothing more is done on messages that another run may hold soon; what was done stands in the ledger."""

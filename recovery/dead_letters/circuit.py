@@ -18,6 +18,8 @@ from recovery.ramp import STEPS, RampState, Step, admit
 
 LONGEST_WAIT = timedelta(hours=1)
 """Longest wait before the next round of probes."""
+CLOCKS = timedelta(minutes=5)
+"""Most by which clocks of workers differ."""
 ENOUGH = 10
 """Messages that must have stayed away before the group's own sends, without a probe, say that the cause is gone."""
 _REST = len(STEPS)
@@ -144,10 +146,16 @@ class Circuit:
 
     def renewed(self, now: datetime) -> Circuit:
         """Return the circuit with a new round, if probes of the present one should be known by now and are not: a run
-        that died with them, or a consumer that takes nothing."""
-        if not self.is_open or self.until is None or now < self.until or not self.step.awaited:
+        that died with them, or a consumer that takes nothing. Times that a clock far ahead wrote hold nothing up."""
+        late = now + CLOCKS
+        if not self.is_open:
+            return replace(self, closed=now) if self.closed is not None and self.closed > late else self
+        is_ahead = (self.opened or now) > late or (self.due or now) > late + LONGEST_WAIT
+        is_overdue = self.until is not None and now >= self.until and self.step.awaited > 0
+        if not (is_ahead or is_overdue):
             return self
-        return replace(self, round=self.round + 1, step=Step(), due=now, until=None)
+        opened = min(self.opened or now, now)
+        return replace(self, opened=opened, round=self.round + 1, step=Step(), due=now, until=None)
 
     def room(self, now: datetime) -> int | None:
         """Return how many messages may go now; None: all."""

@@ -60,6 +60,8 @@ def understood(work: Work, queue: Queue, records: Sequence[Record]) -> dict[str,
 def consult(work: Work, batch: Batch, now: datetime) -> None:
     """Find the circuit of each message, and let what came back speak. Nothing is written yet."""
     if not batch.policy.circuit_opens_after:
+        for name in batch.circuits:
+            work.circuits.pop((batch.queue.arn, name), None)
         batch.circuits = {}
         return
     comebacks: dict[str, list[Comeback]] = defaultdict(list)
@@ -253,6 +255,10 @@ def _write(work: Work, batch: Batch, name: str) -> RepriseError | None:
         except Conflict:
             try:
                 read = _read(work, batch.queue.arn, name)
+            except DamagedRecord:
+                # The report names it; until a person deletes it, its group goes on as if there were none.
+                batch.circuit_changes.discard(name)
+                return None
             except RepriseError as error:
                 return error
             circuit = _claim_again(work, batch, _with_comebacks(batch, read, now), circuit, now)

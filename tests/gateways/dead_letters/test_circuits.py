@@ -14,6 +14,8 @@ from recovery.cases import State
 from recovery.dead_letters.policy import Action
 from recovery.errors import Refused, Transient
 from recovery.failures import Kind
+from recovery.ledger import Ledger
+from recovery.records import Record
 from recovery.report import RecoveryReport
 from tasks import dead_letters as do
 from tests.dead_letters_world import ERROR, POLICY, THROTTLED, TIMEOUT, UNAVAILABLE, DeadLettersWorld, Pair, text
@@ -291,3 +293,33 @@ def test_a_damaged_circuit_stops_nothing(world: DeadLettersWorld, damaged: Pair)
     report = run(world, damaged)
     assert report.by_action == {"heal": 7}
     assert any("circuit#" in line and "delete it" in line for line in report.warnings)
+
+
+def test_a_damaged_circuit_stops_no_comeback(world: DeadLettersWorld, damaged: Pair) -> None:
+    """Its item can be neither read nor replaced: what comes back goes on all the same."""
+    world.aws.clock.advance(SETTLE + 3 * SWEEP)
+    run(world, damaged)
+    world.fail(damaged.source)
+    report = run(world, damaged)
+    assert report.unsettled == 0
+    assert report.by_action["heal"] >= 1
+
+
+def test_an_unwritable_circuit_keeps_nothing_from_the_archive(world: DeadLettersWorld) -> None:
+    """A message at its last attempt is archived, whatever its circuit's item does."""
+    pair = world.pair()
+    policy = QUICK.model_copy(update={"max_attempts": 1})
+    world.die(pair, [TIMEOUT] * 8)
+    run(world, pair, policy=policy)
+    world.fail(pair.source)
+    real = Ledger.write_record
+
+    def refused(ledger: Ledger, record: Record, *more: Any) -> Record:
+        if record.sk.startswith("circuit#"):
+            raise Refused("dynamodb:PutItem: denied", code="AccessDeniedException", operation="dynamodb:PutItem")
+        return real(ledger, record, *more)
+
+    with mock.patch.object(Ledger, "write_record", refused):
+        run(world, pair, policy=policy)
+    assert len(world.archived(pair.dead)) == 8
+    assert world.bodies(pair.dead) == []
