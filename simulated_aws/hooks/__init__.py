@@ -49,8 +49,10 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
     "ministack.services.sns": (
         "_error",
         "_fanout",
+        "_matches_filter_policy",
         "_p",
         "_parse_batch_entries",
+        "_parse_message_attributes",
         "_publish",
         "_publish_batch",
         "publish_internal",

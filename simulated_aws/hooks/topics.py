@@ -1,20 +1,27 @@
-"""Topics that refuse what SNS refuses: names, prefixes, types and values of message attributes, subjects, group ids.
+"""Topics that refuse what SNS refuses, and drop in silence what SNS takes and a subscription then does not deliver.
 
-The limits are those of the developer guide (message attributes, Publish, PublishBatch); the words of the refusals are
-assumed. What SNS takes and then drops (a tab in a value, an eleventh attribute with raw delivery) is taken here, too.
+docs/simulated-aws/sns.md says of each behaviour where it is known from.
 """
 
 from __future__ import annotations
 
+import json
+import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from xml.sax.saxutils import escape
 
+log = logging.getLogger("simulated_aws.topics")
+
 LARGEST = 262_144
+RAW_ATTRIBUTES = 10
+"""A queue takes no more, and with raw delivery each attribute of the message becomes one of the queue's message."""
 _NAME = re.compile(r"[A-Za-z0-9_\-]+(\.[A-Za-z0-9_\-]+)*")
 _TYPE = re.compile(r"(String|Number|Binary|String\.Array)(\.[A-Za-z0-9_.\-]+)?")
 _ID = re.compile(r"[!-~]{1,128}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NOT_IN_A_QUEUE = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class StrictTopics:
@@ -32,20 +39,30 @@ class StrictTopics:
         self._publish: Callable[[dict[str, Any]], Any] = sns._publish
         self._publish_batch: Callable[[dict[str, Any]], Any] = sns._publish_batch
         self._entries: Callable[[dict[str, Any]], list[dict[str, Any]]] = sns._parse_batch_entries
+        self._matches: Callable[..., bool] = sns._matches_filter_policy
 
     def install(self) -> None:
         """Take the handlers' places."""
         self._sns._error, self._sns._publish = self.error, self.publish
         self._sns._publish_batch = self.publish_batch
+        self._sns._matches_filter_policy = self.delivers
 
     def error(self, code: str, message: str, status: int) -> Any:
         """Answer an error with the code that SNS uses."""
         return self._error(self._codes.get(code, code), message, status)
 
     def publish(self, params: dict[str, Any]) -> Any:
-        """Refuse an empty message."""
-        if not self._sns._p(params, "Message"):
+        """Refuse an empty message, and whatever an entry of a batch is refused for."""
+        entry = {
+            "message": self._sns._p(params, "Message"),
+            "subject": self._sns._p(params, "Subject"),
+            "message_group_id": self._sns._p(params, "MessageGroupId"),
+            "message_attributes": self._sns._parse_message_attributes(params),
+        }
+        if not entry["message"]:
             return self.error("InvalidParameter", "Invalid parameter: Empty message", 400)
+        if words := refusal(entry):
+            return self.error("InvalidParameter", words, 400)
         return self._publish(params)
 
     def publish_batch(self, params: dict[str, Any]) -> Any:
@@ -65,6 +82,13 @@ class StrictTopics:
         finally:
             self._sns._parse_batch_entries = self._entries
         return _with_failed(answer, refused)
+
+    def delivers(self, subscription: Mapping[str, Any], attributes: Mapping[str, Any], message: str = "") -> bool:
+        """True when a subscription delivers a message: its filter lets it through, and nothing makes SNS drop it."""
+        if reason := dropped(subscription, attributes, message):
+            log.info("%s drops a message: %s", subscription.get("arn"), reason)
+            return False
+        return self._matches(subscription, attributes, message)
 
     def _nothing_sent(self) -> Any:
         body = (
@@ -95,6 +119,34 @@ def refusal(entry: Mapping[str, Any]) -> str:
         if kind.startswith("Number") and not _is_number(text):
             return f"Invalid parameter: Message attribute {name!r} is no number"
     return ""
+
+
+def dropped(subscription: Mapping[str, Any], attributes: Mapping[str, Any], message: str) -> str:
+    """Return the reason for which a subscription drops a message that SNS has taken; "" for one that it delivers.
+
+    The publisher has its message id by then, and hears nothing of it.
+    """
+    settings = subscription.get("attributes", {})
+    if settings.get("FilterPolicy") and settings.get("FilterPolicyScope", "MessageAttributes") == "MessageAttributes":
+        for name, value in attributes.items():
+            text = value.get("StringValue") or ""
+            if _CONTROL.search(text):
+                return f"its filter cannot read attribute {name!r}, which holds a control character"
+            if value.get("DataType") == "String.Array" and not _is_array(text):
+                return f"its filter cannot read attribute {name!r}, which is no JSON array"
+    if subscription.get("protocol") == "sqs" and settings.get("RawMessageDelivery") == "true":
+        if len(attributes) > RAW_ATTRIBUTES:
+            return f"a queue takes {RAW_ATTRIBUTES} attributes, and raw delivery would bring {len(attributes)}"
+        if _NOT_IN_A_QUEUE.search(message):
+            return "raw delivery would bring characters that no queue takes"
+    return ""
+
+
+def _is_array(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), list)
+    except ValueError:
+        return False
 
 
 def _is_number(text: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from itertools import pairwise
@@ -17,7 +17,7 @@ from recovery.appflow_runs.policy import AppFlowPolicy, AppFlowRequest
 from recovery.cases import State
 from recovery.errors import Transient
 from simulated_aws.appflow import Outcome
-from tests.appflow_world import START, TO, World, a_world
+from tests.appflow_world import START, TO, Through, World, a_world
 from tests.unit.appflow_runs.situations import DOWN, EXPIRED
 
 HOURLY = {"scheduleExpression": "rate(1hours)", "dataPullMode": "Incremental"}
@@ -458,3 +458,28 @@ def test_a_flow_that_was_made_anew_inherits_nothing(world: World) -> None:
     world.flow("orders")
     world.recover()
     assert len(world.memory("orders").history.attempts) <= 1
+
+
+def test_no_flow_is_started_after_a_run_s_time(world: World) -> None:
+    """A start that took all the time is the last one of its run; the other flow waits, and is started by the next."""
+    for name in ("first", "second"):
+        world.appflow.script(Outcome.failure(DOWN), flow=name)
+        world.flow(name)
+    world.recover(started_by="sweep")
+    world.advance(minutes=30)
+
+    def slow(name: str, call: Callable[[], Any]) -> Any:
+        answer = call()
+        if name == "start_flow":
+            world.advance(minutes=9)
+        return answer
+
+    def runs() -> list[int]:
+        return sorted(len(world.appflow.flow(name).runs) for name in ("first", "second"))
+
+    before = runs()
+    report = world.recover(started_by="sweep", through=lambda client: Through(client, slow))
+    assert sum(runs()) == sum(before) + 1
+    assert not report.failed
+    world.recover(started_by="sweep")
+    assert sum(runs()) == sum(before) + 2

@@ -10,6 +10,7 @@ import pytest
 from moto import mock_aws
 
 from recovery.cases import State
+from recovery.replication_tasks import inspection
 from recovery.replication_tasks.act import restart_all
 from recovery.replication_tasks.find import find
 from recovery.replication_tasks.gateway import ReplicationGateway
@@ -657,3 +658,31 @@ def test_validation_is_not_inspected_where_findings_are_off(world: Recovering) -
     sweeps(world, 90, findings=False)
     assert world.dms.calls.get("DescribeTableStatistics", 0) == before
     assert world.alerts() == []
+
+
+def test_failures_are_read_before_what_runs_well_whose_statistics_are_bounded(
+    world: Recovering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Statistics of thousands of tables fill a sweep: new failures come first, and what runs well waits for another
+    sweep once its pages are used up. The report says so."""
+    names = [f"healthy-{n}" for n in range(4)]
+    for name in names:
+        world.start(world.task(name, "full-load-and-cdc"))
+    fails = Future(faults=[Fault(LOST, stage="cdc", after_seconds=40)])
+    world.start(world.task("zz-failed", "full-load-and-cdc", fails))
+    world.advance(600)
+    assert world.status("zz-failed") == "failed"
+    monkeypatch.setattr(inspection, "PAGES", 2)
+    read: list[str] = []
+    tables = world.gateway.tables
+
+    def watched(facts: Any) -> Any:
+        read.append(facts.name)
+        return tables(facts)
+
+    monkeypatch.setattr(world.gateway, "tables", watched)
+    report = world.recover()
+    assert read[0] == "zz-failed"
+    assert len(read) == 2
+    assert world.starts("zz-failed")[-1] == "resume-processing"
+    assert any("were not inspected in this sweep" in fact for fact in report.facts)

@@ -11,8 +11,9 @@ import pytest
 
 from recovery.errors import BadInput, Transient
 from recovery.outbox_records import deliver
+from recovery.outbox_records.policy import RowNames
 from simulated_aws.server import SimulatedAws
-from tests.outbox_world import NO_PAUSE, OutboxWorld, play
+from tests.outbox_world import NO_PAUSE, TABLE, OutboxWorld, play
 
 
 @pytest.fixture
@@ -432,3 +433,30 @@ def test_a_machine_whose_clock_is_wrong_delivers_all_the_same(world: OutboxWorld
         row = world.row(f"row{skew}")
         assert row["status"] == "Successful"
         assert abs(int(row["outbox_expires"]) - 7 * 86_400 - time.time()) < 60
+
+
+def test_a_row_reaches_subscriptions_that_drop_what_they_cannot_read(world: OutboxWorld) -> None:
+    """Control characters in attributes, an array and ten attributes reach raw and filtered subscriptions; a row with
+    more of them is exhausted with a reason, and never taken for sent while a subscriber gets nothing."""
+    for queue, settings in (
+        ("raw", {"RawMessageDelivery": "true"}),
+        ("filtered", {"FilterPolicy": '{"kind": ["order"]}'}),
+    ):
+        world.aws.client("sqs").create_queue(QueueName=queue)
+        endpoint = f"arn:aws:sqs:us-east-1:000000000000:{queue}"
+        world.sns.subscribe(TopicArn=world.topic_arn, Protocol="sqs", Endpoint=endpoint, Attributes=settings)
+    headers = {"kind": {"S": "order"}, "trace": {"S": "a\tb\nc"}, "tags": {"L": [{"S": "x"}]}}
+    world.pending("few\tof them")
+    world.pending("ten")
+    world.pending("eleven")
+    for identity, count in (("few\tof them", 0), ("ten", 7), ("eleven", 8)):
+        more = {f"h{n}": {"S": "v"} for n in range(count)}
+        world.dynamodb.update_item(
+            TableName=TABLE,
+            Key={"id": {"S": identity}},
+            UpdateExpression="SET headers = :h",
+            ExpressionAttributeValues={":h": {"M": {**headers, **more}}},
+        )
+    world.run(names=RowNames(attributes=("headers",)))
+    assert world.statuses() == {"few\tof them": "Successful", "ten": "Successful", "eleven": "Exhausted"}
+    assert [len(world.aws.messages(queue)) for queue in ("raw", "filtered", "subscriber")] == [2, 2, 2]

@@ -10,6 +10,7 @@ import pytest
 
 from recovery.errors import Transient
 from recovery.outbox_records import lost
+from recovery.outbox_records.gateway import OutboxTable
 from recovery.outbox_records.models import read_row
 from recovery.pacing import Pace
 from simulated_aws.server import SimulatedAws
@@ -263,3 +264,27 @@ def test_rows_that_are_named_are_revived_without_a_search(world: OutboxWorld) ->
     assert "dynamodb:Query" not in world.aws.request_counts()
     assert world.row("x29")["status"] == "Pending"
     assert world.row("x0")["status"] == "Exhausted"
+
+
+def test_a_search_of_the_most_partitions_keeps_to_dynamodb_s_bound(world: OutboxWorld) -> None:
+    """DynamoDB takes 100 operands of IN; the emulator takes more, so the expression itself is counted."""
+    asked: list[str] = []
+
+    def watch(params: Any, **_: Any) -> None:
+        asked.append(params["FilterExpression"])
+
+    work = world.work(mode="find_lost", shards=50)
+    table = OutboxTable(world.dynamodb, work.request, pause=lambda _: None)
+    table.describe()
+    world.put({"id": "lost", "message": "hello"})
+    client = world.dynamodb
+    client.meta.events.register("provide-client-params.dynamodb.Scan", watch)
+    try:
+        page = table.scan(0, 1, None, lost._read_lines(work))
+    finally:
+        client.meta.events.unregister("provide-client-params.dynamodb.Scan", watch)
+        work.close()
+    [expression] = asked
+    operands = expression.partition(" IN (")[2].partition(")")[0].split(",")
+    assert len(operands) == 100
+    assert [row["id"]["S"] for row in page.items] == ["lost"]

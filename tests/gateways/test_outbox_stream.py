@@ -311,3 +311,36 @@ def test_a_place_that_is_too_much_to_write_down_is_none() -> None:
     positions.done.add("one more")
     assert stream.place(positions) is None
     assert stream.place(Positions(ARN)) is None
+
+
+def test_a_table_whose_shards_change_every_few_hours_keeps_its_place(aws: SimulatedAws) -> None:
+    """Shards that ended need not be written down while a child of theirs is read: six a day of each are no reason to
+    begin at the end. Who takes over reads none of them again, and leaves out no other."""
+    client = aws.client("dynamodbstreams")
+    open_shards = 700
+    generations = [[shard(1_000 * age + n) for n in range(open_shards)] for age in range(7)]
+    listed = [
+        (name, generations[age - 1][n] if age else "", age < 6)
+        for age, names in enumerate(generations)
+        for n, name in enumerate(names)
+    ]
+    ended_alone = shard(99_999)
+    listed.append((ended_alone, generations[2][0], True))
+    before = Positions(ARN)
+    with Stubber(client) as stub:
+        stub.add_response("describe_stream", described(*listed))
+        for _ in range(open_shards):
+            stub.add_response("get_shard_iterator", {"ShardIterator": "x"})
+        stream.follow(client, before)
+    assert len(before.done) == 6 * open_shards + 1
+    stood = json.loads(json.dumps(stream.place(before)))
+    assert stood["done"] == [ended_alone]
+    positions = stream.resumed(ARN, stood)
+    with Stubber(client) as stub:
+        stub.add_response("describe_stream", described(*listed, (shard(88_888), ended_alone, False)))
+        for _ in range(open_shards + 1):
+            stub.add_response("get_shard_iterator", {"ShardIterator": "x"})
+        stream.follow(client, positions)
+        stub.assert_no_pending_responses()
+    assert positions.iterators.keys() == {*generations[6], shard(88_888)}
+    assert positions.done == before.done

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from simulated_aws.server import SimulatedAws
 
@@ -58,3 +59,76 @@ def test_what_sns_takes_is_taken(aws: SimulatedAws) -> None:
     answer = publish(aws, {"MessageAttributes": attributes, "Subject": "Order", "MessageGroupId": "tenant-1"})
     assert not answer.get("Failed")
     assert len(answer["Successful"]) == 1
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"MessageAttributes": {"AWS.trace": GOOD}},
+        {"MessageAttributes": {"two words": GOOD}},
+        {"MessageAttributes": {"n": {"DataType": "Number", "StringValue": "many"}}},
+        {"MessageAttributes": {"n": {"DataType": "Date", "StringValue": "today"}}},
+        {"MessageAttributes": {"n": {"DataType": "String", "StringValue": ""}}},
+        {"Subject": "two\nlines"},
+        {"Subject": "x" * 100},
+        {"MessageGroupId": "two words"},
+    ],
+)
+def test_a_single_publish_is_refused_for_the_same(aws: SimulatedAws, more: dict[str, Any]) -> None:
+    """What fails an entry of a batch fails a `Publish` as a whole; without it the same message goes out."""
+    sns = aws.client("sns")
+    topic = sns.create_topic(Name="orders")["TopicArn"]
+    with pytest.raises(ClientError, match="Invalid parameter") as refused:
+        sns.publish(TopicArn=topic, Message="hello", **more)
+    assert refused.value.response["Error"]["Code"] == "InvalidParameter"
+    assert sns.publish(TopicArn=topic, Message="hello")["MessageId"]
+
+
+def listen(aws: SimulatedAws, queue: str, **settings: str) -> str:
+    """Subscribe a queue of its own to the topic."""
+    sns = aws.client("sns")
+    topic = str(sns.create_topic(Name="orders")["TopicArn"])
+    aws.client("sqs").create_queue(QueueName=queue)
+    endpoint = f"arn:aws:sqs:us-east-1:000000000000:{queue}"
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=endpoint, Attributes=settings)
+    return queue
+
+
+RAW = {"RawMessageDelivery": "true"}
+BY_KIND = {"FilterPolicy": '{"kind": ["order"]}'}
+KIND = {"kind": {"DataType": "String", "StringValue": "order"}}
+
+
+@pytest.mark.parametrize("batch", [True, False])
+@pytest.mark.parametrize(
+    ("settings", "attributes", "message"),
+    [
+        (RAW, {f"a{n}": GOOD for n in range(11)}, "hello"),
+        (RAW, {}, "bell \x07"),
+        (BY_KIND, {**KIND, "trace": {"DataType": "String", "StringValue": "a\tb"}}, "hello"),
+        (BY_KIND, {**KIND, "tags": {"DataType": "String.Array", "StringValue": "no array"}}, "hello"),
+    ],
+)
+def test_what_a_subscription_drops_is_taken_and_never_arrives(
+    aws: SimulatedAws, settings: dict[str, str], attributes: dict[str, Any], message: str, batch: bool
+) -> None:
+    """The publisher gets a message id; a plain subscription beside it delivers, the other one drops it in silence."""
+    strict, plain = listen(aws, "strict", **settings), listen(aws, "plain")
+    entry = {"MessageAttributes": attributes, "Message": message}
+    if batch:
+        assert publish(aws, entry)["Successful"][0]["MessageId"]
+    else:
+        sns = aws.client("sns")
+        assert sns.publish(TopicArn=sns.create_topic(Name="orders")["TopicArn"], **entry)["MessageId"]
+    assert aws.messages(strict) == []
+    assert len(aws.messages(plain)) == 1
+
+
+@pytest.mark.parametrize("settings", [RAW, BY_KIND, {**RAW, **BY_KIND}])
+def test_what_nothing_is_wrong_with_arrives(aws: SimulatedAws, settings: dict[str, str]) -> None:
+    """Ten attributes with raw delivery, an array, and a line break in the message are delivered."""
+    queue = listen(aws, "strict", **settings)
+    attributes = {**KIND, "list": {"DataType": "String.Array", "StringValue": '["a"]'}}
+    attributes |= {f"a{n}": GOOD for n in range(8)}
+    publish(aws, {"MessageAttributes": attributes, "Message": "two\nlines"})
+    assert len(aws.messages(queue)) == 1

@@ -20,6 +20,7 @@ from deployments.prefect_settings import (
     require_server,
     server_environment,
 )
+from deployments.processes import COMMAND
 from recovery.errors import BadInput
 from tests.project.checkout import PROJECT
 
@@ -145,6 +146,27 @@ def test_prefect_cloud_is_refused_in_one_line(host: str) -> None:
     with pytest.raises(BadInput, match="Prefect Cloud"):
         require_server({"PREFECT_API_URL": f"https://{host}/api/accounts/a/workspaces/w"})
     assert require_server({"PREFECT_API_URL": "https://prefect.cloudy.example/api"})
+
+
+@pytest.mark.parametrize("profile", [False, True], ids=["variable", "profile"])
+def test_a_worker_refuses_prefect_cloud_before_it_asks_anybody(
+    outside: dict[str, str], tmp_path: Path, profile: bool
+) -> None:
+    """In one line, also where `prefect cloud login` has left the address in a profile."""
+    cloud = "https://api.prefect.cloud/api/accounts/a/workspaces/w"
+    environment = {**outside, "PREFECT_HOME": str(tmp_path), "PYTHONPATH": str(PROJECT)}
+    for name in ("PREFECT_API_URL", "PREFECT_PROFILE"):
+        environment.pop(name, None)
+    if profile:
+        (tmp_path / "profiles.toml").write_text(f'active = "it"\n[profiles.it]\nPREFECT_API_URL = "{cloud}"\n')
+    else:
+        environment["PREFECT_API_URL"] = cloud
+    ended = subprocess.run(
+        [sys.executable, "-m", COMMAND, "worker"], env=environment, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1].startswith("reprise worker: PREFECT_API_URL names Prefect Cloud")
+    assert "Traceback" not in ended.stderr
 
 
 def test_a_broken_file_is_named(tmp_path: Path) -> None:

@@ -88,6 +88,7 @@ def test_nothing_named_nothing_touched() -> None:
         {"policy": {"horizon_seconds": 3_600, "backoff": {"base_seconds": 30, "factor": 2, "cap_seconds": 3_600}}},
         {"policy": {"lease_seconds": 30}},
         {"shards": 0},
+        {"shards": 51},
         {"mode": "publish"},
         {"tables": ["t"]},
     ],

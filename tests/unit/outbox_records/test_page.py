@@ -7,6 +7,9 @@ import re
 from pathlib import Path
 from typing import Any, TypeGuard
 
+import pytest
+import yaml
+
 from recovery.outbox_records.policy import OutboxPolicy, OutboxRequest
 
 PROJECT = Path(__file__).parents[3]
@@ -80,3 +83,14 @@ def test_the_page_names_every_field_of_the_request() -> None:
     """Each stands somewhere on the page in its own messages."""
     for name in OutboxRequest.model_fields:
         assert re.search(rf"`{name}[`:]|{name}=", PAGE), name
+
+
+def test_a_pass_over_a_large_table_takes_as_long_as_the_page_says() -> None:
+    """A read unit is 8 KiB of a scan, and of each hour a search works as long as its deployment's time limit."""
+    deployments = yaml.safe_load((PROJECT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
+    [found] = [each for each in deployments if each["name"] == "find-lost"]
+    of_each_hour = found["parameters"]["request"]["time_limit_seconds"]
+    assert found["schedules"][0]["interval"] == 3_600
+    seconds = 100e9 / (OutboxPolicy().scan_units_per_second * 8_192)
+    [hours] = re.findall(r"A pass over 100 GB at the default rate takes about (\d+) hours", PAGE)
+    assert int(hours) == pytest.approx(seconds / of_each_hour, abs=1)
