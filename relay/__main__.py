@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from blocks.connection import Connection
     from relay.configuration import RelayConfiguration
     from relay.counts import Counts
-    from relay.service import Poller
+    from relay.pollers import Poller
 
 T = TypeVar("T")
 log = logging.getLogger("reprise.relay")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 
 
 @dataclass
@@ -31,3 +31,16 @@ class Counts:
     lag: float = 0.0
     held: int = 0
     problem: str = ""
+    _wrong: dict[str, str] = field(default_factory=dict)
+
+    def wrong(self, what: str, problem: str) -> None:
+        """Remember what is wrong with one thing, or with "" that nothing is."""
+        if problem:
+            self._wrong[what] = problem
+        else:
+            self._wrong.pop(what, None)
+        self.problem = "; ".join(self._wrong.values())
+
+    def shown(self) -> dict[str, object]:
+        """The numbers, and what is wrong, by name."""
+        return {each.name: getattr(self, each.name) for each in fields(self) if not each.name.startswith("_")}

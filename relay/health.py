@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Protocol
 
@@ -58,7 +58,7 @@ def serve(watched: Callable[[], Watched], host: str, port: int) -> ThreadingHTTP
                 return
             relay = watched()
             healthy = relay.is_healthy
-            body = json.dumps({"healthy": healthy, **asdict(relay.counts)}).encode()
+            body = json.dumps({"healthy": healthy, **relay.counts.shown()}).encode()
             self.send_response(200 if healthy else 503)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))

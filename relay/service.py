@@ -12,7 +12,6 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from recovery.errors import BadInput, RepriseError
 from recovery.events.hints import Hint, translate
@@ -20,6 +19,7 @@ from relay.bursts import Bursts, OutgoingEvent
 from relay.counts import Counts
 from relay.in_flight import InFlight
 from relay.metrics import Reading, RelayMetrics
+from relay.pollers import Poller, Pollers
 from relay.prefect_events import BATCH, Misconfigured, PrefectEvents, Rejected, ServerAway
 from relay.queue import VISIBILITY, Arrival, EventsQueue
 from relay.unacknowledged import Outcome, Unacknowledged
@@ -27,25 +27,7 @@ from relay.unacknowledged import Outcome, Unacknowledged
 log = logging.getLogger("reprise.relay")
 
 _LONGEST_WAIT = 15.0
-_POLLER_RESTS = timedelta(seconds=30)
 _STALE = timedelta(seconds=90)
-
-
-class Poller(Protocol):
-    """Something that AWS does not announce and the relay looks at by itself."""
-
-    @property
-    def problems(self) -> Sequence[str]:
-        """Reasons why it sees less than it should, for a person."""
-        ...
-
-    def poll(self, now: datetime) -> Sequence[Hint]:
-        """Return the events to send now; reads its source only as often as it should."""
-        ...
-
-    def leave(self, now: datetime) -> None:
-        """The relay stops: let go of what is held."""
-        ...
 
 
 class Relay:
@@ -74,7 +56,7 @@ class Relay:
         self.counts = Counts()
         self._queue = queue
         self._events = events
-        self._pollers = pollers
+        self._pollers = Pollers(pollers, now, self.counts)
         self._now = now
         self._stop = stop
         self._metrics = metrics
@@ -86,8 +68,6 @@ class Relay:
         self._wait = 1.0  # seconds until the server is tried again
         self._queue_wait = 1.0  # seconds until the events queue is tried again
         self._longest_lag = 0.0  # since the last publishing of metrics
-        self._resting: dict[int, datetime] = {}  # pollers that failed, by place
-        self._problems: dict[str, str] = {}  # by what is wrong; only what is wrong now
         self._lived = now()
 
     @property
@@ -112,11 +92,7 @@ class Relay:
         self._pending += self._bursts.ended(self._now() + timedelta(days=1))
         self.post_pending()
         self._queue.keep(self._held.receipts, 0)
-        for poller in self._pollers:
-            try:
-                poller.leave(self._now())
-            except Exception as error:
-                log.warning("a poller could not let go of what it had claimed: %s", error, exc_info=True)
+        self._pollers.leave()
         self._publish(at_once=True)
 
     def round(self, wait: int) -> None:
@@ -127,7 +103,7 @@ class Relay:
                 self._stop.wait(wait)
             else:
                 self._receive(wait)
-            self._listen()
+            self._pollers.poll(lambda hint: self._add(hint, None), self._after_poller)
             self._listen_after()
         self._pending += self._bursts.ended(self._now())
         self.post_pending()
@@ -138,13 +114,13 @@ class Relay:
             arrivals = self._queue.receive(wait)
         except RepriseError as error:
             self.counts.queue_errors += 1
-            self._wrong("events queue", f"the events queue could not be read: {error}")
+            self.counts.wrong("events queue", f"the events queue could not be read: {error}")
             log.warning("the events queue could not be used, next try in %.0f s: %s", self._queue_wait, error)
             self._stop.wait(self._queue_wait)
             self._queue_wait = min(_LONGEST_WAIT, self._queue_wait * 2)
             return
         self._queue_wait = 1.0
-        self._wrong("events queue", "")
+        self.counts.wrong("events queue", "")
         for arrival in arrivals:
             try:
                 self.take(arrival)
@@ -154,41 +130,9 @@ class Relay:
                 # SQS parks it after its last receipt. Its error's own words may quote it, so they are not logged.
                 log.error("%s could not be taken (%s), and comes again", arrival.message_id, type(error).__name__)
 
-    def _listen(self) -> None:
-        for place, poller in enumerate(self._pollers):
-            now = self._now()
-            name = f"{type(poller).__name__} {place}"
-            if now < self._resting.get(place, now):
-                continue
-            try:
-                for hint in poller.poll(now):
-                    self.counts.polled += 1
-                    self._add(hint, None)
-            except Exception as error:
-                # The other pollers and the events queue go on, whatever it is.
-                log.warning(
-                    "a poller rests for %d s: %s",
-                    _POLLER_RESTS.total_seconds(),
-                    error,
-                    exc_info=not isinstance(error, RepriseError),
-                )
-                self._resting[place] = now + _POLLER_RESTS
-                self._wrong(name, f"{name} rests: {type(error).__name__}: {error}")
-            else:
-                self._resting.pop(place, None)
-                self._wrong(name, "; ".join(poller.problems))
-            # AWS may be slow to answer each of them: that is no standstill of ours.
-            self._lived = self._now()
-            self._keep()
-        self.counts.resting = len(self._resting)
-
-    def _wrong(self, what: str, problem: str) -> None:
-        """Remember what is wrong with one thing, or that nothing is."""
-        if problem:
-            self._problems[what] = problem
-        else:
-            self._problems.pop(what, None)
-        self.counts.problem = "; ".join(self._problems.values())
+    def _after_poller(self) -> None:
+        self._lived = self._now()  # a slow answer of AWS is no standstill of ours
+        self._keep()
 
     def _listen_after(self) -> None:
         """Send a trigger again of which the server made nothing, or only a run that was cancelled behind another."""
@@ -242,7 +186,7 @@ class Relay:
                 self._post(batch)
             except ServerAway as away:
                 self.counts.away += 1
-                self._wrong("server", str(away))
+                self.counts.wrong("server", str(away))
                 self._wait = min(_LONGEST_WAIT, self._wait * 2)
                 log.log(
                     logging.ERROR if isinstance(away, Misconfigured) else logging.WARNING,
@@ -255,7 +199,7 @@ class Relay:
                 self._stop.wait(self._wait)
                 return
             self._wait = 1.0
-            self._wrong("server", "")
+            self.counts.wrong("server", "")
             self._lived = self._now()
             self._keep()
         self._keep()

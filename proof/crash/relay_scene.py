@@ -10,7 +10,7 @@ import socket
 import threading
 import urllib.request
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -22,12 +22,14 @@ from proof.crash.outbox_scenes import Outbox
 from proof.crash.process import Kill
 from proof.crash.scene import Findings, empty
 from recovery.dead_letters.gateway import Sqs
+from recovery.events.hints import Hint
 from recovery.outbox_records.policy import Mode
 from relay.outbox_poller import OutboxPoller
+from relay.pollers import Poller
 from relay.prefect_events import PrefectEvents
 from relay.queue import EventsQueue
 from relay.queue_poller import QueuePoller
-from relay.service import Poller, Relay
+from relay.service import Relay
 from simulated_aws.server import SimulatedAws
 from tests.outbox_world import TABLE
 
@@ -49,6 +51,23 @@ class Rounds(threading.Event):
 
     def wait(self, timeout: float | None = None) -> bool:
         return False
+
+
+class Each:
+    """A poller that has no events: it is called in each round, before the others."""
+
+    problems = ()
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self._call = call
+
+    def poll(self, now: datetime) -> tuple[Hint, ...]:
+        """Call it."""
+        self._call()
+        return ()
+
+    def leave(self, now: datetime) -> None:
+        """Nothing is held."""
 
 
 class Prompt(EventsQueue):
@@ -180,7 +199,14 @@ class RelayScene(Outbox):
             return connection.clock.now() + timedelta(seconds=5 * began[0])
 
         sqs, dynamodb = connection.client("sqs"), connection.client("dynamodb")
+
+        def begin_round() -> None:
+            began[0] += 1
+            if began[0] == 2:
+                self._service_writes(dynamodb)
+
         pollers: list[Poller] = [
+            Each(begin_round),
             QueuePoller(Sqs(sqs, connection.client("sqs", repeat=False)), ["orders-dlq"], timedelta(seconds=2)),
             OutboxPoller(
                 dynamodb,
@@ -192,15 +218,6 @@ class RelayScene(Outbox):
         ]
         events = PrefectEvents(f"{self.stub.url}/api")
         relay = Relay(Prompt(sqs, self.urls[0], self.urls[1]), events, pollers, now, Rounds(ROUNDS))
-        listen = relay._listen
-
-        def listen_and_count() -> None:
-            began[0] += 1
-            if began[0] == 2:
-                self._service_writes(dynamodb)
-            listen()
-
-        relay._listen = listen_and_count  # type: ignore[method-assign]
         relay.run()
         events.close()
         return []

@@ -668,7 +668,7 @@ def test_failures_are_read_before_what_runs_well_whose_statistics_are_bounded(
     names = [f"healthy-{n}" for n in range(4)]
     for name in names:
         world.start(world.task(name, "full-load-and-cdc"))
-    fails = Future(faults=[Fault(LOST, stage="cdc", after_seconds=40)])
+    fails = Future(faults=(Fault(LOST, stage="cdc", after_seconds=40),))
     world.start(world.task("zz-failed", "full-load-and-cdc", fails))
     world.advance(600)
     assert world.status("zz-failed") == "failed"

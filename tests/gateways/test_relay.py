@@ -18,10 +18,11 @@ from recovery.metrics.gateway import MetricsGateway
 from relay import health, service
 from relay.in_flight import InFlight
 from relay.metrics import RelayMetrics
+from relay.pollers import Poller
 from relay.prefect_events import PrefectEvents
 from relay.queue import EventsQueue
 from relay.queue_poller import QueuePoller
-from relay.service import Poller, Relay
+from relay.service import Relay
 from simulated_aws.server import SimulatedAws
 
 

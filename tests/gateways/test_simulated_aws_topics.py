@@ -75,7 +75,7 @@ def test_what_sns_takes_is_taken(aws: SimulatedAws) -> None:
     ],
 )
 def test_a_single_publish_is_refused_for_the_same(aws: SimulatedAws, more: dict[str, Any]) -> None:
-    """What fails an entry of a batch fails a `Publish` as a whole; without it the same message goes out."""
+    """A fault of one entry of a batch fails a `Publish` as a whole; without it the same message goes out."""
     sns = aws.client("sns")
     topic = sns.create_topic(Name="orders")["TopicArn"]
     with pytest.raises(ClientError, match="Invalid parameter") as refused:
@@ -104,7 +104,7 @@ KIND = {"kind": {"DataType": "String", "StringValue": "order"}}
     ("settings", "attributes", "message"),
     [
         (RAW, {f"a{n}": GOOD for n in range(11)}, "hello"),
-        (RAW, {}, "bell \x07"),
+        (RAW, {}, "control \x07"),
         (BY_KIND, {**KIND, "trace": {"DataType": "String", "StringValue": "a\tb"}}, "hello"),
         (BY_KIND, {**KIND, "tags": {"DataType": "String.Array", "StringValue": "no array"}}, "hello"),
     ],
