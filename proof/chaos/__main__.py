@@ -1,12 +1,15 @@
 """python -m proof.chaos [--items N] [--only NAME ...]: outages for real, end to end, on one machine.
 
 Simulated AWS, Prefect server, worker and relay run as they are shipped. While failures of all four paths keep coming,
-one of them is taken away for real, and comes back:
+one of them is taken away for real, and comes back; or a person does what is done to a stack in service:
 
     server   the Prefect server is killed in the middle of a burst, and started again
     relay    the relay is killed with a batch in its hands, and started again
     worker   the worker is killed with the runs that it has started, and started again
     aws      AWS refuses every connection for a minute
+    deaf     the relay hears and sends nothing for longer than its messages stay hidden, and then goes on
+    stop     the worker is asked to stop while runs are under way, leaves none of them running, and is started again
+    restore  the ledger is restored to an earlier moment, by the steps of docs/operations.md
 
 Afterwards every failure must have been recovered, by events and by the schedules of prefect.yaml alone, asked of AWS
 itself. It prints the counts, and exits with 1 when one is missing. Takes up to twenty minutes.
@@ -27,10 +30,14 @@ from pathlib import Path
 from demo.runs import Runs
 from proof.chaos.failures import Failures
 from proof.chaos.stack import Stack
+from relay.queue import VISIBILITY
 from simulated_aws.server import SimulatedAws
 
 CUT_SECONDS = 60.0
+DEAF_SECONDS = VISIBILITY + 15.0
 LONGEST = 1_200.0
+STOP_SECONDS = 120.0
+"""The units and containers that we ship give a worker so long."""
 
 
 def _server(stack: Stack) -> None:
@@ -55,7 +62,37 @@ def _aws(stack: Stack) -> None:
     stack.aws.lift_faults()
 
 
-OUTAGES: dict[str, Callable[[Stack], None]] = {"server": _server, "relay": _relay, "worker": _worker, "aws": _aws}
+def _deaf(stack: Stack) -> None:
+    stack.freeze("relay")
+    _sleep(DEAF_SECONDS)
+    stack.thaw("relay")
+
+
+def _stop(stack: Stack) -> None:
+    _until("a run to be at work", stack.is_at_work, seconds=300)
+    ended = stack.ask_to_stop("worker", seconds=STOP_SECONDS)
+    if ended != 0 or stack.is_at_work():
+        raise AssertionError(f"the worker that was asked to stop ended with {ended}, or left a run Running")
+    stack.start_worker()
+
+
+def _restore(stack: Stack) -> None:
+    before = stack.ledger_items()
+    began = stack.aws.clock.now()
+    _until("a run to be at work", stack.is_at_work, seconds=300)
+    _sleep(10)  # what is done meanwhile is forgotten
+    stack.restore_ledger(before, since=began)
+
+
+OUTAGES: dict[str, Callable[[Stack], None]] = {
+    "server": _server,
+    "relay": _relay,
+    "worker": _worker,
+    "aws": _aws,
+    "deaf": _deaf,
+    "stop": _stop,
+    "restore": _restore,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

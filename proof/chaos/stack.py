@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ import httpx
 import yaml
 
 from demo.stage import _with_own_python, let_services_notify
-from deployments.apply import POOL
 from deployments.prefect_settings import PROJECT, client_environment, server_environment
 from deployments.processes import COMMAND, LOOPBACK, free_port, start_module, stop
 from simulated_aws.server import SimulatedAws
@@ -49,8 +49,7 @@ class Stack:
         made = cls(aws, folder)
         try:
             made.start_server()
-            command = [sys.executable, "-m", COMMAND, "apply"]
-            subprocess.run(command, env=made.environment, cwd=PROJECT, check=True)
+            made.reprise("apply")
             yield made
         finally:
             for process in made._processes.values():
@@ -61,6 +60,11 @@ class Stack:
         """For clients of this server and this AWS."""
         return _with_own_python(client_environment(self.api_url, self._home, self.aws.environ()))
 
+    def reprise(self, *arguments: str) -> None:
+        """Run a command of Reprise to its end."""
+        command = [sys.executable, "-m", COMMAND, *arguments]
+        subprocess.run(command, env=self.environment, cwd=PROJECT, check=True)
+
     def start_server(self) -> None:
         """Start the Prefect server on the database that it had, and wait until it answers."""
         arguments = ["--host", LOOPBACK, "--port", str(self._port), "--no-ui", "--without-password"]
@@ -70,7 +74,7 @@ class Stack:
 
     def start_worker(self) -> None:
         """Start a worker."""
-        self._start("worker", "prefect", ["worker", "start", "--pool", POOL, "--type", "process"], self.environment)
+        self._start("worker", COMMAND, ["worker"], self.environment)
 
     def listen(self, queues: Sequence[str], outboxes: Sequence[Mapping[str, Any]]) -> None:
         """Write the sources that relays will listen to."""
@@ -88,6 +92,60 @@ class Stack:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+    def freeze(self, name: str) -> None:
+        """Keep a process from doing anything, while it lives and holds what it has."""
+        os.killpg(self._processes[name].pid, signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        """Let it go on."""
+        os.killpg(self._processes[name].pid, signal.SIGCONT)
+
+    def ask_to_stop(self, name: str, *, seconds: float) -> int:
+        """Send SIGTERM to one process, as its unit does, and return its exit status.
+
+        Raises:
+            TimeoutExpired: it did not end in time.
+        """
+        self._processes[name].send_signal(signal.SIGTERM)
+        return self._processes[name].wait(timeout=seconds)
+
+    def ledger_items(self) -> list[dict[str, Any]]:
+        """Everything in the ledger now: what a restore to this moment brings back."""
+        pages = self.aws.client("dynamodb").get_paginator("scan").paginate(TableName=self._ledger, ConsistentRead=True)
+        return [item for page in pages for item in page["Items"]]
+
+    def restore_ledger(self, items: Sequence[Mapping[str, Any]], *, since: datetime) -> None:
+        """Restore the ledger into a new table, by the steps of docs/operations.md."""
+        self.ask_to_stop("worker", seconds=180)
+        self.ask_to_stop("relay", seconds=60)
+        dynamodb = self.aws.client("dynamodb")
+        old = dynamodb.describe_table(TableName=self._ledger)["Table"]
+        new = f"{self._ledger}-2"
+        indexes = [
+            {name: index[name] for name in ("IndexName", "KeySchema", "Projection")}
+            for index in old["GlobalSecondaryIndexes"]
+        ]
+        dynamodb.create_table(
+            TableName=new,
+            KeySchema=old["KeySchema"],
+            AttributeDefinitions=old["AttributeDefinitions"],
+            GlobalSecondaryIndexes=indexes,
+            BillingMode="PAY_PER_REQUEST",
+        )
+        ttl = {"AttributeName": "expires", "Enabled": True}
+        dynamodb.update_time_to_live(TableName=new, TimeToLiveSpecification=ttl)
+        for item in items:
+            dynamodb.put_item(TableName=new, Item=item)
+        self.aws.environment["REPRISE_LEDGER_TABLE"] = new
+        self.reprise("apply", "--estate")
+        self.reprise("rebuild", "--since", f"{since:%Y-%m-%dT%H:%M}", "--write")
+        self.start_worker()
+        self.start_relay()
+
+    @property
+    def _ledger(self) -> str:
+        return self.aws.environment["REPRISE_LEDGER_TABLE"]
 
     def is_at_work(self) -> bool:
         """True while a run is Running."""
