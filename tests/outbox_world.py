@@ -30,10 +30,18 @@ NO_PAUSE = OutboxPolicy(fifo_settle_seconds=0, messages_per_second=100_000)
 class OutboxWorld:
     """A table and a topic from the template, two queues that subscribe to it (raw and wrapped), and people's queue."""
 
-    def __init__(self, aws: SimulatedAws, *, ordered: bool = False, topic: bool = True) -> None:
+    def __init__(
+        self,
+        aws: SimulatedAws,
+        *,
+        ordered: bool = False,
+        topic: bool = True,
+        parameters: Mapping[str, str] | None = None,
+    ) -> None:
         self.aws = aws
         self.ordered = ordered
-        self.outputs = estate.create(aws.client, TEMPLATE, "outbox", {"Ordered": "yes" if ordered else "no"})
+        given = {"Ordered": "yes" if ordered else "no", **(parameters or {})}
+        self.outputs = estate.create(aws.client, TEMPLATE, "outbox", given)
         self.topic_arn = self.outputs["TopicArn"]
         self.dynamodb = aws.client("dynamodb")
         self.sns = aws.client("sns")
