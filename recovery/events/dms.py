@@ -50,6 +50,8 @@ _FAILED_TEXT = re.compile(
     re.IGNORECASE,
 )
 _STOPPED_IDS = frozenset({"DMS-EVENT-0079"})
+# Started, deleted, created, changed, reloaded, not cleaned up, reading paused or resumed: whatever their text is.
+_OTHER_IDS = frozenset(f"DMS-EVENT-{number:04}" for number in (69, 73, 74, 75, 80, 81, 82, 91, 92, 93)) | _STOPPED_IDS
 _STOPPED_TYPES = frozenset({"REPLICATION_TASK_STOPPED", "REPLICATION_STOPPED"})
 _INNER_TASK = ":task:serv-res-id-"
 
@@ -94,8 +96,10 @@ class DmsEvent:
             return False
         if self.event_id in _FAILED_IDS or self.type in _FAILED_TYPES or self.category.lower() == "failure":
             return True
-        # Some name nothing but their text.
-        return not (self.type or self.event_id) and _FAILED_TEXT.search(self.message) is not None
+        if self.type != self.event_id or self.event_id in _OTHER_IDS:
+            return False
+        # Some have nothing but their text, or an id that is documented nowhere, such as that of a failed move.
+        return _FAILED_TEXT.search(self.message) is not None
 
     @property
     def is_stop(self) -> bool:

@@ -81,7 +81,7 @@ Outputs:
 
 
 def test_a_create_that_fails_leaves_nothing_behind_and_the_next_one_works(aws: SimulatedAws, tmp_path: Path) -> None:
-    """A failed create takes along even resources with a fixed name that are kept otherwise: else no later create would succeed."""
+    """A failed create takes along what has a fixed name and is kept otherwise: else no later create would succeed."""
     broken = tmp_path / "broken.yaml"
     broken.write_text(estate.ESTATE.read_text().replace("\nOutputs:\n", BREAKS))
     with pytest.raises(RuntimeError, match="Breaks"):

@@ -256,6 +256,10 @@ def eventbridge(arn: str = TASK_ARN, kind: str = "DMS Replication Task State Cha
         {"eventType": "REPLICATION_TASK_MOVE_FAILED", "category": "StateChange"},
         {"category": "failure"},
         {"category": "StateChange", "detailMessage": "Replication task has failed."},
+        # The id of a failed move is documented nowhere: whatever it is, the event's text or category shows it.
+        {"eventId": "DMS-EVENT-0999", "category": "StateChange", "detailMessage": "The task move has failed."},
+        {"eventId": "DMS-EVENT-0999", "category": "StateChange", "detailMessage": "Replication task failed to move."},
+        {"eventId": "DMS-EVENT-0999", "category": "Failure"},
     ],
 )
 def test_a_failure_is_reported_by_id_type_category_or_text(detail: dict[str, str]) -> None:
@@ -271,6 +275,12 @@ def test_a_failure_is_reported_by_id_type_category_or_text(detail: dict[str, str
     [
         {"eventId": "DMS-EVENT-0069", "eventType": "REPLICATION_TASK_STARTED", "category": "StateChange"},
         {"eventId": "DMS-EVENT-0080", "category": "ConfigurationChange"},
+        {"eventId": "DMS-EVENT-0999", "category": "StateChange", "detailMessage": "The task was moved."},
+        {
+            "eventId": "DMS-EVENT-0091",
+            "category": "StateChange",
+            "detailMessage": "Reading paused, swap files limit reached.",
+        },
         {"eventType": "REPLICATION_TASK_COPY_FAILED", "category": "StateChange"},
         {
             "eventId": "DMS-EVENT-0069",
