@@ -33,10 +33,6 @@ def main(*options: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     # Without it a missing server would be replaced by a throw-away one, in which no run is ever found.
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_ENABLED", "false")
-    if "PREFECT_API_URL" in os.environ:
-        require_server()
-    if warm_start.is_possible() and not known.cold:
-        warm_start.WarmStart(lambda line: print(line, flush=True)).begin()
     # Only now: Prefect reads its settings when it is imported.
     from prefect.settings import PREFECT_API_URL
     from prefect.utilities import processutils
@@ -46,6 +42,8 @@ def main(*options: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None
 
     # A profile may name the server instead.
     require_server({"PREFECT_API_URL": PREFECT_API_URL.value() or ""})
+    if warm_start.is_possible() and not known.cold:
+        warm_start.WarmStart(lambda line: print(line, flush=True)).begin()
     stop = OrderlyStop(known.stop_seconds, _cancel, lambda line: print(line, flush=True))
     stop.watch(ProcessWorker)
     prefects = processutils.setup_signal_handlers_worker
