@@ -23,6 +23,7 @@ from tasks.metrics import count_refusal, publish_metrics
 from tasks.policies import ONCE
 from tasks.reports import log_story, name_run, outcome, publish, quiet_tasks, refused
 from tasks.steps import step
+from tasks.telemetry import publish_telemetry, watch_steps
 
 
 class Request(Protocol):
@@ -70,6 +71,7 @@ def recover(
     """
     try:
         quiet_tasks()
+        signals = watch_steps()
         with closing(opened(open_run, request)) as work:
             work.links = find_links(request)
             work.outgoing = work.alerts.outgoing = outgoing(work)
@@ -79,6 +81,7 @@ def recover(
             publish_metrics(work, report)
             publish_events(work, report)
             note_day(work, report)
+            publish_telemetry(signals, report)
             return outcome(report)
     except RepriseError as error:
         count_refusal(path.name, request, error)

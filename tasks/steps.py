@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar
@@ -14,6 +15,7 @@ from prefect.tasks import Task
 from prefect.utilities.annotations import quote
 
 from recovery.errors import RepriseError
+from recovery.telemetry import Span
 from tasks.policies import REPEATABLE
 
 P = ParamSpec("P")
@@ -22,6 +24,9 @@ R = TypeVar("R")
 
 _before: ContextVar[tuple[object, State[Any]] | None] = ContextVar("before", default=None)
 """The flow run, and the end of its last step that went well."""
+
+spans: ContextVar[list[Span] | None] = ContextVar("spans", default=None)
+"""Steps of this run so far; None where nobody asked for a trace."""
 
 
 class Step(Task[P, R]):
@@ -39,6 +44,7 @@ class Step(Task[P, R]):
             Exception: of the function, as it was raised.
         """
         run, before = runtime.flow_run.id, _before.get()
+        noted, began = spans.get(), time.time_ns()
         waits = [before[1]] if before is not None and before[0] == run else None
         state: State[Any] = super().__call__(
             *(quote(each) for each in args),
@@ -46,6 +52,8 @@ class Step(Task[P, R]):
             return_state=True,
             wait_for=waits,
         )
+        if noted is not None:
+            noted.append(Span(self.name, began, time.time_ns(), "" if state.is_completed() else state.name or "Failed"))
         if state.is_completed():  # Prefect would refuse to go on after one that failed
             # Without its own result, which would draw arrows of its own.
             _before.set((run, Completed(state_details=state.state_details, data=True)))
