@@ -59,6 +59,8 @@ class Alert:
         count: items it speaks of.
         is_circuit: it is of a circuit that opened or closed, not of a group.
         is_end: it speaks of the end of what was announced, in a record of its own.
+        kind: of the failure, for the user's runbook.
+        pages: labels and addresses of pages in the AWS console.
     """
 
     path: str
@@ -72,6 +74,8 @@ class Alert:
     scope: str = ""
     sources: tuple[str, ...] = ()
     is_group: bool = True
+    kind: str = ""
+    pages: tuple[tuple[str, str], ...] = ()
 
 
 def plain_subject(text: str) -> str:
@@ -181,9 +185,18 @@ class Alerts:
         forms = group_forms(
             alert.path, alert.sources or (alert.source,), alert.group if alert.is_group else "", self.links.own
         )
-        places = [("run", self.links.run), *((form.label, self.links.form(form)) for form in forms)]
+        places = [
+            ("your runbook", self._runbook(alert)),
+            ("run", self.links.run),
+            *((form.label, self.links.form(form)) for form in forms),
+            *alert.pages,
+        ]
         lines = [f"{label[0].upper()}{label[1:]}: {address}" for label, address in places if address]
         return "\n".join([alert.text, "", *lines]) if lines else alert.text
+
+    def _runbook(self, alert: Alert) -> str:
+        sources = alert.sources or (alert.source,)
+        return next(filter(None, (self.links.runbook(alert.path, one, alert.kind, alert.group) for one in sources)), "")
 
     def _emit(self, alert: Alert, event: str, key: str, now: datetime) -> None:
         """Emit the event of an alert. It goes before the record that ends the alert, so that a kill repeats both."""
@@ -202,6 +215,7 @@ class Alerts:
             "text": alert.text,
             "run": self.links.run,
             "act": next(filter(None, map(self.links.form, forms)), ""),
+            "runbook": self._runbook(alert),
         }
         self.outgoing.emit(
             [Outward(event, (kind, alert.path, alert.scope or alert.source, *of_group), key, now, payload)]

@@ -8,6 +8,7 @@ GovCloud and the European Sovereign Cloud for the console's own names.
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from urllib.parse import quote
 
 _HOSTS = {
@@ -29,6 +30,7 @@ _BEGINNINGS = {
     "eu-isoe-": "aws-iso-e",
     "us-isof-": "aws-iso-f",
 }
+_QUEUE = re.compile(r"https://(?:sqs\.[a-z0-9-]+|[a-z0-9-]+\.queue)\.[a-z0-9.-]+/\d+/[A-Za-z0-9_-]+(?:\.fifo)?")
 _REGION = re.compile(r"[a-z]{2,5}-(?:[a-z]+-)+\d{1,2}")
 
 
@@ -54,23 +56,46 @@ def page(region: str, service: str, place: str) -> str:
     return f"https://{host.format(region=region)}/{service}/home?region={region}{place}" if host else ""
 
 
-def log_lines(region: str, log_group: str, words: str) -> str:
+def region_of(arn: str) -> str:
+    """Return the region of an ARN; "" where it has none."""
+    return ":".join(arn.split(":")[3:4])
+
+
+def log_lines(region: str, log_group: str, words: str, since: datetime | None = None) -> str:
     """Return the address of the lines of a log group that hold some words, in CloudWatch.
 
     Args:
         region: of the log group.
         log_group: its name.
         words: as "m-1"; found as they stand.
+        since: time before which there are none; the page then reads less.
     """
     pattern = _twice(f'"{words}"')
+    if since is not None:
+        pattern += f"$26start$3D{int(since.timestamp() * 1000)}"
     return page(
         region, "cloudwatch", f"#logsV2:log-groups/log-group/{_twice(log_group)}/log-events$3FfilterPattern$3D{pattern}"
     )
 
 
 def queue(url: str, region: str) -> str:
-    """Return the address of a queue's page, by the queue's URL."""
-    return page(region, "sqs/v3", f"#/queues/{quote(url, safe='')}")
+    """Return the address of a queue's page, by the queue's URL; "" for a queue that is not AWS's."""
+    return page(region, "sqs/v3", f"#/queues/{quote(url, safe='')}") if _QUEUE.fullmatch(url) else ""
+
+
+def table(name: str, region: str) -> str:
+    """Return the address of a DynamoDB table's page."""
+    return page(region, "dynamodbv2", f"#table?name={quote(name, safe='')}")
+
+
+def replication_task(arn: str, name: str) -> str:
+    """Return the address of a DMS task's page; "" for a serverless replication, whose page has no known address."""
+    return page(region_of(arn), "dms/v2", f"#taskDetails/{quote(name, safe='')}") if ":task:" in arn else ""
+
+
+def flows(region: str) -> str:
+    """Return the address of AppFlow's list of flows: nothing published says how a flow's own page is addressed."""
+    return page(region, "appflow", "#/list")
 
 
 def _twice(text: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from shlex import quote as shell_word
 from typing import Any
 from urllib.parse import quote
@@ -72,10 +73,32 @@ class Links:
         filled = quote(_json(form.parameters), safe="")
         return f"{self.ui}/v2/deployments/deployment/{known}/run?parameters={filled}"
 
+    def runbook(self, path: str, source: str, kind: str, group: str) -> str:
+        """Return the user's own instructions for a failure, by the policy of its source before that of the run; ""."""
+        tables = [
+            policy.get("runbooks", {})
+            for name in ("queue_policies", "flow_policies")
+            for pattern, policy in self.own.get(name, {}).items()
+            if fnmatchcase(source, pattern)
+        ]
+        tables.append(self.own.get("policy", {}).get("runbooks", {}))
+        return next(filter(None, (_runbook(table, (group, source, kind, path)) for table in tables)), "")
+
     def markdown(self, forms: Sequence[Form]) -> list[str]:
         """Return links to forms; where there are none, the command of the first."""
         linked = [f"[{form.label}]({address})" for form in forms if (address := self.form(form))]
         return linked or [f"{form.label}: {code(form.command)}" for form in forms[:1]]
+
+
+def _runbook(table: Mapping[str, str], names: Sequence[str]) -> str:
+    group, source, kind, path = names
+    for key, address in table.items():
+        if group and key == group:
+            return address
+    globs = [key for key in table if key != "*" and fnmatchcase(source, key)]
+    if globs:
+        return table[max(globs, key=lambda glob: (glob == source, len(glob)))]
+    return table.get(kind) or table.get(path) or table.get("*") or ""
 
 
 NO_LINKS = Links()

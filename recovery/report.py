@@ -42,6 +42,7 @@ class Entry:
         next_step: the action for a person, or "".
         exhausted: its attempts are used up.
         became: the id under which it goes on, where that is another one.
+        pages: labels and addresses of pages in the AWS console; only of what waits for a person.
     """
 
     key: str
@@ -59,10 +60,11 @@ class Entry:
     next_step: str = ""
     exhausted: bool = False
     became: str = ""
+    pages: tuple[tuple[str, str], ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """One line of the full list in the archive."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "pages"}
 
 
 class GroupRow(BaseModel):
@@ -83,6 +85,7 @@ class GroupRow(BaseModel):
     samples: tuple[str, ...] = ()
     next_step: str = ""
     exhausted: bool = False
+    pages: tuple[tuple[str, str], ...] = ()
 
 
 class Number(BaseModel):
@@ -205,6 +208,7 @@ class Tally:
                 samples=(entry.key,),
                 next_step=entry.next_step,
                 exhausted=entry.exhausted,
+                pages=entry.pages,
             )
             return
         samples = old.samples if len(old.samples) >= SAMPLES else (*old.samples, entry.key)

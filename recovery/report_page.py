@@ -81,6 +81,9 @@ def _group(path: str, row: GroupRow, links: Links) -> list[str]:
         lines.append(f"- next step: {advice(row.next_step)}")
     if shown := links.markdown(forms(path, row, links.own)):
         lines.append(f"- {'; '.join(shown)}")
+    places = [("your runbook", links.runbook(path, row.source, row.kind, row.group))] if row.next_step else []
+    if look := [f"[{label}]({address})" for label, address in (*places, *row.pages) if address]:
+        lines.append(f"- look: {'; '.join(look)}")
     lines.append(f"- why: {cell(row.reason)}")
     if row.error:
         lines.append(f"- error: {code(row.error)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 DryRun = Annotated[
     bool, Field(title="Dry run", description="Only look, and report what would be done. Nothing in AWS is changed.")
@@ -19,6 +19,24 @@ EstateName = Annotated[
     ),
 ]
 """The estate of every request."""
+
+
+RunbookAddress = Annotated[
+    str,
+    # What could end a link in an artifact's markdown, or begin something else, is written as %28 and the like.
+    StringConstraints(strip_whitespace=True, max_length=500, pattern=r"^https?://[^\s<>()\[\]{}\"'`|\\]+$"),
+]
+Runbooks = Annotated[
+    dict[str, RunbookAddress],
+    Field(
+        max_length=200,
+        title="Runbooks",
+        description="Addresses of your own instructions, for links in reports and alerts, by group, source (name or"
+        ' glob), kind, or * for all: {"AUTH_FAILURE": "https://wiki.example.com/keys"}. The nearest counts, in that'
+        " order.",
+    ),
+]
+"""The runbooks of every policy."""
 
 
 class StartedBy(StrEnum):

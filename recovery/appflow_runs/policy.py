@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from recovery.backoff import Backoff
-from recovery.scope import DryRun, EstateName, StartedBy
+from recovery.scope import DryRun, EstateName, Runbooks, StartedBy
 
 Pattern = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=512)]
 """A flow's name, a glob over it (`orders-*`), or a tag: `tag:name=value` (globs allowed), `tag:name`."""
@@ -88,6 +88,7 @@ class AppFlowPolicy(BaseModel):
         le=86_400,
         description="Seconds that an event may take; a sweep that is slower has found a missed one.",
     )
+    runbooks: Runbooks = Field(default_factory=dict)
     rules_file: str | None = Field(
         None, max_length=1024, description="A file of your own diagnosis rules, tried before the built-in ones."
     )

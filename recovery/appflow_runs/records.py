@@ -16,6 +16,7 @@ from recovery.appflow_runs.remembered import DAMAGED
 from recovery.appflow_runs.verdicts import Escalate, Leave, Reactivate, Rerun, RunTwin, Verdict, Wait
 from recovery.appflow_runs.work import AppFlowRun, FlowBatch, FlowWork
 from recovery.cases import Case, State
+from recovery.console import flows, region_of
 from recovery.errors import BadInput, Conflict, Refused, RepriseError
 from recovery.report import SAMPLES, Entry
 from recovery.times import shown
@@ -137,7 +138,7 @@ def note(work: AppFlowRun, batch: FlowBatch) -> None:
         if item.missed:
             work.missed_events += 1
         if has_news(item):
-            work.note([entry(item)])
+            work.note([entry(work, item)])
 
 
 def state_of(item: FlowWork) -> State:
@@ -161,7 +162,7 @@ def has_news(item: FlowWork) -> bool:
     return not item.quiet and not (isinstance(item.verdict, Leave) and item.verdict.rule in _NOTHING_TO_REPORT)
 
 
-def entry(item: FlowWork) -> Entry:
+def entry(work: AppFlowRun, item: FlowWork) -> Entry:
     """Return the report's entry for one flow."""
     verdict = item.verdict
     facts = item.facts
@@ -193,7 +194,14 @@ def entry(item: FlowWork) -> Entry:
         settled=item.failure is None,
         next_step=_step(verdict),
         exhausted=isinstance(verdict, Escalate) and verdict.rule in _EXHAUSTED,
+        pages=_pages(work),
     )
+
+
+def _pages(work: AppFlowRun) -> tuple[tuple[str, str], ...]:
+    # The topic is of the region in which the run works: SNS takes no other.
+    address = flows(region_of(work.alerts.topic_arn))
+    return (("flows", address),) if address else ()
 
 
 def _notify(work: AppFlowRun, item: FlowWork) -> None:
@@ -212,7 +220,7 @@ def _notify(work: AppFlowRun, item: FlowWork) -> None:
         if item.verdict.rule == "C6" and refusal is not None:
             due.append((_refusal_alert(refusal, [item.name], unblock(item.facts.flow)), REFUSAL_WINDOW))
         else:
-            due.append((_escalation(item, item.verdict), ONCE))
+            due.append((replace(_escalation(item, item.verdict), pages=_pages(work)), ONCE))
     if isinstance(item.verdict, Wait) and item.verdict.next_step:
         due.append((_long_wait(item, item.verdict), ONCE))
     if item.deactivation is not None and item.deactivation.warn:
@@ -249,7 +257,7 @@ def _escalation(item: FlowWork, verdict: Escalate) -> Alert:
     ]
     subject = f"Reprise: AppFlow flow {flow.name} needs a person ({kind or 'not diagnosed'})"
     group = f"{_stuck(item)}:R1" if verdict.rule == "R1" else f"{_incident(item)}:{verdict.rule}:{kind}"
-    return Alert(PATH, flow.name, group, subject, "\n".join(lines))
+    return Alert(PATH, flow.name, group, subject, "\n".join(lines), kind=kind)
 
 
 def _long_wait(item: FlowWork, verdict: Wait) -> Alert:

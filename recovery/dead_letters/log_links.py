@@ -5,11 +5,15 @@ A queue's consumer logs the message id; a function that something else invoked l
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from recovery.console import log_lines
 from recovery.dead_letters.messages import Message
 from recovery.failures import Origin
 from recovery.failures.evidence import invocation_record, text_of
 from recovery.failures.origins import envelope
+
+_SKEW = timedelta(minutes=1)
 
 
 def log_link(message: Message, log_group: str, region: str) -> str:
@@ -22,7 +26,9 @@ def log_link(message: Message, log_group: str, region: str) -> str:
     """
     function, words = _invocation(message)
     if log_group:
-        return log_lines(region, log_group, words)
+        # A redrive keeps the time of the first send; elsewhere the message is younger than its failure.
+        since = message.sent_at - _SKEW if message.origin is Origin.SQS_REDRIVE else None
+        return log_lines(region, log_group, words, since)
     parts = function.split(":")
     is_function = len(parts) >= 7 and parts[2] == "lambda"
     return log_lines(parts[3], f"/aws/lambda/{parts[6]}", words) if is_function and words else ""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from recovery.alerts import Alert
+from recovery.console import queue as queue_page
 from recovery.dead_letters.batch import MessageWork
+from recovery.dead_letters.log_links import log_link
 from recovery.dead_letters.messages import Queue
 from recovery.dead_letters.verdicts import AlertVerdict
 from recovery.dead_letters.work import PATH
@@ -26,6 +28,15 @@ class Member:
 
     queue: Queue
     item: MessageWork
+
+
+def pages(item: MessageWork, queue: Queue) -> tuple[tuple[str, str], ...]:
+    """Return labels and addresses of a message's queue and of its consumer's log lines, where they are known."""
+    found = (
+        ("queue", queue_page(queue.url, queue.region)),
+        ("log of its consumer", log_link(item.message, item.log_group, queue.region)),
+    )
+    return tuple((label, address) for label, address in found if address)
 
 
 def alert_group(member: Member) -> str:
@@ -55,7 +66,8 @@ def alert(group: str, members: Sequence[Member]) -> Alert:
     ]
     subject = f"Reprise: {len(members)} dead letter(s) of {_short(members)} wait for a person ({kind or 'not triaged'})"
     is_group = not group.startswith(_UNGROUPED)
-    return _alert(members[0].queue.home, group, subject, lines, Counter(m.queue.name for m in members), is_group)
+    made = _alert(members[0].queue.home, group, subject, lines, Counter(m.queue.name for m in members), is_group)
+    return replace(made, kind=kind, pages=pages(first, members[0].queue))
 
 
 def summary(groups: Mapping[str, Sequence[Member]]) -> Alert:

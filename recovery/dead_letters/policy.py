@@ -14,7 +14,7 @@ from recovery.dead_letters.names import matches, name_of, parsed
 from recovery.errors import BadInput
 from recovery.failures import Kind
 from recovery.failures.models import OWN_KIND
-from recovery.scope import DryRun, EstateName
+from recovery.scope import DryRun, EstateName, Runbooks
 
 
 class Action(StrEnum):
@@ -241,6 +241,7 @@ class DeadLetterPolicy(BaseModel):
         title="Schema of the body",
         description="JSON Schema of the body, checked only when the error itself gives no cause.",
     )
+    runbooks: Runbooks = Field(default_factory=dict)
     rules_file: str | None = Field(
         None,
         max_length=1024,

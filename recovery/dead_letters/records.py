@@ -13,7 +13,7 @@ from recovery.closing.marks import by_policy
 from recovery.dead_letters.archived import to_record
 from recovery.dead_letters.batch import Batch, MessageWork
 from recovery.dead_letters.log_links import log_link
-from recovery.dead_letters.notices import kind_of
+from recovery.dead_letters.notices import kind_of, pages
 from recovery.dead_letters.situation import Unconfirmed
 from recovery.dead_letters.verdicts import AlertVerdict, ArchiveVerdict, Finish, Heal, Hide, Leave
 from recovery.dead_letters.work import PATH
@@ -197,6 +197,7 @@ def entry(item: MessageWork, batch: Batch) -> Entry:
     verdict = item.verdict
     settled = item.failure is None
     attempt = verdict.attempt if isinstance(verdict, Heal | Hide) else _attempts(item)
+    next_step = verdict.next_step if isinstance(verdict, ArchiveVerdict | AlertVerdict | Leave) else ""
     return Entry(
         key=item.message.message_id,
         source=batch.queue.name,
@@ -210,9 +211,10 @@ def entry(item: MessageWork, batch: Batch) -> Entry:
         attempt=attempt,
         max_attempts=batch.policy.max_attempts,
         settled=settled,
-        next_step=verdict.next_step if isinstance(verdict, ArchiveVerdict | AlertVerdict | Leave) else "",
+        next_step=next_step,
         exhausted=isinstance(verdict, ArchiveVerdict | AlertVerdict) and verdict.state is State.EXHAUSTED,
         became=new_key(item) if isinstance(verdict, Heal) and item.new_id else "",
+        pages=pages(item, batch.queue) if next_step or not settled else (),
     )
 
 

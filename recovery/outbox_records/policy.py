@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from recovery.backoff import Backoff
 from recovery.errors import BadInput
-from recovery.scope import DryRun, EstateName
+from recovery.scope import DryRun, EstateName, Runbooks
 
 # DynamoDB's limit; a double quote would end the name in a PartiQL statement.
 AttributeName = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r'^[^"]+$')]
@@ -187,6 +187,7 @@ class OutboxPolicy(BaseModel):
     opens_after: int = Field(
         3, ge=1, le=100, description="Publishes in a row without a readable answer that open the circuit."
     )
+    runbooks: Runbooks = Field(default_factory=dict)
     alert_window_seconds: int = Field(
         86_400, ge=60, le=2_592_000, description="A group of failures is announced once in this time."
     )

@@ -158,4 +158,5 @@ def entry(
         max_attempts=work.policy.max_attempts,
         settled=settled,
         next_step=verdict.next_step,
+        pages=work.pages if verdict.next_step or not settled else (),
     )

@@ -185,6 +185,8 @@ def _announce(work: OutboxRun, group: str, candidates: Sequence[RowWork]) -> str
         subject=f"Outbox {work.table.name}: exhausted rows ({verdict.kind or 'unknown'})",
         text="\n".join(lines),
         count=len(candidates),
+        kind=verdict.kind or "",
+        pages=work.pages,
     )
     try:
         announced = work.alerts.announce(alert, work.now(), timedelta(seconds=work.policy.alert_window_seconds))

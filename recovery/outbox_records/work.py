@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Unpack
 
+from recovery.console import region_of, table
 from recovery.outbox_records.circuit import Circuit
 from recovery.outbox_records.due import DueKeys
 from recovery.outbox_records.groups import Groups
@@ -84,6 +85,13 @@ class OutboxRun(RecoveryRun):
     def keep(self) -> timedelta | None:
         """Time for which a finished row is kept; None: for ever."""
         return timedelta(days=self.policy.finished_days) if self.policy.finished_days else None
+
+    @property
+    def pages(self) -> tuple[tuple[str, str], ...]:
+        """Label and address of the table's page in the AWS console."""
+        # The alert topic is of the region in which the run works: SNS takes no other.
+        address = table(self.table.name, region_of(self.alerts.topic_arn))
+        return (("table", address),) if address else ()
 
     # -- the topic -----------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from recovery.alerts import Alert, Announced
 from recovery.errors import RepriseError
 from recovery.replication_tasks.memory import Memory
 from recovery.replication_tasks.models import NOT_MADE, PATH, Restart
-from recovery.replication_tasks.records import source_of
+from recovery.replication_tasks.records import pages, source_of
 from recovery.replication_tasks.rules import CALL_REFUSED
 from recovery.replication_tasks.verdicts import Escalate
 from recovery.replication_tasks.work import Batch, ReplicationRun, ReplicationWork
@@ -180,7 +180,8 @@ def _escalation(item: ReplicationWork, verdict: Escalate, mark: str) -> Alert:
         f"ARN: {facts.arn}",
     ]
     subject = f"DMS {facts.name} needs a person: {verdict.reason}"
-    return Alert(PATH, source_of(item), _group(item, mark), subject, "\n".join(lines))
+    group = _group(item, mark)
+    return Alert(PATH, source_of(item), group, subject, "\n".join(lines), kind=item.kind, pages=pages(item))
 
 
 def _recovery(item: ReplicationWork) -> Alert:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 
 from recovery.backoff import Backoff
 from recovery.replication_tasks.models import Facts
-from recovery.scope import DryRun, EstateName, StartedBy
+from recovery.scope import DryRun, EstateName, Runbooks, StartedBy
 
 Pattern = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=512)]
 """A task's name or ARN, a glob over either (`orders-*`), or a tag: `tag:name=value` (globs allowed), `tag:name`."""
@@ -97,6 +97,7 @@ class ReplicationPolicy(BaseModel):
     latency_seconds: int = Field(
         900, ge=60, le=604_800, description="Latency of change capture from which growth is reported."
     )
+    runbooks: Runbooks = Field(default_factory=dict)
     event_grace_seconds: int = Field(
         120,
         ge=0,

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from recovery.cases import Case, State
+from recovery.console import replication_task
 from recovery.errors import Conflict, RepriseError
 from recovery.replication_tasks.memory import Memory
 from recovery.replication_tasks.models import PATH
@@ -97,6 +98,12 @@ def _is_written_down(item: ReplicationWork) -> bool:
     return item.case is not None and incident is not None and item.case.detail.get("incident") == incident.isoformat()
 
 
+def pages(item: ReplicationWork) -> tuple[tuple[str, str], ...]:
+    """Return the label and address of the task's page in the AWS console."""
+    address = replication_task(item.facts.arn, item.facts.name)
+    return (("task", address),) if address else ()
+
+
 def entry(run: ReplicationRun, item: ReplicationWork) -> Entry:
     """Return the report's entry of one replication."""
     reason = item.verdict.reason
@@ -119,6 +126,7 @@ def entry(run: ReplicationRun, item: ReplicationWork) -> Entry:
         settled=item.failure is None,
         next_step=item.verdict.next_step if isinstance(item.verdict, Escalate) else "",
         exhausted=isinstance(item.verdict, Escalate) and bool(item.memory.gave_up),
+        pages=pages(item),
     )
 
 

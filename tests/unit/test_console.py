@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import boto3
 import pytest
 
@@ -58,3 +60,33 @@ def test_a_link_to_a_queue_holds_its_url() -> None:
         "https://cn-north-1.console.amazonaws.cn/sqs/v3/home?region=cn-north-1"
         "#/queues/https%3A%2F%2Fsqs.cn-north-1.amazonaws.com.cn%2F1%2Forders-dlq"
     )
+
+
+@pytest.mark.parametrize(
+    "url", ["http://localhost:4566/000000000000/orders-dlq", "https://example.com/1/orders", "https://sqs.eu-west-1.x/"]
+)
+def test_a_queue_that_is_not_at_aws_has_no_link(url: str) -> None:
+    """An emulator's queue has no page in the console."""
+    assert console.queue(url, "eu-west-1") == ""
+
+
+def test_log_lines_begin_at_a_time() -> None:
+    """The page reads from there, in milliseconds."""
+    link = console.log_lines("eu-west-1", "/a", "m-1", datetime(2026, 1, 2, tzinfo=UTC))
+    assert link.endswith("$2522m-1$2522$26start$3D1767312000000")
+
+
+def test_a_task_has_a_page_and_a_serverless_replication_has_none() -> None:
+    """The address of a task is the one that DMS itself writes in its events; nothing says that of the other."""
+    task = console.replication_task("arn:aws-cn:dms:cn-north-1:1:task:ABC", "orders|cdc")
+    assert task == "https://cn-north-1.console.amazonaws.cn/dms/v2/home?region=cn-north-1#taskDetails/orders%7Ccdc"
+    assert console.replication_task("arn:aws:dms:eu-west-1:1:replication-config:ABC", "orders") == ""
+    assert console.replication_task("not an arn:task:", "orders") == ""
+
+
+def test_tables_and_flows_have_pages_of_their_region() -> None:
+    """A region that is not known gives none."""
+    host = "https://us-gov-west-1.console.amazonaws-us-gov.com"
+    assert console.table("a b", "us-gov-west-1") == (f"{host}/dynamodbv2/home?region=us-gov-west-1#table?name=a%20b")
+    assert console.flows("eu-west-1").endswith("/appflow/home?region=eu-west-1#/list")
+    assert console.table("a", "") == console.flows("") == ""

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from pydantic import ValidationError
 
+from recovery.appflow_runs.policy import AppFlowPolicy
+from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.links import Form, Links, forms, history
+from recovery.outbox_records.policy import OutboxPolicy
 from recovery.paths import PATHS
+from recovery.replication_tasks.policy import ReplicationPolicy
 from recovery.report import GroupRow
 from recovery.report_page import markdown, table
 from tests.unit.test_report import entry, report
@@ -88,3 +94,54 @@ def test_the_report_links_its_next_steps() -> None:
     assert f"]({LINKS.form(history('dead_letters', 'm-1'))})" in shown
     [line] = table(report(PARKED), LINKS)
     assert str(line["form"]).startswith("http://ui:4200/v2/deployments/deployment/d-1/run?")
+
+
+RUNBOOKS = {
+    "g": "https://w/group",
+    "orders-*": "https://w/glob",
+    "AUTH_FAILURE": "https://w/kind",
+    "*": "https://w/all",
+}
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "group", "address"),
+    [
+        ("orders-dlq", "AUTH_FAILURE", "g", "https://w/group"),
+        ("orders-dlq", "AUTH_FAILURE", "h", "https://w/glob"),
+        ("stock-dlq", "AUTH_FAILURE", "h", "https://w/kind"),
+        ("stock-dlq", "", "", "https://w/all"),
+    ],
+)
+def test_a_runbook_is_the_nearest_one(source: str, kind: str, group: str, address: str) -> None:
+    """Of the group, else of the source, else of the kind, else of everything."""
+    links = Links(own={"policy": {"runbooks": RUNBOOKS}})
+    assert links.runbook("dead_letters", source, kind, group) == address
+    assert Links().runbook("dead_letters", source, kind, group) == ""
+
+
+def test_a_source_with_a_policy_of_its_own_has_its_runbook() -> None:
+    """Before the run's."""
+    own = {
+        "policy": {"runbooks": {"*": "https://w/all"}},
+        "queue_policies": {"orders-*": {"runbooks": {"*": "https://w/o"}}},
+    }
+    assert Links(own=own).runbook("dead_letters", "orders-dlq", "", "") == "https://w/o"
+    assert Links(own=own).runbook("dead_letters", "stock-dlq", "", "") == "https://w/all"
+
+
+@pytest.mark.parametrize("policy", [DeadLetterPolicy, OutboxPolicy, ReplicationPolicy, AppFlowPolicy])
+@pytest.mark.parametrize("address", ["javascript:alert(1)", "https://w/a)[b](c", "https://w/a b", "https://w/\nx"])
+def test_what_is_no_address_is_refused(policy: Callable[..., Any], address: str) -> None:
+    """One that could end its link, or run in the reader's browser, is named as a mistake."""
+    with pytest.raises(ValidationError, match="runbooks"):
+        policy(runbooks={"*": address})
+    assert policy(runbooks={"*": "https://wiki.example.com/a?b=c#d"})
+
+
+def test_a_report_links_to_the_runbook_and_the_console() -> None:
+    """In the part for a person only."""
+    links = Links(own={"policy": {"runbooks": {"*": "https://w/all"}}})
+    waits = entry("m-1", action="alert", next_step="fix it", pages=(("queue", "https://aws/q"),))
+    page = markdown(report(waits, entry("m-2")), "Dead letters", links)
+    assert page.count("[your runbook](https://w/all); [queue](https://aws/q)") == 1
