@@ -35,7 +35,7 @@ def describe_case(
     try:
         histories = do.look_into(request.estate)
         stories = do.read_history(histories, request)
-        do.show_history(histories, stories)
+        do.show_history(histories, stories, request)
     except RepriseError as error:
         return Failed(message=str(error), data=error)
     return stories

@@ -31,7 +31,7 @@ def report_day(
     try:
         desk = do.at_desk(request.estate)
         digest = do.read_days(desk, request)
-        do.show(desk, digest)
+        do.show(desk, digest, request)
         if not request.dry_run and (request.quiet_days or not digest.is_quiet):
             do.publish(desk, digest)
     except RepriseError as error:

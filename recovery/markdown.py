@@ -11,16 +11,18 @@ from collections.abc import Sequence
 
 LONGEST_CELL = 500
 """Characters shown of one text."""
+LONGEST_ADVICE = 2_000
+"""Characters shown of a next step: its end may say what it destroys."""
 _NAMED = 3
 """Names that a heading has room for."""
 # Our own advice ends in a command or goes on behind a semicolon.
 _COMMAND = re.compile(r"(?<![`\w])aws [a-z0-9-]+ [a-z0-9-]+ --(?:(?!; )[^`])+")
 
 
-def cut(text: str) -> str:
-    """One line of at most `LONGEST_CELL` characters."""
+def cut(text: str, longest: int = LONGEST_CELL) -> str:
+    """One line of at most `longest` characters."""
     flat = " ".join(text.split())
-    return flat if len(flat) <= LONGEST_CELL else flat[: LONGEST_CELL - 1] + "…"
+    return flat if len(flat) <= longest else flat[: longest - 1] + "…"
 
 
 def cell(text: str) -> str:
@@ -35,7 +37,7 @@ def code(text: str) -> str:
 
 def advice(text: str) -> str:
     """Format a next step: in bold, with the commands in it as spans of code, to be copied as they are."""
-    parts, rest = [], _flat(text)
+    parts, rest = [], _flat(text, LONGEST_ADVICE)
     while command := _COMMAND.search(rest):
         before, typed, rest = rest[: command.start()], command[0].rstrip(), rest[command.end() :].lstrip()
         goes_on = rest.startswith(";")
@@ -58,8 +60,8 @@ def subject(names: Sequence[str], count: int) -> str:
     return " and ".join(filter(None, [", ".join(known[:-1]), *known[-1:]]))
 
 
-def _flat(text: str) -> str:
-    flat = cut(text)
+def _flat(text: str, longest: int = LONGEST_CELL) -> str:
+    flat = cut(text, longest)
     for opening, apart in (("{{", "{ {"), ("}}", "} }"), ("{%", "{ %"), ("{#", "{ #")):
         while opening in flat:
             flat = flat.replace(opening, apart)

@@ -177,6 +177,21 @@ def done(action: str) -> str:
     return DONE.get(action, action)
 
 
+_MEANING: Mapping[str, str] = {
+    "alert": "safe in the archive until a person acts",
+    "archive": "safe in the archive, taken out of the queue",
+    "leave": "not touched",
+    "heal": "sent back to be processed again",
+    "escalate": "a person was notified",
+    "watch": "looked at again by a later run",
+}
+
+
+def meaning(action: str) -> str:
+    """Return an explanation of a participle that a new reader could take for something else; "" for the others."""
+    return _MEANING.get(action, "")
+
+
 def counts(by_action: Mapping[str, int]) -> str:
     """Return settled items by what became of them, as "46 healed, 12 parked"; "" for none."""
     return ", ".join(f"{count} {done(action)}" for action, count in sorted(by_action.items()))

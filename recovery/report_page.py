@@ -6,8 +6,8 @@ from typing import Any
 
 from recovery.chart import chart
 from recovery.links import HISTORY, NO_LINKS, Links, forms, history
-from recovery.markdown import advice, cell, code, cut, subject
-from recovery.paths import done, info
+from recovery.markdown import LONGEST_ADVICE, advice, cell, code, cut, subject
+from recovery.paths import done, info, meaning
 from recovery.report import LISTED, GroupRow, RecoveryReport, headline, urgency
 
 _BRIEF = 40
@@ -29,7 +29,7 @@ def table(report: RecoveryReport, links: Links = NO_LINKS) -> list[dict[str, Any
             "group": row.group,
             "why": cut(row.reason),
             "examples": ", ".join(row.samples),
-            "whole next step": cut(row.next_step),
+            "whole next step": cut(row.next_step, LONGEST_ADVICE),
         }
         for row in sorted(report.groups, key=urgency)[:LISTED]
     ]
@@ -37,7 +37,7 @@ def table(report: RecoveryReport, links: Links = NO_LINKS) -> list[dict[str, Any
 
 def markdown(report: RecoveryReport, title: str, links: Links = NO_LINKS) -> str:
     """The report as one page of markdown: a person's tasks first, then what was done, then the details."""
-    lines = [f"# {title}", "", headline(report), ""]
+    lines = [f"# {title}", "", headline(report), "", *_waits(report)]
     bars = [(done(action), count) for action, count in sorted(report.by_action.items(), key=lambda pair: -pair[1])]
     if report.unsettled:
         bars.append(("did not go through", report.unsettled))
@@ -47,6 +47,8 @@ def markdown(report: RecoveryReport, title: str, links: Links = NO_LINKS) -> str
     if bars:
         labels = ", ".join(f"{label} {count}" for label, count in bars)
         lines += [f"![{title}: {labels}]({chart(bars)})", ""]
+    if known := [f"{done(action)}: {words}" for action in sorted(report.by_action) if (words := meaning(action))]:
+        lines += [f"({'; '.join(known)})", ""]
     if report.problems:
         lines += ["## Could not be done", "", *(f"- {cell(problem)}" for problem in report.problems[:LISTED]), ""]
     shown = sorted(report.groups, key=urgency)[:LISTED]
@@ -62,6 +64,14 @@ def markdown(report: RecoveryReport, title: str, links: Links = NO_LINKS) -> str
         lines += ["## Warnings", "", *(f"- {cell(warning)}" for warning in report.warnings[:LISTED]), ""]
     lines += ["## This run", "", *_facts(report)]
     return "\n".join(lines)
+
+
+def _waits(report: RecoveryReport) -> list[str]:
+    rows = [row for row in report.groups if row.next_step or not row.settled]
+    if not rows:
+        return ["Nothing waits for a person.", ""] if report.found and not report.problems else []
+    alike = "of one kind" if len(rows) == 1 else f"in {len(rows)} groups"
+    return [f"**{sum(row.count for row in rows)} wait for a person**, {alike}.", ""]
 
 
 def _outcome(row: GroupRow) -> str:

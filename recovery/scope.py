@@ -23,7 +23,7 @@ EstateName = Annotated[
 
 RunbookAddress = Annotated[
     str,
-    # What could end a link in an artifact's markdown, or begin something else, is written as %28 and the like.
+    # A character that could end a link in an artifact's markdown is written as %28 and the like.
     StringConstraints(strip_whitespace=True, max_length=500, pattern=r"^https?://[^\s<>()\[\]{}\"'`|\\]+$"),
 ]
 Runbooks = Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prefect import runtime, task
+from prefect import runtime
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from blocks.connection import Connection
@@ -21,7 +21,9 @@ from recovery.outbox_records.story import Rows
 from recovery.paths import Path
 from recovery.replication_tasks.gateway import ReplicationGateway
 from recovery.story import Story
+from tasks.links import find_links
 from tasks.policies import ONCE, REPEATABLE
+from tasks.steps import step
 
 
 def histories_of(connection: Connection) -> Histories:
@@ -55,8 +57,7 @@ def describe_name() -> str:
     return f"describe {request.key or 'nothing'}"[:250]
 
 
-@task(name="read the history", **REPEATABLE)
-def read_history(histories: Histories, request: CaseRequest) -> list[Story]:
+def _read_history(histories: Histories, request: CaseRequest) -> list[Story]:
     """Everything that the key fits.
 
     Raises:
@@ -66,8 +67,10 @@ def read_history(histories: Histories, request: CaseRequest) -> list[Story]:
     return histories.describe(request)
 
 
-@task(name="list waiting cases", **REPEATABLE)
-def list_waiting(histories: Histories, request: ListRequest) -> list[Story]:
+read_history = step(_read_history, "read the history", "read the history", REPEATABLE)
+
+
+def _list_waiting(histories: Histories, request: ListRequest) -> list[Story]:
     """The cases that wait for a person.
 
     Raises:
@@ -77,50 +80,62 @@ def list_waiting(histories: Histories, request: ListRequest) -> list[Story]:
     return histories.waiting(request)
 
 
+list_waiting = step(_list_waiting, "list waiting cases", "listed the waiting cases", REPEATABLE)
+
+
 def close_name() -> str:
     """The name of a run that ends cases."""
     request = CloseRequest.model_validate(runtime.flow_run.parameters["request"])
     return f"{request.how.value} cases"
 
 
-@task(name="close cases", **ONCE)
-def close(histories: Histories, request: CloseRequest) -> Closed:
+def _close(histories: Histories, request: CloseRequest) -> Closed:
     """End the cases; running it again ends those that are left."""
     return closing.close_cases(histories, request)
 
 
-@task(name="reopen cases", **ONCE)
-def reopen(histories: Histories, request: ReopenRequest) -> Closed:
+close = step(_close, "close cases", "closed the cases", ONCE)
+
+
+def _reopen(histories: Histories, request: ReopenRequest) -> Closed:
     """Let the cases wait again; running it again reopens those that are left."""
     return closing.reopen_cases(histories, request)
 
 
-@task(name="note on a group", **ONCE)
-def note(histories: Histories, request: NoteRequest) -> Notes:
+reopen = step(_reopen, "reopen cases", "reopened the cases", ONCE)
+
+
+def _note(histories: Histories, request: NoteRequest) -> Notes:
     """Write a comment on a group, and set its owner."""
     return closing.note_group(histories, request)
 
 
-@task(name="show the outcome", **ONCE)
-def show_closed(histories: Histories, closed: Closed) -> None:
+note = step(_note, "note on a group", "wrote the note", ONCE)
+
+
+def _show_closed(histories: Histories, closed: Closed) -> None:
     """One page: the cases that were changed, and those that were left alone."""
     create_markdown_artifact(
         key="closed-cases", markdown=closed_page(closed, histories.warnings), description=closed.headline
     )
 
 
-@task(name="show the history", **ONCE)
-def show_history(histories: Histories, stories: Sequence[Story]) -> None:
+show_closed = step(_show_closed, "show the outcome", "showed the outcome", ONCE)
+
+
+def _show_history(histories: Histories, stories: Sequence[Story], request: CaseRequest) -> None:
     """One page."""
     create_markdown_artifact(
         key="case",
-        markdown=story_page(stories, histories.warnings),
+        markdown=story_page(stories, histories.warnings, find_links(request)),
         description="; ".join(headline(story) for story in stories)[:500],
     )
 
 
-@task(name="show the list", **ONCE)
-def show_list(histories: Histories, stories: Sequence[Story], request: ListRequest) -> None:
+show_history = step(_show_history, "show the history", "showed the history", ONCE)
+
+
+def _show_list(histories: Histories, stories: Sequence[Story], request: ListRequest) -> None:
     """One page by group, with the notes of people, and one table: a page of it at a time."""
     now = histories.now()
     groups = {story.group for story in stories}
@@ -137,3 +152,6 @@ def show_list(histories: Histories, stories: Sequence[Story], request: ListReque
         create_table_artifact(
             key="waiting-cases-one-by-one", table=rows, description=f"{title}, page {request.page} of {pages}"
         )
+
+
+show_list = step(_show_list, "show the list", "showed the list", ONCE)

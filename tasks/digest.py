@@ -19,6 +19,7 @@ from recovery.errors import RepriseError
 from recovery.histories.requests import ListRequest
 from recovery.report import RecoveryReport
 from tasks.cases import histories_of
+from tasks.links import find_links
 from tasks.policies import ONCE
 from tasks.reports import rename_run
 from tasks.steps import inform, step
@@ -102,9 +103,10 @@ def _read_days(desk: Desk, request: DigestRequest) -> Digest:
 read_days = step(_read_days, "read the day book", "read the day book")
 
 
-def _show(desk: Desk, made: Digest) -> None:
+def _show(desk: Desk, made: Digest, request: DigestRequest) -> None:
     """One page, with its history on the Artifacts page."""
-    create_markdown_artifact(key="daily-digest", markdown=page(made, desk.warnings), description=headline(made))
+    shown = page(made, desk.warnings, find_links(request))
+    create_markdown_artifact(key="daily-digest", markdown=shown, description=headline(made))
     rename_run(f"digest of {headline(made)}")
 
 

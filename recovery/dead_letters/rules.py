@@ -134,8 +134,8 @@ def _evidence_step(known: Known) -> str:
     """The way to supply evidence for messages of this origin."""
     if known.message.origin not in (Origin.SQS_REDRIVE, Origin.UNKNOWN):
         return (
-            "see in the log of its target why it failed; with without_evidence archive such messages are kept, and go"
-            " back by a replay with a destination"
+            "read in the log of its target why it failed; to keep such messages in the archive, set without_evidence to"
+            " archive in the policy, and replay them with a destination once the cause is fixed"
         )
     first = (
         "let the consumer log the message id with its error"
@@ -159,7 +159,7 @@ def _act(
     action, chosen_by = policy.action_for(
         diagnosis.kind, diagnosis.rule, group, diagnosis.action, diagnosis.kind_action
     )
-    why = f"{diagnosis.reason} ({chosen_by})"
+    why = f"{diagnosis.reason.removesuffix('.')} ({chosen_by})"
     if action is Action.LEAVE:  # action-leave
         return Leave(why, rule="action-leave")
     if known.message.is_cut:  # cut

@@ -11,8 +11,9 @@ from html import escape
 from recovery.chart import chart
 from recovery.digest.days import DayGroup
 from recovery.digest.digest import Digest, Waiting
+from recovery.links import NO_LINKS, Links, group_forms
 from recovery.markdown import advice, cell, code, subject
-from recovery.paths import PATHS
+from recovery.paths import PATHS, Path, done
 
 SHOWN = 20
 """Groups that a page shows."""
@@ -25,10 +26,11 @@ def headline(digest: Digest) -> str:
     return f"{digest.day}: {digest.failed} failed, {digest.came_back} came back, {digest.waits} wait for a person"
 
 
-def page(digest: Digest, warnings: Sequence[str] = ()) -> str:
-    """The digest as markdown, headed by its pictures."""
+def page(digest: Digest, warnings: Sequence[str] = (), links: Links = NO_LINKS) -> str:
+    """The digest as markdown: a picture, then what waits for a person, then the day."""
     lines = [f"# The day {digest.day}", "", f"{headline(digest)}.", ""]
     lines += [f"![Failed and came back, by day]({columns(digest.by_day)})", ""]
+    lines += _waiting_lines(digest, links)
     lines += ["## Against the week before", ""]
     lines += [f"- {trend.name}: **{trend.today:,.0f}{trend.unit}**, {trend.words()}" for trend in digest.trends]
     lines.append("")
@@ -54,7 +56,6 @@ def page(digest: Digest, warnings: Sequence[str] = ()) -> str:
         lines += ["## By path", ""]
         lines += [f"- {line}" for line in _by_path(digest)]
         lines.append("")
-    lines += _waiting_lines(digest)
     if warnings:
         lines += ["## Warnings", "", *(f"- {cell(warning)}" for warning in warnings), ""]
     return "\n".join(lines)
@@ -111,7 +112,7 @@ def columns(by_day: Sequence[tuple[date, int, int]]) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode("".join(parts).encode()).decode()
 
 
-def _waiting_lines(digest: Digest) -> list[str]:
+def _waiting_lines(digest: Digest, links: Links) -> list[str]:
     if not digest.waiting:
         return ["## Nothing waits for a person", ""]
     lines = ["## Waiting for a person now", ""]
@@ -121,6 +122,12 @@ def _waiting_lines(digest: Digest) -> list[str]:
         lines += [f"- why: {cell(one.why)}"] if one.why else []
         lines += _which(one)
         lines += _step(one)
+        forms = group_forms(one.path, [one.source], one.group, links.own)
+        lines += (
+            [f"- {'; '.join(links.markdown(forms))}"]
+            if links.ui and (one.group or one.path != Path.DEAD_LETTERS)
+            else []
+        )
         lines.append("")
     if len(digest.waiting) > SHOWN:
         lines += [f"{len(digest.waiting) - SHOWN} more groups wait: run cases/list.", ""]
@@ -167,4 +174,5 @@ def _by_path(digest: Digest) -> list[str]:
 
 
 def _actions(actions: dict[str, int]) -> str:
-    return ", ".join(f"{count} {cell(action)}" for action, count in sorted(actions.items(), key=lambda pair: -pair[1]))
+    most_first = sorted(actions.items(), key=lambda pair: -pair[1])
+    return ", ".join(f"{count} {cell(done(action))}" for action, count in most_first)

@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from recovery.closing.notes import Notes
+from recovery.links import NO_LINKS, Links, group_forms
 from recovery.markdown import advice, cell, code, subject
-from recovery.paths import info
+from recovery.paths import Path, info
 from recovery.story import Story
 
 MOST_ROWS = 500
@@ -21,11 +22,11 @@ def headline(story: Story) -> str:
     return f"{story.key}: {story.meaning} ({story.path.replace('_', ' ')}{place})"
 
 
-def story_page(stories: Sequence[Story], warnings: Sequence[str] = ()) -> str:
+def story_page(stories: Sequence[Story], warnings: Sequence[str] = (), links: Links = NO_LINKS) -> str:
     """The histories as one page of markdown."""
     lines: list[str] = []
     for story in stories:
-        lines += [f"# History of {code(story.key)}", "", f"**{cell(story.meaning)}**", "", *_facts(story), ""]
+        lines += [f"# History of {code(story.key)}", "", f"**{cell(story.meaning)}**", "", *_facts(story, links), ""]
         lines += ["## History", ""]
         lines += [f"- {_when(one.at)} {cell(one.what)}" for one in story.moments] or ["- nothing was kept"]
         lines.append("")
@@ -118,7 +119,7 @@ def age(story: Story, now: datetime) -> str:
     return f"{minutes // 60} h" if minutes < 2_880 else f"{minutes // 1_440} d"
 
 
-def _facts(story: Story) -> list[str]:
+def _facts(story: Story, links: Links) -> list[str]:
     facts = [f"- path: {story.path.replace('_', ' ')}, source: {cell(story.source)}, state: {cell(story.state)}"]
     if story.kind:
         facts.append(f"- diagnosis: {cell(story.kind)}" + (f" by the rule {code(story.rule)}" if story.rule else ""))
@@ -135,7 +136,10 @@ def _facts(story: Story) -> list[str]:
     if len(story.ids) > 1:
         facts.append(f"- known as: {', '.join(code(one) for one in story.ids)}")
     if story.next_step:
-        facts.append(f"- next step: {advice(story.next_step)}")
+        is_known = links.ui and (story.group or story.path != Path.DEAD_LETTERS)  # else it would be the whole queue
+        forms = group_forms(story.path, [story.source], story.group, links.own) if is_known else ()
+        acts = f": {'; '.join(links.markdown(forms))}" if forms else ""
+        facts = [f"- next step: {advice(story.next_step)}{acts}", *facts]
     return facts
 
 

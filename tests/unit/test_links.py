@@ -145,3 +145,19 @@ def test_a_report_links_to_the_runbook_and_the_console() -> None:
     waits = entry("m-1", action="alert", next_step="fix it", pages=(("queue", "https://aws/q"),))
     page = markdown(report(waits, entry("m-2")), "Dead letters", links)
     assert page.count("[your runbook](https://w/all); [queue](https://aws/q)") == 1
+
+
+def test_a_report_begins_with_how_many_wait() -> None:
+    """And explains the words that a new reader could take for something else."""
+    page = markdown(report(PARKED, entry("m-2", action="leave", group="h", next_step="look")), "Dead letters")
+    assert page.index("**2 wait for a person**, in 2 groups.") < page.index("![")
+    assert "(parked: safe in the archive until a person acts; left: not touched)" in page
+    assert "Nothing waits for a person." in markdown(report(entry("m-1")), "Dead letters")
+
+
+def test_the_end_of_a_long_next_step_is_shown() -> None:
+    """It is there that a step says what it destroys."""
+    long = f"choose. (1) keep it{' and wait' * 100}; (2) load again: it empties the table"
+    waits = entry("m-1", action="escalate", next_step=long)
+    assert "it empties the table" in markdown(report(waits), "Replication tasks")
+    assert table(report(waits))[0]["whole next step"].endswith("it empties the table")

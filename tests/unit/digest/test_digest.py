@@ -11,6 +11,7 @@ from recovery.chart import chart
 from recovery.digest.days import Day
 from recovery.digest.digest import Digest, digest
 from recovery.digest.pages import columns, headline, page, text
+from recovery.links import Links
 from recovery.story import Moment, Story
 from tests.unit.metrics.samples import entry, report
 
@@ -143,3 +144,12 @@ def test_texts_of_failures_cannot_break_the_page() -> None:
     assert "<script>" not in drawn
     assert "{{" not in drawn
     assert "](http" not in drawn
+
+
+def test_what_waits_comes_first_with_its_forms() -> None:
+    """A person acts before they compare; messages without a group have no form, which would be of their whole queue."""
+    links = Links("http://ui", {"dead-letters/plan": "d-1", "cases/close": "d-2"}, "r")
+    shown = page(made(waiting("m-1")), (), links)
+    assert shown.index("## Waiting for a person now") < shown.index("## Against the week before")
+    assert "- [plan its return, once its cause is fixed](http://ui/v2/deployments/deployment/d-1/run?" in shown
+    assert "](http://ui" not in page(made(waiting("m-1", group="")), (), links)

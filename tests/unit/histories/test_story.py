@@ -12,6 +12,7 @@ from recovery.appflow_runs.models import Attempt, History, Means
 from recovery.cases import Case, State
 from recovery.dead_letters import story as messages
 from recovery.histories.pages import age, headline, list_page, list_rows, story_page
+from recovery.links import Links
 from recovery.replication_tasks import story as replications
 from recovery.replication_tasks.memory import Memory
 from recovery.replication_tasks.models import Restart, Verb
@@ -180,3 +181,13 @@ def test_the_list_is_counted_by_group_with_the_next_step() -> None:
     assert rows[0]["age"] == "3 h"
     assert age(stories[0], NOW + timedelta(days=4)) == "4 d"
     assert age(stories[0], NOW) == "0 min"
+
+
+def test_a_history_begins_with_the_next_step_and_its_forms() -> None:
+    """A case without a group has none: the form would be of its whole queue."""
+    links = Links("http://ui", {"dead-letters/plan": "d-1", "cases/close": "d-2"}, "r")
+    parked = case("a", State.PARKED, detail={"step": "renew the key"})
+    waits = messages.story("a", [parked], [])
+    [fact, *_] = [line for line in story_page([waits], (), links).splitlines() if line.startswith("- ")]
+    assert fact.startswith("- next step: **renew the key**: [plan its return, once its cause is fixed](http://ui/v2/")
+    assert "[" not in story_page([messages.story("a", [replace(parked, group="")], [])], (), links)
