@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import httpx
 from prefect import runtime
-from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectHTTPStatusError
 
 from recovery.errors import BadInput
@@ -14,11 +12,11 @@ from recovery.events.outward import Outward, of_report
 from recovery.outgoing import Outgoing, Post
 from recovery.report import RecoveryReport
 from recovery.run import RecoveryRun
+from tasks.brief_client import brief_client
 from tasks.policies import ONCE
 from tasks.steps import inform, step
 
 _REJECTED = frozenset({400, 413, 422})
-_SECONDS = 5.0
 
 
 def outgoing(work: RecoveryRun) -> Outgoing:
@@ -60,7 +58,7 @@ def _post(events: Sequence[Outward]) -> None:
         BadInput: the server refuses one of them for good.
         httpx.HTTPError, PrefectHTTPStatusError: it is away.
     """
-    with get_client(sync_client=True, httpx_settings={"timeout": httpx.Timeout(_SECONDS)}) as client:
+    with brief_client() as client:
         try:
             client.request("POST", "/events", json=[event.as_event() for event in events])
         except PrefectHTTPStatusError as error:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from prefect import get_run_logger, runtime
-from prefect.client.orchestration import get_client
 from prefect.settings import get_current_settings
 from pydantic import BaseModel
 
 from recovery.links import Links
+from tasks.brief_client import brief_client
 
 _PAGE = 200
 
@@ -32,6 +32,6 @@ def find_links(request: object) -> Links:
 
 
 def _deployments() -> dict[str, str]:
-    with get_client(sync_client=True) as client:
+    with brief_client() as client:
         flows = {flow.id: flow.name for flow in client.read_flows(limit=_PAGE)}
         return {f"{flows.get(each.flow_id)}/{each.name}": str(each.id) for each in client.read_deployments(limit=_PAGE)}

@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -44,6 +45,10 @@ PLAN_FINISHED = "reprise.plan.finished"
 
 _IDS = UUID("2c1c9a44-9b3d-5c36-8f0e-5f9a3c6f7a10")
 _LONGEST = 500
+_LONGEST_ADDRESS = 2_000
+_ADDRESSES = frozenset({"run", "act", "runbook"})
+_LONGEST_RESOURCE = 250
+"""Characters of a resource's id: PagerDuty refuses a deduplication key of more than 255."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +81,10 @@ class Outward:
             "occurred": self.occurred.isoformat(),
             "event": self.event,
             "resource": {
-                "prefect.resource.id": ".".join(("reprise", *self.resource)),
+                "prefect.resource.id": _bounded(".".join(("reprise", *self.resource))),
                 "prefect.resource.name": " ".join(self.resource[1:]),
             },
-            "payload": {
-                name: value if isinstance(value, int) else cut(value)[:_LONGEST] for name, value in self.payload.items()
-            },
+            "payload": {name: _short(name, value) for name, value in self.payload.items()},
         }
 
     def as_json(self) -> dict[str, Any]:
@@ -107,6 +110,22 @@ class Outward:
             return cls(str(kept["event"]), tuple(map(str, kept["resource"])), str(kept["key"]), occurred, payload)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise BadInput(f"a kept event cannot be read: {type(error).__name__}") from None
+
+
+def _bounded(resource: str) -> str:
+    """The id of a resource; of a long one, its beginning, by which routes choose, and a mark of the whole."""
+    if len(resource) <= _LONGEST_RESOURCE:
+        return resource
+    return f"{resource[: _LONGEST_RESOURCE - 17]}~{sha256(resource.encode()).hexdigest()[:16]}"
+
+
+def _short(name: str, value: str | int) -> str | int:
+    """A value of a payload; half an address leads nowhere, so one that is too long is left out."""
+    if isinstance(value, int):
+        return value
+    if name in _ADDRESSES:
+        return value if len(value) <= _LONGEST_ADDRESS else ""
+    return cut(value)[:_LONGEST]
 
 
 def of_queue(event: str, queue: str, at: datetime, text: str, **payload: str | int) -> Outward:
