@@ -218,7 +218,16 @@ class Alerts:
             "runbook": self._runbook(alert),
         }
         self.outgoing.emit(
-            [Outward(event, (kind, alert.path, alert.scope or alert.source, *of_group), key, now, payload)]
+            [
+                Outward(
+                    event,
+                    (kind, alert.path, alert.scope or alert.source, *of_group),
+                    key,
+                    now,
+                    payload,
+                    alert.sources or (alert.source,),
+                )
+            ]
         )
 
 

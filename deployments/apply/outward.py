@@ -44,17 +44,17 @@ def wanted(
 
     Args:
         opened, ended: notification blocks by the names of their channels, for groups that open and that are over.
-        routes: resources that a channel hears of, by its name; a channel without a route hears of all.
+        routes: sources that a channel hears of, by its name; a channel without a route hears of all.
     """
     return [
-        _automation(channel, block, events, what, routes.get(channel, ("reprise.*",)))
+        _automation(channel, block, events, what, routes.get(channel, ()))
         for what, events, blocks in (("opened", OPENED, opened), ("is over", ENDED, ended))
         for channel, block in blocks.items()
     ]
 
 
 def _automation(
-    channel: str, block: UUID, events: tuple[str, ...], what: str, resources: tuple[str, ...]
+    channel: str, block: UUID, events: tuple[str, ...], what: str, sources: tuple[str, ...]
 ) -> AutomationCore:
     return AutomationCore.model_validate(
         {
@@ -64,7 +64,9 @@ def _automation(
                 "type": "event",
                 "posture": "Reactive",
                 "expect": list(events),
-                "match": {"prefect.resource.id": list(resources)},
+                "match": {"prefect.resource.id": ["reprise.*"]},
+                # A group may be of several queues, so no route can be read from its own id.
+                "match_related": {"prefect.resource.id": list(sources)} if sources else {},
                 "for_each": ["prefect.resource.id"],
                 "threshold": 1,
                 "within": 0,
@@ -82,7 +84,7 @@ def _automation(
 
 
 def routes(given: str, channels: frozenset[str]) -> dict[str, tuple[str, ...]]:
-    """Return the resources whose events each channel receives.
+    """Return the sources whose events each channel receives.
 
     Args:
         given: as "slack=dead_letters/orders-*,outbox_records/*; pagerduty=*/billing-*": a path or `*`, and the name of
@@ -99,12 +101,12 @@ def routes(given: str, channels: frozenset[str]) -> dict[str, tuple[str, ...]]:
             names = ", ".join(sorted(channels))
             raise BadInput(f"REPRISE_NOTIFY_ROUTES: {part!r}: expected one of {names}, and = behind it")
         found[channel.strip()] = tuple(
-            dict.fromkeys(name for pattern in patterns.split(",") for name in _resources(pattern.strip()))
+            dict.fromkeys(name for pattern in patterns.split(",") for name in _sources(pattern.strip()))
         )
     return found
 
 
-def _resources(pattern: str) -> Iterator[str]:
+def _sources(pattern: str) -> Iterator[str]:
     path, slash, source = pattern.partition("/")
     if not slash or not source or "*" in source[:-1] or (path != "*" and path not in PATHS):
         names = ", ".join(PATHS)
@@ -112,7 +114,4 @@ def _resources(pattern: str) -> Iterator[str]:
             f"REPRISE_NOTIFY_ROUTES: {pattern!r}: expected a path ({names} or *), a slash, and a name that may end in *"
         )
     for each in PATHS if path == "*" else (path,):
-        yield f"reprise.group.{each}.{source}" + ("" if source.endswith("*") else ".*")
-        yield f"reprise.circuit.{each}.{source}"
-    if path in ("*", "dead_letters"):
-        yield f"reprise.queue.{source}"
+        yield f"reprise.source.{each}.{source}"

@@ -46,6 +46,7 @@ PLAN_FINISHED = "reprise.plan.finished"
 _IDS = UUID("2c1c9a44-9b3d-5c36-8f0e-5f9a3c6f7a10")
 _LONGEST = 500
 _LONGEST_ADDRESS = 2_000
+_MOST_RELATED = 50
 _ADDRESSES = frozenset({"run", "act", "runbook"})
 _LONGEST_RESOURCE = 250
 """Characters of a resource's id: PagerDuty refuses a deduplication key of more than 255."""
@@ -61,6 +62,7 @@ class Outward:
         key: the fact behind it, unique among events of that name and resource; the id is made from it.
         occurred: its time, aware, UTC.
         payload: short strings and numbers.
+        sources: queues, tables, instances or flows that it speaks of, where its resource does not name the one.
     """
 
     event: str
@@ -68,6 +70,7 @@ class Outward:
     key: str
     occurred: datetime
     payload: Mapping[str, str | int] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
 
     @property
     def id(self) -> UUID:
@@ -84,8 +87,19 @@ class Outward:
                 "prefect.resource.id": _bounded(".".join(("reprise", *self.resource))),
                 "prefect.resource.name": " ".join(self.resource[1:]),
             },
+            "related": [
+                {"prefect.resource.id": _bounded(f"reprise.source.{each}"), "prefect.resource.role": "source"}
+                for each in self._places()[:_MOST_RELATED]
+            ],
             "payload": {name: _short(name, value) for name, value in self.payload.items()},
         }
+
+    def _places(self) -> list[str]:
+        """Return its sources with their paths, by which routes choose."""
+        kind, *rest = self.resource
+        if kind == "queue":
+            return [f"dead_letters.{rest[0]}"]
+        return [f"{rest[0]}.{each}" for each in self.sources or rest[1:2]] if kind in ("group", "circuit") else []
 
     def as_json(self) -> dict[str, Any]:
         """Its form in the ledger, while the server has not taken it."""
@@ -95,6 +109,7 @@ class Outward:
             "key": self.key,
             "occurred": self.occurred.isoformat(),
             "payload": dict(self.payload),
+            "sources": list(self.sources),
         }
 
     @classmethod
@@ -107,7 +122,10 @@ class Outward:
         try:
             occurred = datetime.fromisoformat(kept["occurred"])
             payload = {str(name): v if isinstance(v, int) else str(v) for name, v in kept["payload"].items()}
-            return cls(str(kept["event"]), tuple(map(str, kept["resource"])), str(kept["key"]), occurred, payload)
+            sources = tuple(map(str, kept.get("sources", ())))
+            return cls(
+                str(kept["event"]), tuple(map(str, kept["resource"])), str(kept["key"]), occurred, payload, sources
+            )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise BadInput(f"a kept event cannot be read: {type(error).__name__}") from None
 

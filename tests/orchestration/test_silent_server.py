@@ -24,8 +24,8 @@ def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             yield
 
 
-def _post() -> object:
-    return events._post([Outward(GROUP_OPENED, ("group", "dead_letters", "q", "g"), "k", datetime.now(UTC), {})])
+def _post() -> None:
+    events._post([Outward(GROUP_OPENED, ("group", "dead_letters", "q", "g"), "k", datetime.now(UTC), {})])
 
 
 @pytest.mark.usefixtures("silent")

@@ -423,7 +423,10 @@ def _group(event: str, queue: str) -> dict[str, Any]:
         "text": "HTTP 401",
         "act": "http://ui/form",
     }
-    return Outward(event, ("group", "dead_letters", queue, "g"), "1", datetime.now(UTC), payload).as_event()
+    # The home of its queues, as alerts of dead letters name it: a group may be of several queues.
+    home = f"arn:aws:sqs:eu-west-1:{1 if queue.startswith('orders') else 2}"
+    resource = ("group", "dead_letters", home, "g")
+    return Outward(event, resource, "1", datetime.now(UTC), payload, (queue, "stock-dlq")).as_event()
 
 
 @pytest.mark.usefixtures("applied")
@@ -455,9 +458,9 @@ def test_a_group_reaches_the_channels_that_its_route_names(
     wait_for("the end of it", lambda: len(webhook.calls) >= 5, seconds=120)
     pager = [(call["event_action"], call["dedup_key"].strip()) for call in webhook.calls if "routing_key" in call]
     assert pager == [
-        ("trigger", "reprise.group.dead_letters.orders-dlq.g"),
-        ("trigger", "reprise.group.dead_letters.billing-dlq.g"),
-        ("resolve", "reprise.group.dead_letters.orders-dlq.g"),
+        ("trigger", "reprise.group.dead_letters.arn:aws:sqs:eu-west-1:1.g"),
+        ("trigger", "reprise.group.dead_letters.arn:aws:sqs:eu-west-1:2.g"),
+        ("resolve", "reprise.group.dead_letters.arn:aws:sqs:eu-west-1:1.g"),
     ]
     mine = [call for call in webhook.calls if "routing_key" not in call]
     assert [call["subject"] for call in mine] == ["Reprise: 3 messages of orders-dlq wait"] * 2
