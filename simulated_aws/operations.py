@@ -29,6 +29,8 @@ _LAMBDA: Final[Mapping[str, Mapping[str, str]]] = {
     "event-source-mappings": {"GET": "ListEventSourceMappings", "POST": "CreateEventSourceMapping"},
     "configuration": {"GET": "GetFunctionConfiguration", "PUT": "UpdateFunctionConfiguration"},
     "concurrency": {"GET": "GetFunctionConcurrency", "PUT": "PutFunctionConcurrency"},
+    "invocations": {"POST": "Invoke"},
+    "event-invoke-config": {"GET": "GetFunctionEventInvokeConfig", "PUT": "PutFunctionEventInvokeConfig"},
     "functions": {"GET": "GetFunction", "POST": "CreateFunction"},
 }
 _S3_BUCKET: Final[Mapping[str, str]] = {

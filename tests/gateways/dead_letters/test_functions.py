@@ -235,3 +235,47 @@ def test_a_function_that_is_gone_leaves_its_messages_in_the_archive(
     report = world.recover(failures, policy=POLICY)
     assert world.states(failures) == {"waiting": 1}
     assert "ResourceNotFoundException" in report.groups[0].reason
+
+
+def test_an_invocation_whose_answer_is_lost_is_made_once_more_as_the_same_attempt(
+    world: DeadLettersWorld, failures: str, tmp_path: Path
+) -> None:
+    """The declared window: Lambda took it, nobody read the answer; the event runs twice, and no attempt is lost."""
+    stock = Stock(world, tmp_path, failures)
+    [event] = stock.call()
+    stock.works()
+    world.recover(failures, policy=POLICY)
+    world.aws.clock.advance(12)
+    world.aws.fault("lose_ack", service="lambda", operation="Invoke")
+    report = world.recover(failures, policy=POLICY)
+    assert report.by_action == {}
+    assert report.unsettled == 1
+    assert world.open_intents(failures) == 1
+    world.aws.lift_faults()
+    world.aws.clock.advance(250)
+    assert world.recover(failures, policy=POLICY).by_action == {"heal": 1}
+    until(lambda: len(stock.lines("done")) == 2)
+    assert stock.lines("done") == [event, event]
+    [sent] = [case for case in world.cases(failures).values() if case.state is State.SENT]
+    assert (sent.attempts, sent.tries) == (1, 2)
+
+
+def test_a_throttled_invocation_was_not_made_and_uses_up_nothing(
+    world: DeadLettersWorld, failures: str, tmp_path: Path
+) -> None:
+    """A 429 says so: the message stays, and goes with a later run as the first try of its first attempt."""
+    stock = Stock(world, tmp_path, failures)
+    stock.call()
+    stock.works()
+    world.recover(failures, policy=POLICY)
+    world.aws.clock.advance(12)
+    world.aws.fault(
+        "error", service="lambda", operation="Invoke", code="TooManyRequestsException", status=429, times=None
+    )
+    assert world.recover(failures, policy=POLICY).unsettled == 1
+    assert world.open_intents(failures) == 0
+    world.aws.lift_faults()
+    assert world.recover(failures, policy=POLICY).by_action == {"heal": 1}
+    until(lambda: len(stock.lines("done")) == 1)
+    [sent] = [case for case in world.cases(failures).values() if case.state is State.SENT]
+    assert (sent.attempts, sent.tries) == (1, 1)
