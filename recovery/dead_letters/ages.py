@@ -14,6 +14,9 @@ ACTIONS = {"taken_until": ("cloudwatch:GetMetricData",)}
 
 LOOK_BACK = timedelta(minutes=15)
 """SQS publishes the metric once a minute, some minutes late."""
+UNSURE = timedelta(minutes=1)
+"""Ages are whole seconds, a value may be of its minute's beginning or end, and the clocks of a run and of SQS differ:
+else the oldest message itself could be taken for one that arrived before it."""
 
 
 class QueueAges:
@@ -56,7 +59,7 @@ class QueueAges:
                 EndTime=now,
             )
         taken = [
-            moment - timedelta(seconds=age)
+            moment - timedelta(seconds=age) - UNSURE
             for found in require_field(answer, "MetricDataResults", "cloudwatch:GetMetricData")
             for moment, age in zip(found.get("Timestamps", []), found.get("Values", []), strict=True)
         ]
