@@ -138,8 +138,8 @@ def _count(
             found.unproven.append(sends)
         elif len(open_sends) < MOST:
             open_sends.append((sends, proven))
-    # What this run received is hidden by now, so whatever can still be had was not received: it lies behind a limit, or
-    # behind the hidden first message of a FIFO group. Any of it may be one that came back.
+    # Messages that this run received are hidden by now. All that can still be had lies behind a limit, or behind the
+    # hidden first message of a FIFO group, and any of it may be one that came back.
     if open_sends and work.sqs.visible(queue):
         found.is_behind = True
         return
