@@ -261,7 +261,11 @@ _REACH = 60
 _VALUE_BEFORE = re.compile(
     r"(?:value|field|key|property|parameter|param|phrase|option|word|words|term|text|column|attribute|argument|setting|"
     r"comment|title|subject|choice|string|note|enum|header|tag|label|named|called|contains|given|got|input|description|"
-    r"body|identifier|variable|element|item|member)s?\W{0,4}$|(?:name|method|function|module|symbol|constant|import) $"
+    r"body|identifier|variable|element|item|member)s?(?: (?:is|was|reads?|of|as|with))?\W{0,4}$|"
+    r"(?:titled|entitled|headed|labell?ed|captioned) $|(?:name|method|function|module|symbol|constant|import) $|"
+    # Somebody's own words: `the customer wrote that it said 'timed out'`.
+    r"\b(?:customer|buyer|guest|reader|reviewer|author|visitor|shopper)s? (?:has |had )?"
+    r"(?:wrote|written|writes|said|says|complained|asked|typed|entered)\b[^.;{}\n]{0,40}$"
 )
 _VALUE_AFTER = re.compile(
     r"[\"'`»”’\])>]{1,3}(?:\s:?|:)\s?(?:is not|is required|must|does not match|cannot be|can't be|is invalid|"
@@ -303,7 +307,7 @@ def _is_value(rule: Rule, lower: str, start: int, end: int) -> bool:
     closing = next((place for place in range(end, min(len(lower), end + _REACH)) if lower[place] in _QUOTES), -1)
     if closing < 0:
         return False
-    return bool(_VALUE_BEFORE.search(lower, max(0, opening - 30), opening) or _VALUE_AFTER.match(lower, closing))
+    return bool(_VALUE_BEFORE.search(lower, max(0, opening - 70), opening) or _VALUE_AFTER.match(lower, closing))
 
 
 def _holds(rule: Rule, reading: Reading, segment: Segment | None) -> bool:

@@ -116,7 +116,7 @@ The name has 3 to 40 upper-case characters, digits and `_`. `action` is one of {
 
 ## Accuracy
 
-The labelled development texts are one check. The other is {count} texts of our own (`tests/unit/failures/cases`), written in nine sets one after another, each **before** its first run, from what is known of each ecosystem; texts that were wrong led to rules, so all pass now. (One more file, `later`, holds 9 texts written together with the rules they check; it has no first run.) The first runs are the honest figures:
+The labelled development texts are one check. The other is {count} texts of our own (`tests/unit/failures/cases`), written in nine sets one after another, each **before** its first run, from what is known of each ecosystem; texts that were wrong led to rules, so all pass now. (One more file, `later`, holds 31 texts written together with the rules they check; it has no first run.) The first runs are the honest figures:
 
 | set | texts | right on the first run | harmful |
 |---|---|---|---|
@@ -155,7 +155,7 @@ def render() -> str:
                 ]
             ),
             actions=", ".join(f"`{action}`" for action in ACTIONS),
-            count="2,343",
+            count="2,365",
             summary=_summary(rules),
         )
     ]
