@@ -52,6 +52,8 @@ How much of a log is read, what is remembered, and what it costs: [the consumer'
 
 Not found: a failure that is written at INFO without a stack trace; two failures without names of messages that were worked on at once; a log that was cut before the last failure; a cause that only an earlier record of another process shows.
 
+Read wrongly: prose that repeats a failure without quotation marks (`a guest says that the page timed out`) is read as that failure; a bare `unexpected EOF` may be a cut payload or a broken connection, and is called `BAD_PAYLOAD`, so that a person decides; the number of a national service's rejection without its words is `UNKNOWN`.
+
 ## Your own rules
 
 A YAML or JSON file with `version: 1` and `rules`. Your rules are tried before those below; the first of yours that matches decides. Try a file on last month's archive before you use it:

@@ -43,8 +43,11 @@ def failure_in(text: str) -> str | None:
     records = records_in(lines)
     if not _is_log(records):
         return None
-    failure = last_failure([each for each in records if not repeats(each)])
-    failure = failure or last_failure(records) or _opening(records[0])
+    causes = [each for each in records if not repeats(each)]
+    failure = last_failure(causes)
+    if failure is None and len(causes) < len(records):
+        failure = last_failure(records)
+    failure = failure or _opening(records[0])
     return without_payloads(failure.text)[:_MAX_TEXT] if failure is not None else ""
 
 

@@ -274,7 +274,7 @@ def _remaining(failing: list[Record], record: Record) -> list[Record]:
     head = record.text[:400]
     if not head:
         return failing
-    if _UNDOES.isdisjoint(head.lower().translate(_SPLIT).split()):
+    if _UNDOES.isdisjoint(_read(head)[1]):
         return failing
     again = _AGAIN.search(head) is not None
     if not again and not resolves(record):
