@@ -263,7 +263,7 @@ _VALUE_BEFORE = re.compile(
     r"comment|title|subject|choice|string|note|enum|header|tag|label|named|called|contains|given|got|input|description|"
     r"body|identifier|variable|element|item|member)s?(?: (?:is|was|reads?|of|as|with))?\W{0,4}$|"
     r"(?:titled|entitled|headed|labell?ed|captioned) $|(?:name|method|function|module|symbol|constant|import) $|"
-    # Somebody's own words: `the customer wrote that it said 'timed out'`.
+    # Somebody's own words: `the guest wrote that it 'timed out'`.
     r"\b(?:customer|buyer|guest|reader|reviewer|author|visitor|shopper)s? (?:has |had )?"
     r"(?:wrote|written|writes|said|says|complained|asked|typed|entered)\b[^.;{}\n]{0,40}$"
 )
