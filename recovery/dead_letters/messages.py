@@ -202,6 +202,11 @@ def identity(
     return f"{queue}:content:{content_hash(message, changing, body_paths)}"
 
 
+def is_by_content(identity: str) -> bool:
+    """True for an identity that only the content makes: the same work with other content has another one."""
+    return ":content:" in identity
+
+
 def deduplication_id(message: Message, attempt: int) -> str:
     """FIFO: the same for every try of one attempt, another for the next attempt."""
     return hashlib.sha256(f"{message.message_id}:{attempt}".encode()).hexdigest()

@@ -15,7 +15,7 @@ from recovery.dead_letters.batch import Batch, MessageWork
 from recovery.dead_letters.conclusions import remember_logs
 from recovery.dead_letters.consumer_logs import ask_logs
 from recovery.dead_letters.invocations import INVOKED
-from recovery.dead_letters.messages import Queue, content_hash, identity
+from recovery.dead_letters.messages import Queue, content_hash, identity, is_by_content
 from recovery.dead_letters.names import name_of
 from recovery.dead_letters.own_targets import own_target
 from recovery.dead_letters.policy import DeadLetterPolicy, Target
@@ -207,6 +207,8 @@ def decide_messages(work: Work, batch: Batch) -> None:
             circuits.note_verdict(work, batch, item, gate, now)
         if isinstance(item.verdict, Heal):
             work.sent_to[item.destination] += 1
+            if is_by_content(item.identity):
+                work.by_content.add(batch.queue.name)
             if batch.queue.fifo:
                 work.going.add((batch.queue.arn, item.message.group_id))
         elif isinstance(item.verdict, Hide) and item.verdict.hidden:

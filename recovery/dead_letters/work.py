@@ -79,6 +79,7 @@ class Work(RecoveryRun):
         hidden: messages that this run hid, by queue.
         sent_to: messages sent so far, by destination.
         comebacks: messages that came back to this run, by destination and the time at which they had arrived there.
+        by_content: queues of which messages go back that are known by their content alone.
         going: queues and their FIFO groups whose first message is sent by this run.
         removed: ids of messages that this run removed: SQS may hand one out again.
         to_release: messages that stay: let go of at the end of the run.
@@ -136,6 +137,7 @@ class Work(RecoveryRun):
         self.visible: dict[str, int] = {}
         self.hidden: Counter[str] = Counter()
         self.sent_to: Counter[str] = Counter()
+        self.by_content: set[str] = set()
         self.going: set[tuple[str, str]] = set()
         self.removed: set[str] = set()
         self.to_release: list[Staying] = []
@@ -233,6 +235,12 @@ class Work(RecoveryRun):
         """Add the depth of each queue as the run found it, and the cost of reading logs."""
         for line in describe_open(self):
             self.warn(line)
+        for name in sorted(self.by_content):
+            self.warn(
+                f"queue {name}: its consumer sends messages to it that carry no business id. One that comes back with"
+                " other content counts as a new message, with all attempts, and the one before as recovered: name"
+                " identity_attribute or identity_body_path, or what changes in error_attributes or error_body_paths"
+            )
         self.facts += [fact for fact in (self.log_allowance.fact(),) if fact]
         self.numbers += [
             Number(name="VisibleDeadLetters", value=visible, source=queue) for queue, visible in self.visible.items()

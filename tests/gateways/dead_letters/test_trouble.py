@@ -503,6 +503,30 @@ def test_a_business_id_that_is_sent_again_has_not_recovered(world: DeadLettersWo
     assert world.recover(dead, policy=policy).recovered == 0
 
 
+@pytest.mark.parametrize(
+    ("known_by", "is_uncertain"),
+    [({"identity_body_path": "id"}, False), ({"identity_body_path": "number"}, True), ({}, True)],
+    ids=["a business id", "a business id that is not there", "content"],
+)
+def test_the_report_says_where_comebacks_are_known_by_content_only(
+    world: DeadLettersWorld, known_by: dict[str, str], is_uncertain: bool
+) -> None:
+    """A message that its consumer writes anew, with a counter in it, is another message to anyone without its id."""
+    orders, dead = world.queue("orders"), world.queue("dlq")
+    policy = POLICY.model_copy(update={"destination": orders, **known_by})
+    world.send(dead, [{"MessageBody": '{"id": 7, "retries": 0}', "MessageAttributes": {ERROR: text(TIMEOUT)}}])
+    lines = [line for line in world.recover(dead, policy=policy).warnings if "no business id" in line]
+    assert len(lines) == is_uncertain
+    assert all(dead in line and "identity_body_path" in line for line in lines)
+
+
+def test_a_redrive_needs_no_business_id(world: DeadLettersWorld) -> None:
+    """SQS keeps the message id when it gives a message up: its comeback is known by that."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT], MessageBody="message {n}")
+    assert not [line for line in world.recover(pair.dead).warnings if "no business id" in line]
+
+
 def test_the_first_queue_is_another_one_each_time(world: DeadLettersWorld) -> None:
     """Under a limit below a round, chance decides who comes first."""
     pairs = [world.pair() for _ in range(4)]
