@@ -171,7 +171,8 @@ class MessagesInAws:
 
     def open_intents(self) -> list[str]:
         """Sends that are written down as begun and not as done."""
-        return [item["sk"]["S"] for item in self._items() if item["pk"]["S"].startswith("intent#")]
+        keys = [(item["pk"]["S"], item["sk"]["S"]) for item in self._items()]
+        return [sk for pk, sk in keys if pk.startswith("intent#") and not sk.startswith("circuit#")]
 
     def mails(self) -> list[AlertMail]:
         """Every alert about these dead-letter queues that was delivered so far."""

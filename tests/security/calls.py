@@ -191,8 +191,10 @@ NEEDS: Mapping[tuple[str, str], Callable[[Params], Needs]] = {
     ("lambda", "ListEventSourceMappings"): _on(_anything, "lambda:ListEventSourceMappings"),
     **{
         ("lambda", name): _on(_function, f"lambda:{name}")
-        for name in ("GetFunctionConfiguration", "GetFunctionConcurrency")
+        for name in ("GetFunctionConfiguration", "GetFunctionConcurrency", "GetFunctionEventInvokeConfig")
     },
+    ("lambda", "Invoke"): _on(_function, "lambda:InvokeFunction"),
+    ("lambda", "ListFunctions"): _on(_anything, "lambda:ListFunctions"),
     **{("dms", name): _on(_anything, f"dms:{name}") for name in _DMS_LOOKS},
     ("dms", "StartReplicationTask"): _on_tagged(_given("ReplicationTaskArn"), "dms:StartReplicationTask"),
     ("dms", "ReloadTables"): _on_tagged(_given("ReplicationTaskArn"), "dms:ReloadTables"),

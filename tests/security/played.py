@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import tempfile
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 from unittest import mock
@@ -34,7 +36,7 @@ from recovery.logs.search import FILTERED
 from recovery.metrics.gateway import MetricsGateway
 from recovery.outbox_records.policy import Mode
 from recovery.outbox_records.story import Rows
-from recovery.paths import Path
+from recovery.paths import Path as RecoveryPath
 from recovery.replication_tasks.find import SWEEP_SECONDS, TURNS
 from recovery.replication_tasks.policy import ReplicationPolicy, ReplicationRequest
 from recovery.scope import StartedBy
@@ -47,6 +49,8 @@ from tasks.cases import histories_of
 from tasks.discover import look_at_queues, office_on
 from tasks.replication_tasks import open_run as open_replications
 from tests.dead_letters_world import AUTH, ERROR, INVALID, TIMEOUT, DeadLettersWorld, text
+from tests.gateways.dead_letters.test_functions import POLICY as INVOKE
+from tests.gateways.dead_letters.test_functions import Stock
 from tests.outbox_world import TABLE, play
 from tests.security.calls import Calls
 from tests.security.policies import ENCRYPTED, FLOW_KEY
@@ -138,6 +142,7 @@ def _messages(player: Player) -> None:
     _explained_by_a_log(player, world)
     _found_by_its_queue(player, world)
     _kept_in_s3(player, world)
+    _to_its_function(player, world)
     _smoke(player, world)
 
 
@@ -188,6 +193,16 @@ def _kept_in_s3(player: Player, world: DeadLettersWorld) -> None:
     sized = {"ExtendedPayloadSize": {"DataType": "Number", "StringValue": "4"}}
     world.send(pair.dead, [{"MessageBody": pointer, "MessageAttributes": {**sized, ERROR: text(INVALID)}}])
     world.recover(pair.dead, connection=player.connection)
+
+
+def _to_its_function(player: Player, world: DeadLettersWorld) -> None:
+    """A failed asynchronous invocation: the function is found by its dead-letter queue, and invoked again."""
+    failures = world.queue("stock-dlq")
+    with tempfile.TemporaryDirectory() as folder:
+        Stock(world, Path(folder), failures, by="queue").call()
+        world.recover(failures, policy=INVOKE, connection=player.connection)
+        world.aws.clock.advance(12)
+        world.recover(failures, policy=INVOKE, connection=player.connection)
 
 
 def _smoke(player: Player, world: DeadLettersWorld) -> None:
@@ -289,6 +304,6 @@ def _what_people_see(player: Player) -> None:
     histories = histories_of(connection)
     assert [story.key for story in histories.waiting(ListRequest())] == [message]
     assert histories.describe(CaseRequest(key=message))
-    assert histories.describe(CaseRequest(key=message, path=Path.DEAD_LETTERS))
+    assert histories.describe(CaseRequest(key=message, path=RecoveryPath.DEAD_LETTERS))
     with contextlib.suppress(BadInput):
         histories.describe(CaseRequest(key="nobody"))
