@@ -56,7 +56,7 @@ def list_cases(
     state: Names = (),
     older_than_seconds: float = 0.0,
     since: str = "",
-    until: str = "",
+    before: str = "",
     outbox_table: Names = (),
     form: str = "table",
     estate: str = "",
@@ -70,7 +70,7 @@ def list_cases(
         standing: waiting, snoozed, dismissed or resolved.
         state: only these states of the ledger, as parked.
         older_than_seconds: only cases first seen so long ago.
-        since, until: only cases first seen in this time, as 2026-05-01 or 2026-05-01T09:00Z.
+        since, before: only cases first seen in this time, as 2026-05-01 or 2026-05-01T09:00Z.
         outbox_table: outbox tables to search.
         form: table, csv or json.
         estate: name of a Recovery Estate block; the default one when empty.
@@ -94,7 +94,7 @@ def list_cases(
         states=state,
         older_than_seconds=older_than_seconds,
         since=moment(since, "since") if since else None,
-        until=moment(until, "until") if until else None,
+        before=moment(before, "before") if before else None,
         outbox_tables=outbox_table,
     )
     histories = histories_of(connect(estate))

@@ -19,12 +19,13 @@ def main(*queues: str, estate: str = "", request: bool = False) -> int:
     Returns:
         The exit status: 1 when a queue has a fault or no evidence.
     """
+    from deployments.person import connect
     from recovery.discover.pages import request_of, text
     from recovery.discover.survey import survey
-    from tasks.discover import office_of
+    from tasks.discover import office_on
 
     try:
-        found = survey(office_of(estate or None), queues or ("*",))
+        found = survey(office_on(connect(estate)), queues or ("*",))
     except RepriseError as error:
         print(error, file=sys.stderr)
         return 2

@@ -19,9 +19,16 @@ Names = Annotated[tuple[str, ...], Parameter(consume_multiple=True)]
 
 
 def connect(estate: str) -> Connection:
-    """Return the connection of an estate; the default one when empty."""
+    """Return the connection of an estate; the default one when empty.
+
+    Where no server is named there are no saved blocks either: Prefect would start a server of its own to look for one.
+    """
+    from prefect.settings import get_current_settings
+
     from blocks import estate as estates
 
+    if not estate and not get_current_settings().api.url:
+        return estates.connect_from_environment()
     return estates.connect(estate or None)
 
 

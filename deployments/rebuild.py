@@ -25,12 +25,12 @@ def main(*, since: str, write: bool = False, estate: str = "") -> int:
     Returns:
         The exit status: 1 when a line of the archive is no message.
     """
-    from blocks.estate import connect
+    from deployments.person import connect
     from recovery.dead_letters.rebuilding import rebuild
 
     try:
         begin = _moment(since)
-        connection = connect(estate or None)
+        connection = connect(estate)
         keys = list(archived(connection, begin))
         keep = timedelta(days=connection.archive_days + 30)
         found, made, unreadable = rebuild(

@@ -67,7 +67,7 @@ class Filters(BaseModel):
         0.0, ge=0.0, le=34_560_000.0, title="Older than (seconds)", description="Only cases first seen so long ago."
     )
     since: AwareDatetime | None = Field(None, title="Since", description="Only cases first seen at or after this time.")
-    until: AwareDatetime | None = Field(None, title="Until", description="Only cases first seen before this time.")
+    before: AwareDatetime | None = Field(None, title="Before", description="Only cases first seen before this time.")
     outbox_tables: tuple[TableName, ...] = Field((), max_length=20, title="Outbox tables", description=_TABLES)
     estate: EstateName = None
 
@@ -75,7 +75,7 @@ class Filters(BaseModel):
     def names_any(self) -> bool:
         """True when a filter other than the path is set."""
         lists = (self.groups, self.kinds, self.rules, self.sources, self.ids, self.text, self.older_than_seconds)
-        return any(lists) or (self.owner, self.since, self.until) != (None, None, None)
+        return any(lists) or (self.owner, self.since, self.before) != (None, None, None)
 
 
 class Standing(StrEnum):

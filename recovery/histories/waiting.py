@@ -154,6 +154,6 @@ def _fits(found: Found, request: ListRequest, notes: Mapping[str, Notes], now: d
         and (not text or any(text in known.casefold() for known in (story.error, story.reason, story.next_step)))
         and (request.owner is None or (note.owner if note and note.owner else NOBODY) == (request.owner or NOBODY))
         and (request.since is None or (found.first_seen is not None and found.first_seen >= request.since))
-        and (request.until is None or (found.first_seen is not None and found.first_seen < request.until))
+        and (request.before is None or (found.first_seen is not None and found.first_seen < request.before))
         and (not request.older_than_seconds or found.first_seen is None or found.first_seen <= latest)
     )

@@ -37,8 +37,8 @@ def test_cases_are_listed_closed_reopened_and_audited(typed: object) -> None:
     assert callable(typed)
     rows = list(csv.DictReader(io.StringIO(typed("cases list --form csv"))))
     assert {row["key"] for row in rows} == {"m1", "m2"}
-    assert "2 case(s)" in typed("cases list --since 2026-01-01 --until 2026-12-31 --kind TIMEOUT")
-    assert "0 case(s)" in typed("cases list --until 2026-01-01")
+    assert "2 case(s)" in typed("cases list --since 2026-01-01 --before 2026-12-31 --kind TIMEOUT")
+    assert "0 case(s)" in typed("cases list --before 2026-01-01")
     assert "0 case(s)" in typed("cases list --since 2026-12-31T00:00Z")
     assert "would be" in typed("cases close dismiss --reason done --operator ann --group OTHER-1")
     assert "2 case(s)" in typed("cases list")

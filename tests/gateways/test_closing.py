@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
@@ -256,3 +256,9 @@ def test_a_mark_survives_runs_that_find_nothing_new(world: DeadLettersWorld) -> 
     read = asked.ledger.read_cases("replication_tasks", ["arn:x"])["arn:x"]
     assert read.state is State.ESCALATED
     assert replace(read, detail=kept.detail, stored="") == kept
+
+
+def test_the_end_of_a_snooze_names_no_case() -> None:
+    """A time alone must not snooze everything that waits."""
+    with pytest.raises(BadInput, match="sources: name cases"):
+        CloseRequest(**WHO, how=How.SNOOZE, until=datetime(2100, 1, 1, tzinfo=UTC)).check()
