@@ -85,6 +85,7 @@ class Day:
         self._minute = self._number = 0
         self.called = 0
         self.false: list[str] = []
+        self.early = 0  # on FIFO queues, and taken back when the comeback is received
         self.silent = 0
         self.sweeps = 0
 
@@ -172,7 +173,11 @@ class Day:
     def _compare(self, message: str) -> None:
         """The case of what was sent back bears the id under which it was sent: its consumer has done just that one."""
         self.called += 1
-        if not any(message in consumer.done for consumer in self._consumers):
+        if any(message in consumer.done for consumer in self._consumers):
+            return
+        if any(message in self._world.ids(each.dead) for each in self._consumers if each.dead.endswith(".fifo")):
+            self.early += 1
+        else:
             self.false.append(f"{message} was called recovered at {self._aws.clock.now():%H:%M}, and is not done")
 
     def check(self) -> Findings:
@@ -198,7 +203,7 @@ class Day:
         return (
             f"{len(self._consumers)} queues, {self._minute / 60:.0f} hours, consumers down"
             f" {down / max(1, self._minute * len(self._consumers)):.0%} of the time, {self.sweeps} sweeps; {sent} sent,"
-            f" {died} died, {done} done, {self.called} called recovered,"
+            f" {died} died, {done} done, {self.called} called recovered, {self.early} of them too early,"
             f" {self.silent} sweeps reported a consumer that takes nothing"
         )
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 from recovery.alerts import Alert, Announced
 from recovery.appflow_runs.advice import unblock
 from recovery.appflow_runs.causes import refusal_of, words_of
+from recovery.appflow_runs.forecast import forecast
 from recovery.appflow_runs.look import LAG
 from recovery.appflow_runs.memory import Memory
 from recovery.appflow_runs.models import PATH, Refusal
@@ -174,7 +175,7 @@ def entry(work: AppFlowRun, item: FlowWork) -> Entry:
     elif verdict.rule in {"R5", "R6"}:
         action = "partial"
     if item.deactivation is not None:
-        reason += f"; {_forecast(item)}"
+        reason += f"; {forecast(item)}"
     if item.failure is not None:
         reason += f"; did not go through: {words_of(item.failure)}"
     return Entry(
@@ -249,7 +250,7 @@ def _escalation(item: FlowWork, verdict: Escalate) -> Alert:
         f"Kind: {kind or '(not diagnosed)'}    Attempts made: {len(item.memory.history.attempts)}",
     ]
     if item.deactivation is not None:
-        lines.append(f"Mind: {_forecast(item)}.")
+        lines.append(f"Mind: {forecast(item)}.")
     lines += [
         "",
         f"What to do: {verdict.next_step}.",
@@ -281,7 +282,7 @@ def _deactivation(item: FlowWork) -> Alert:
     lines = [
         f"AppFlow is about to switch off the schedule of flow {flow.name}.",
         "",
-        f"{_forecast(item)}.",
+        f"{forecast(item)}.",
         f"Last error: {item.facts.error or '(none)'}",
         f"Decided: {item.verdict.reason}.",
         "",
@@ -312,17 +313,6 @@ def _recovery(item: FlowWork, group: str) -> Alert:
         f" {item.recovered_seconds or 0:.0f} s from the first failure."
     )
     return Alert(PATH, item.name, group, f"Reprise: AppFlow flow {item.name} has recovered", text)
-
-
-def _forecast(item: FlowWork) -> str:
-    ahead = item.deactivation
-    assert ahead is not None
-    when = f", at {shown(ahead.at)}" if ahead.at else ""
-    times = "once" if ahead.failures == 1 else f"{ahead.failures} times in a row"
-    return (
-        f"it failed {times}, and AppFlow switches the schedule off after"
-        f" {ahead.runs_left} more{when} (threshold {ahead.threshold})"
-    )
 
 
 def _step(verdict: Verdict) -> str:

@@ -16,9 +16,11 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from recovery.alerts import LEASE, Alert, Announced
+from recovery.alerts import LEASE, Announced
 from recovery.cases import Case, State
+from recovery.dead_letters import circuit_alerts
 from recovery.dead_letters.circuit import Circuit, Comeback
+from recovery.dead_letters.circuit_alerts import SHOWN
 from recovery.dead_letters.circuit_item import from_json
 from recovery.dead_letters.messages import Queue
 from recovery.dead_letters.send_intents import partition
@@ -26,7 +28,6 @@ from recovery.dead_letters.situation import Gate
 from recovery.dead_letters.verdicts import Heal
 from recovery.errors import Conflict, RepriseError, Transient
 from recovery.failures import TRANSIENT_KINDS
-from recovery.paths import Path
 from recovery.records import DamagedRecord, Record
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ KEEP_CLOSED = timedelta(days=2)
 """Time for which it stays there once it is closed, or was never opened."""
 UNEXPLAINED = "unexplained"
 """Name of the group of messages about which nothing is known, where a policy heals such."""
-SHOWN = 10
 _ROUNDS = 5
 _ALARM_LOOK = timedelta(minutes=15)
 
@@ -169,7 +169,10 @@ def notify(work: Work) -> None:
         try:
             read = work.each(partial(_read, work, arn), names)
             news = [circuit for circuit in read if not circuit.announced]
-            for is_open, alert_of, lines_of in ((True, _opened, _openings), (False, _closed, _closings)):
+            for is_open, alert_of, lines_of in (
+                (True, circuit_alerts.opened, circuit_alerts.openings),
+                (False, circuit_alerts.closed, circuit_alerts.closings),
+            ):
                 ours = [circuit for circuit in news if circuit.is_open is is_open]
                 if not ours:
                     continue
@@ -317,36 +320,3 @@ def _change(work: Work, arn: str, name: str, of: Callable[[Circuit], Circuit]) -
         work.circuits[arn, name] = replace(after, version=version)
         return
     raise Transient("another run keeps writing a circuit", code="Conflict")
-
-
-def _openings(begun: Sequence[Circuit]) -> list[str]:
-    return _shown(
-        begun,
-        "the circuit of group {} opened: messages that were sent back came back. A few probe it, the others wait"
-        " without using attempts",
-    )
-
-
-def _closings(ended: Sequence[Circuit]) -> list[str]:
-    return _shown(ended, "the circuit of group {} closed: all that waits follows")
-
-
-def _shown(changed: Sequence[Circuit], line: str) -> list[str]:
-    lines = [line.format(f"{one.name} ({one.kind or 'not triaged'})") for one in changed[:SHOWN]]
-    return [*lines, f"{len(changed) - SHOWN} more circuits did too"] if len(changed) > SHOWN else lines
-
-
-def _opened(queue: str, begun: Sequence[Circuit]) -> Alert:
-    errors = [f"  {one.name}: {one.error or '(none)'}" for one in begun[:SHOWN]]
-    lines = [*_openings(begun), "", "Errors:", *errors, "", "What to do: fix the cause; probes find out by themselves."]
-    return _alert(queue, "circuits", f"Reprise: {len(begun)} circuit(s) of {queue} opened", lines, len(begun))
-
-
-def _closed(queue: str, ended: Sequence[Circuit]) -> Alert:
-    subject = f"Reprise: {len(ended)} circuit(s) of {queue} closed"
-    return replace(_alert(queue, "circuits-closed", subject, _closings(ended), len(ended)), is_end=True)
-
-
-def _alert(queue: str, group: str, subject: str, lines: Sequence[str], count: int) -> Alert:
-    text = "\n".join([f"Queue: {queue}", *lines])
-    return Alert(Path.DEAD_LETTERS, queue, group, subject, text, count, is_circuit=True, is_group=False)

@@ -138,9 +138,10 @@ def _count(
             found.unproven.append(sends)
         elif len(open_sends) < MOST:
             open_sends.append((sends, proven))
-    # Messages that this run received are hidden by now. All that can still be had lies behind a limit, or behind the
-    # hidden first message of a FIFO group, and any of it may be one that came back.
-    if open_sends and work.sqs.visible(queue):
+    # Messages that this run received are hidden by now. All that can still be had lies behind a limit, and any of it
+    # may be one that came back. A FIFO queue always has some behind the hidden first messages of groups: nothing would
+    # ever be proven there, nor a circuit close, so a comeback among them is taken off the count when it is received.
+    if open_sends and not queue.fifo and work.sqs.visible(queue):
         found.is_behind = True
         return
     failed: list[RepriseError] = []

@@ -3,62 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from recovery.backoff import Backoff
+from recovery.dead_letters.actions import DEFAULT_ACTIONS as DEFAULT_ACTIONS
+from recovery.dead_letters.actions import Action as Action
+from recovery.dead_letters.actions import KindName as KindName
+from recovery.dead_letters.actions import Target as Target
+from recovery.dead_letters.actions import WithoutEvidence as WithoutEvidence
 from recovery.dead_letters.names import matches, name_of, parsed
 from recovery.errors import BadInput
 from recovery.failures import Kind
-from recovery.failures.models import OWN_KIND
 from recovery.scope import DryRun, EstateName, Runbooks
 
-
-class Action(StrEnum):
-    """Actions on a message."""
-
-    HEAL = "heal"  # send it back, with backoff
-    ALERT = "alert"  # notify a person once, and keep it in the archive until the cause is fixed
-    ARCHIVE = "archive"  # keep it in the archive for review
-    LEAVE = "leave"  # do not touch it
-
-
-KindName = Annotated[
-    Kind,
-    WithJsonSchema(
-        {"anyOf": [{"type": "string", "enum": [*Kind]}, {"type": "string", "pattern": f"^{OWN_KIND.pattern}$"}]}
-    ),
-]
-"""A kind of failure in a form: one of the eight, or one that a rules file adds."""
-DEFAULT_ACTIONS: Mapping[Kind, Action] = {
-    Kind.TIMEOUT: Action.HEAL,
-    Kind.DEPENDENCY_FAILURE: Action.HEAL,
-    Kind.THROTTLED: Action.HEAL,
-    Kind.AUTH_FAILURE: Action.ALERT,
-    Kind.CODE_BUG: Action.ALERT,
-    Kind.VALIDATION_ERROR: Action.ARCHIVE,
-    Kind.BAD_PAYLOAD: Action.ARCHIVE,
-    Kind.UNKNOWN: Action.ARCHIVE,
-}
-
 QueueName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1024)]
-
-
-class WithoutEvidence(StrEnum):
-    """Actions on a message whose failure nothing explains."""
-
-    LEAVE = "leave"
-    ARCHIVE = "archive"
-    HEAL = "heal"
-
-
-class Target(StrEnum):
-    """Targets other than queues to which messages go back."""
-
-    LAMBDA = "lambda"  # of a function's dead-letter queue or on-failure destination: an asynchronous invocation
 
 
 class DeadLetterPolicy(BaseModel):

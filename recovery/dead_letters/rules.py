@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from recovery.cases import Case, State
 from recovery.dead_letters.invocations import INVOKED
+from recovery.dead_letters.next_steps import fix, review
 from recovery.dead_letters.policy import Action, DeadLetterPolicy, WithoutEvidence
 from recovery.dead_letters.situation import Gate, Known
 from recovery.dead_letters.verdicts import AlertVerdict, ArchiveVerdict, Finish, Heal, Hide, Leave, Verdict
@@ -178,11 +179,11 @@ def _act(
             rule="target-gone",
         )
     if action is Action.ARCHIVE and policy.notify:  # action-archive
-        return AlertVerdict(State.ARCHIVED, why, _review(diagnosis.kind), rule="action-archive")
+        return AlertVerdict(State.ARCHIVED, why, review(diagnosis.kind), rule="action-archive")
     if action is Action.ARCHIVE:
-        return ArchiveVerdict(State.ARCHIVED, why, _review(diagnosis.kind), rule="action-archive")
+        return ArchiveVerdict(State.ARCHIVED, why, review(diagnosis.kind), rule="action-archive")
     if action is Action.ALERT:  # action-alert
-        return AlertVerdict(State.PARKED, why, _fix(diagnosis.kind), rule="action-alert")
+        return AlertVerdict(State.PARKED, why, fix(diagnosis.kind), rule="action-alert")
     return _may_not_heal(known, policy, why) or _heal(known, policy, now, jitter, spread, why, waited=waited)
 
 
@@ -341,17 +342,3 @@ def _count(known: Known) -> tuple[int, int]:
         # A copy whose send was never confirmed came back: that attempt was made, though its case was never written.
         made = max(made, unconfirmed.attempt)
     return made + 1, 1
-
-
-def _review(kind: Kind) -> str:
-    if kind is Kind.UNKNOWN:
-        return "look at the error; a rule of your own in rules_file lets the next ones be triaged"
-    return "correct the sender or the payload; the same message cannot succeed unchanged"
-
-
-def _fix(kind: Kind) -> str:
-    if kind is Kind.AUTH_FAILURE:
-        return "renew the credentials or grant the permission, then replay the group"
-    if kind is Kind.CODE_BUG:
-        return "deploy a fix of the consumer, then replay the group"
-    return "fix the cause, then replay the group"

@@ -148,6 +148,8 @@ def test_who_has_the_password_works_and_never_says_it(guarded: Guarded) -> None:
         )
         run = wait_for("a run that the event started", lambda: _ended(guarded), seconds=120)
         assert run["state_type"] == "COMPLETED", run
+        # A run's process sends the last lines of its log after it has ended as a run.
+        wait_for("the run's log", lambda: guarded.ask("/logs/filter", {}), seconds=60)
     kept = {
         "runs": guarded.ask("/flow_runs/filter", {}),
         "logs": guarded.ask("/logs/filter", {}),

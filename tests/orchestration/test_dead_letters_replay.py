@@ -117,7 +117,7 @@ def test_two_replays_at_once_send_each_message_once(world: DeadLettersWorld) -> 
 
 
 def test_messages_of_other_targets_need_a_destination(world: DeadLettersWorld) -> None:
-    """Without one they stay where they are, and the report says what to name."""
+    """Without one, or their own function, they stay where they are, and the report says what to name."""
     dead, target = world.queue("lambda-dlq"), world.queue("by-hand")
     error = "Task timed out after 3.00 seconds"
     lambda_error = {"RequestID": text("r"), "ErrorCode": text("200"), "ErrorMessage": text(error)}
@@ -125,7 +125,7 @@ def test_messages_of_other_targets_need_a_destination(world: DeadLettersWorld) -
     world.recover(dead)
     assert world.states(dead) == {"waiting": 1}
     state = replay_archived_messages(ReplayRequest(queues=(dead,), dry_run=False), return_state=True)
-    assert "name the destination" in incomplete(state).groups[0].reason
+    assert "no function has this queue as its dead-letter queue" in incomplete(state).groups[0].reason
     assert world.states(dead) == {"waiting": 1}
     replay(queues=[dead], destination=target)
     assert world.bodies(target) == ['{"event": 1}']

@@ -50,9 +50,9 @@ def test_a_story_of_faults_loses_nothing() -> None:
 
 
 def test_several_workers_settle_each_item_once() -> None:
-    """Four processes at once on messages, ordered messages, rows, replications and flows."""
+    """Four processes at once on messages, ordered and probing ones, rows, replications and flows."""
     report = prove("--part", "workers", "--workers", "4")
-    assert report.count("4 workers: 0 lost, 0 settled twice") == 5
+    assert report.count("4 workers: 0 lost, 0 settled twice") == 6
 
 
 def test_trouble_that_lasts_loses_nothing() -> None:

@@ -68,6 +68,7 @@ def test_a_dead_letter_through_a_topic_is_read_inside_the_notification() -> None
     "body", ["", "{", "[]", "null", '{"requestContext": 7}', '{"requestContext": {}} x', '{"a" 1}']
 )
 def test_a_record_that_cannot_be_read_holds_no_event(body: str) -> None:
+    """Nothing is made up for what is not there."""
     found = failed_invocation(body, {}, Origin.LAMBDA_DESTINATION)
     assert found is not None
     assert found.payload == ""
@@ -123,6 +124,7 @@ def test_the_time_of_a_comeback_is_the_age_of_events_and_one_run() -> None:
     ],
 )
 def test_a_function_elsewhere_is_refused(function: str, words: str) -> None:
+    """Another account or region, or a name that is none: the reason says which."""
     lying = message(origin=Origin.LAMBDA_DESTINATION, body=record(function))
     with pytest.raises(Refused, match=words):
         own_target(Functions(Lambda(), None), lying, SOURCE_ARN + "-dlq", None)
