@@ -292,7 +292,7 @@ def test_recovered_is_having_stayed_away(world: DeadLettersWorld) -> None:
     pair = world.pair()
     world.die(pair, [TIMEOUT, TIMEOUT], MessageBody="message {n}")
     assert world.recover(pair.dead).recovered == 0
-    world.aws.clock.advance(90)
+    world.aws.clock.advance(190)
     # One is consumed for good, the other comes back.
     url = world.url(pair.source)
     [good] = world.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1, VisibilityTimeout=600)["Messages"]
