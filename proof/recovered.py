@@ -8,7 +8,8 @@ but what a run announced or archived.
 
 from __future__ import annotations
 
-import proof.crash.shut_in as shut_in  # isort: skip - before anything that might see a person's accounts is imported
+if __name__ == "__main__":  # before anything that might see a person's accounts is imported; tests are shut in already
+    import proof.crash.shut_in as shut_in  # isort: skip
 
 import argparse
 import json

@@ -240,8 +240,9 @@ def _replications(player: Player) -> None:
         player.play(scene)
         # Latencies of what runs are read in turns: of each task in one sweep of so many.
         for _ in range(TURNS):
-            _by_tag(player)
+            scene.run(player.connection)
             player.aws.clock.advance(SWEEP_SECONDS)
+        _by_tag(player)
     # The scene has this for tasks only: tables of a serverless replication that must be loaded again.
     scene.stage()
     scene.make("tables", "full-load-and-cdc", failing("a row", "full-load", table="public.items"))
