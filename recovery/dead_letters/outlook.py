@@ -33,7 +33,7 @@ class Found:
     damaged: list[DamagedCase] = field(default_factory=list)
     counted: datetime | None = None
     unproven: list[Settling] = field(default_factory=list)
-    is_behind: bool = False  # some of the dead-letter queue was not received: comebacks may lie there
+    unread: int = 0  # messages of the dead-letter queue that were not received, about: comebacks may be among them
     is_taking: bool = False  # the consumer gets ahead, though not yet past all that was sent
     uncounted: int = 0  # cases that a run took to count them, and then died
     is_under_way: bool = False  # another run counts some of them
@@ -57,31 +57,32 @@ def count_recovered(work: Work, queues: Sequence[Queue]) -> int:
         return 0
     unreadable: list[DamagedRecord] = []
     pairs, taken = work.unproven.awaited(unreadable)
+    counted_before = dict(taken)
     failed: list[RepriseError] = []
     total = 0
     back: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for pair in (pair for pair in pairs if pair.queue in by_arn):
         proof = _inspect(work, pair, taken.get(pair.destination, Taken()))
+        queue = by_arn[pair.queue]
         found = Found()
         try:
-            _count(work, by_arn[pair.queue], pair, proof, found, unreadable)
+            _count(work, queue, pair, proof, found, unreadable)
         except RepriseError as error:
             failed.append(error)
-        queue = by_arn[pair.queue]
         total += _report(work, queue, pair, found)
         for case, _ in found.cases:
             back[queue.home, case.group][queue.name] += 1
         if not work.dry_run:
-            _let_speak(work, by_arn[pair.queue], found)
+            _let_speak(work, queue, found)
             work.unproven.forget(pair, found.done)
             if found.counted and (proof.counted is None or found.counted > proof.counted):
                 proof = replace(proof, counted=found.counted)
             if proof != taken.get(pair.destination, Taken()):
                 work.unproven.prove(pair.destination, proof, work.now())
-            if not (failed or found.unproven or found.is_under_way or found.is_behind) and work.now() > pair.due:
+            if not (failed or found.unproven or found.is_under_way or found.unread) and work.now() > pair.due:
                 work.unproven.close(pair, work.now())
         taken[pair.destination] = proof
-    _correct(work, taken)
+    _correct(work, counted_before)
     if not work.dry_run:
         for (home, group), counts in back.items():
             _announce_recovery(work, home, group, counts)
@@ -141,9 +142,10 @@ def _count(
     # Messages that this run received are hidden by now. All that can still be had lies behind a limit, and any of it
     # may be one that came back. A FIFO queue always has some behind the hidden first messages of groups: nothing would
     # ever be proven there, nor a circuit close, so a comeback among them is taken off the count when it is received.
-    if open_sends and not queue.fifo and work.sqs.visible(queue):
-        found.is_behind = True
-        return
+    if open_sends and not queue.fifo:
+        found.unread = _unread(work, queue)
+        if found.unread:
+            return
     failed: list[RepriseError] = []
 
     def take(one: tuple[Settling, datetime]) -> None:
@@ -168,6 +170,13 @@ def _count(
         raise failed[0]
 
 
+def _unread(work: Work, queue: Queue) -> int:
+    """Return how many messages of a queue can still be had; asked once, for all that was sent from it."""
+    if queue.arn not in work.unread:
+        work.unread[queue.arn] = work.sqs.visible(queue)
+    return work.unread[queue.arn]
+
+
 def _report(work: Work, queue: Queue, pair: Awaited, found: Found) -> int:
     for case, proven in found.cases:
         work.recovered += 1
@@ -175,6 +184,11 @@ def _report(work: Work, queue: Queue, pair: Awaited, found: Found) -> int:
     if found.damaged:
         which = describe_damaged(found.damaged, work.ledger.table)
         work.warn(f"queue {queue.name}: not known whether recovered: {which}")
+    if found.unread:
+        work.warn(
+            f"queue {queue.name}: about {found.unread} message(s) were not reached, and any may be one that came back:"
+            " what was sent counts as sent only until a run has read the queue to its end"
+        )
     if found.uncounted:
         work.warn(
             f"queue {queue.name}: a run was interrupted while it counted what has recovered: up to {found.uncounted}"
@@ -202,7 +216,7 @@ def _let_speak(work: Work, queue: Queue, found: Found) -> None:
 
 
 def _correct(work: Work, taken: dict[str, Taken]) -> None:
-    """Take back what was counted as recovered and came back all the same."""
+    """Take back what an earlier run counted as recovered and came back all the same."""
     wrong = 0
     for (destination, arrived), count in work.comebacks.items():
         counted = taken.get(destination, Taken()).counted

@@ -87,6 +87,7 @@ class Work(RecoveryRun):
         postponed: messages whose copies are safe, and about which people are still to be notified.
         alerts_of, alerts_sent: alerts that this run sent, by queue and in all.
         circuits: as this run knows them last, by ARN of the queue and name.
+        unread: messages of a queue that could still be had once the run had received all it would, by ARN.
         counted: keys of the sends that this run counted as recovered.
         gated: messages that wait for a circuit, as this run met them, by the same.
         unrecorded: why nothing more may be sent by this run, or "".
@@ -118,6 +119,7 @@ class Work(RecoveryRun):
         self._alarms: dict[str, bool] = {}
         self.circuits: dict[tuple[str, str], Circuit] = {}
         self.counted: set[str] = set()
+        self.unread: dict[str, int] = {}
         self.gated: Counter[tuple[str, str]] = Counter()
         self.functions = functions
         self.destination = destinations(sqs, functions)

@@ -49,6 +49,21 @@ def test_a_stopped_consumer_recovers_nothing(world: DeadLettersWorld) -> None:
     assert world.recover(pair.dead).recovered == 20
 
 
+def test_comebacks_that_nobody_received_recover_nothing(world: DeadLettersWorld) -> None:
+    """Three came back and lie behind five others; a run that takes up five cannot know it, and does not guess."""
+    pair = world.pair()
+    world.die(pair, [TIMEOUT] * 3)
+    assert world.recover(pair.dead).by_action == {"heal": 3}
+    world.send(pair.dead, [{"MessageBody": f"other {n}"} for n in range(5)])
+    world.aws.clock.advance(90)
+    assert world.fail(pair.source) == 3
+    world.aws.clock.advance(2000)
+    behind = world.recover(pair.dead, limit=5)
+    assert behind.recovered == 0
+    assert any("about 3 message(s) were not reached" in line for line in behind.warnings)
+    assert world.recover(pair.dead).recovered == 0, "they are received now, and have come back"
+
+
 def test_a_message_may_still_come_back_while_its_receives_last(world: DeadLettersWorld) -> None:
     """Fifteen minutes times five receives: half an hour proves nothing, though the queue looks empty."""
     pair = world.pair()
