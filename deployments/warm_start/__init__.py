@@ -8,7 +8,8 @@ watches, stops or kills the worker's process does it to the run:
 
 - signals that ask for an end are passed on; when the process is killed, its child is;
 - the exit status is the child's, and a child that a signal killed lets its process die of the same signal;
-- a child never outlives the process that forked it, and none is forked after the project's files changed.
+- a child never outlives the process that forked it, and none is forked after a file of the project changed. A change of
+  packages is not seen: they are changed while the worker is stopped.
 
 Where nobody serves (another worker, ECS, a person's own command, macOS) a run is loaded and carried out as always.
 """

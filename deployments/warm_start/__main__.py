@@ -15,6 +15,7 @@ from deployments import flow_run
 from deployments.prefect_settings import PROJECT
 from deployments.warm_start.forks import Forks, file_times
 
+CODE = ("flows", "tasks", "blocks", "recovery", "deployments")
 FLOWS = (
     *("appflow_runs", "cases", "dead_letters", "digest", "discover", "operations", "outbox_records", "plans"),
     "replication_tasks",
@@ -23,6 +24,7 @@ FLOWS = (
 
 def main() -> None:
     """Load what every run loads, then fork until nobody can ask any more; in a child, carry the run out."""
+    loaded = file_times(PROJECT, CODE)
     # Loaded is what a worker's own process loads, and every story. Objects that live for good are left to themselves.
     flow_run.load()
     for name in FLOWS:
@@ -31,8 +33,7 @@ def main() -> None:
     threads = len(os.listdir("/proc/self/task"))
     if threads != 1:
         sys.exit(f"warm start: {threads} threads are alive after loading, and a fork would copy the locks they hold")
-    loaded = file_times(PROJECT)
-    if Forks(sys.argv[1], lambda: file_times(PROJECT, loaded) == loaded).serve():
+    if Forks(sys.argv[1], lambda: file_times(PROJECT, CODE) == loaded).serve():
         _as_if_just_started()
         flow_run.engine()
 

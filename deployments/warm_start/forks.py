@@ -10,7 +10,6 @@ import resource
 import selectors
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -190,13 +189,14 @@ def _close_all(streams: list[int]) -> None:
     streams.clear()
 
 
-def file_times(folder: Path, files: Iterable[str] = ()) -> dict[str, float]:
-    """Return the times of files, or of those below a folder from which this process has loaded modules."""
-    root = f"{folder}{os.sep}"
-    loaded = files or {getattr(module, "__file__", None) or "" for module in list(sys.modules.values())}
+def file_times(home: Path, folders: Iterable[str]) -> dict[str, float]:
+    """Return the times of all files below folders: code, whether loaded or not yet, and the rules beside it."""
     found = {}
-    for file in loaded:
-        if file.startswith(root):
-            with suppress(OSError):
-                found[file] = os.stat(file).st_mtime
+    for folder in folders:
+        for place, _, names in os.walk(home / folder):
+            for name in names:
+                if not name.endswith(".pyc"):
+                    file = os.path.join(place, name)
+                    with suppress(OSError):
+                        found[file] = os.stat(file).st_mtime
     return found
