@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 from pathlib import Path
 
@@ -106,6 +107,21 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text(page))
     missing = [t for t in targets if "://" not in t and not (PROJECT / page.parent / t).resolve().exists()]
     assert missing == []
+
+
+def _anchors(page: Path) -> set[str]:
+    """Anchors of a page's headings, as GitHub makes them."""
+    prose = re.sub(r"```.*?```", "", text(page), flags=re.DOTALL)
+    headings = (re.sub(r"[^\w\- ]", "", line.lower()) for line in re.findall(r"^#+ (.*)$", prose, re.MULTILINE))
+    return {heading.strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", DOCS, ids=str)
+def test_anchors_are_headings(page: Path) -> None:
+    """A link into a page leads to one of its headings, also after that was renamed."""
+    targets = re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", text(page))
+    inside = [(page if not other else Path(os.path.normpath(page.parent / other)), name) for other, name in targets]
+    assert [(f, name) for f, name in inside if f in DOCS and name not in _anchors(f)] == []
 
 
 def test_the_index_of_docs_names_every_page() -> None:
