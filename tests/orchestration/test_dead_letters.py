@@ -9,8 +9,9 @@ from itertools import pairwise
 import pytest
 
 from recovery.cases import State
+from recovery.dead_letters.actions import Action
 from recovery.dead_letters.messages import deduplication_id
-from recovery.dead_letters.policy import Action, DeadLetterPolicy
+from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.failures import Kind
 from tests.dead_letters_world import (
     AUTH,
