@@ -11,8 +11,6 @@ import sys
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-from cyclopts import App
-
 from deployments.person import Names, connect, moment, valid, who
 from recovery.errors import BadInput
 
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
     from recovery.closing.close import Closed
     from recovery.histories.requests import ListRequest
 
+HELP = "List, end, reopen and note on what waits for a person."
 COMMANDS = {
     "list": ("deployments.cases:list_cases", "List cases that wait for a person, in full."),
     "close": ("deployments.cases:close", "Dismiss or resolve cases, or snooze them until a time."),
@@ -32,14 +31,6 @@ COLUMNS = (
     *("path", "source", "key", "state", "kind", "rule", "group", "attempts", "first_seen"),
     *("error", "reason", "next_step"),
 )
-
-
-def application() -> App:
-    """Return the command with its sub-commands, each loaded when it is asked for."""
-    app = App(name="cases", help="List, end, reopen and note on what waits for a person.")
-    for name, (target, line) in COMMANDS.items():
-        app.command(target, name=name, help=line)
-    return app
 
 
 def list_cases(

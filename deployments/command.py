@@ -9,7 +9,7 @@ Exit status: 0 when all is well, 1 when something is not, 2 for input that canno
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -55,11 +55,17 @@ def application() -> App:
         help_on_error=False,
         help_format="plaintext",
     )
-    for name, (target, line) in COMMANDS.items():
-        app.command(target, name=name, help=line)
+    _add(app, COMMANDS)
     for group in (cases, plans, messages, sample):
-        app.command(group.application())
+        part = App(name=group.__name__.rpartition(".")[2], help=group.HELP)
+        _add(part, group.COMMANDS)
+        app.command(part)
     return app
+
+
+def _add(app: App, commands: Mapping[str, tuple[str, str]]) -> None:
+    for name, (target, line) in commands.items():
+        app.command(target, name=name, help=line)
 
 
 def require_our_folders() -> None:

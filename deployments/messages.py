@@ -7,23 +7,14 @@ from __future__ import annotations
 
 import sys
 
-from cyclopts import App
-
 from deployments.person import Names, connect, who
 from recovery.errors import BadInput
 
+HELP = "Look at archived messages under your own AWS rights."
 COMMANDS = {
     "show": ("deployments.messages:show", "Show one archived message."),
     "list": ("deployments.messages:list_messages", "List archived messages, one a line."),
 }
-
-
-def application() -> App:
-    """Return the command with its sub-commands, each loaded when it is asked for."""
-    app = App(name="messages", help="Look at archived messages under your own AWS rights.")
-    for name, (target, line) in COMMANDS.items():
-        app.command(target, name=name, help=line)
-    return app
 
 
 def show(

@@ -11,11 +11,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from cyclopts import App
-
 from deployments.person import Names, connect, moment, valid, who
 from recovery.errors import BadInput
 
+HELP = "Send archived messages back by a plan: reviewed, a few at first, to the end."
 COMMANDS = {
     "make": ("deployments.plans:make", "Freeze archived messages as a plan, and show it. Nothing is sent."),
     "list": ("deployments.plans:list_plans", "List plans with their states."),
@@ -24,14 +23,6 @@ COMMANDS = {
     "resume": ("deployments.plans:resume", "Let a paused or stopped plan go on."),
     "cancel": ("deployments.plans:cancel", "Cancel a plan: what it has not sent stays in the archive."),
 }
-
-
-def application() -> App:
-    """Return the command with its sub-commands, each loaded when it is asked for."""
-    app = App(name="plans", help="Send archived messages back by a plan: reviewed, a few at first, to the end.")
-    for name, (target, line) in COMMANDS.items():
-        app.command(target, name=name, help=line)
-    return app
 
 
 def make(

@@ -9,17 +9,8 @@ The template holds the two functions' very text.
 
 from __future__ import annotations
 
-from cyclopts import App
-
+HELP = "Let the sample workload fail, and see it healed."
 COMMANDS = {
     "send": ("deployments.sample.command:send", "Send orders while their price service is away."),
     "verify": ("deployments.sample.command:verify", "Say what became of each order; 0 when all are healed."),
 }
-
-
-def application() -> App:
-    """Return the command with its sub-commands, each loaded when it is asked for."""
-    app = App(name="sample", help="Let the sample workload fail, and see it healed.")
-    for name, (target, line) in COMMANDS.items():
-        app.command(target, name=name, help=line)
-    return app

@@ -11,10 +11,11 @@ from proof.rubbish.mutation import Rubbish
 from proof.rubbish.reasons import check_reason
 from proof.rubbish.texts import PLANTED, REAL, SECRET, is_marked
 from recovery.dead_letters import records
+from recovery.dead_letters.actions import Action, WithoutEvidence
 from recovery.dead_letters.archived import from_record, to_record
 from recovery.dead_letters.batch import Batch
 from recovery.dead_letters.messages import Message, Queue, content_hash, entry, identity, size
-from recovery.dead_letters.policy import Action, DeadLetterPolicy, WithoutEvidence
+from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.dead_letters.triage import decide_messages, diagnose_messages
 from recovery.dead_letters.verdicts import Heal
 from recovery.dead_letters.work import Work

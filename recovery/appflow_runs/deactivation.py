@@ -8,6 +8,7 @@ from datetime import datetime
 from recovery.appflow_runs.models import FlowFacts, FlowStatus, Trigger
 from recovery.appflow_runs.policy import AppFlowPolicy
 from recovery.appflow_runs.schedule import next_run, period
+from recovery.times import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,16 @@ class Deactivation:
     runs_left: int
     at: datetime | None
     warn: bool
+
+
+def forecast(ahead: Deactivation) -> str:
+    """Return the sentence about it for a person."""
+    when = f", at {shown(ahead.at)}" if ahead.at else ""
+    times = "once" if ahead.failures == 1 else f"{ahead.failures} times in a row"
+    return (
+        f"it failed {times}, and AppFlow switches the schedule off after"
+        f" {ahead.runs_left} more{when} (threshold {ahead.threshold})"
+    )
 
 
 def approaching(facts: FlowFacts, policy: AppFlowPolicy, now: datetime) -> Deactivation | None:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from recovery.alerts import Alert, Announced
 from recovery.appflow_runs.advice import unblock
 from recovery.appflow_runs.causes import refusal_of, words_of
-from recovery.appflow_runs.forecast import forecast
+from recovery.appflow_runs.deactivation import forecast
 from recovery.appflow_runs.look import LAG
 from recovery.appflow_runs.memory import Memory
 from recovery.appflow_runs.models import PATH, Refusal
@@ -175,7 +175,7 @@ def entry(work: AppFlowRun, item: FlowWork) -> Entry:
     elif verdict.rule in {"R5", "R6"}:
         action = "partial"
     if item.deactivation is not None:
-        reason += f"; {forecast(item)}"
+        reason += f"; {forecast(item.deactivation)}"
     if item.failure is not None:
         reason += f"; did not go through: {words_of(item.failure)}"
     return Entry(
@@ -250,7 +250,7 @@ def _escalation(item: FlowWork, verdict: Escalate) -> Alert:
         f"Kind: {kind or '(not diagnosed)'}    Attempts made: {len(item.memory.history.attempts)}",
     ]
     if item.deactivation is not None:
-        lines.append(f"Mind: {forecast(item)}.")
+        lines.append(f"Besides, {forecast(item.deactivation)}.")
     lines += [
         "",
         f"What to do: {verdict.next_step}.",
@@ -278,11 +278,12 @@ def _long_wait(item: FlowWork, verdict: Wait) -> Alert:
 
 def _deactivation(item: FlowWork) -> Alert:
     assert item.facts is not None
+    assert item.deactivation is not None
     flow = item.facts.flow
     lines = [
         f"AppFlow is about to switch off the schedule of flow {flow.name}.",
         "",
-        f"{forecast(item)}.",
+        f"{forecast(item.deactivation)}.",
         f"Last error: {item.facts.error or '(none)'}",
         f"Decided: {item.verdict.reason}.",
         "",

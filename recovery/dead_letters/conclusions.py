@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from recovery.dead_letters.actions import Action
 from recovery.dead_letters.batch import Batch, MessageWork
 from recovery.dead_letters.messages import Queue
-from recovery.dead_letters.policy import Action, DeadLetterPolicy
+from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.dead_letters.searched import Concluded, Search, SearchMemory
 from recovery.dead_letters.work import Work
 from recovery.errors import RepriseError

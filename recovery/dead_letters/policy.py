@@ -8,11 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from recovery.backoff import Backoff
-from recovery.dead_letters.actions import DEFAULT_ACTIONS as DEFAULT_ACTIONS
-from recovery.dead_letters.actions import Action as Action
-from recovery.dead_letters.actions import KindName as KindName
-from recovery.dead_letters.actions import Target as Target
-from recovery.dead_letters.actions import WithoutEvidence as WithoutEvidence
+from recovery.dead_letters.actions import DEFAULT_ACTIONS, Action, KindName, Target, WithoutEvidence
 from recovery.dead_letters.names import matches, name_of, parsed
 from recovery.errors import BadInput
 from recovery.failures import Kind

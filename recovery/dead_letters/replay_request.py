@@ -6,7 +6,8 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from recovery.dead_letters.policy import KindName, QueueName
+from recovery.dead_letters.actions import KindName
+from recovery.dead_letters.policy import QueueName
 from recovery.scope import DryRun, EstateName
 
 

@@ -10,9 +10,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from recovery.cases import Case, State
+from recovery.dead_letters.actions import Action, WithoutEvidence
 from recovery.dead_letters.invocations import INVOKED
 from recovery.dead_letters.next_steps import fix, review
-from recovery.dead_letters.policy import Action, DeadLetterPolicy, WithoutEvidence
+from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.dead_letters.situation import Gate, Known
 from recovery.dead_letters.verdicts import AlertVerdict, ArchiveVerdict, Finish, Heal, Hide, Leave, Verdict
 from recovery.failures import TRANSIENT_KINDS, Diagnosis, Kind, Origin

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from recovery.cases import Case, DamagedCase, State
 from recovery.dead_letters import circuits
+from recovery.dead_letters.actions import Target
 from recovery.dead_letters.batch import Batch, MessageWork
 from recovery.dead_letters.conclusions import remember_logs
 from recovery.dead_letters.consumer_logs import ask_logs
@@ -18,7 +19,7 @@ from recovery.dead_letters.invocations import INVOKED
 from recovery.dead_letters.messages import Queue, content_hash, identity, is_by_content
 from recovery.dead_letters.names import name_of
 from recovery.dead_letters.own_targets import own_target
-from recovery.dead_letters.policy import DeadLetterPolicy, Target
+from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.dead_letters.remembered import remembered
 from recovery.dead_letters.rules import decide
 from recovery.dead_letters.send_intents import Open

@@ -12,6 +12,22 @@ from simulated_aws.server import SimulatedAws
 GOOD = {"DataType": "String", "StringValue": "v"}
 
 
+REFUSED: list[dict[str, Any]] = [
+    {"MessageAttributes": {"AWS.trace": GOOD}},
+    {"MessageAttributes": {"amazon.trace": GOOD}},
+    {"MessageAttributes": {"two words": GOOD}},
+    {"MessageAttributes": {"a..b": GOOD}},
+    {"MessageAttributes": {"a.": GOOD}},
+    {"MessageAttributes": {"n": {"DataType": "Number", "StringValue": "many"}}},
+    {"MessageAttributes": {"n": {"DataType": "Date", "StringValue": "today"}}},
+    {"MessageAttributes": {"n": {"DataType": "String", "StringValue": ""}}},
+    {"Subject": "two\nlines"},
+    {"Subject": "x" * 100},
+    {"MessageGroupId": "two words"},
+]
+"""Faults of an entry."""
+
+
 def publish(aws: SimulatedAws, *entries: dict[str, Any]) -> dict[str, Any]:
     """Publish a batch to a topic of its own."""
     sns = aws.client("sns")
@@ -20,22 +36,7 @@ def publish(aws: SimulatedAws, *entries: dict[str, Any]) -> dict[str, Any]:
     return dict(sns.publish_batch(TopicArn=topic, PublishBatchRequestEntries=numbered))
 
 
-@pytest.mark.parametrize(
-    "entry",
-    [
-        {"MessageAttributes": {"AWS.trace": GOOD}},
-        {"MessageAttributes": {"amazon.trace": GOOD}},
-        {"MessageAttributes": {"two words": GOOD}},
-        {"MessageAttributes": {"a..b": GOOD}},
-        {"MessageAttributes": {"a.": GOOD}},
-        {"MessageAttributes": {"n": {"DataType": "Number", "StringValue": "many"}}},
-        {"MessageAttributes": {"n": {"DataType": "Date", "StringValue": "today"}}},
-        {"MessageAttributes": {"n": {"DataType": "String", "StringValue": ""}}},
-        {"Subject": "two\nlines"},
-        {"Subject": "x" * 100},
-        {"MessageGroupId": "two words"},
-    ],
-)
+@pytest.mark.parametrize("entry", REFUSED)
 def test_an_entry_that_sns_refuses_fails_alone(aws: SimulatedAws, entry: dict[str, Any]) -> None:
     """It comes back as the sender's fault; the entries beside it are sent, and it alone leaves nothing to send."""
     answer = publish(aws, {}, entry, {})
@@ -61,19 +62,7 @@ def test_what_sns_takes_is_taken(aws: SimulatedAws) -> None:
     assert len(answer["Successful"]) == 1
 
 
-@pytest.mark.parametrize(
-    "more",
-    [
-        {"MessageAttributes": {"AWS.trace": GOOD}},
-        {"MessageAttributes": {"two words": GOOD}},
-        {"MessageAttributes": {"n": {"DataType": "Number", "StringValue": "many"}}},
-        {"MessageAttributes": {"n": {"DataType": "Date", "StringValue": "today"}}},
-        {"MessageAttributes": {"n": {"DataType": "String", "StringValue": ""}}},
-        {"Subject": "two\nlines"},
-        {"Subject": "x" * 100},
-        {"MessageGroupId": "two words"},
-    ],
-)
+@pytest.mark.parametrize("more", REFUSED)
 def test_a_single_publish_is_refused_for_the_same(aws: SimulatedAws, more: dict[str, Any]) -> None:
     """A fault of one entry of a batch fails a `Publish` as a whole; without it the same message goes out."""
     sns = aws.client("sns")

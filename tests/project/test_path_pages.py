@@ -8,7 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from recovery.dead_letters.policy import DEFAULT_ACTIONS, DeadLetterPolicy
+from recovery.dead_letters.actions import DEFAULT_ACTIONS
+from recovery.dead_letters.policy import DeadLetterPolicy
 from tests.project.checkout import text
 
 PAGE = text(Path("docs/paths/dead_letters.md"))

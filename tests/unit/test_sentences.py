@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recovery.dead_letters.policy import Action as DeadLetterAction
+from recovery.dead_letters.actions import Action as DeadLetterAction
 from recovery.outbox_records.verdicts import Action as OutboxAction
 from recovery.paths import DONE, PATHS
 from recovery.sentences import Level, run_name, story

@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from recovery.audit import require_person
+from recovery.dead_letters.actions import KindName
 from recovery.dead_letters.plans.patch import Patch
-from recovery.dead_letters.policy import KindName, QueueName
+from recovery.dead_letters.policy import QueueName
 from recovery.errors import BadInput
 from recovery.ramp import SHARE, STEPS
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from recovery.dead_letters.actions import Action
 from recovery.dead_letters.announcing import MOST_OF_QUEUE, MOST_OF_RUN
-from recovery.dead_letters.policy import Action
 from recovery.failures import Kind
 from tests.dead_letters_world import AUTH, POLICY, TIMEOUT, DeadLettersWorld
 

@@ -11,7 +11,7 @@ import pytest
 from flows import dead_letters as flow
 from proof.plain_prefect import play
 from recovery.cases import State
-from recovery.dead_letters.policy import Action
+from recovery.dead_letters.actions import Action
 from recovery.errors import Refused, Transient
 from recovery.failures import Kind
 from recovery.ledger import Ledger

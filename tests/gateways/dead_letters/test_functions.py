@@ -14,7 +14,8 @@ import pytest
 
 from recovery.backoff import Backoff
 from recovery.cases import State
-from recovery.dead_letters.policy import DeadLetterPolicy, Target
+from recovery.dead_letters.actions import Target
+from recovery.dead_letters.policy import DeadLetterPolicy
 from tests.dead_letters_world import DeadLettersWorld
 
 CODE = """

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from recovery.backoff import Backoff
 from recovery.cases import State
-from recovery.dead_letters.policy import Action, DeadLetterPolicy, WithoutEvidence
+from recovery.dead_letters.actions import Action, WithoutEvidence
+from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.dead_letters.rules import (
     LEASE_MARGIN,
     LONGEST_DELAY,

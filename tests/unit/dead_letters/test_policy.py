@@ -10,12 +10,8 @@ import jsonschema
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from recovery.dead_letters.policy import (
-    DEFAULT_ACTIONS,
-    Action,
-    DeadLetterPolicy,
-    DeadLetterRequest,
-)
+from recovery.dead_letters.actions import DEFAULT_ACTIONS, Action
+from recovery.dead_letters.policy import DeadLetterPolicy, DeadLetterRequest
 from recovery.dead_letters.replay_request import ReplayRequest
 from recovery.dead_letters.triage import check
 from recovery.errors import BadInput

@@ -13,7 +13,8 @@ import pytest
 from recovery.backoff import Backoff
 from recovery.cases import State
 from recovery.dead_letters import rules
-from recovery.dead_letters.policy import Action, DeadLetterPolicy, WithoutEvidence
+from recovery.dead_letters.actions import Action, WithoutEvidence
+from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.dead_letters.rules import MOST_HIDDEN, decide
 from recovery.dead_letters.situation import Gate, Known, Unconfirmed
 from recovery.dead_letters.verdicts import AlertVerdict, ArchiveVerdict, Finish, Heal, Hide, Leave, Verdict
