@@ -6,7 +6,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -102,10 +102,6 @@ class Case:
     def waits(self) -> bool:
         """True when it stays as it is until a person acts."""
         return self.state in WAITS_FOR_A_PERSON and not self.is_closed
-
-    def is_recovered(self, now: datetime, settle: timedelta) -> bool:
-        """True when the item was brought back and has stayed away for the settle time."""
-        return self.state is State.RECOVERED or (self.state is State.SENT and now - self.changed >= settle)
 
     def shard(self) -> str:
         """Its partition in the index of waiting cases, or of closed ones."""

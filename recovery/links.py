@@ -7,6 +7,7 @@ A form opens in the Prefect UI at `deployments/deployment/<id>/run?parameters=<J
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -75,12 +76,17 @@ class Links:
 
     def runbook(self, path: str, source: str, kind: str, group: str) -> str:
         """Return the user's own instructions for a failure, by the policy of its source before that of the run; ""."""
-        tables = [
-            policy.get("runbooks", {})
-            for name in ("queue_policies", "flow_policies")
-            for pattern, policy in self.own.get(name, {}).items()
-            if fnmatchcase(source, pattern)
+        # A queue's policy may be named by URL or ARN, whose last part is the name. The nearest match comes first, in
+        # whatever order a database gave the policies back.
+        matching = [
+            (name == source, len(name), policy)
+            for policies in ("queue_policies", "flow_policies")
+            for pattern, policy in self.own.get(policies, {}).items()
+            for name in [re.split("[:/]", pattern)[-1]]
+            if fnmatchcase(source, name)
         ]
+        matching.sort(key=lambda one: one[:2], reverse=True)
+        tables = [policy.get("runbooks", {}) for _, _, policy in matching]
         tables.append(self.own.get("policy", {}).get("runbooks", {}))
         return next(filter(None, (_runbook(table, (group, source, kind, path)) for table in tables)), "")
 

@@ -104,23 +104,6 @@ def test_a_state_of_tomorrow_and_a_time_beyond_all_are_damage(state: str, expire
         from_json(state, to_json(CASE), expires)
 
 
-@pytest.mark.parametrize(
-    ("state", "away", "recovered"),
-    [
-        (State.SENT, 1799, False),
-        (State.SENT, 1800, True),
-        (State.RECOVERED, 0, True),
-        (State.BACK, 9999, False),
-        (State.SUPERSEDED, 9999, False),
-        (State.PARKED, 9999, False),
-    ],
-)
-def test_recovered_is_having_stayed_away(state: State, away: int, recovered: bool) -> None:
-    """A case is recovered when it was proven, or when it was sent and has stayed away for the settle time."""
-    case = replace(CASE, state=state)
-    assert case.is_recovered(NOW + timedelta(seconds=away), timedelta(seconds=1800)) is recovered
-
-
 def test_waiting_cases_are_spread_over_all_shards() -> None:
     """The index has eight partitions a path, and each gets its share."""
     shards = [replace(CASE, key=f"m-{n}").shard() for n in range(800)]

@@ -121,12 +121,17 @@ def test_a_runbook_is_the_nearest_one(source: str, kind: str, group: str, addres
 
 
 def test_a_source_with_a_policy_of_its_own_has_its_runbook() -> None:
-    """Before the run's."""
+    """Before the run's; of several policies the nearest, by name, URL or ARN."""
     own = {
         "policy": {"runbooks": {"*": "https://w/all"}},
-        "queue_policies": {"orders-*": {"runbooks": {"*": "https://w/o"}}},
+        "queue_policies": {
+            "orders*": {"runbooks": {"*": "https://w/any"}},
+            "orders-*": {"runbooks": {"*": "https://w/o"}},
+            "arn:aws:sqs:eu-central-1:111122223333:items-dlq": {"runbooks": {"*": "https://w/i"}},
+        },
     }
     assert Links(own=own).runbook("dead_letters", "orders-dlq", "", "") == "https://w/o"
+    assert Links(own=own).runbook("dead_letters", "items-dlq", "", "") == "https://w/i"
     assert Links(own=own).runbook("dead_letters", "stock-dlq", "", "") == "https://w/all"
 
 
