@@ -125,13 +125,14 @@ class Reports:
         for first in range(0, len(lines), 200):
             batch = sorted(lines[first : first + 200], key=lambda line: line["timestamp"])
             self.logs.put_log_events(logGroupName=LOG_GROUP, logStreamName=self.stream, logEvents=batch)
-        if durations:
+        if durations or errors:  # a failure is counted before its message is given back, and timed after it
             dimensions = [{"Name": "FunctionName", "Value": FUNCTION}]
             data: list[dict[str, Any]] = [
                 {"MetricName": "Invocations", "Value": float(len(durations)), "Unit": "Count"},
                 {"MetricName": "Errors", "Value": float(errors), "Unit": "Count"},
-                {"MetricName": "Duration", "Values": durations[:150], "Unit": "Milliseconds"},
             ]
+            if durations:
+                data.append({"MetricName": "Duration", "Values": durations[:150], "Unit": "Milliseconds"})
             stamp = datetime.fromtimestamp(self.clock.now(), UTC)
             metrics = [datum | {"Dimensions": dimensions, "Timestamp": stamp} for datum in data]
             self.cloudwatch.put_metric_data(Namespace=NAMESPACE, MetricData=metrics)

@@ -227,7 +227,10 @@ def test_server_worker_and_run_killed_together_leave_nothing_stuck(
     (folder / "release").touch()
     following = client.create_flow_run_from_deployment(deployment)
     world.start_worker()
-    wait_for("the next run's end", lambda: states(client, [following])["Completed"], seconds=BUSY)
+    try:
+        wait_for("the next run's end", lambda: states(client, [following])["Completed"], seconds=BUSY)
+    finally:
+        stop(world.processes.pop("worker"))
 
     request = TidyRequest(work_pool=POOL, dry_run=False)
     silent = silent_runs(client, request, datetime.now(UTC) + timedelta(minutes=11))
@@ -238,6 +241,7 @@ def test_server_worker_and_run_killed_together_leave_nothing_stuck(
 
 def test_old_runs_events_and_logs_are_removed(client: SyncPrefectClient, world: World, tmp_path: Path) -> None:
     """A run of 31 days ago goes, with its logs; one of 29 days ago stays; of events the limits are 8 and 6 days."""
+    assert "worker" not in world.processes  # it would take a run before its state is set, and hold it for ever
     deployment = deployed(client, "old", ConcurrencyLimitStrategy.ENQUEUE, tmp_path / "old")
     ages = {29: "stays", 31: "goes"}
     runs = {days: client.create_flow_run_from_deployment(deployment, name=name) for days, name in ages.items()}
@@ -258,7 +262,7 @@ def test_old_runs_events_and_logs_are_removed(client: SyncPrefectClient, world: 
     wait_for("the old run's end", lambda: count("flow_run", "id", runs[31]) == 0, seconds=BUSY)
     wait_for("the old logs' end", lambda: count("log", "flow_run_id", runs[31]) == 0, seconds=BUSY)
     assert count("flow_run", "id", runs[29]) == 1
-    assert count("log", "flow_run_id", runs[29]) >= 1  # a worker may have logged something of it, too
+    assert count("log", "flow_run_id", runs[29]) == 1
 
     events = [event_of(now - timedelta(days=days)) for days in (6, 8)]
     client_of_events: Any = client
