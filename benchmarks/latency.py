@@ -1,5 +1,8 @@
 """From what happens in AWS to the first recovery call: simulated AWS, relay, Prefect server and worker as shipped.
 
+The worker takes turns: as shipped, which forks each run from a process that has everything loaded, and with `--cold`,
+which starts a Python for each.
+
 Each event is put where AWS puts it: on EventBridge (DMS, AppFlow), on SNS (DMS's notifications), into a dead-letter
 queue (its depth is watched) or into an outbox table (its stream is read). The clock stops at the first request of the
 path that the run makes, in the simulated AWS's own log of requests. At least ten seconds lie between two events.
@@ -25,12 +28,15 @@ import httpx
 from rich.table import Table
 
 from demo.scenes import DemoFailed, World
-from demo.stage import deploy, start_relay, world
+from demo.stage import deploy, start_relay, start_worker, world
+from deployments.processes import stop
 from simulated_aws import estate
 
 EVENTS = 30
 APART = 10.0
 """Least seconds between two events."""
+WORKERS = {"warm": (), "cold": ("--cold",)}
+TURNS = 2
 TABLE, QUEUE, TOPIC = "latency-outbox", "back-office-dlq", "latency-orders"
 LONGEST = 180.0
 PHASES = ("relay", "trigger", "worker", "interpreter", "flow")
@@ -130,15 +136,22 @@ SOURCES = (
 
 
 def run(events: int = EVENTS) -> list[Table]:
-    """Measure; two tables: the seconds by source, and where they go."""
+    """Measure; for each kind of worker two tables: the seconds by source, and where they go."""
+    measured: dict[str, list[Measured]] = {kind: [] for kind in WORKERS}
     with tempfile.TemporaryDirectory() as folder, world(lambda _: None, Path(folder)) as made:
         deploy(made)
         _wire(made)
-        # The first runs compile and fill caches; a server that has just started is not what is asked about.
-        for number, source in enumerate(SOURCES):
-            _measure(made, source, -1 - number)
-        measured = [_measure(made, SOURCES[number % len(SOURCES)], number) for number in range(events)]
-    return [_by_source(measured), _by_phase(measured)]
+        numbers = itertools.count()
+        for kind in [*WORKERS] * TURNS:
+            worker = start_worker(made, *WORKERS[kind])
+            # The first runs compile and fill caches; what has just started is not what is asked about.
+            for source in SOURCES:
+                _measure(made, source, next(numbers))
+            measured[kind] += [
+                _measure(made, SOURCES[number % len(SOURCES)], next(numbers)) for number in range(events // TURNS)
+            ]
+            stop(worker)
+    return [table for kind, found in measured.items() for table in (_by_source(kind, found), _by_phase(kind, found))]
 
 
 def _wire(made: World) -> None:
@@ -244,9 +257,9 @@ def percentile(values: list[float], share: float) -> float:
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
-def _by_source(measured: list[Measured]) -> Table:
+def _by_source(kind: str, measured: list[Measured]) -> Table:
     table = Table(
-        title=f"From an event in AWS to the first recovery call, {len(measured)} events, seconds",
+        title=f"From an event in AWS to the first recovery call, {kind} worker, {len(measured)} events, seconds",
         caption=f"Events at least {APART:.0f} s apart; load at the end {os.getloadavg()[0]:.1f}."
         " Everything runs on this machine.",
     )
@@ -263,9 +276,9 @@ def _by_source(measured: list[Measured]) -> Table:
     return table
 
 
-def _by_phase(measured: list[Measured]) -> Table:
+def _by_phase(kind: str, measured: list[Measured]) -> Table:
     table = Table(
-        title="Seconds by phase",
+        title=f"Seconds by phase, {kind} worker",
         caption="relay: until Prefect received the event; trigger: until the run was made; worker: until it took the"
         " run; interpreter: until the flow ran; flow: until its first request of the path.",
     )

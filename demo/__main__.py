@@ -27,7 +27,7 @@ from demo.dead_letters_scene import DeadLettersScene
 from demo.dms_scene import ReplicationsScene
 from demo.outbox_scene import OutboxScene
 from demo.scenes import DemoFailed, Row, Scene, Stopped, World
-from demo.stage import deploy, require_relay, start_relay, world
+from demo.stage import deploy, require_relay, start_relay, start_worker, world
 from demo.view import View
 from deployments.processes import LOOPBACK
 from recovery.errors import RepriseError
@@ -64,6 +64,7 @@ def play(made: World, view: View, played: Sequence[Scene]) -> None:
                 view.show(rows_of(made, played))
                 made.pause(LOOK_SECONDS)
             deployed.result()
+            start_worker(made)
             wire(made, played)
             driven = [threads.submit(scene.drive, made) for scene in played]
             while not _over(driven):

@@ -74,7 +74,7 @@ def world(say: Callable[[str], None], folder: Path = FOLDER) -> Iterator[World]:
 
 
 def deploy(made: World) -> None:
-    """Work pool, blocks and deployments, and a worker.
+    """Work pool, blocks and deployments.
 
     Raises:
         DemoFailed: it failed.
@@ -91,8 +91,12 @@ def deploy(made: World) -> None:
     (made.folder / "apply.log").write_text(done.stdout)
     if done.returncode:
         raise DemoFailed(f"reprise apply failed:\n{done.stdout}")
-    made.start("prefect", "worker", "start", "--pool", POOL, "--type", "process", "--name", "demo", log="worker.log")
-    made.say(f"deployments registered, worker started on the pool {POOL!r}")
+    made.say(f"deployments registered for the pool {POOL!r}")
+
+
+def start_worker(made: World, *options: str) -> subprocess.Popen[bytes]:
+    """Start the worker as operators do; it is stopped with the demo."""
+    return made.command("worker", "--name", "demo", *options, log="worker.log")
 
 
 def start_relay(made: World, *, queues: Sequence[str], outboxes: Sequence[Mapping[str, Any]]) -> None:
