@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import runpy
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -42,6 +43,8 @@ def main(*options: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None
 
     # A profile may name the server instead.
     require_server({"PREFECT_API_URL": PREFECT_API_URL.value() or ""})
+    # Prefect ends by SIGINT, which a shell without job control lets its `reprise worker &` ignore.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if warm_start.is_possible() and not known.cold:
         warm_start.WarmStart(lambda line: print(line, flush=True)).begin()
     stop = OrderlyStop(known.stop_seconds, _cancel, lambda line: print(line, flush=True))

@@ -18,6 +18,7 @@ def main(*, port: int = 4566, without_sample: bool = False) -> None:
     """
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's `reprise aws &` would ignore it
     with contextlib.suppress(KeyboardInterrupt), SimulatedAws.start(port) as aws:
         aws.create_estate()
         if not without_sample:

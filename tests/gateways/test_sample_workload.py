@@ -112,7 +112,7 @@ def test_what_is_sent_fails_and_is_healed_and_verified(
     outputs = aws.create_sample_workload(RunFunctions="yes", VisibilitySeconds="60", MaxReceives="1")
     # Loading boto3 on two busy cores takes longer than the function may.
     aws.client("lambda").update_function_configuration(FunctionName="sample-orders-consumer", Timeout=60)
-    monkeypatch.setattr(estates, "connect", lambda _: world.connection())
+    monkeypatch.setattr(estates, "connect_from_environment", world.connection)
     api = outputs["ApiUrl"].split("//")[1].split(".")[0]
     assert run(["sample", "verify"]) == 2, "nothing was sent"
     url = f"{aws.endpoint}/_aws/execute-api/{api}/$default/orders"

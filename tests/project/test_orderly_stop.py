@@ -49,14 +49,18 @@ def client(world: World) -> Iterator[SyncPrefectClient]:
 
 
 def worker(world: World, *options: str) -> Popen[bytes]:
-    """Start a worker as `make worker` does."""
-    return start_module(
-        COMMAND,
-        ["worker", *options],
-        environment={**client_environment(world.api_url, world.home), "PYTHONPATH": str(PROJECT)},
-        log=world.home / "worker.log",
-        directory=world.home,
-    )
+    """Start a worker as a script's `reprise worker &` does, which lets it ignore SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return start_module(
+            COMMAND,
+            ["worker", *options],
+            environment={**client_environment(world.api_url, world.home), "PYTHONPATH": str(PROJECT)},
+            log=world.home / "worker.log",
+            directory=world.home,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def started(client: SyncPrefectClient, flow: str, folder: Path) -> UUID:
