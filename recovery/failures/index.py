@@ -35,6 +35,7 @@ class Shelf:
         self._by_word: dict[str, list[_Kept]] = {}
         self._words: frozenset[str] = frozenset()
         self._unkeyed: list[tuple[int, Rule, Phrase]] = []
+        self._unkeyed_foreign: list[tuple[int, Rule, Phrase]] = []
         self._unspaced: list[Looked] = []
 
     def fill(
@@ -79,7 +80,8 @@ class Shelf:
                     choices = tuple(choice for choice in phrase.choices if word not in choice)
                     self._keep(word, rule, phrase, phrase.needs, choices)
             else:
-                self._unkeyed.append((rank(rule), rule, phrase))
+                unkeyed = self._unkeyed if phrase.stem.isascii() else self._unkeyed_foreign
+                unkeyed.append((rank(rule), rule, phrase))
         self._words = frozenset(self._by_word)
 
     def _keep(
@@ -108,7 +110,12 @@ class Shelf:
         for rank_, rule, phrase in self._unkeyed:
             if phrase.stem in lower:
                 found.append((rank_, rule, phrase, ""))
-        if self._unspaced and not lower.isascii() and UNSPACED.search(lower):
+        if lower.isascii():
+            return found
+        for rank_, rule, phrase in self._unkeyed_foreign:
+            if phrase.stem in lower:
+                found.append((rank_, rule, phrase, ""))
+        if self._unspaced and UNSPACED.search(lower):
             found.extend(looked for looked in self._unspaced if cast(Phrase, looked[2]).literal in lower)
         return found
 

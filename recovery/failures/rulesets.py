@@ -8,6 +8,7 @@ from functools import cached_property
 from importlib import resources
 
 from recovery.failures.index import Index
+from recovery.failures.languages import with_languages
 from recovery.failures.models import Kind
 from recovery.failures.rule_files import parse_rules
 from recovery.failures.rules import Rule
@@ -40,7 +41,9 @@ class RuleSet:
     @cached_property
     def mark(self) -> int:
         """A number that changes with the rules: what older ones concluded is concluded anew."""
-        return zlib.crc32(f"{self.text}\0{_packaged()}".encode("utf-8", "surrogatepass"))
+        return zlib.crc32(
+            f"{self.text}\0{_packaged('rules.yaml')}{_packaged('languages.yaml')}".encode("utf-8", "surrogatepass")
+        )
 
     @property
     def own_kinds(self) -> frozenset[str]:
@@ -62,11 +65,12 @@ class _Defaults(RuleSet):
 
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
-        return parse_rules(_packaged(), "rules.yaml")
+        rules = parse_rules(_packaged("rules.yaml"), "rules.yaml")
+        return with_languages(rules, _packaged("languages.yaml"), "languages.yaml")
 
 
-def _packaged() -> str:
-    return resources.files("recovery.failures").joinpath("rules.yaml").read_text(encoding="utf-8")
+def _packaged(name: str) -> str:
+    return resources.files("recovery.failures").joinpath(name).read_text(encoding="utf-8")
 
 
 DEFAULT_RULES: RuleSet = _Defaults()

@@ -60,6 +60,10 @@ _BESIDE = frozenset(
     ]
 )
 _STACKS = frozenset("stacktrace stack trace stack_trace errorstack backtrace traceback".split())  # noqa: SIM905
+_ERROR_LIST = re.compile(
+    r"(?i)(?:errors|error_?messages|error_?details|violations|rejections|faults|invalid[-_]?params)$"
+)
+"""Names of lists that hold what was refused: they say more than the items that stand in them."""
 _DECODER = json.JSONDecoder(strict=False)
 _ESCAPES = re.compile(r'\\{1,8}(?:([nrt"\'/])|u([0-9a-fA-F]{4}))')
 _ESCAPED = {"n": "\n", "r": "\n", "t": "\t"}
@@ -115,6 +119,8 @@ def _write(value: Any, key: str, lines: list[str], fields: dict[str, str], depth
                 _write_member(str(name), inner, lines, fields, depth)
     elif isinstance(value, list):
         if depth < _MAX_DEPTH:
+            if value and isinstance(value[0], dict) and _ERROR_LIST.search(key):
+                lines.append(f"{key}:")
             for item in value[:_MAX_ITEMS]:
                 _write(item, key, lines, fields, depth + 1)
     elif value is None or isinstance(value, bool):
