@@ -27,7 +27,7 @@ from recovery.dead_letters import (
     triage,
 )
 from recovery.dead_letters.ages import QueueAges
-from recovery.dead_letters.functions import Functions
+from recovery.dead_letters.callers import Callers
 from recovery.dead_letters.gateway import Sqs
 from recovery.dead_letters.plans.carry import carry_all_on
 from recovery.dead_letters.policy import DeadLetterRequest
@@ -54,7 +54,7 @@ def open_run(connection: Connection, request: DeadLetterRequest | ReplayRequest)
         Logs(connection.client("logs")),
         QueueAges(connection.client("cloudwatch")),
         request,
-        functions=Functions(connection.client("lambda"), connection.client("lambda", repeat=False)),
+        callers=Callers(connection.client),
         consumers=Consumers(connection.client("lambda"), connection.client("cloudwatch")),
         watch=Watch(connection.client("cloudwatch")),
         log_allowance=LogAllowance(request.log_requests, request.log_seconds)

@@ -9,7 +9,7 @@ from prefect.artifacts import create_markdown_artifact
 from blocks.connection import Connection
 from recovery.aws import CONNECTIONS
 from recovery.dead_letters.ages import QueueAges
-from recovery.dead_letters.functions import Functions
+from recovery.dead_letters.callers import Callers
 from recovery.dead_letters.gateway import Sqs
 from recovery.dead_letters.plans import commands
 from recovery.dead_letters.plans.book import PlanBook
@@ -36,7 +36,7 @@ def open_run(connection: Connection, request: CarryOutRequest | ReplayRequest) -
         Logs(connection.client("logs")),
         QueueAges(connection.client("cloudwatch")),
         request,  # type: ignore[arg-type]
-        functions=Functions(connection.client("lambda"), connection.client("lambda", repeat=False)),
+        callers=Callers(connection.client),
         archive_keep=timedelta(days=connection.archive_days + 30),
         **tools,
     )

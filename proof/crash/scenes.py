@@ -13,6 +13,7 @@ from proof.crash.plan_scenes import CarryOut, Close
 from proof.crash.relay_scene import RelayScene, StubServer
 from proof.crash.replication_scenes import Replications
 from proof.crash.scene import Scene
+from proof.crash.target_scenes import Delivered
 from simulated_aws.server import SimulatedAws
 
 Making = Callable[[], Scene]
@@ -31,6 +32,7 @@ def all_scenes(aws: SimulatedAws, connection: Connection) -> Iterator[Sequence[t
             ("dead letters, circuit opens", lambda: Probed(aws, connection)),
             ("dead letters, circuit goes on", lambda: Proven(aws, connection)),
             ("dead letters, replay", lambda: Replay(aws, connection)),
+            ("dead letters, own targets", lambda: Delivered(aws, connection)),
             ("dead letters, plan", lambda: CarryOut(aws, connection)),
             ("cases, closed", lambda: Close(aws, connection)),
             ("outbox, standard", lambda: Outbox(aws)),

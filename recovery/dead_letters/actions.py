@@ -49,6 +49,16 @@ class WithoutEvidence(StrEnum):
 
 
 class Target(StrEnum):
-    """Targets other than queues to which messages go back."""
+    """Targets to which messages of Lambda, EventBridge, Scheduler and SNS go back."""
 
-    LAMBDA = "lambda"  # of a function's dead-letter queue or on-failure destination: an asynchronous invocation
+    LAMBDA = "lambda"  # the function, invoked asynchronously
+    SQS = "sqs"  # the queue
+    SNS = "sns"  # the topic that was a rule's or schedule's target
+    STEP_FUNCTIONS = "step-functions"  # a new execution of the state machine
+    EVENT_BUS = "event-bus"  # the other bus that was a rule's target
+    ALL_RULES = "all-rules"  # else: the event is put on its bus again, where every rule that matches fires again
+    ALL_SUBSCRIBERS = "all-subscribers"  # else: the notification is published again, and every subscriber gets it again
+
+
+DIRECT = frozenset(Target) - {Target.ALL_RULES, Target.ALL_SUBSCRIBERS}
+"""Targets that alone get the message again."""

@@ -41,6 +41,7 @@ class MessageWork:
         damaged: one of them, if it cannot be read.
         unconfirmed: what an interrupted run left open.
         destination: address that it would go back to, or "".
+        own_target: that is where its origin wanted it.
         no_target: why it cannot go to its own target, or "".
         verdict: what was decided.
         pointer: where its archived copy stands.
@@ -75,6 +76,7 @@ class MessageWork:
         "new_id",
         "no_target",
         "own",
+        "own_target",
         "pending",
         "pointer",
         "read_until",
@@ -108,6 +110,7 @@ class MessageWork:
         self.unconfirmed: Unconfirmed | None = None
         self.destination = ""
         self.no_target = ""
+        self.own_target = False
         self.verdict: Verdict = Leave("not decided", rule="")
         self.pointer: Pointer | None = None
         self.new_id = ""

@@ -152,7 +152,7 @@ def _address(work: Work, one: Chosen, part: Part) -> None:
         if not one.destination and request.destination:
             one.destination = work.url_of(request.destination, part.queue)
         if not one.destination:
-            one.destination = own_target(work.functions, message, part.queue, None)
+            one.destination = own_target(work.callers, message, part.queue, url_of=work.url_of)
     except RepriseError as error:
         one.failure = error
         return

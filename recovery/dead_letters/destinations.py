@@ -1,6 +1,6 @@
-"""Destinations of messages: a queue takes batches, a function single asynchronous invocations. One interface for all.
+"""Destinations of messages: a queue takes batches, all other targets one message a request. One interface for all.
 
-An address is a queue's URL or a function's ARN; it stands in verdicts, plans and the ledger.
+An address is a queue's URL or the ARN of another target; it stands in verdicts, plans and the ledger.
 """
 
 from __future__ import annotations
@@ -10,15 +10,20 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from recovery.dead_letters.invocations import failed_invocation
+from recovery.dead_letters.deliveries import event_of, for_queue, publication, put_again
 from recovery.dead_letters.messages import Message, batches, entry, size
 from recovery.dead_letters.names import is_queue, short_name
 from recovery.dead_letters.outcomes import NotSent, Outcome
 from recovery.errors import Refused
 
 if TYPE_CHECKING:
+    from recovery.dead_letters.callers import Callers
     from recovery.dead_letters.functions import Functions
     from recovery.dead_letters.gateway import Sqs
+    from recovery.dead_letters.services import Services
+
+RULE_RETRIES = timedelta(hours=24)
+"""Longest time that EventBridge tries a delivery ("Retry policy and dead-letter queues", EventBridge user guide)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,7 @@ class QueueDestination:
 
     def send(self, outgoing: Sequence[Outgoing]) -> list[Outcome]:
         entries = [
-            entry(one.message, index, one.delay, fifo=self.fifo, attempt=one.attempt)
+            entry(for_queue(one.message), index, one.delay, fifo=self.fifo, attempt=one.attempt)
             for index, one in enumerate(outgoing)
         ]
         return self._sqs.send(self._url, entries, fifo=self.fifo)
@@ -107,13 +112,58 @@ class FunctionDestination:
         return self._functions.describe(self._arn).comeback
 
     def _invoke(self, message: Message) -> Outcome:
-        invocation = failed_invocation(message.body, message.attributes, message.origin)
-        if invocation is None or not invocation.payload:
+        event = event_of(message, self._arn)
+        if not event:
             return NotSent(Refused("the message holds no event to invoke with", code="NoPayload"), its_own_fault=True)
-        return self._functions.invoke(self._arn, invocation.payload)
+        return self._functions.invoke(self._arn, event)
 
 
-def destinations(sqs: Sqs, functions: Functions | None) -> Callable[[str], Destination]:
+class ServiceDestination:
+    """A topic, state machine or event bus, by its ARN: each message is one request.
+
+    The service takes the message, and nobody reports to a dead-letter queue any more what became of it then.
+    """
+
+    fifo = False
+
+    def __init__(self, services: Services, arn: str) -> None:
+        self._services = services
+        self._arn = arn
+        self._kind, self._send = {
+            "sns": ("topic", self._publish),
+            "states": ("state machine", self._start),
+            "events": ("event bus", self._put),
+        }[arn.split(":")[2]]
+
+    @property
+    def label(self) -> str:
+        return f"{self._kind} {short_name(self._arn)}"
+
+    def parts(self, messages: Sequence[Message]) -> list[list[int]]:
+        return [[index] for index in range(len(messages))]
+
+    def send(self, outgoing: Sequence[Outgoing]) -> list[Outcome]:
+        return [self._send(one) for one in outgoing]
+
+    def comeback(self) -> timedelta:
+        """EventBridge tries a delivery for a day, unless a rule says otherwise; the others do not report back."""
+        return RULE_RETRIES if ":events:" in self._arn else timedelta(0)
+
+    def _publish(self, one: Outgoing) -> Outcome:
+        return self._services.publish(self._arn, publication(one.message))
+
+    def _start(self, one: Outgoing) -> Outcome:
+        # The same name for the same attempt: a run that was killed behind it starts nothing twice.
+        return self._services.start(self._arn, f"reprise-{one.message.message_id}-{one.attempt}"[:80], one.message.body)
+
+    def _put(self, one: Outgoing) -> Outcome:
+        try:
+            return self._services.put(self._arn, put_again(one.message))
+        except Refused as error:
+            return NotSent(error, its_own_fault=True)
+
+
+def destinations(sqs: Sqs, callers: Callers | None) -> Callable[[str], Destination]:
     """Return the maker of destinations by address.
 
     Raises:
@@ -123,8 +173,10 @@ def destinations(sqs: Sqs, functions: Functions | None) -> Callable[[str], Desti
     def of(address: str) -> Destination:
         if is_queue(address):
             return QueueDestination(sqs, address)
-        if functions is None:
-            raise Refused(f"{short_name(address)}: this run calls no functions", code="NoTools")
-        return FunctionDestination(functions, address)
+        if callers is None:
+            raise Refused(f"{short_name(address)}: this run calls no targets but queues", code="NoTools")
+        if ":lambda:" in address:
+            return FunctionDestination(callers.functions, address)
+        return ServiceDestination(callers.services, address)
 
     return of

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from recovery.dead_letters.deliveries import DELIVERED, delivered_content
 from recovery.dead_letters.invocations import failed_invocation
 from recovery.failures import BodyShape, Origin
 
@@ -153,6 +154,8 @@ def content_hash(message: Message, changing: Collection[str] = (), body_paths: C
     invocation = failed_invocation(message.body, message.attributes, message.origin)
     if invocation is not None:  # each failure has its own time, request and error around the same event
         return hashlib.sha256(_bytes(f"{invocation.function}\0{invocation.payload}")).hexdigest()[:32]
+    if message.origin in DELIVERED:
+        return hashlib.sha256(_bytes(delivered_content(message))).hexdigest()[:32]
     digest = hashlib.sha256(_bytes(_without(message.body, body_paths)))
     for name in sorted(message.attributes.keys() - set(changing)):
         value = message.attributes[name]
@@ -171,6 +174,7 @@ def identity(
     body_paths: Collection[str] = (),
     *,
     queue: str = "",
+    to_all: bool = False,
 ) -> str:
     """Return the key under which the attempts of the message's work are counted.
 
@@ -184,11 +188,14 @@ def identity(
         attribute, body_path: where its business id stands.
         changing, body_paths: attributes and places in the body that change each time.
         queue: ARN of the dead-letter queue, since a name may stand for queues of several accounts; "" for its name.
+        to_all: events and notifications may be sent to everybody again: a comeback is another message then.
     """
     queue = queue or message.queue
     invocation = failed_invocation(message.body, message.attributes, message.origin)
     if invocation is not None and invocation.request_id:
         return invocation.request_id
+    if message.origin in DELIVERED and to_all:
+        return f"{queue}:content:{content_hash(message)}"
     if message.origin is not Origin.UNKNOWN:
         return message.message_id
     if attribute and attribute in message.attributes:

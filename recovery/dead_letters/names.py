@@ -81,5 +81,7 @@ def is_queue(address: str) -> bool:
 
 
 def short_name(address: str) -> str:
-    """Return the name of a queue or function for people, a function's with its version or alias."""
-    return address.rsplit("/", 1)[-1] if is_queue(address) else address.partition(":function:")[2] or address
+    """Return the name of a queue or another target for people, a function's with its version or alias."""
+    if function := address.partition(":function:")[2]:
+        return function
+    return re.split("[/:]", address)[-1]

@@ -68,8 +68,10 @@ class DeadLetterPolicy(BaseModel):
     targets: tuple[Target, ...] = Field(
         (),
         title="Own targets",
-        description="Targets other than queues that are called again: lambda invokes the function whose asynchronous"
-        " invocation failed, with the event unchanged. Without it such messages are archived and wait.",
+        description="Targets that messages of Lambda, EventBridge, Scheduler and SNS go back to: lambda, sqs, sns,"
+        " step-functions and event-bus, each alone as its service would call it. Where that is not possible: all-rules"
+        " puts the event on its bus again, and every rule that matches fires again; all-subscribers publishes the"
+        " notification again to every subscriber. Without them such messages are archived and wait.",
     )
     function: str | None = Field(
         None,

@@ -13,6 +13,7 @@ from recovery.closing.marks import by_policy
 from recovery.dead_letters.archived import to_record
 from recovery.dead_letters.batch import Batch, MessageWork
 from recovery.dead_letters.log_links import log_link
+from recovery.dead_letters.messages import is_by_content
 from recovery.dead_letters.notices import kind_of, pages
 from recovery.dead_letters.situation import Unconfirmed
 from recovery.dead_letters.verdicts import AlertVerdict, ArchiveVerdict, Finish, Heal, Hide, Leave
@@ -137,7 +138,8 @@ def write(case: Case) -> LedgerWrite:
 
 def new_key(item: MessageWork) -> str:
     """The key under which a message that is sent now will be found when it comes back."""
-    return item.identity if item.message.origin is Origin.UNKNOWN else item.new_id
+    by_work = item.message.origin is Origin.UNKNOWN or is_by_content(item.identity)
+    return item.identity if by_work else item.new_id
 
 
 def archive_record(item: MessageWork, batch: Batch, now: datetime) -> dict[str, Any]:

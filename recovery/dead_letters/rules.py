@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from recovery.cases import Case, State
 from recovery.dead_letters.actions import Action, WithoutEvidence
-from recovery.dead_letters.invocations import INVOKED
+from recovery.dead_letters.deliveries import CALLED
 from recovery.dead_letters.next_steps import fix, review
 from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.dead_letters.situation import Gate, Known
@@ -198,13 +198,13 @@ def _may_not_heal(known: Known, policy: DeadLetterPolicy, why: str) -> AlertVerd
             "check whether the work was done, then replay or drop it",
             rule="heal-off",
         )
-    if message.origin not in (Origin.SQS_REDRIVE, Origin.UNKNOWN) and not known.is_called:  # other-target
+    if message.origin not in (Origin.SQS_REDRIVE, Origin.UNKNOWN) and not known.own_target:  # other-target
         return AlertVerdict(
             State.WAITING,
             f"{why}; its target is not a queue ({message.origin.value}), so it waits until that target is asked again"
             + (f": {known.no_target}" if known.no_target else ""),
             "once the target works again, replay it"
-            + ("" if message.origin in INVOKED else " to a queue, or call the target with the archived body"),
+            + ("" if message.origin in CALLED else " to a queue, or call the target with the archived body"),
             rule="other-target",
         )
     if not known.destination:  # no-destination

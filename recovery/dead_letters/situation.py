@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from recovery.cases import Case
-from recovery.dead_letters.invocations import INVOKED
 from recovery.dead_letters.messages import Message, Queue
 from recovery.dead_letters.names import is_queue
 from recovery.failures import Diagnosis
@@ -66,6 +65,7 @@ class Known:
         removed: this run removed it already: SQS handed it out again.
         unconfirmed: what an interrupted run left open, or None.
         destination: address that it would go back to (a queue, or its own target), or "" when it has none.
+        own_target: the destination is where its origin wanted it.
         no_target: why it cannot go to its own target, or "".
         hidden: messages of this queue that are hidden already.
         follows: an earlier message of its FIFO group is sent by this run, after its own wait.
@@ -85,6 +85,7 @@ class Known:
     unconfirmed: Unconfirmed | None
     destination: str
     no_target: str = ""
+    own_target: bool = False
     hidden: int = 0
     follows: bool = False
     evidence_pending: str = ""
@@ -105,4 +106,4 @@ class Known:
     @property
     def is_called(self) -> bool:
         """Its destination is no queue: a function, which is invoked."""
-        return self.message.origin in INVOKED and bool(self.destination) and not is_queue(self.destination)
+        return self.own_target and not is_queue(self.destination)

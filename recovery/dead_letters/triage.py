@@ -11,11 +11,11 @@ from pathlib import Path
 
 from recovery.cases import Case, DamagedCase, State
 from recovery.dead_letters import circuits
-from recovery.dead_letters.actions import Target
+from recovery.dead_letters.actions import DIRECT
 from recovery.dead_letters.batch import Batch, MessageWork
 from recovery.dead_letters.conclusions import remember_logs
 from recovery.dead_letters.consumer_logs import ask_logs
-from recovery.dead_letters.invocations import INVOKED
+from recovery.dead_letters.deliveries import CALLED
 from recovery.dead_letters.messages import Queue, content_hash, identity, is_by_content
 from recovery.dead_letters.names import name_of
 from recovery.dead_letters.own_targets import own_target
@@ -65,6 +65,7 @@ def look_up(work: Work, batch: Batch) -> None:
             policy.changing,
             policy.error_body_paths,
             queue=batch.queue.arn,
+            to_all=not DIRECT.issuperset(policy.targets),
         )
         item.content = content_hash(item.message, policy.changing, policy.error_body_paths)
     keys = list(dict.fromkeys(key for item in batch.items for key in (item.identity, item.message.message_id)))
@@ -244,6 +245,7 @@ def _known(work: Work, batch: Batch, item: MessageWork, gate: Gate | None, *, fo
         unconfirmed=item.unconfirmed,
         destination=item.destination,
         no_target=item.no_target,
+        own_target=item.own_target,
         hidden=batch.queue.in_flight + work.hidden[batch.queue.arn],
         follows=follows,
         evidence_pending=item.pending,
@@ -297,7 +299,7 @@ def _is_silent(diagnosis: Diagnosis | None) -> bool:
 def _destination(work: Work, item: MessageWork, queue: Queue, policy: DeadLetterPolicy) -> str:
     """Return the address that a message goes back to: its source or own target, else the policy's destination."""
     message = item.message
-    if message.origin in INVOKED:
+    if message.origin in CALLED:
         return _own_target(work, item, queue, policy)
     own = queue.sources.get(message.source_arn, "") if message.source_arn else ""
     if not own and message.source_arn:
@@ -319,11 +321,15 @@ def _destination(work: Work, item: MessageWork, queue: Queue, policy: DeadLetter
 
 def _own_target(work: Work, item: MessageWork, queue: Queue, policy: DeadLetterPolicy) -> str:
     """Return the own target of a message that no queue's redrive policy moved; "" with the reason beside it."""
-    if Target.LAMBDA not in policy.targets:
-        item.no_target = "the policy's targets do not allow lambda"
+    if not policy.targets:
+        item.no_target = "the policy names no targets"
         return ""
     try:
-        return own_target(work.functions, item.message, queue.arn, policy.function)
+        found = own_target(
+            work.callers, item.message, queue.arn, url_of=work.url_of, named=policy.function, allowed=policy.targets
+        )
     except Refused as error:
         item.no_target = str(error)
         return ""
+    item.own_target = bool(found)
+    return found

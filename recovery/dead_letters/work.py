@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from recovery.consumers import Consumers, Load
     from recovery.dead_letters.ages import QueueAges
     from recovery.dead_letters.batch import Batch
+    from recovery.dead_letters.callers import Callers
     from recovery.dead_letters.circuit import Circuit
     from recovery.dead_letters.consumer_logs import Place
-    from recovery.dead_letters.functions import Functions
     from recovery.dead_letters.gateway import Sqs
     from recovery.dead_letters.policy import DeadLetterRequest
     from recovery.dead_letters.replay_request import ReplayRequest
@@ -62,7 +62,7 @@ class Work(RecoveryRun):
     """One run's tools and counts. Make it, use it, and close it.
 
     Args:
-        sqs, logs, ages, consumers, watch, functions: gateways.
+        sqs, logs, ages, consumers, watch, callers: gateways.
         log_allowance: what it may spend on reading logs.
         request: what the run is asked to do.
         archive_keep: how long the ledger keeps the case of an archived message.
@@ -104,7 +104,7 @@ class Work(RecoveryRun):
         *,
         consumers: Consumers | None = None,
         watch: Watch | None = None,
-        functions: Functions | None = None,
+        callers: Callers | None = None,
         log_allowance: LogAllowance | None = None,
         archive_keep: timedelta,
         **tools: Unpack[Tools],
@@ -121,8 +121,8 @@ class Work(RecoveryRun):
         self.counted: set[str] = set()
         self.unread: dict[str, int] = {}
         self.gated: Counter[tuple[str, str]] = Counter()
-        self.functions = functions
-        self.destination = destinations(sqs, functions)
+        self.callers = callers
+        self.destination = destinations(sqs, callers)
         self.log_allowance = log_allowance or LogAllowance()
         self.places: dict[tuple[str, str], Place] = {}
         self.searches: dict[str, SearchMemory | None] = {}

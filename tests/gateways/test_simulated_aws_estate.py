@@ -222,6 +222,7 @@ EVERYTHING = {
     "FlowTwins": "yes",
     "FindConsumers": "yes",
     "TargetFunctions": "stock*",
+    "TargetArns": "arn:aws:sns:us-east-1:000000000000:shipped-*",
 }
 
 

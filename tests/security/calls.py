@@ -119,6 +119,11 @@ def _function(params: Params) -> str:
     return name if name.startswith("arn:") else f"arn:aws:lambda:{_HERE}:function:{name}"
 
 
+def _rule(params: Params) -> str:
+    bus = params.get("EventBusName")
+    return f"arn:aws:events:{_HERE}:rule/{bus + '/' if bus else ''}{params['Rule']}"
+
+
 def _flow(params: Params) -> str:
     return f"arn:aws:appflow:{_HERE}:flow/{params['flowName']}"
 
@@ -178,6 +183,12 @@ NEEDS: Mapping[tuple[str, str], Callable[[Params], Needs]] = {
     ("s3", "CopyObject"): _copy,
     ("sns", "Publish"): _on(_topic, "sns:Publish"),
     ("sns", "PublishBatch"): _on(_topic, "sns:Publish"),
+    ("sns", "GetSubscriptionAttributes"): _on(_anything, "sns:GetSubscriptionAttributes"),
+    ("stepfunctions", "StartExecution"): _on(_given("stateMachineArn"), "states:StartExecution"),
+    ("events", "PutEvents"): lambda params: [
+        Need("events:PutEvents", each["EventBusName"]) for each in params["Entries"]
+    ],
+    ("events", "ListTargetsByRule"): _on(_rule, "events:ListTargetsByRule"),
     ("logs", "FilterLogEvents"): _log_groups("logs:FilterLogEvents"),
     ("logs", "StartQuery"): _log_groups("logs:StartQuery"),
     ("logs", "GetQueryResults"): _on(_anything, "logs:GetQueryResults"),

@@ -23,6 +23,7 @@ from proof.crash.relay_scene import RelayScene, StubServer
 from proof.crash.replication_scenes import Replications, failing
 from proof.crash.scene import Scene, Unpaced, connection_to, for_one_run
 from proof.plain_prefect import play as play_flow
+from recovery.dead_letters.actions import Target, WithoutEvidence
 from recovery.dead_letters.gateway import Sqs
 from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.digest.book import DayBook
@@ -49,6 +50,7 @@ from tasks.cases import histories_of
 from tasks.discover import look_at_queues, office_on
 from tasks.replication_tasks import open_run as open_replications
 from tests.dead_letters_world import AUTH, ERROR, INVALID, TIMEOUT, DeadLettersWorld, text
+from tests.deliveries_world import Deliveries, policy
 from tests.gateways.dead_letters.test_functions import POLICY as INVOKE
 from tests.gateways.dead_letters.test_functions import Stock
 from tests.outbox_world import TABLE, play
@@ -143,6 +145,7 @@ def _messages(player: Player) -> None:
     _found_by_its_queue(player, world)
     _kept_in_s3(player, world)
     _to_its_function(player, world)
+    _to_their_targets(player, world)
     _smoke(player, world)
 
 
@@ -203,6 +206,23 @@ def _to_its_function(player: Player, world: DeadLettersWorld) -> None:
         world.recover(failures, policy=INVOKE, connection=player.connection)
         world.aws.clock.advance(12)
         world.recover(failures, policy=INVOKE, connection=player.connection)
+
+
+def _to_their_targets(player: Player, world: DeadLettersWorld) -> None:
+    """Failed deliveries: to a subscription's queue, a topic, a state machine and a bus, each as the policy allows."""
+    deliveries = Deliveries(world)
+    topic = deliveries.sns.create_topic(Name=deliveries.name)["TopicArn"]
+    queue = world.arn(world.queue("orders-shipped"))
+    subscription = deliveries.sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue, ReturnSubscriptionArn=True)
+    machine = deliveries.state_machine()
+    deliveries.fail_notification(subscription["SubscriptionArn"], topic)
+    for target in (topic, machine):
+        deliveries.fail_rule(target)
+    deliveries.fail_rule(queue, deliveries.rule(queue, InputPath="$.detail"))
+    chosen = policy(*Target, without_evidence=WithoutEvidence.HEAL)
+    for _ in range(2):
+        world.recover(deliveries.dead, policy=chosen, connection=player.connection)
+        world.aws.clock.advance(12)
 
 
 def _smoke(player: Player, world: DeadLettersWorld) -> None:

@@ -48,6 +48,7 @@ _NAMES: Mapping[str, Any] = {
     "WorkerPolicy": "worker-policy",
     "ConsumerPolicy": "consumer-policy",
     "TargetFunctionPolicy": "target-function-policy",
+    "TargetPolicy": "target-policy",
     "QueueKeysPolicy": "queue-keys-policy",
     "RelayPolicy": "relay-policy",
     "EventsQueue.Arn": EVENTS,
@@ -71,6 +72,14 @@ WORKER = {
     "FlowTwins": "yes",
     "FindConsumers": "yes",
     "TargetFunctions": "stock*",
+    "TargetArns": ",".join(
+        f"arn:aws:{service}:us-east-1:000000000000:{name}"
+        for service, name in (
+            ("sns", "shipped-*"),
+            ("states", "stateMachine:shipped-*"),
+            ("events", "event-bus/default"),
+        )
+    ),
 }
 """Parameters of estate.yaml, as narrow as the tests' estate allows."""
 

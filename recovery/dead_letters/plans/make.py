@@ -198,7 +198,11 @@ def destination_of(work: Work, message: Message, dead: str, default: str | None)
     if message.is_cut:
         raise Refused("Scheduler cut its payload: take the whole input from the schedule, and send that")
     url = work.url_of(message.source_arn, dead) if message.source_arn else ""
-    url = url or (work.url_of(default, dead) if default else "") or own_target(work.functions, message, dead, None)
+    url = (
+        url
+        or (work.url_of(default, dead) if default else "")
+        or own_target(work.callers, message, dead, url_of=work.url_of)
+    )
     if not url:
         raise Refused("nothing names the queue it came from: name the destination in the request")
     return url

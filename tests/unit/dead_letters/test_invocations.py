@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recovery.dead_letters.callers import Callers
 from recovery.dead_letters.functions import Functions
 from recovery.dead_letters.invocations import Invocation, failed_invocation, raw_member
 from recovery.dead_letters.messages import content_hash, identity
@@ -110,6 +111,13 @@ class Lambda:
         }
 
 
+CALLERS = Callers(lambda service, *, repeat=True: Lambda())
+
+
+def no_queue(arn: str, home: str) -> str:
+    raise AssertionError("no queue is asked for")
+
+
 def test_the_time_of_a_comeback_is_the_age_of_events_and_one_run() -> None:
     """And five minutes, the longest wait between two attempts."""
     facts = Functions(Lambda(), None).describe(STOCK)
@@ -127,12 +135,12 @@ def test_a_function_elsewhere_is_refused(function: str, words: str) -> None:
     """Another account or region, or a name that is none: the reason says which."""
     lying = message(origin=Origin.LAMBDA_DESTINATION, body=record(function))
     with pytest.raises(Refused, match=words):
-        own_target(Functions(Lambda(), None), lying, SOURCE_ARN + "-dlq", None)
+        own_target(CALLERS, lying, SOURCE_ARN + "-dlq", url_of=no_queue)
 
 
 def test_a_record_goes_to_its_function() -> None:
     """Its failures come to this very queue, so the next one would be seen."""
     lying = message(origin=Origin.LAMBDA_DESTINATION, body=record())
-    assert own_target(Functions(Lambda(), None), lying, SOURCE_ARN + "-dlq", None) == STOCK
+    assert own_target(CALLERS, lying, SOURCE_ARN + "-dlq", url_of=no_queue) == STOCK
     with pytest.raises(Refused, match="would not be seen"):
-        own_target(Functions(Lambda(), None), lying, SOURCE_ARN + "-other", None)
+        own_target(CALLERS, lying, SOURCE_ARN + "-other", url_of=no_queue)
