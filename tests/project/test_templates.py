@@ -183,6 +183,7 @@ NOT_BY_RESOURCE = {
     "logs:DescribeLogGroups",
     "logs:GetQueryResults",
     "logs:StopQuery",
+    "sns:GetSubscriptionAttributes",
     "sqs:ListQueues",
 }
 """Actions that AWS cannot bound by a resource, or that look at things whose names nobody knows beforehand."""
