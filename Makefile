@@ -72,6 +72,7 @@ bench: $(INSTALLED) ## Measure speed and cost on this machine
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 prove: $(INSTALLED) ## Rubbish, crash points, faults, many workers, killed runs, outages (docs/proof.md)
+	$(BIN)/python -m pytest -q --all-points tests/project/test_apply_interrupted.py
 	$(BIN)/python -m proof.rubbish $(RUBBISH_ARGS)
 	$(BIN)/python -m proof.crash $(PROVE_ARGS)
 	$(BIN)/python -m proof.recovered $(RECOVERED_ARGS)

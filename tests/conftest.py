@@ -11,10 +11,13 @@ locks, each enough by itself for the calls that it sees:
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import socket
+import ssl
 import tempfile
+import zoneinfo
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -60,6 +63,11 @@ def _shut_in() -> None:
 
 
 _shut_in()
+
+# Each of Prefect's clients reads all certificates (35 ms), and each schedule the names of all zones (30 ms): once is
+# enough, and half of what `apply` costs. Before Prefect is imported, which keeps the functions under names of its own.
+ssl.create_default_context = functools.cache(ssl.create_default_context)  # type: ignore[assignment]
+zoneinfo.available_timezones = functools.cache(zoneinfo.available_timezones)
 
 # The same examples in every run, on any machine: no seed, no stored examples, and no deadline, because a busy machine
 # is no defect.
@@ -110,6 +118,10 @@ def _nothing_leaves_this_machine() -> Iterator[None]:
 
         patch.setattr(URLLib3Session, "send", guarded_send)
         yield
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all-points", action="store_true", help="kill at every point, in place of every third")
 
 
 def pytest_unconfigure() -> None:
