@@ -71,7 +71,7 @@ CONNECTORS: tuple[Text, ...] = (
     row(
         "google-exhausted",
         "Google Analytics, Ads",
-        r"RESOURCE(?:_TEMPORARILY)?_EXHAUSTED|exhausted\W+(?:\w+\W+){0,5}(?:quota|tokens|requests)|rateLimitExceeded",
+        r"RESOURCE(?:_TEMPORARILY)?_EXHAUSTED|exhausted\W+(?:\w+\W+){0,5}(?:quota|tokens|requests|errors)|rateLimitExceeded",
         RATE,
         "A quota of Google that is counted by the hour, or by what runs at once, is used up.",
         "ask Google for a higher quota, or spread the schedules",
@@ -131,6 +131,16 @@ CONNECTORS: tuple[Text, ...] = (
         SPREAD,
         "HubSpot API limits; Zendesk rate limits; Slack rate limits",
         "You have reached your ten_secondly_rolling limit",
+    ),
+    row(
+        "slack-moment",
+        "Slack",
+        r"\b(?:internal_error|fatal_error|service_unavailable|request_timeout)\b",
+        DOWN,
+        "Slack cannot answer at the moment.",
+        "look at the status page of Slack",
+        "Slack Web API: errors of all methods",
+        "fatal_error",
     ),
     row(
         "slack-rights",

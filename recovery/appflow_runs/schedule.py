@@ -205,9 +205,12 @@ def _values(text: str, low: int, high: int, names: dict[str, int]) -> set[int]:
         else:
             start = names.get(first) or int(first)
             end = (names.get(last) or int(last)) if dash else (high if step else start)
-        if not low <= start <= end <= high:
+        if not (low <= start <= high and low <= end <= high):
             raise ValueError(text)
-        found.update(range(start, end + 1, int(step) if step else 1))
+        # FRI-MON and 22-2 go on at the beginning.
+        size = high - low + 1
+        span_of = range(0, (end - start) % size + 1, int(step) if step else 1)
+        found.update(low + (start - low + number) % size for number in span_of)
     return found
 
 

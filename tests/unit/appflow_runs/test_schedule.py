@@ -46,6 +46,9 @@ NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
         ("cron(0 6 ? * 3#2 *)", None, "2026-03-10T12:00", "2026-04-14T06:00"),
         ("cron(0 6 ? * MON#5 *)", None, "2026-04-01T12:00", "2026-06-29T06:00"),
         ("cron(0 6 1,L * ? *)", None, "2026-03-10T12:00", "2026-03-31T06:00"),
+        ("cron(0 6 ? * FRI-MON *)", None, "2026-03-16T12:00", "2026-03-20T06:00"),
+        ("cron(0 6 ? * SAT-SUN *)", None, "2026-03-10T12:00", "2026-03-14T06:00"),
+        ("cron(0 22-2/2 * * ? *)", None, "2026-03-10T23:00", "2026-03-11T00:00"),
     ],
 )
 def test_next_run(expression: str, starts: str | None, now: str, expected: str) -> None:
