@@ -46,6 +46,7 @@ class WithoutEvidence(StrEnum):
     LEAVE = "leave"
     ARCHIVE = "archive"
     HEAL = "heal"
+    PROBE = "probe"  # send one of the alike back, then ten, then the rest: what comes back is the evidence
 
 
 class Target(StrEnum):

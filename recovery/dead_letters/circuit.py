@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from recovery.backoff import Backoff
-from recovery.ramp import STEPS, RampState, Step, admit
+from recovery.ramp import STEPS, Passage, RampState, Step, admit
 
 LONGEST_WAIT = timedelta(hours=1)
 """Longest wait before the next round of probes."""
@@ -23,6 +23,8 @@ CLOCKS = timedelta(minutes=5)
 ENOUGH = 10
 """Messages that must have stayed away before the group's own sends, without a probe, say that the cause is gone."""
 _REST = len(STEPS)
+_UNTRIED = (1, 10)
+"""Messages of each step among those of whose failure nothing is known, before the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Circuit:
         until: when all probes under way will be known.
         kind, error: of the failure; normalised.
         announced: people were notified of its last opening or closing.
+        untried: it opened before anything was sent, since nothing says why its messages failed.
         version: of its item in the ledger; 0: not there yet.
     """
 
@@ -78,12 +81,27 @@ class Circuit:
     kind: str = ""
     error: str = ""
     announced: bool = True
+    untried: bool = False
     version: int = 0
 
     @property
     def is_open(self) -> bool:
         """True while only probes go."""
         return self.opened is not None
+
+    @classmethod
+    def of_untried(cls, name: str, now: datetime) -> Circuit:
+        """Return the open circuit of messages of whose failure nothing is known: a few go first."""
+        return cls(name, opened=now, round=1, due=now, untried=True)
+
+    @property
+    def passage(self) -> Passage:
+        """The verdict of its ramp."""
+        return admit(self.step, self._steps)
+
+    @property
+    def _steps(self) -> tuple[int, ...]:
+        return _UNTRIED if self.untried else STEPS
 
     @property
     def mark(self) -> str:
@@ -117,9 +135,9 @@ class Circuit:
             rest = admit(Step(_REST, circuit.came + circuit.stayed, circuit.stayed, circuit.came))
             if len(circuit.seen) >= opens_after and rest.state is RampState.OPEN:
                 begun = replace(circuit, opened=now, announced=False, round=circuit.round + 1, step=Step())
-                return replace(begun, failed=0, due=now, until=None, seen=())
+                return replace(begun, untried=False, failed=0, due=now, until=None, seen=())
             return circuit
-        if admit(circuit.step).state is not RampState.OPEN:
+        if circuit.passage.state is not RampState.OPEN:
             return circuit
         failed = circuit.failed + 1
         wait = min(LONGEST_WAIT, backoff.ceiling(failed))
@@ -136,12 +154,12 @@ class Circuit:
         circuit = replace(self, step=self.step.after(proven=probes), stayed=self.stayed + others)
         if not self.is_open:
             return circuit
-        passage = admit(circuit.step)
+        passage = circuit.passage
         rest = admit(Step(_REST, circuit.came + circuit.stayed, circuit.stayed, circuit.came))
         if passage.state is RampState.CLOSED or (circuit.stayed >= ENOUGH and rest.state is RampState.CLOSED):
             ended = Circuit(self.name, closed=now, round=self.round, kind=self.kind, error=self.error)
             # Nobody needs to hear of the end who never heard of the beginning.
-            return replace(ended, announced=not self.announced, version=self.version)
+            return replace(ended, announced=self.untried or not self.announced, version=self.version)
         return replace(circuit, step=passage.step)
 
     def renewed(self, now: datetime) -> Circuit:
@@ -163,7 +181,7 @@ class Circuit:
             return None
         if self.due is not None and now < self.due:
             return 0
-        return admit(self.step).most
+        return self.passage.most
 
     def claimed(self, count: int, until: datetime) -> Circuit:
         """Return the circuit after probes were taken for sending.
@@ -187,7 +205,7 @@ class Circuit:
         look = max(self.due or now, self.until or now)
         if look <= now:
             look = now + pause
-        next_steps = STEPS[self.step.number + (1 if self.step.sent else 0) :]
+        next_steps = self._steps[self.step.number + (1 if self.step.sent else 0) :]
         for size in next_steps:
             if ahead < 2 * size:
                 break
@@ -197,10 +215,11 @@ class Circuit:
 
     def why(self, now: datetime) -> str:
         """Return why messages wait, for a person."""
-        since = f"the circuit of its group is open since {self.opened:%Y-%m-%d %H:%M} UTC" if self.opened else ""
+        group = "messages like it, whose failure nothing explains," if self.untried else "its group"
+        since = f"the circuit of {group} is open since {self.opened:%Y-%m-%d %H:%M} UTC" if self.opened else ""
         if self.due is not None and now < self.due:
             return f"{since}: what was sent came back, the next probe goes at {self.due:%H:%M} UTC"
-        return f"{since}: {admit(self.step).reason}"
+        return f"{since}: {self.passage.reason}"
 
     def as_json(self) -> dict[str, Any]:
         """Return it as the ledger keeps it (read by `recovery.dead_letters.circuit_item`)."""
@@ -223,4 +242,5 @@ class Circuit:
             "kind": self.kind,
             "error": self.error,
             "announced": self.announced,
+            **({"untried": True} if self.untried else {}),
         }

@@ -35,6 +35,7 @@ def from_json(name: str, data: Mapping[str, Any], version: int) -> Circuit:
         until=fields.time("until"),
         kind=fields.text("kind"),
         error=fields.text("error"),
+        untried=fields.flag("untried"),
         announced=data.get("announced") is not False,
         version=version,
     )

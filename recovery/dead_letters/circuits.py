@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING
 
 from recovery.alerts import LEASE, Announced
 from recovery.cases import Case, State
-from recovery.dead_letters import circuit_alerts
+from recovery.dead_letters import circuit_alerts, untried
 from recovery.dead_letters.circuit import Circuit, Comeback
 from recovery.dead_letters.circuit_alerts import SHOWN
 from recovery.dead_letters.circuit_item import from_json
 from recovery.dead_letters.messages import Queue
+from recovery.dead_letters.policy import DeadLetterPolicy
 from recovery.dead_letters.send_intents import partition
 from recovery.dead_letters.situation import Gate
 from recovery.dead_letters.verdicts import Heal
@@ -66,7 +67,7 @@ def consult(work: Work, batch: Batch, now: datetime) -> None:
         return
     comebacks: dict[str, list[Comeback]] = defaultdict(list)
     for item in batch.items:
-        item.circuit = _circuit_of(item)
+        item.circuit = _circuit_of(item, batch.policy)
         history = item.history
         if history is None or item.failure is not None or item.message.message_id in work.removed:
             continue
@@ -78,6 +79,7 @@ def consult(work: Work, batch: Batch, now: datetime) -> None:
             item.spoke_to = name
             batch.came_back[name].append(item)
     batch.comebacks = comebacks
+    untried.open_circuits(batch, now)
     for name in {*batch.circuits, *comebacks}:
         before = batch.circuits.get(name, Circuit(name))
         after = _with_comebacks(batch, before, now)
@@ -209,12 +211,14 @@ def describe_open(work: Work) -> list[str]:
     return lines
 
 
-def _circuit_of(item: MessageWork) -> str:
+def _circuit_of(item: MessageWork, policy: DeadLetterPolicy) -> str:
     """Return the name of a message's circuit. Words that differ each time that a message fails make no group of their
     own: such messages have one circuit for each kind."""
     history = item.history
     if history is not None and history.state is State.BACKOFF and history.detail.get("circuit"):
         return str(history.detail["circuit"])
+    if alike := untried.name_of_alike(item, policy):
+        return alike
     group = item.group or (history.group if history else "")
     if history is not None and history.group and history.group != group:
         return f"various-{item.diagnosis.kind.value if item.diagnosis else history.kind}"

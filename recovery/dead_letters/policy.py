@@ -111,8 +111,9 @@ class DeadLetterPolicy(BaseModel):
     without_evidence: WithoutEvidence = Field(
         WithoutEvidence.LEAVE,
         title="Messages without evidence",
-        description="Action on messages about whose failure nothing is known: leave, archive, or heal (within the"
-        " attempts; only where a message may be processed again whatever its failure was).",
+        description="Action on messages about whose failure nothing is known: leave, archive, heal (within the"
+        " attempts; only where a message may be processed again whatever its failure was), or probe: of those of one"
+        " source, day and shape one is sent back, then ten, then the rest, each once the ones before stayed away.",
     )
     max_per_second: float = Field(
         500,
@@ -217,6 +218,12 @@ class DeadLetterPolicy(BaseModel):
         added = [kind for kind in self.actions if kind not in set(Kind)]
         if added and self.rules_file is None:
             raise ValueError(f"actions: {added[0]}: expected one of {', '.join(Kind)}, or a rules_file that adds it")
+        return self
+
+    @model_validator(mode="after")
+    def _probes_have_circuits(self) -> DeadLetterPolicy:
+        if self.without_evidence is WithoutEvidence.PROBE and not self.circuit_opens_after:
+            raise ValueError("without_evidence: probe needs circuits: expected circuit_opens_after of at least 1")
         return self
 
     def action_for(

@@ -126,8 +126,10 @@ def _without_evidence(
             step,
             rule="no-evidence",
         )
-    if policy.without_evidence is WithoutEvidence.HEAL:
-        why = f"nothing says why it failed{where}, and the policy heals such messages"
+    probes = policy.without_evidence is WithoutEvidence.PROBE and policy.heal
+    if probes or policy.without_evidence is WithoutEvidence.HEAL:
+        does = "lets a few of such messages try" if probes else "heals such messages"
+        why = f"nothing says why it failed{where}, and the policy {does}"
         return _may_not_heal(known, policy, why) or _heal(known, policy, now, jitter, spread, why, waited=waited)
     return Leave(f"nothing says why it failed{where}, so it is not triaged", step, rule="no-evidence")
 
@@ -277,6 +279,8 @@ def _gated(known: Known, policy: DeadLetterPolicy, now: datetime, verdict: Verdi
         return replace(verdict, rule="probe", probe=gate.mark, reason=f"{verdict.reason}; {gate.reason}")
     if not known.queue.has_redrive:  # circuit
         return _wait_at(gate, known, policy, now, verdict)
+    if known.diagnosis is None and policy.without_evidence is WithoutEvidence.PROBE:
+        return Leave(f"{verdict.reason}; {gate.reason}", rule="circuit")
     return verdict  # every receive counts there, so that waiting would move it on
 
 
