@@ -16,6 +16,8 @@ from datetime import datetime
 from importlib import import_module
 from typing import Any
 
+import yaml
+
 from simulated_aws.hooks.alarms import PERIOD, StrictAlarms
 from simulated_aws.hooks.functions import OutsideFunctions
 from simulated_aws.hooks.invocations import AsyncInvocations
@@ -82,6 +84,7 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
         "_stat_value",
         "record_metric",
     ),
+    "ministack.services.cloudformation.engine": ("CfnLoader",),
     "ministack.services.dynamodb": ("_lock", "_tables", "_ttl_settings", "_remove_item"),
 }
 """The private names that are used, by module."""
@@ -133,6 +136,7 @@ def install(simulators: Mapping[str, Simulator]) -> None:
     OutsideFunctions(_service("lambda_svc")).install()
     others = (_service(name) for name in ("sqs", "sns", "eventbridge"))
     AsyncInvocations(_service("lambda_svc"), *others).install()
+    _read_templates_in_c(_service("cloudformation.engine"))
     alarms = StrictAlarms(_service("cloudwatch"), put_service_event)
     alarms.install()
     _installed["alarms"] = alarms
@@ -166,6 +170,17 @@ def messages(queue_name: str) -> list[dict[str, Any]]:
     """
     enter()
     return messages_of(_service("sqs"), queue_name)
+
+
+# -- CloudFormation ------------------------------------------------------------------------------------------------
+
+
+def _read_templates_in_c(engine: Any) -> None:
+    """Let libyaml parse the templates, where it is there: ten times as fast, with the emulator's own constructors."""
+    in_c = getattr(yaml, "CSafeLoader", None)
+    if in_c is not None:
+        constructors = {"yaml_constructors": engine.CfnLoader.yaml_constructors}
+        engine.CfnLoader = type("CfnLoader", (in_c,), constructors)
 
 
 # -- SNS, EventBridge, DynamoDB ------------------------------------------------------------------------------------

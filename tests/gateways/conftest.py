@@ -8,6 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from simulated_aws.server import SimulatedAws
+from tests import shared_models
+
+shared_models.share()
 
 
 @pytest.fixture(scope="session")
