@@ -10,10 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any
 
-import boto3
 from moto import mock_aws
 
 from flows.appflow_runs import recover_appflow_runs
@@ -33,6 +31,9 @@ from recovery.report import RecoveryReport
 from simulated_aws.appflow import AppFlowSimulator, Outcome
 from simulated_aws.appflow.inprocess import client_for
 from simulated_aws.appflow.state import SimulatedRun
+from tests import once
+
+once.make_signing_key()
 
 START = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 TABLE, BUCKET, TOPIC = "ledger", "archive", "alerts"
@@ -87,10 +88,10 @@ class World:
         self.estate = Estate()
         self.appflow = AppFlowSimulator(self.estate, **simulator)
         self.client: Any = client_for(self.appflow)
-        self.dynamodb: Any = _session().client("dynamodb")
-        self.sns: Any = _session().client("sns")
-        self.sqs: Any = _session().client("sqs")
-        self.s3: Any = _session().client("s3")
+        self.dynamodb = once.moto_client("dynamodb")
+        self.sns = once.moto_client("sns")
+        self.sqs = once.moto_client("sqs")
+        self.s3 = once.moto_client("s3")
         self.runs = 0
         self._make_estate()
 
@@ -234,12 +235,8 @@ class World:
         requests.watch(self.client)
         kept = Ledger(through(self.dynamodb), TABLE, sleep=lambda _: None)
         self.runs += 1
-
-        def sleep(seconds: float) -> None:
-            self.estate.time += timedelta(seconds=seconds)
-
         return AppFlowRun(
-            appflow=AppFlowGateway(through(self.client), Pace(CALLS_PER_SECOND, clock=self.seconds, sleep=sleep)),
+            appflow=AppFlowGateway(through(self.client), self.pace()),
             ledger=kept,
             archive=Archive(through(self.s3), BUCKET),
             alerts=Alerts(through(self.sns), self.topic, kept, f"run-{self.runs}"),
@@ -248,6 +245,14 @@ class World:
             request=request,
             monotonic=self.seconds,
         )
+
+    def pace(self) -> Pace:
+        """A pace whose waiting moves the world's clock."""
+
+        def sleep(seconds: float) -> None:
+            self.estate.time += timedelta(seconds=seconds)
+
+        return Pace(CALLS_PER_SECOND, clock=self.seconds, sleep=sleep)
 
     def seconds(self) -> float:
         """The clock as a number that only grows; waiting for the pace moves it."""
@@ -279,12 +284,6 @@ class World:
             if until is not None and until():
                 return
             self.advance(minutes=every)
-
-
-@cache
-def _session() -> boto3.Session:
-    # One for all worlds: it keeps the service models that were read. Its clients are moto's inside `mock_aws`.
-    return boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
 
 
 @contextmanager

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
-
-import boto3
+from typing import Any
 
 from flows.replication_tasks import recover_replication_tasks
 from proof.plain_prefect import play
@@ -27,6 +25,9 @@ from recovery.scope import StartedBy
 from simulated_aws.appflow.inprocess import client_for
 from simulated_aws.dms import DmsSimulator, Future
 from simulated_aws.dms.state import Replicator, TableRow
+from tests import once
+
+once.make_signing_key()
 
 START = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 
@@ -179,8 +180,7 @@ class Recovering(World):
 
     def __init__(self) -> None:
         super().__init__()
-        clients = {name: boto3.client(name, region_name="us-east-1") for name in ("dynamodb", "s3", "sns", "sqs")}
-        self.dynamodb, self.s3, self.sns, self.sqs = (cast(Any, client) for client in clients.values())
+        self.dynamodb, self.s3, self.sns, self.sqs = map(once.moto_client, ("dynamodb", "s3", "sns", "sqs"))
         self.dynamodb.create_table(
             TableName="ledger",
             KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
@@ -200,7 +200,7 @@ class Recovering(World):
             BillingMode="PAY_PER_REQUEST",
         )
         self.s3.create_bucket(Bucket="archive")
-        self.cloudwatch: Any = boto3.client("cloudwatch", region_name="us-east-1")
+        self.cloudwatch = once.moto_client("cloudwatch")
         self.topic = self.sns.create_topic(Name="alerts")["TopicArn"]
         self.people = self.sqs.create_queue(QueueName="people")["QueueUrl"]
         queue = "arn:aws:sqs:us-east-1:123456789012:people"

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from simulated_aws.server import SimulatedAws
-from tests import shared_models
+from tests import once
 
-shared_models.share()
+once.read_service_models()
 
 
 @pytest.fixture(scope="session")

@@ -95,10 +95,12 @@ def switched_off(world: World) -> None:
 SCENES: Sequence[Callable[[World], None]] = (on_demand, escalated, far_schedule, with_a_twin, switched_off)
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before the call", "after the call"])
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
-def test_killed_at_any_call(scene: Callable[[World], None], after: bool) -> None:
-    """Whatever call a run is killed at, the next runs complete the work: once, and no twin stays."""
+def test_killed_at_any_call(scene: Callable[[World], None]) -> None:
+    """Whatever call a run is killed after, the next runs complete the work: once, and no twin stays.
+
+    For AWS a kill before a call is one after the call before it; `proof.crash` plays both with SIGKILL.
+    """
     at = 0
     reported: list[int] = []
     while True:
@@ -106,9 +108,9 @@ def test_killed_at_any_call(scene: Callable[[World], None], after: bool) -> None
         with a_world() as world:
             scene(world)
             before = world.definition("orders")
-            if not killed(world, at, after=after, policy=TWINS):
+            if not killed(world, at, after=True, policy=TWINS):
                 break
-            world.sweeps(6, policy=TWINS)
+            world.sweeps(2, policy=TWINS)
             assert world.definition("orders") == before
             assert world.twins() == []
             started = [name for operation, name in world.changes() if operation == "StartFlow"]

@@ -33,7 +33,7 @@ def build(world: World, row: Situation) -> None:
         last = row.history[-1]
         name, token = (make(ARN, last.failed_run, last.number) for make in (twin_name, client_token))
         verdict = RunTwin("W9", "", name, token, last.failed_run, last.number)
-        gateway = AppFlowGateway(world.client)
+        gateway = AppFlowGateway(world.client, world.pace())
         described = gateway.flow(NAME)
         assert isinstance(described, Described)
         gateway.create_twin(verdict, described, world.ledger.table)
@@ -114,7 +114,7 @@ def test_gateway_reads_what_the_situation_says(row: Situation) -> None:
     """The facts that a person wrote down are those that the gateway reads from an AppFlow in this state."""
     with a_world() as world:
         world.install(row.facts.flow, row.runs)
-        gateway = AppFlowGateway(world.client)
+        gateway = AppFlowGateway(world.client, world.pace())
         described = gateway.flow(NAME)
         assert described is not None
         schedule = described.flow.schedule

@@ -150,6 +150,7 @@ def test_a_relay_that_stops_gives_the_stream_to_the_next_at_once(aws: SimulatedA
     assert outbox.row("2")["status"] == "Pending"
 
 
+@pytest.mark.usefixtures("sdk_does_not_wait")
 def test_rows_that_could_not_be_put_in_line_are_tried_again(aws: SimulatedAws) -> None:
     """Rows that were read stay in hand, also for the relay that takes over: the place moves on with the rows."""
     aws.create_estate()
