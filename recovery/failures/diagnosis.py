@@ -297,17 +297,26 @@ def _is_value(rule: Rule, lower: str, start: int, end: int) -> bool:
         return False
     opening = -1
     for place in range(start - 1, start - len(near) - 1, -1):
-        if lower[place] in _QUOTES and (place == 0 or not lower[place - 1].isalnum()):
-            opening = place
-            break
+        if lower[place] in _QUOTES:
+            if place == 0 or not lower[place - 1].isalnum():
+                opening = place
+                break
+            if not lower[place + 1].isalnum():
+                return False  # the value ended before
         if lower[place] in ":;{}":
             return False
     if opening < 0:
         return False
-    closing = next((place for place in range(end, min(len(lower), end + _REACH)) if lower[place] in _QUOTES), -1)
+    # A phrase may go on behind the value: `'timeout' for` of `value 'timeout' for enum State`.
+    closing = next((place for place in range(start, min(len(lower), end + _REACH)) if _closes(lower, place)), -1)
     if closing < 0:
         return False
     return bool(_VALUE_BEFORE.search(lower, max(0, opening - 70), opening) or _VALUE_AFTER.match(lower, closing))
+
+
+def _closes(lower: str, place: int) -> bool:
+    """True for a quotation mark that is no apostrophe within a word."""
+    return lower[place] in _QUOTES and not (lower[place - 1].isalnum() and lower[place + 1 : place + 2].isalnum())
 
 
 def _holds(rule: Rule, reading: Reading, segment: Segment | None) -> bool:

@@ -118,7 +118,7 @@ The name has 3 to 40 upper-case characters, digits and `_`. `action` is one of {
 
 ## Accuracy
 
-The labelled development texts are one check. The other is {count} texts of our own (`tests/unit/failures/cases`), written in ten sets one after another, each **before** its first run, from what is known of each ecosystem; texts that were wrong led to rules, so all pass now. (One more file, `later`, holds 31 texts written together with the rules they check; it has no first run.) The first runs are the honest figures:
+The labelled development texts are one check. The other is {count} texts of our own (`tests/unit/failures/cases`), written in eleven sets one after another, each **before** its first run, from what is known of each ecosystem; texts that were wrong led to rules, so all pass now. (One more file, `later`, holds 31 texts written together with the rules they check; it has no first run.) The first runs are the honest figures:
 
 | set | texts | right on the first run | harmful |
 |---|---|---|---|
@@ -132,8 +132,9 @@ The labelled development texts are one check. The other is {count} texts of our 
 | eighth: the same again, in prose and harder: names and values that read as statements | 296 | 69.3 % | 1.4 % |
 | ninth: the main ecosystems once more, statuses behind services, and texts without a cause | 160 | 96.9 % | 0.0 % |
 | tenth: messages in people's languages, national services, listed refusals, SSH, Perl, Swift, Dart and dbt, in three rounds | 262 | 74.8 % | 0.0 % |
+| eleventh: queues, mail, chats, languages in free prose, refusals in other languages | 276 | 79.3 % | 0.4 % |
 
-*Harmful* is a lasting failure that is called transient. What was missed was nearly always called `UNKNOWN`. So expect a new, ordinary failure to be diagnosed in nine cases of ten, and write a rule for those that are not.
+*Harmful* is a lasting failure that is called transient. What was missed was nearly always called `UNKNOWN`. So expect a new, ordinary failure to be diagnosed in nine cases of ten, free prose in other languages than English in seven or eight of ten, and write a rule for those that are not.
 
 ## The rules
 
@@ -158,7 +159,7 @@ def render() -> str:
                 ]
             ),
             actions=", ".join(f"`{action}`" for action in ACTIONS),
-            count="2,617",
+            count="2,874",
             summary=_summary(rules),
         )
     ]

@@ -18,6 +18,8 @@ Looked = tuple[int, Rule, str | Phrase | tuple[int, int], str]
 a name (its exact spelling, or "" for any), a phrase, or a place that is found already."""
 
 _Kept = tuple[Looked, frozenset[str], tuple[frozenset[str], ...]]
+_Entry = tuple[list[Looked], dict[str, list[_Kept]]]
+"""The rules that one word suggests: alone, and with a second word."""
 _WORDS = re.compile(r"[^\W_]+")
 _CODE = re.compile(r"(?:[A-Z][a-z]+){2,8}(?<!Exception)(?<!Error)(?<!Fault)(?<!Failure)")
 _SPAN = 10_000
@@ -32,7 +34,7 @@ class Shelf:
     """Names and phrases, by the rarest word that a text must hold for them to match."""
 
     def __init__(self) -> None:
-        self._by_word: dict[str, list[_Kept]] = {}
+        self._by_word: dict[str, _Entry] = {}
         self._words: frozenset[str] = frozenset()
         self._unkeyed: list[tuple[int, Rule, Phrase]] = []
         self._unkeyed_foreign: list[tuple[int, Rule, Phrase]] = []
@@ -92,21 +94,38 @@ class Shelf:
         needs: frozenset[str] = frozenset(),
         choices: tuple[frozenset[str], ...] = (),
     ) -> None:
-        self._by_word.setdefault(word, []).append(((rank(rule), rule, what, word), needs - {word}, choices))
+        looked = (rank(rule), rule, what, word)
+        alone, with_second = self._by_word.setdefault(word, ([], {}))
+        needs = needs - {word}
+        if needs:
+            second = max(needs, key=lambda other: (len(other), other))
+            with_second.setdefault(second, []).append((looked, needs - {second}, choices))
+        elif choices:
+            fewest = min(choices, key=len)
+            others = tuple(choice for choice in choices if choice is not fewest)
+            for second in fewest:
+                with_second.setdefault(second, []).append((looked, frozenset(), others))
+        else:
+            alone.append(looked)
 
     def suggested_by(self, words: frozenset[str], lower: str) -> list[Looked]:
         """The rules that a text may match, by its words alone, in no order."""
         found: list[Looked] = []
         by_word = self._by_word
         for word in words & self._words:
-            for looked, needs, choices in by_word[word]:
-                if needs and not needs <= words:
-                    continue
-                for choice in choices:
-                    if choice.isdisjoint(words):
-                        break
-                else:
-                    found.append(looked)
+            alone, with_second = by_word[word]
+            found += alone
+            if not with_second:
+                continue
+            for second in with_second.keys() & words:
+                for looked, needs, choices in with_second[second]:
+                    if needs and not needs <= words:
+                        continue
+                    for choice in choices:
+                        if choice.isdisjoint(words):
+                            break
+                    else:
+                        found.append(looked)
         for rank_, rule, phrase in self._unkeyed:
             if phrase.stem in lower:
                 found.append((rank_, rule, phrase, ""))

@@ -24,6 +24,8 @@ GAP = 60
 
 _MAX_GAPS = 2
 _MAX_LENGTH = 600
+_NEAR = ".{0,20}?"
+"""The gap of a phrase in a script without blanks: a clause there is as long as three or four words."""
 _JOIN = r"[\W_]{1,3}"
 _UNIT = r"[\W_]{0,3}"
 _WORDS = re.compile(r"[^\W_]+")
@@ -60,7 +62,8 @@ class Phrase:
         self.source = source
         self._pieces = pieces
         self._expression = _expression(pieces)
-        self.literal = source.strip().lower() if UNSPACED.search(source) else ""
+        parts = source.strip().lower().split(" * ") if UNSPACED.search(source) else []
+        self.literal = max(parts, key=len) if parts else ""
         needs: list[str] = []
         choices: list[frozenset[str]] = []
         after_number = False
@@ -88,7 +91,7 @@ class Phrase:
     def pattern(self) -> re.Pattern[str]:
         """The regular expression for lower-case text; its start is checked by `find` (a literal start is faster)."""
         if self.literal:
-            return re.compile(re.escape(self.literal))
+            return re.compile(_NEAR.join(re.escape(part) for part in self.source.strip().lower().split(" * ")))
         return re.compile(self._expression)
 
     def may_match(self, words: Set[str]) -> bool:

@@ -61,7 +61,8 @@ _BESIDE = frozenset(
 )
 _STACKS = frozenset("stacktrace stack trace stack_trace errorstack backtrace traceback".split())  # noqa: SIM905
 _ERROR_LIST = re.compile(
-    r"(?i)(?:errors|error_?messages|error_?details|violations|rejections|faults|invalid[-_]?params)$"
+    r"(?i)(?:errors|(?:error|validation)_?messages|error_?details|violations|rejections|faults|invalid[-_]?params|"
+    r"errores|erros|erreurs|errori|fehler|fouten|b[lł][eę]dy|hatalar|anomalies|incidencias|rejets)$"
 )
 """Names of lists that hold what was refused: they say more than the items that stand in them."""
 _DECODER = json.JSONDecoder(strict=False)

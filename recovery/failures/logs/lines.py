@@ -36,7 +36,7 @@ _LEVELLED = re.compile(
     r"(?=[\s:|,\-\[(]|$))"
 )
 _SMALL = re.compile(
-    r"(?:[\s|]{1,8}[\w\-=:.]{1,60}){0,1}[\s|]{1,8}(?P<level>[a-z]{3,11})(?=:\s|\t|\s{2}|\s?\|)|[\s|]{1,8}(?P<boxed>[a-z]{3,11})(?=\s)"
+    r"(?:[\s|]{1,8}[\w\-=:./\[\]]{1,60}){0,2}[\s|]{1,8}(?P<level>[a-z]{3,11})(?=:\s|\t|\s{2}|\s?\|)|[\s|]{1,8}(?P<boxed>[a-z]{3,11})(?=\s)"
 )
 _BARE = re.compile(
     rf"(?:\[(?P<boxed>{_LEVELS}|[a-z]{{3,11}})\s{{0,8}}\]|(?P<level>{_LEVELS}|DEBU|ERRO|FATA|PANI)(?=[\s:|\-\]\[(]|$)"

@@ -28,6 +28,8 @@ _HEADS = frozenset(
 )
 """First three characters of records that begin with A-Z or a-z."""
 _MAX_TEXT = 12_000
+_PLAIN = 3
+"""Lines that begin with a time and have no level: more of them are a log all the same."""
 
 
 def failure_in(text: str) -> str | None:
@@ -87,7 +89,7 @@ def _is_log(records: Sequence[Record]) -> bool:
             found += 1
         else:
             bare += 1
-        if found > 1 and (record.level or len(levels) > 1):
+        if found > 1 and (record.level or len(levels) > 1 or found > _PLAIN):
             return True
         if bare > 2 and len(levels) > 1 and (Level.INFO in levels or Level.DEBUG in levels):
             return True

@@ -149,12 +149,14 @@ _FAILURE_WORDS = _Words(
 _NAMES = re.compile(r"[a-z](?:Error|Exception|Fault)\b|\bE[A-Z]{4,12}\b")
 _WARNED = _Words(
     "fail fails failed failure giving gave could unable exhausted exception rejected refused time timed timeout "
-    "exceeded aborted error not",
+    "exceeded aborted error not denied",
     r"\b(?:not (?:be )?(?:processed|handled|delivered|completed)|"
     r"fail(?:ed|ure|s)|giving up|gave up|could not|unable to|exhausted|exception|rejected|refused|timed? ?out|"
-    r"exceeded|aborted|error)\b",
+    r"exceeded|aborted|error|denied)\b",
 )
-_WARNED_NAME = re.compile(r"[a-z](?:Error|Exception|Fault|Timeout)\b|\b[45]\d\d [A-Z]|\bE[A-Z]{5,14}\b")
+_WARNED_NAME = re.compile(
+    r"[a-z](?:Error|Exception|Fault|Timeout)\b|\w::[A-Z]\w{2,60}: |\b[45]\d\d [A-Z]|\bE[A-Z]{5,14}\b"
+)
 _GENERIC = frozenset(
     """
     error errors failed fail fails failure failing exception exceptions unexpected unhandled uncaught occurred
@@ -170,6 +172,7 @@ _GENERIC = frozenset(
     rolled rolling rollback transaction last final none null undefined true false runtime exited status code exit
     exiterror reason cause caused unknown internal application app main thread http trace stack end start finished
     completed ended ends done order orders payload input data object result callback uncaughtexception failures
+    stage stages step steps times
     batchitemfailures itemidentifier partial response reporting reported ms s seconds
     """.split()  # noqa: SIM905
 )
@@ -220,10 +223,16 @@ def is_provisional(record: Record) -> bool:
     return _RETRIES.search(head) is not None and _FINAL.search(head) is None
 
 
+_LOST = re.compile(r"\b(?:message|record|event|job|item|task|order) (?:was |is |has been )?(?:dropped|discarded)\b")
+"""Words of work that was given up."""
+
+
 def is_harmless(record: Record) -> bool:
     """True when a record says itself that its trouble does not matter."""
     first = record.text.split("\n", 1)[0][:600]
     if "panic" in first:  # a panic that was recovered ended its work all the same
+        return False
+    if record.level >= Level.ERROR and record.stack and _LOST.search(first):
         return False
     return _HARMLESS.search(first) is not None and _FINAL.search(first) is None and record.level <= Level.ERROR
 

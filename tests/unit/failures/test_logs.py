@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from recovery.failures import Kind, LogEvent, LoggedMessage, diagnose, evidence_from_logs, failures_of
+from recovery.failures import Evidence, Kind, LogEvent, LoggedMessage, diagnose, evidence_from_logs, failures_of
 from recovery.failures.logs import Link
 
 R1 = "11111111-1111-4111-8111-111111111111"
@@ -229,3 +229,52 @@ def test_two_messages_at_once_get_no_failure_by_order() -> None:
     found = failures_of(log, [LoggedMessage(M1), LoggedMessage(M2)])
     assert {name: finding.evidence for name, finding in found.items()} == {M1: None, M2: None}
     assert all(finding.named for finding in found.values())
+
+
+def test_a_level_behind_a_label_in_brackets_is_read() -> None:
+    """Winston's usual form: a note at info decides nothing."""
+    text = "\n".join(
+        [
+            "2025-09-01 07:00:00 [packer] info: note from the shop: connection refused",
+            "2025-09-01 07:00:01 [packer] error: the box is refused: 403 Forbidden",
+            "2025-09-01 07:00:02 [packer] info: next",
+        ]
+    )
+    assert diagnose(Evidence(error=text)).kind is Kind.AUTH_FAILURE
+
+
+def test_lines_with_a_time_and_no_level_are_a_log() -> None:
+    """Tags in place of a level: the last failure decides, and not whatever word stands before it."""
+    head = "[2025-09-01T07:00:0{n}] [Jobs] [PackJob] "
+    lines = [
+        "cache entry was invalid json, read anew",
+        "counting boxes",
+        "counting labels",
+        "Error performing PackJob: Net::OpenTimeout (execution expired)",
+    ]
+    text = "\n".join(head.format(n=n) + line for n, line in enumerate(lines))
+    assert diagnose(Evidence(error=text)).kind is Kind.TIMEOUT
+
+
+def test_a_warning_that_names_a_class_of_ruby_is_a_failure() -> None:
+    """Sidekiq writes what ended a job as a warning."""
+    lines = ["polling", "polling", "Packing::Errors::NoRights: Access Denied"]
+    levels = ("INFO", "INFO", "WARN")
+    text = "\n".join(
+        f'{{"ts":"2025-09-01T07:00:00.000Z","lvl":"{level}","msg":"{line}"}}'
+        for level, line in zip(levels, lines, strict=True)
+    )
+    assert diagnose(Evidence(error=text)).kind is Kind.AUTH_FAILURE
+
+
+def test_a_dropped_message_with_a_stack_trace_is_a_failure() -> None:
+    """A dropped cache entry does no harm; a dropped message is the failure that is looked for."""
+    text = "\n".join(
+        [
+            "2025-09-01 07:00:00 INFO Packer:1 - polling",
+            "2025-09-01 07:00:01 ERROR Packer:2 - message was dropped",
+            "java.net.ConnectException: Connection refused",
+            "\tat packing.Packer.run(Packer.java:7)",
+        ]
+    )
+    assert diagnose(Evidence(error=text)).kind is Kind.DEPENDENCY_FAILURE

@@ -57,3 +57,10 @@ def test_a_phrase_that_cannot_be_read_is_refused(wrong: str) -> None:
     """Before it is ever tried."""
     with pytest.raises(PhraseError):
         Phrase(wrong)
+
+
+def test_a_gap_in_a_script_without_blanks_is_passed_over() -> None:
+    """A noun may stand between subject and verb there as well, but not a whole sentence."""
+    phrase = Phrase("接続 * 切断")
+    assert phrase.find("接続は相手により切断されました") is not None
+    assert phrase.find("接続しました。" + "あ" * 30 + "切断") is None

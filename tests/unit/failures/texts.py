@@ -10,7 +10,20 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-SETS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "later")
+SETS = (
+    "first",
+    "second",
+    "third",
+    "fourth",
+    "fifth",
+    "sixth",
+    "seventh",
+    "eighth",
+    "ninth",
+    "tenth",
+    "eleventh",
+    "later",
+)
 
 
 @dataclass(frozen=True)
