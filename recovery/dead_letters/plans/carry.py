@@ -174,6 +174,7 @@ def _send_hundred(work: Work, plan: Plan, patch: Patch, lines: Sequence[Line]) -
         replay.replay_part(work, part, lambda part, by_id=by_id: _prepare(work, part, by_id, patch))  # type: ignore[misc]
         for one in part.chosen:
             _count(one, done)
+        done.stop = done.stop or _refused_head(part)
         replay.note(work, part)
         if done.later or done.stop:
             break
@@ -238,6 +239,23 @@ def _count(one: Chosen, done: _Outcome) -> None:
         done.left_out[str(error)] += 1
     else:
         done.stop = f"it stopped itself: {error}"
+
+
+def _refused_head(part: Part) -> str:
+    """Return why a FIFO group cannot go on: a message was refused that others follow; "" when none was."""
+    refused: dict[str, Chosen] = {}
+    for one in part.chosen:
+        if one.message is None or one.failure is None:
+            continue
+        head = refused.get(one.message.group_id)
+        if isinstance(one.failure, Conflict) and head is not None:
+            return (
+                f"it stopped itself: message {head.case.key} was refused ({head.failure}), and those behind it in its"
+                " group keep their order: dismiss it, then resume; or cancel, and plan with a change"
+            )
+        if isinstance(one.failure, Refused):
+            refused.setdefault(one.message.group_id, one)
+    return ""
 
 
 def _was_sent(case: Case | None, plan: Plan) -> bool:
