@@ -30,6 +30,7 @@ from recovery.ledger import Ledger
 from recovery.report import RecoveryReport
 from simulated_aws.server import SimulatedAws
 from tests.browser import chromium
+from tests.prefect_home import prepare
 
 QUEUE = "back-office-dlq"
 
@@ -90,7 +91,7 @@ def ui(page: chromium.Page, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         aws = children.enter_context(SimulatedAws.start())
         aws.create_estate()
         aws.create_sample_workload()
-        server = children.enter_context(prefect_server(folder / "prefect", auth=draw(), base=aws.environ()))
+        server = children.enter_context(prefect_server(prepare(folder / "prefect"), auth=draw(), base=aws.environ()))
         environment = _with_own_python(server.client_environment(aws.environ()))
         _run(sys.executable, "-m", "deployments.command", "apply", environment=environment)
         runs = Runs(server.api_url, server.ui_url, auth=server.http_auth)

@@ -15,6 +15,7 @@ import pytest
 from deployments.login import SIGN_IN, draw
 from deployments.prefect_server import PrefectServer, prefect_server
 from tests.browser.chromium import FOREIGN, Page
+from tests.prefect_home import prepare
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.timeout(600)
@@ -102,7 +103,7 @@ class Target:
 def target(page: Page, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """The server, for all tests of this module."""
     assert page
-    with prefect_server(tmp_path_factory.mktemp("target")) as server:
+    with prefect_server(prepare(tmp_path_factory.mktemp("target"))) as server:
         made = Target(server, "")
         flow = made.ask("POST", "flows/", {"name": "anything"})
         deployment = made.ask("POST", "deployments/", {"name": "anything", "flow_id": flow["id"]})
@@ -206,7 +207,7 @@ def test_a_request_that_needs_no_permission_starts_a_run_when_nobody_stands_at_t
 
 def test_the_printed_link_lets_a_browser_in(page: Page, tmp_path_factory: pytest.TempPathFactory) -> None:
     """With it the pages show runs; a link with another password says so, and the pages ask for one."""
-    with prefect_server(tmp_path_factory.mktemp("guarded"), auth=draw()) as server:
+    with prefect_server(prepare(tmp_path_factory.mktemp("guarded")), auth=draw()) as server:
         assert httpx.get(f"{server.api_url}/admin/version", trust_env=False).status_code == 401
         page.open(f"{server.ui_url}{SIGN_IN}#bm86bm8=", "does not let you in")
         page.open(f"{server.ui_url}/v2/runs", "Login")

@@ -1,4 +1,4 @@
-"""One real Prefect server for all tests that run flows: started once a session, about nine seconds."""
+"""One real Prefect server for all tests that run flows: started once a session."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from recovery.dead_letters import receiving
 from simulated_aws.server import SimulatedAws
 from tasks import dead_letters as dead_letter_tasks
 from tests.dead_letters_world import DeadLettersWorld
+from tests.prefect_home import DATABASE, prepare
 
 _SETTINGS = {
     # Block types register themselves when they are saved; registering Prefect's own forty takes two seconds.
@@ -29,13 +30,17 @@ _SETTINGS = {
 
 
 @pytest.fixture(scope="session", autouse=True)
-def prefect_harness() -> Iterator[None]:
+def prefect_harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A Prefect server on a database of its own, for the whole session.
 
     It evaluates event triggers, and it does not schedule (tests/project/test_locked_set.py has a whole server).
     """
-    with temporary_settings(_SETTINGS), prefect_test_harness(server_startup_timeout=120):
-        yield
+    home = prepare(tmp_path_factory.mktemp("harness"))
+    (home / DATABASE).rename(home / "prefect-test.db")  # as the harness names it
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("prefect.testing.utilities.mkdtemp", lambda: str(home))
+        with temporary_settings(_SETTINGS), prefect_test_harness(server_startup_timeout=120):
+            yield
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ from deployments.processes import start_module, stop
 from simulated_aws import estate
 from simulated_aws.server import SimulatedAws
 from tests.outbox_world import OutboxWorld
+from tests.prefect_home import prepare
 from tests.waiting import wait_for
 
 POOL = "reprise"
@@ -121,7 +122,7 @@ def stage(folder: Path) -> Iterator[Stage]:
         _create_rules(aws, outputs)
         outbox = OutboxWorld(aws)
         aws.client("sqs").create_queue(QueueName=MESSAGES)
-        server = children.enter_context(prefect_server(folder / "prefect", ui=False))
+        server = children.enter_context(prefect_server(prepare(folder / "prefect"), ui=False))
         relay = start_relay(aws, outbox, server, folder)
         children.callback(stop, relay)
         made = Stage(aws, outbox, server, folder, relay, children)

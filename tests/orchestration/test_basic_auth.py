@@ -21,6 +21,7 @@ from deployments.apply import POOL
 from deployments.prefect_settings import PROJECT, client_environment, server_environment
 from deployments.processes import COMMAND, LOOPBACK, free_port, start_module, stop
 from simulated_aws.server import SimulatedAws
+from tests.prefect_home import prepare
 from tests.unit.events.test_hints import FAILED
 from tests.waiting import wait_for
 
@@ -88,8 +89,7 @@ class Guarded:
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     """The server, for all tests of this module."""
     folder, port = tmp_path_factory.mktemp("guarded"), free_port()
-    home = folder / "prefect"
-    home.mkdir()
+    home = prepare(folder / "prefect")
     api_url = f"http://{LOOPBACK}:{port}/api"
     with SimulatedAws.start() as aws:
         server = start_module(

@@ -28,6 +28,7 @@ from deployments.processes import free_port
 from recovery.errors import BadInput, RepriseError
 from recovery.events.outward import GROUP_OPENED, GROUP_RECOVERED, Outward
 from simulated_aws.server import SimulatedAws
+from tests.prefect_home import prepare
 from tests.waiting import wait_for
 
 SWEEP = "dead-letters/sweep"
@@ -69,7 +70,7 @@ def webhook() -> Iterator[Webhook]:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
     """A whole server in a home of its own."""
-    with prefect_server(tmp_path_factory.mktemp("prefect"), ui=False) as running:
+    with prefect_server(prepare(tmp_path_factory.mktemp("prefect")), ui=False) as running:
         yield running
 
 

@@ -19,6 +19,7 @@ from deployments.apply import __main__ as command
 from deployments.apply import automations, registered, saved_estate
 from deployments.apply.__main__ import apply
 from deployments.prefect_server import prefect_server
+from tests.prefect_home import prepare
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -40,7 +41,7 @@ class Killed(BaseException):
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A server on which everything was applied once."""
     with (
-        prefect_server(tmp_path_factory.mktemp("prefect"), ui=False) as running,
+        prefect_server(prepare(tmp_path_factory.mktemp("prefect")), ui=False) as running,
         temporary_settings({PREFECT_API_URL: running.api_url}),
     ):
         apply(NOBODY, check=False)

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,7 @@ def _imports(file: Path) -> list[str]:
     return plain + [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
 
 
+@cache
 def _calls(file: Path) -> list[tuple[int, str]]:
     """Line and dotted name of everything that the module calls."""
     return [

@@ -21,6 +21,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from deployments.apply import POOL
 from deployments.prefect_settings import client_environment
 from deployments.processes import COMMAND, start_module, stop
+from tests.prefect_home import prepare
 from tests.project.checkout import PROJECT
 from tests.project.test_outage import BUSY, World
 from tests.waiting import wait_for
@@ -29,7 +30,7 @@ from tests.waiting import wait_for
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A server with our pool; each test has a worker of its own."""
-    made = World(tmp_path_factory.mktemp("stop"))
+    made = World(prepare(tmp_path_factory.mktemp("stop")))
     try:
         made.start_server()
         with temporary_settings({PREFECT_API_URL: made.api_url}):

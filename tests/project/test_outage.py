@@ -37,6 +37,7 @@ from deployments.prefect_settings import client_environment, server_environment
 from deployments.processes import LOOPBACK, free_port, start_module, stop
 from recovery.operations import TidyRequest
 from tasks.operations import crash, silent_runs
+from tests.prefect_home import prepare
 from tests.project.checkout import PROJECT
 from tests.waiting import wait_for
 
@@ -106,7 +107,7 @@ class World:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """The server runs; whether a worker does is up to the test."""
-    made = World(tmp_path_factory.mktemp("outage"))
+    made = World(prepare(tmp_path_factory.mktemp("outage")))
     try:
         made.start_server()
         with temporary_settings({PREFECT_API_URL: made.api_url}):
