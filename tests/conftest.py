@@ -11,11 +11,9 @@ locks, each enough by itself for the calls that it sees:
 
 from __future__ import annotations
 
-import functools
 import os
 import shutil
 import socket
-import ssl
 import tempfile
 import zoneinfo
 from collections.abc import Iterator
@@ -77,11 +75,6 @@ def _spare() -> None:
 
 _shut_in()
 _spare()
-
-# Each of Prefect's clients reads all certificates (35 ms), and each schedule the names of all zones (30 ms): once is
-# enough, and half of what `apply` costs. Before Prefect is imported, which keeps the functions under names of its own.
-ssl.create_default_context = functools.cache(ssl.create_default_context)  # type: ignore[assignment]
-zoneinfo.available_timezones = functools.cache(zoneinfo.available_timezones)
 
 # The same examples in every run, on any machine: no seed, no stored examples, and no deadline, because a busy machine
 # is no defect.
