@@ -179,7 +179,9 @@ def main(
     except Exception as error:
         if not _of_the_server(error):
             raise
-        print(f"the Prefect server at {api_url} did not do what was asked: {error}", file=sys.stderr)
+        print(
+            f"the Prefect server at {api_url} did not do what was asked: {error}{_key_changed(error)}", file=sys.stderr
+        )
         return 2
     for line in outcome.changes:
         print(line)
@@ -192,6 +194,19 @@ def main(
         return 1 if outcome.changes or outcome.problems else 0
     print("applied" if outcome.changes else "nothing to change", f"on {api_url}")
     return 1 if outcome.problems else 0
+
+
+def _key_changed(error: Exception) -> str:
+    """The remedy where the server fails to read a saved block: most likely its encryption key is another one."""
+    if not isinstance(error, httpx.HTTPStatusError):
+        return ""
+    failed = error.response.status_code == httpx.codes.INTERNAL_SERVER_ERROR
+    if not failed or "/block_documents/" not in str(error.request.url):
+        return ""
+    return (
+        "\nThe server cannot read a saved block. If PREFECT_SERVER_ENCRYPTION_KEY was changed, give it the former value"
+        " and restart the server, then change it in the order of docs/operations.md (Changing keys and passwords)"
+    )
 
 
 def _of_the_server(error: Exception) -> bool:

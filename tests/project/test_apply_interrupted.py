@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from prefect.blocks.notifications import SlackWebhook
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.schedules import IntervalSchedule
@@ -38,14 +41,14 @@ class Killed(BaseException):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A server on which everything was applied once."""
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A server on which everything was applied once; its home."""
     with (
         prefect_server(prepare(tmp_path_factory.mktemp("prefect")), ui=False) as running,
         temporary_settings({PREFECT_API_URL: running.api_url}),
     ):
         apply(NOBODY, check=False)
-        yield
+        yield running.home
 
 
 @pytest.fixture
@@ -205,3 +208,23 @@ def test_a_server_without_an_estate_is_no_success(
         monkeypatch.setenv(name, "")
     assert command.main() == 1
     assert "problem: no estate block 'default'" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:.imghdr.:DeprecationWarning")
+def test_blocks_that_the_server_cannot_read_name_the_key(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], server: Path
+) -> None:
+    """A block of another encryption key: exit status 2, and the way back in a line of its own."""
+    monkeypatch.setenv("PREFECT_API_URL", str(PREFECT_API_URL.value()))
+    SlackWebhook(url="https://hooks.example/1").save("reprise-slack")
+    with closing(sqlite3.connect(server / "prefect.db", timeout=60)) as database, database:
+        database.execute("create table kept as select id, data from block_document where name = 'reprise-slack'")
+        database.execute("update block_document set data = '\"of another key\"' where name = 'reprise-slack'")
+    try:
+        assert command.main(check=True) == 2
+        assert "PREFECT_SERVER_ENCRYPTION_KEY" in capsys.readouterr().err.splitlines()[-1]
+    finally:
+        with closing(sqlite3.connect(server / "prefect.db", timeout=60)) as database, database:
+            database.execute("update block_document set data = k.data from kept k where k.id = block_document.id")
+            database.execute("drop table kept")
+        SlackWebhook.delete("reprise-slack")
