@@ -55,6 +55,7 @@ class Target(StrEnum):
     LAMBDA = "lambda"  # the function, invoked asynchronously
     SQS = "sqs"  # the queue
     SNS = "sns"  # the topic that was a rule's or schedule's target
+    HTTP = "http"  # the endpoint of a subscription, with the envelope and headers that SNS sends
     STEP_FUNCTIONS = "step-functions"  # a new execution of the state machine
     EVENT_BUS = "event-bus"  # the other bus that was a rule's target
     ALL_RULES = "all-rules"  # else: the event is put on its bus again, where every rule that matches fires again

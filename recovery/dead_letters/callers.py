@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any, Protocol
 
+from recovery.dead_letters.endpoints import Endpoints
 from recovery.dead_letters.functions import Functions
 from recovery.dead_letters.routes import Routes
 from recovery.dead_letters.services import Services
@@ -35,6 +36,11 @@ class Callers:
     def routes(self) -> Routes:
         """Subscriptions and rules."""
         return Routes(self._client("sns"), self._client("events"))
+
+    @cached_property
+    def endpoints(self) -> Endpoints:
+        """Endpoints of subscriptions over HTTP."""
+        return Endpoints(self.routes)
 
     @cached_property
     def services(self) -> Services:

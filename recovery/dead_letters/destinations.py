@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from recovery.dead_letters.deliveries import event_of, for_queue, publication, put_again
 from recovery.dead_letters.messages import Message, batches, entry, size
-from recovery.dead_letters.names import is_queue, short_name
+from recovery.dead_letters.names import is_queue, is_subscription, short_name
 from recovery.dead_letters.outcomes import NotSent, Outcome
 from recovery.errors import Refused
 
 if TYPE_CHECKING:
     from recovery.dead_letters.callers import Callers
+    from recovery.dead_letters.endpoints import Endpoints
     from recovery.dead_letters.functions import Functions
     from recovery.dead_letters.gateway import Sqs
     from recovery.dead_letters.services import Services
@@ -163,6 +164,30 @@ class ServiceDestination:
             return NotSent(error, its_own_fault=True)
 
 
+class EndpointDestination:
+    """An HTTP endpoint, by the ARN of its subscription: each message is one request."""
+
+    fifo = False
+
+    def __init__(self, endpoints: Endpoints, subscription: str) -> None:
+        self._endpoints = endpoints
+        self._subscription = subscription
+
+    @property
+    def label(self) -> str:
+        return f"HTTP endpoint of subscription {short_name(self._subscription)}"
+
+    def parts(self, messages: Sequence[Message]) -> list[list[int]]:
+        return [[index] for index in range(len(messages))]
+
+    def send(self, outgoing: Sequence[Outgoing]) -> list[Outcome]:
+        return [self._endpoints.post(self._subscription, one.message.body) for one in outgoing]
+
+    def comeback(self) -> timedelta:
+        """An endpoint that said that it has a notification reports nothing any more."""
+        return timedelta(0)
+
+
 def destinations(sqs: Sqs, callers: Callers | None) -> Callable[[str], Destination]:
     """Return the maker of destinations by address.
 
@@ -177,6 +202,8 @@ def destinations(sqs: Sqs, callers: Callers | None) -> Callable[[str], Destinati
             raise Refused(f"{short_name(address)}: this run calls no targets but queues", code="NoTools")
         if ":lambda:" in address:
             return FunctionDestination(callers.functions, address)
+        if is_subscription(address):
+            return EndpointDestination(callers.endpoints, address)
         return ServiceDestination(callers.services, address)
 
     return of

@@ -80,6 +80,11 @@ def is_queue(address: str) -> bool:
     return address.startswith(("https://", "http://"))
 
 
+def is_subscription(address: str) -> bool:
+    """True for the ARN of a subscription, which is that of its topic with one part more."""
+    return ":sns:" in address and address.count(":") == 6
+
+
 def short_name(address: str) -> str:
     """Return the name of a queue or another target for people, a function's with its version or alias."""
     if function := address.partition(":function:")[2]:

@@ -19,7 +19,7 @@ from recovery.dead_letters.deliveries import (
 from recovery.dead_letters.functions import Functions
 from recovery.dead_letters.invocations import INVOKED, failed_invocation
 from recovery.dead_letters.messages import Message
-from recovery.dead_letters.names import parsed, short_name
+from recovery.dead_letters.names import is_subscription, parsed, short_name
 from recovery.errors import Refused
 from recovery.failures import Origin
 
@@ -84,6 +84,8 @@ def _target_of(callers: Callers, message: Message, queue: str, named: str | None
         endpoint = callers.routes.endpoint(subscription)
         if endpoint.is_raw:
             raise Refused("its subscription takes raw messages now, and this is an envelope", code="OtherInput")
+        if endpoint.protocol in ("http", "https"):
+            return subscription  # its address may hold a password, and the target's stands in ledger and reports
         if endpoint.protocol not in ("sqs", "lambda"):
             raise Refused(
                 f"its subscription is of protocol {endpoint.protocol}: it is not called here", code="OtherTarget"
@@ -103,6 +105,8 @@ def _target_of(callers: Callers, message: Message, queue: str, named: str | None
 
 def _kind(target: str) -> Target:
     service = [*target.split(":", 3), "", ""][2]
+    if is_subscription(target):
+        return Target.HTTP
     if service not in _KINDS:
         raise Refused(f"its target {target} is of a service that is not called here", code="OtherTarget")
     return _KINDS[service]

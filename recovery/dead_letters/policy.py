@@ -69,9 +69,9 @@ class DeadLetterPolicy(BaseModel):
         (),
         title="Own targets",
         description="Targets that messages of Lambda, EventBridge, Scheduler and SNS go back to: lambda, sqs, sns,"
-        " step-functions and event-bus, each alone as its service would call it. Where that is not possible: all-rules"
-        " puts the event on its bus again, and every rule that matches fires again; all-subscribers publishes the"
-        " notification again to every subscriber. Without them such messages are archived and wait.",
+        " http, step-functions and event-bus, each alone as its service would call it. Where that is not possible:"
+        " all-rules puts the event on its bus again, and every rule that matches fires again; all-subscribers publishes"
+        " the notification again to every subscriber. Without them such messages are archived and wait.",
     )
     function: str | None = Field(
         None,

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import pytest
@@ -11,6 +15,7 @@ from recovery.dead_letters.actions import Target, WithoutEvidence
 from simulated_aws.server import REGION
 from tests.dead_letters_world import DeadLettersWorld
 from tests.deliveries_world import ACCOUNT, Deliveries, policy
+from tests.waiting import wait_for
 
 
 @pytest.fixture
@@ -190,3 +195,64 @@ def test_a_throttled_topic_keeps_the_message(deliveries: Deliveries, world: Dead
     world.aws.lift_faults()
     world.aws.clock.advance(1200)
     assert deliveries.heal(policy(Target.SNS)).by_action == {"heal": 1}
+
+
+class Endpoint(BaseHTTPRequestHandler):
+    """A subscriber over HTTP that answers with the statuses that it is given, then with 200."""
+
+    statuses: ClassVar[list[int]] = []
+    got: ClassVar[list[tuple[dict[str, str], str]]] = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self.got.append(({name.lower(): value for name, value in self.headers.items()}, body))
+        self.send_response(self.statuses.pop(0) if self.statuses else 200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Write nothing."""
+
+
+@pytest.fixture
+def endpoint() -> Iterator[str]:
+    Endpoint.statuses, Endpoint.got = [], []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://ann:secret@127.0.0.1:{server.server_port}/orders"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("statuses", "posts", "left"),
+    [([], 1, 0), ([429], 2, 0), ([503], 2, 0), ([403, 403, 403], 3, 1), ([302], 2, 0)],
+)
+def test_a_notification_is_posted_as_sns_does(
+    deliveries: Deliveries, world: DeadLettersWorld, endpoint: str, statuses: list[int], posts: int, left: int
+) -> None:
+    """Envelope and headers; what the endpoint refuses stays in its queue, and its password is in no report."""
+    topic = deliveries.sns.create_topic(Name=deliveries.name)["TopicArn"]
+    deliveries.sns.subscribe(TopicArn=topic, Protocol="http", Endpoint=endpoint)
+    wait_for("the request to confirm", lambda: Endpoint.got, seconds=60)
+    token = json.loads(Endpoint.got[0][1])["Token"]
+    subscription = deliveries.sns.confirm_subscription(TopicArn=topic, Token=token)["SubscriptionArn"]
+    Endpoint.got.clear()
+    Endpoint.statuses = list(statuses)
+    body = deliveries.fail_notification(subscription, topic)
+    chosen = policy(Target.HTTP, without_evidence=WithoutEvidence.HEAL)
+    reports = [world.recover(deliveries.dead, policy=chosen)]
+    for _ in range(3):
+        world.aws.clock.advance(700)
+        reports.append(world.recover(deliveries.dead, policy=chosen))
+    assert len(Endpoint.got) == posts
+    headers, posted = Endpoint.got[0]
+    assert posted == body
+    assert headers["x-amz-sns-subscription-arn"] == subscription
+    assert headers["x-amz-sns-topic-arn"] == topic
+    assert headers["x-amz-sns-message-type"] == "Notification"
+    assert headers["authorization"].startswith("Basic ")
+    assert len(world.aws.messages(deliveries.dead)) == left
+    assert "secret" not in "".join(report.model_dump_json() for report in reports)
