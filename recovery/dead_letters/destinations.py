@@ -184,7 +184,7 @@ class EndpointDestination:
         return [self._endpoints.post(self._subscription, one.message.body) for one in outgoing]
 
     def comeback(self) -> timedelta:
-        """An endpoint that said that it has a notification reports nothing any more."""
+        """An endpoint that has answered reports nothing any more."""
         return timedelta(0)
 
 
