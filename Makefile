@@ -44,7 +44,7 @@ demo: $(INSTALLED) ## Failing orders, healed before your eyes (unattended: DEMO_
 	$(BIN)/reprise demo $(DEMO_ARGS)
 
 test: $(INSTALLED) ## All tests; they need no network and no AWS account
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile $(TEST_ARGS)
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder $(TEST_ARGS)
 
 test-fast: $(INSTALLED) ## The tests that start no server
 	$(BIN)/python -m pytest tests/unit $(TEST_ARGS)

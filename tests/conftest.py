@@ -26,6 +26,7 @@ import pytest
 
 from deployments.loopback import is_loopback, on_this_machine
 from simulated_aws.guard import SIMULATED_CREDENTIALS
+from tests import once
 
 _HOME = Path(tempfile.mkdtemp(prefix="reprise-tests-"))
 
@@ -75,6 +76,7 @@ def _spare() -> None:
 
 _shut_in()
 _spare()
+once.read_service_models()
 
 # The same examples in every run, on any machine: no seed, no stored examples, and no deadline, because a busy machine
 # is no defect.
@@ -129,6 +131,33 @@ def _nothing_leaves_this_machine() -> Iterator[None]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all-points", action="store_true", help="kill at every point, in place of every third")
+
+
+LONGEST = (
+    "browser/test_pages.py",
+    "gateways/test_broken.py",
+    "project/test_outage.py",
+    "proof/test_crash.py",
+    "project/test_apply.py",
+    "orchestration/test_relay.py",
+    "gateways/test_appflow_safety.py",
+    "orchestration/test_basic_auth.py",
+    "orchestration/test_dead_letters_trouble.py",
+    "orchestration/test_dead_letters.py",
+    "project/test_apply_interrupted.py",
+    "project/test_orderly_stop.py",
+    "project/test_fifth_path.py",
+    "project/test_locked_set.py",
+    "project/test_wheel.py",
+    "browser/test_other_origins.py",
+)
+"""Files that take longest, by measurement: begun first, so that no worker waits at the end for another one's."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; the order within a file stays."""
+    places = {f"tests/{name}": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
 
 
 def pytest_unconfigure() -> None:

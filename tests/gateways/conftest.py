@@ -8,9 +8,6 @@ from types import SimpleNamespace
 import pytest
 
 from simulated_aws.server import SimulatedAws
-from tests import once
-
-once.read_service_models()
 
 
 @pytest.fixture(scope="session")
