@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from recovery.cases import Case, DamagedCase, State
 from recovery.dead_letters import circuits, notices
+from recovery.dead_letters.hidden_groups import Unread, keep_hidden
 from recovery.dead_letters.messages import Queue
 from recovery.dead_letters.names import is_queue, parsed, short_name
 from recovery.dead_letters.remembered import describe_damaged, remembered, waiting
@@ -37,6 +38,9 @@ class Found:
     is_taking: bool = False  # the consumer gets ahead, though not yet past all that was sent
     uncounted: int = 0  # cases that a run took to count them, and then died
     is_under_way: bool = False  # another run counts some of them
+    heard: list[Case] = field(default_factory=list)  # FIFO: stayed away, though their group cannot be read to its end
+    spoken: list[Case] = field(default_factory=list)  # among `cases`: circuits do not know of these yet
+    earliest: datetime | None = None  # arrival of the first that is not counted for unread messages
 
 
 def count_recovered(work: Work, queues: Sequence[Queue]) -> int:
@@ -55,6 +59,7 @@ def count_recovered(work: Work, queues: Sequence[Queue]) -> int:
     by_arn = {queue.arn: queue for queue in queues}
     if not by_arn:
         return 0
+    keep_hidden(work, queues)
     unreadable: list[DamagedRecord] = []
     pairs, taken = work.unproven.awaited(unreadable)
     counted_before = dict(taken)
@@ -123,6 +128,8 @@ def _count(
     work: Work, queue: Queue, pair: Awaited, proof: Taken, found: Found, unreadable: list[DamagedRecord]
 ) -> None:
     open_sends: list[tuple[Settling, datetime]] = []
+    behind: list[Settling] = []
+    is_unread = Unread(work, queue)
     # While messages fail in a queue, its oldest lags behind by the time that they take to die: that is no standstill.
     found.is_taking = any(until > work.now() - (pair.due - pair.arrived) for _, until in proof.proofs)
     for sends in work.unproven.settled(pair, work.now(), unreadable):
@@ -137,16 +144,17 @@ def _count(
         proven = proof.proven_at(sends.arrived)
         if proven is None:
             found.unproven.append(sends)
+        elif is_unread(sends):
+            behind.append(sends)
         elif len(open_sends) < MOST:
             open_sends.append((sends, proven))
-    # Messages that this run received are hidden by now. All that can still be had lies behind a limit, and any of it
-    # may be one that came back. A FIFO queue always has some behind the hidden first messages of groups: nothing would
-    # ever be proven there, nor a circuit close, so a comeback among them is taken off the count when it is received.
-    if open_sends and not queue.fifo:
-        found.unread = _unread(work, queue)
-        if found.unread:
-            return
     failed: list[RepriseError] = []
+    if behind:
+        found.unread = is_unread.visible
+        found.earliest = behind[0].arrived
+        if queue.fifo and not work.dry_run:
+            # A circuit is no promise, and it must close for the group to be read: it hears of what stayed away so far.
+            failed += _hear(work, pair, behind, found)
 
     def take(one: tuple[Settling, datetime]) -> None:
         sends, proven = one
@@ -161,20 +169,34 @@ def _count(
         work.counted.add(sends.sk)
         found.done.append(sends)
         found.damaged.extend(unread)
-        found.counted = max(sends.arrived, found.counted or sends.arrived)
-        stayed = [case for case in cases.values() if case.state is State.SENT and case.changed <= sends.arrived]
+        if found.earliest is None or sends.arrived < found.earliest:
+            found.counted = max(sends.arrived, found.counted or sends.arrived)
+        stayed = _stayed(cases, sends)
         found.cases.extend((case, proven) for case in stayed)
+        found.spoken.extend(() if sends.heard else stayed)
 
     work.each(take, open_sends)
     if failed:
         raise failed[0]
 
 
-def _unread(work: Work, queue: Queue) -> int:
-    """Return how many messages of a queue can still be had; asked once, for all that was sent from it."""
-    if queue.arn not in work.unread:
-        work.unread[queue.arn] = work.sqs.visible(queue)
-    return work.unread[queue.arn]
+def _hear(work: Work, pair: Awaited, behind: Sequence[Settling], found: Found) -> list[RepriseError]:
+    failed: list[RepriseError] = []
+
+    def hear(sends: Settling) -> None:
+        try:
+            cases = remembered(work.ledger, sends.keys, [])
+            if work.unproven.hear(pair, sends, work.now()):
+                found.heard.extend(_stayed(cases, sends))
+        except RepriseError as error:
+            failed.append(error)
+
+    work.each(hear, [sends for sends in behind if not sends.heard][:MOST])
+    return failed
+
+
+def _stayed(cases: Mapping[str, Case], sends: Settling) -> list[Case]:
+    return [case for case in cases.values() if case.state is State.SENT and case.changed <= sends.arrived]
 
 
 def _report(work: Work, queue: Queue, pair: Awaited, found: Found) -> int:
@@ -185,9 +207,10 @@ def _report(work: Work, queue: Queue, pair: Awaited, found: Found) -> int:
         which = describe_damaged(found.damaged, work.ledger.table)
         work.warn(f"queue {queue.name}: not known whether recovered: {which}")
     if found.unread:
+        end = "its FIFO group behind the hidden first message" if queue.fifo else "the queue to its end"
         work.warn(
             f"queue {queue.name}: about {found.unread} message(s) were not reached, and any may be one that came back:"
-            " what was sent counts as sent only until a run has read the queue to its end"
+            f" what was sent counts as sent only until a run has read {end}"
         )
     if found.uncounted:
         work.warn(
@@ -210,7 +233,7 @@ def _report(work: Work, queue: Queue, pair: Awaited, found: Found) -> int:
 def _let_speak(work: Work, queue: Queue, found: Found) -> None:
     """Let what is proven speak to its circuits. One that is not reached goes on when its probes should be known."""
     try:
-        circuits.count_proofs(work, queue, [case for case, _ in found.cases])
+        circuits.count_proofs(work, queue, [*found.spoken, *found.heard])
     except RepriseError as error:
         work.warn(f"queue {queue.name}: its circuits do not know yet what is proven: {error}")
 

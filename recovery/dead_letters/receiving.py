@@ -135,8 +135,10 @@ def receive(work: Work, turn: Turn, share: int) -> Batch:
             empties += 1
             visible = work.sqs.visible(queue)
             if not visible:
+                work.groups[queue.arn].is_exhausted = True
                 break
             if empties >= EMPTY_POLLS:
+                work.groups[queue.arn].is_exhausted = True
                 in_flight = work.sqs.inspect(queue.url).held - visible
                 if in_flight > MOST_IN_FLIGHT:
                     cause = "it hands out no more than 120,000 at a time"

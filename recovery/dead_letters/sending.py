@@ -18,6 +18,7 @@ from recovery.dead_letters.send_intents import SIZE, PendingSend, SendIntent
 from recovery.dead_letters.verdicts import AlertVerdict, Heal
 from recovery.dead_letters.work import Work
 from recovery.errors import OutcomeUnknown, Refused, RepriseError, Transient
+from recovery.failures import Origin
 from recovery.ledger import WRITE_BATCH
 from recovery.ledger_writes import LedgerWrite, latest
 
@@ -79,13 +80,19 @@ def confirm_sends(work: Work, batch: Batch) -> None:
         under_way.append(intent)
         became = [item.new_id or ("" if item.is_certainly_unsent else None) for item in members]
         writes.append(work.intents.confirmation(intent, became, now))
-        for url in dict.fromkeys(item.sent_to for item in members if item.new_id):
-            sent = [item for item in members if item.new_id and item.sent_to == url]
+        parts: dict[tuple[str, str], list[MessageWork]] = defaultdict(list)
+        for item in members:
+            if item.new_id:
+                # SQS moves a message back in its group; a consumer may choose another one.
+                is_moved = batch.queue.fifo and item.message.origin is Origin.SQS_REDRIVE
+                parts[item.sent_to, item.message.group_id if is_moved else ""].append(item)
+        for n, ((url, group), sent) in enumerate(parts.items()):
             latest = max((item.verdict.delay for item in sent if isinstance(item.verdict, Heal)), default=timedelta(0))
             keys = [records.new_key(item) for item in sent]
             arrived = now + latest + _ROUNDING
             settle = max(timedelta(seconds=batch.policy.settle_seconds), work.comeback_time(url))
-            writes += work.unproven.writes(intent.id, batch.queue.arn, url, keys, arrived, settle)
+            name = f"{intent.id}#{n}" if n else intent.id
+            writes += work.unproven.writes(name, batch.queue.arn, url, keys, arrived, settle, group)
     write_all(work, writes)
     batch.intents = under_way
     batch.confirmed = True

@@ -2,7 +2,8 @@
 
 Items of the ledger, per dead-letter queue and destination:
     pk `settle#<queue>|<destination>`  sk `<due>#<intent>`   the cases of one send intent, until they are counted; names
-                                                             the run that counts them until it is removed
+                                                             the run that counts them until it is removed. Of a FIFO
+                                                             queue one item for each group of the intent
     pk `awaited#dead_letters`  sk `<queue>|<destination>`    when the last of these is due: one query finds all pairs
                                                              about which anything is open
     pk `awaited#dead_letters`  sk `taken|<destination>`      when runs saw that all that had arrived by some time was
@@ -41,6 +42,8 @@ class Settling:
         taken: a run has counted it, or died over it.
         by, since: that run, and when it began.
         count: cases that it was about to count.
+        group: the FIFO group in which they would come back; "": not known.
+        heard: circuits know already that they stayed away for their time.
     """
 
     sk: str
@@ -51,6 +54,8 @@ class Settling:
     by: str = ""
     since: datetime | None = None
     count: int = 0
+    group: str = ""
+    heard: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,14 @@ class Unproven:
         self._ledger = ledger
 
     def writes(
-        self, intent: str, queue: str, destination: str, keys: Sequence[str], arrived: datetime, settle: timedelta
+        self,
+        intent: str,
+        queue: str,
+        destination: str,
+        keys: Sequence[str],
+        arrived: datetime,
+        settle: timedelta,
+        group: str = "",
     ) -> list[LedgerWrite]:
         """Return the writes that let sends be counted as recovered, whoever removes their originals.
 
@@ -115,9 +127,10 @@ class Unproven:
             keys: the cases to look at once they have settled.
             arrived: when the last of them can be received.
             settle: how long they must then stay away.
+            group: their FIFO group, where they would come back in it.
         """
         due = arrived + settle
-        data = {"keys": list(keys), "arrived": arrived.isoformat()}
+        data = {"keys": list(keys), "arrived": arrived.isoformat(), **({"group": group} if group else {})}
         sends = Record(_pk(queue, destination), f"{due.isoformat()}#{intent}", data, 0)
         times = {"arrived": arrived.isoformat(), "due": due.isoformat()}
         # A version of its own for each send, so that who is done with the pair notices a later one.
@@ -169,6 +182,8 @@ class Unproven:
                     fields.text("by"),
                     fields.time("since"),
                     fields.count("count"),
+                    fields.text("group"),
+                    fields.flag("heard"),
                 )
             except ValueError:
                 damaged.append(DamagedRecord(record.pk, record.sk))
@@ -189,6 +204,16 @@ class Unproven:
         pk = _pk(pair.queue, pair.destination)
         try:
             self._ledger.write_record(Record(pk, sends.sk, data, sends.version), now + KEEP)
+        except Conflict:
+            return False
+        return True
+
+    def hear(self, pair: Awaited, sends: Settling, now: datetime) -> bool:
+        """Note that circuits know of sends that cannot be counted yet; of several runs one tells them."""
+        data = {"keys": list(sends.keys), "arrived": sends.arrived.isoformat(), "group": sends.group, "heard": True}
+        try:
+            record = Record(_pk(pair.queue, pair.destination), sends.sk, data, sends.version)
+            self._ledger.write_record(record, now + KEEP)
         except Conflict:
             return False
         return True

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from recovery.dead_letters import records
 from recovery.dead_letters.batch import Batch
+from recovery.dead_letters.hidden_groups import note
 from recovery.dead_letters.messages import BATCH
 from recovery.dead_letters.outcomes import NotSent, paired
 from recovery.dead_letters.rules import LEASE_MARGIN, LONGEST_HIDE
@@ -32,6 +33,7 @@ def close_round(work: Work, batch: Batch) -> None:
             may_go_aside = left and not (failed or waits or work.dry_run or batch.queue.has_redrive)
             aside = batch.aside if may_go_aside else timedelta(0)
             work.to_release.append(Staying(batch.queue, item.message.receipt, item.message.lease_until, aside))
+    note(work, batch)
     work.note(records.entry(item, batch) for item in batch.items)
     _extend(work)
 

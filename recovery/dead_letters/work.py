@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gc
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Unpack
 
 from recovery.dead_letters.circuits import describe_open
 from recovery.dead_letters.destinations import destinations
+from recovery.dead_letters.hidden_groups import Hidden
 from recovery.dead_letters.messages import Queue
 from recovery.dead_letters.names import QueueName, parsed
 from recovery.dead_letters.outcomes import is_missing, queue_problem
@@ -88,6 +89,7 @@ class Work(RecoveryRun):
         alerts_of, alerts_sent: alerts that this run sent, by queue and in all.
         circuits: as this run knows them last, by ARN of the queue and name.
         unread: messages of a queue that could still be had once the run had received all it would, by ARN.
+        groups: what stays in FIFO queues, by their ARN.
         counted: keys of the sends that this run counted as recovered.
         gated: messages that wait for a circuit, as this run met them, by the same.
         unrecorded: why nothing more may be sent by this run, or "".
@@ -120,6 +122,7 @@ class Work(RecoveryRun):
         self.circuits: dict[tuple[str, str], Circuit] = {}
         self.counted: set[str] = set()
         self.unread: dict[str, int] = {}
+        self.groups: defaultdict[str, Hidden] = defaultdict(Hidden)
         self.gated: Counter[tuple[str, str]] = Counter()
         self.callers = callers
         self.destination = destinations(sqs, callers)

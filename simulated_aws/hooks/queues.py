@@ -1,7 +1,8 @@
 """SQS as AWS has it, where the emulator is lenient, slow or lacks something.
 
 Sources of the behaviour: the SQS API reference (limits, ListDeadLetterSourceQueues, receipt handles, the total of 12
-hours of hiding) and the developer guide on dead-letter queues (the deduplication id that a FIFO move sets).
+hours of hiding) and the developer guide on dead-letter queues (the deduplication id that a FIFO move sets) and on CloudWatch metrics (a message that
+was received three times goes to the back of a standard queue and leaves the age of its oldest).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ _LONGEST_VISIBILITY = 43_200
 _LARGEST_BATCH = 1_048_576
 _MOST_ATTRIBUTES = 10
 _SAME_ATTEMPT = 300.0  # seconds for which a repeated receive of a FIFO queue gets the same messages
+_POISONED = 3  # receives from which a message is moved to the back, and out of the age of the oldest
 _RETENTION_LOOKS = 1.0  # seconds between two looks for expired messages of one queue
 
 Queue = dict[str, Any]
@@ -140,6 +142,10 @@ class StrictQueues:
                 chosen.append(message)
                 if len(chosen) >= most:
                     break
+            poisoned = [message for message in chosen if message["receive_count"] >= _POISONED]
+            for message in poisoned:
+                queue["messages"].remove(message)
+            queue["messages"] += poisoned
         for message in chosen:
             message["receipt_handle"] = _handle(queue, message)
             message["received_at"] = now
@@ -187,6 +193,7 @@ class StrictQueues:
             raise self._refused(handle, "ReceiptHandle", "The receipt handle has expired.")
         if position is not None:
             del queue["messages"][position]
+            queue["deleted"] = queue.get("deleted", 0) + 1
 
     def _hide(self, queue: Queue, data: Data) -> None:
         handle, seconds = data["ReceiptHandle"], int(data.get("VisibilityTimeout", 30))
@@ -281,17 +288,21 @@ def messages_of(sqs: Any, queue_name: str) -> list[Data]:
 
 
 def depths_of(sqs: Any) -> dict[str, dict[str, int]]:
-    """Return the figures that AWS publishes for each queue: numbers of messages, age of the oldest in seconds."""
+    """Return the figures that AWS publishes for each queue: numbers of messages, age of the oldest in seconds, and what
+    was deleted since the last time."""
     found: dict[str, dict[str, int]] = {}
     for queue in list(sqs._queues.values()):
         sqs._refresh_counts(queue)
         attributes, now = queue["attributes"], time.time()
-        oldest = min((message.get("enqueued_at", message["sent_at"]) for message in queue["messages"]), default=now)
+        shown = (message for message in queue["messages"] if message.get("receive_count", 0) < _POISONED)
+        oldest = min((message.get("enqueued_at", message["sent_at"]) for message in shown), default=now)
+        deleted, queue["deleted"] = queue.get("deleted", 0), 0
         found[queue["name"]] = {
             "ApproximateNumberOfMessagesVisible": int(attributes["ApproximateNumberOfMessages"]),
             "ApproximateNumberOfMessagesNotVisible": int(attributes["ApproximateNumberOfMessagesNotVisible"]),
             "ApproximateNumberOfMessagesDelayed": int(attributes["ApproximateNumberOfMessagesDelayed"]),
             "ApproximateAgeOfOldestMessage": int(now - oldest),
+            "NumberOfMessagesDeleted": deleted,
         }
     return found
 
