@@ -33,7 +33,7 @@ STEP = 60
 """Seconds between two looks of a consumer at its queue."""
 SWEEP = 5
 """Steps between two sweeps, as `dead-letters/sweep` has it."""
-RECEIVES, VISIBILITY = (5, 2, 3), 300
+RECEIVES, VISIBILITY = (2, 5, 3), 300
 """Of each source in turn: what fails dies after ten minutes and more, so a comeback takes longer than two sweeps. From
 the third receive on CloudWatch's age leaves a message out, and a consumer that stops then leaves it in its queue."""
 RETENTION = 6 * 3600

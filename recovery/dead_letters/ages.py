@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from recovery.aws import calling, require_field
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_cloudwatch.type_defs import DimensionTypeDef, MetricDataQueryTypeDef, MetricTypeDef
 
 ACTIONS = {"taken_until": ("cloudwatch:GetMetricData",)}
 
@@ -29,38 +30,39 @@ class QueueAges:
     def __init__(self, client: CloudWatchClient) -> None:
         self._client = client
 
-    def taken_until(self, queue: str, now: datetime) -> datetime | None:
+    def taken_until(self, queue: str, now: datetime, *, deleting: bool) -> datetime | None:
         """Return a time before which all that had arrived at a queue was taken; None when CloudWatch does not know.
 
-        A message that was received three times leaves the metric (SQS developer guide, available metrics); what it does
-        then is seen by its comeback, not here.
+        Taken is what was deleted, has died, or was received three times: such a message leaves the metric (SQS
+        developer guide, available metrics). See `settling.Taken`.
 
         Args:
             queue: name of the queue.
             now: the time.
+            deleting: only minutes count in which its consumer deleted something.
         """
+
+        def metric(name: str, stat: Literal["Maximum", "Sum"]) -> MetricDataQueryTypeDef:
+            dimensions: list[DimensionTypeDef] = [{"Name": "QueueName", "Value": queue}]
+            found: MetricTypeDef = {"Namespace": "AWS/SQS", "MetricName": name, "Dimensions": dimensions}
+            return {"Id": stat.lower(), "MetricStat": {"Metric": found, "Period": 60, "Stat": stat}}
+
         with calling("cloudwatch:GetMetricData"):
             answer = self._client.get_metric_data(
                 MetricDataQueries=[
-                    {
-                        "Id": "age",
-                        "MetricStat": {
-                            "Metric": {
-                                "Namespace": "AWS/SQS",
-                                "MetricName": "ApproximateAgeOfOldestMessage",
-                                "Dimensions": [{"Name": "QueueName", "Value": queue}],
-                            },
-                            "Period": 60,
-                            "Stat": "Maximum",
-                        },
-                    }
+                    metric("ApproximateAgeOfOldestMessage", "Maximum"),
+                    *([metric("NumberOfMessagesDeleted", "Sum")] if deleting else []),
                 ],
                 StartTime=now - LOOK_BACK,
                 EndTime=now,
             )
+        values = {
+            found["Id"]: dict(zip(found.get("Timestamps", []), found.get("Values", []), strict=True))
+            for found in require_field(answer, "MetricDataResults", "cloudwatch:GetMetricData")
+        }
         taken = [
             moment - timedelta(seconds=age) - UNSURE
-            for found in require_field(answer, "MetricDataResults", "cloudwatch:GetMetricData")
-            for moment, age in zip(found.get("Timestamps", []), found.get("Values", []), strict=True)
+            for moment, age in values.get("maximum", {}).items()
+            if not deleting or values.get("sum", {}).get(moment)
         ]
         return max(taken, default=None)

@@ -67,11 +67,15 @@ class Destination:
         comeback: how long after it arrived a message may still come back: each of its receives may last for the
             queue's visibility timeout.
         held: messages in it, whether they can be received, are being worked on, or are delayed.
+        visibility: its visibility timeout.
+        receives: after which a message dies; 0: none dies.
     """
 
     name: str
     comeback: timedelta
     held: int
+    visibility: timedelta
+    receives: int
 
 
 class Sqs:
@@ -180,6 +184,8 @@ class Sqs:
                 int(require_field(found, f"ApproximateNumberOfMessages{which}", "sqs:GetQueueAttributes"))
                 for which in ("", "NotVisible", "Delayed")
             ),
+            timedelta(seconds=source.visibility_seconds),
+            source.max_receives if found.get("RedrivePolicy") else 0,
         )
 
     def visible(self, queue: Queue) -> int:

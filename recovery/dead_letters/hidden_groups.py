@@ -69,9 +69,7 @@ def keep_hidden(work: Work, queues: Sequence[Queue]) -> None:
             try:
                 _keep(work, queue)
             except RepriseError as error:
-                work.warn(
-                    f"queue {queue.name}: what was sent counts later: the ledger did not take a note: {error}"
-                )
+                work.warn(f"queue {queue.name}: what was sent counts later: the ledger did not take a note: {error}")
 
 
 class Unread:

@@ -38,7 +38,8 @@ class Found:
     is_taking: bool = False  # the consumer gets ahead, though not yet past all that was sent
     uncounted: int = 0  # cases that a run took to count them, and then died
     is_under_way: bool = False  # another run counts some of them
-    heard: list[Case] = field(default_factory=list)  # FIFO: stayed away, though their group cannot be read to its end
+    heard: list[Case] = field(default_factory=list)  # stayed away so far, which is enough for circuits
+    waits_for: str = ""  # the proof that is missing although the consumer gets ahead
     spoken: list[Case] = field(default_factory=list)  # among `cases`: circuits do not know of these yet
     earliest: datetime | None = None  # arrival of the first that is not counted for unread messages
 
@@ -105,18 +106,20 @@ def _inspect(work: Work, pair: Awaited, taken: Taken) -> Taken:
     """Return what is proven of a destination's consumer now."""
     now = work.now()
     name = short_name(pair.destination)
-    if pair.arrived > now or any(until >= pair.arrived for _, until in taken.proofs):
+    if pair.arrived > now or taken.proven_at(pair.arrived) is not None:
         return taken
     if not is_queue(pair.destination):
         return taken.with_proof(now, now)  # Lambda brings each event to the function; only its failures come back
     try:
-        if not work.sqs.inspect(pair.destination).held:
+        there = work.sqs.inspect(pair.destination)
+        taken = replace(taken, receives=there.receives, visibility=there.visibility)
+        if not there.held:
             return taken.with_proof(now, now)
         if "cloudwatch" in work.silent:
             return taken
         if parsed(pair.destination).account not in ("", pair.queue.split(":")[4]):
             return taken  # CloudWatch would speak of a queue of the same name in this account
-        until = work.ages.taken_until(name, now)
+        until = work.ages.taken_until(name, now, deleting=taken.looks != 1)
     except RepriseError as error:
         if not work.stop_asking("cloudwatch", error, is_needed=False):
             work.warn(f"queue {name}: not known whether its consumer takes what was sent back: {error}")
@@ -144,17 +147,21 @@ def _count(
         proven = proof.proven_at(sends.arrived)
         if proven is None:
             found.unproven.append(sends)
+            if proof.seen_at(sends.arrived) is not None and (queue.fifo or not is_unread(sends)):
+                behind.append(sends)
         elif is_unread(sends):
-            behind.append(sends)
+            behind += [sends] if queue.fifo else []
+            found.unread = is_unread.visible
+            found.earliest = found.earliest or sends.arrived
         elif len(open_sends) < MOST:
             open_sends.append((sends, proven))
+    if found.unproven and found.is_taking and work.now() - found.unproven[0].arrived > 2 * (pair.due - pair.arrived):
+        looks = f", or its consumer gets ahead {proof.looks} times in a row" if proof.looks > 1 else ""
+        found.waits_for = f"it is seen empty{looks}"
     failed: list[RepriseError] = []
-    if behind:
-        found.unread = is_unread.visible
-        found.earliest = behind[0].arrived
-        if queue.fifo and not work.dry_run:
-            # A circuit is no promise, and it must close for the group to be read: it hears of what stayed away so far.
-            failed += _hear(work, pair, behind, found)
+    if behind and not work.dry_run:
+        # A circuit is no promise, and a FIFO group is read only once it closes: it hears of what stayed away so far.
+        failed += _hear(work, pair, behind, found)
 
     def take(one: tuple[Settling, datetime]) -> None:
         sends, proven = one
@@ -216,6 +223,12 @@ def _report(work: Work, queue: Queue, pair: Awaited, found: Found) -> int:
         work.warn(
             f"queue {queue.name}: a run was interrupted while it counted what has recovered: up to {found.uncounted}"
             " message(s) are in no run's count"
+        )
+    if found.waits_for:
+        count = sum(len(sends.keys) for sends in found.unproven)
+        work.warn(
+            f"queue {short_name(pair.destination)}: {count} message(s) that were sent back to it count as sent only"
+            f" until {found.waits_for}: CloudWatch no longer shows a message that was received three times"
         )
     if found.unproven and not found.is_taking:
         minutes = (work.now() - found.unproven[0].arrived).total_seconds() / 60

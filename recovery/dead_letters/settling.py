@@ -13,7 +13,7 @@ Items of the ledger, per dead-letter queue and destination:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from recovery.errors import Conflict
@@ -80,26 +80,51 @@ class Awaited:
 class Taken:
     """Proof of a destination's consumer.
 
+    An empty queue proves all. An age proves less: from its third receive on CloudWatch leaves a message out, so it may
+    still lie there, at the back, until its last receive is over. Each later look that sees the consumer past what had
+    arrived since it could be received again stands for one receive more.
+
     Attributes:
         proofs: pairs of a time and an earlier one: at the first it was seen that all that had arrived by the second was
-            taken.
+            taken. Both are the same when the queue was empty.
         counted: arrivals up to this time were counted as recovered; None: none.
         version: of its item in the ledger.
+        receives: after which a message dies there; 0: none dies, or that is not known.
+        visibility: time for which each receive hides it.
     """
 
     proofs: tuple[tuple[datetime, datetime], ...] = ()
     counted: datetime | None = None
     version: int = 0
+    receives: int = 0
+    visibility: timedelta = timedelta(0)
+
+    @property
+    def looks(self) -> int:
+        """Ages that prove a message gone; 0: none do."""
+        return max(1, self.receives - 1) if self.receives else 0
+
+    def seen_at(self, arrived: datetime) -> datetime | None:
+        """Return when it was first seen that what had arrived by then was taken, or received three times; None: never
+        yet."""
+        return min((seen for seen, until in self.proofs if until >= arrived), default=None)
 
     def proven_at(self, arrived: datetime) -> datetime | None:
-        """Return when it was first seen that what had arrived by then was taken; None: never yet."""
-        return min((seen for seen, until in self.proofs if until >= arrived), default=None)
+        """Return when it was first proven that nothing that had arrived by then was there any more; None: never yet."""
+        empty = min((seen for seen, until in self.proofs if seen == until >= arrived), default=None)
+        last: datetime | None = None
+        for _ in range(self.looks):
+            last = self.seen_at(arrived)
+            if last is None:
+                break
+            arrived = last + self.visibility
+        return min((time for time in (empty, last) if time is not None), default=None)
 
     def with_proof(self, seen: datetime, until: datetime) -> Taken:
         """Return it with one proof more, unless that says nothing new."""
         if any(known >= until for _, known in self.proofs):
             return self
-        return Taken((*self.proofs, (seen, until))[-PROOFS:], self.counted, self.version)
+        return replace(self, proofs=(*self.proofs, (seen, until))[-PROOFS:])
 
 
 class Unproven:
@@ -235,6 +260,8 @@ class Unproven:
         """Keep what is proven of a destination; another run that does so at the same time is as good."""
         data = {
             "proofs": [[seen.isoformat(), until.isoformat()] for seen, until in taken.proofs],
+            "receives": taken.receives,
+            "visibility": int(taken.visibility.total_seconds()),
             **({"counted": taken.counted.isoformat()} if taken.counted else {}),
         }
         try:
@@ -251,7 +278,8 @@ def _taken(record: Record) -> Taken:
             raise ValueError("proofs")
         seen, until = (Fields({"proofs": part}).required_time("proofs") for part in proof)
         proofs.append((seen, until))
-    return Taken(tuple(proofs), fields.time("counted"), record.version)
+    visibility = timedelta(seconds=fields.count("visibility"))
+    return Taken(tuple(proofs), fields.time("counted"), record.version, fields.count("receives"), visibility)
 
 
 def _pk(queue: str, destination: str) -> str:

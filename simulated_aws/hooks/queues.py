@@ -1,8 +1,8 @@
 """SQS as AWS has it, where the emulator is lenient, slow or lacks something.
 
 Sources of the behaviour: the SQS API reference (limits, ListDeadLetterSourceQueues, receipt handles, the total of 12
-hours of hiding) and the developer guide on dead-letter queues (the deduplication id that a FIFO move sets) and on CloudWatch metrics (a message that
-was received three times goes to the back of a standard queue and leaves the age of its oldest).
+hours of hiding), the developer guide on dead-letter queues (the deduplication id that a FIFO move sets) and on
+CloudWatch metrics (a message that was received three times goes to the back of a standard queue, and leaves its age).
 """
 
 from __future__ import annotations

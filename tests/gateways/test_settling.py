@@ -68,10 +68,34 @@ def test_a_pair_is_open_again_after_a_later_send(ledger: Ledger, unproven: Unpro
     assert unproven.awaited([])[0] == []
 
 
+def test_an_age_proves_little_where_a_message_has_many_receives() -> None:
+    """Received three times, a message leaves the age; each receive more needs a look past what arrived since."""
+    minute = timedelta(minutes=1)
+    taken = Taken(receives=4, visibility=5 * minute)
+    for seen, until in ((10, 8), (20, 14), (30, 24)):
+        assert taken.proven_at(NOW) is None
+        taken = taken.with_proof(NOW + seen * minute, NOW + until * minute)
+    assert taken.proven_at(NOW) is None, "the second look was not past what came after the first"
+    taken = taken.with_proof(NOW + 40 * minute, NOW + 36 * minute)
+    assert taken.proven_at(NOW) == NOW + 40 * minute
+    assert taken.seen_at(NOW) == NOW + 10 * minute
+
+
+@pytest.mark.parametrize("receives", [0, 3, 10])
+def test_an_empty_queue_proves_all(receives: int) -> None:
+    """However often a message is received there; without a limit of receives nothing else does."""
+    taken = Taken(receives=receives).with_proof(NOW + timedelta(minutes=3), NOW + timedelta(minutes=2))
+    assert taken.proven_at(NOW) is None
+    empty = NOW + timedelta(minutes=9)
+    assert taken.with_proof(empty, empty).proven_at(NOW) == empty
+
+
 def test_the_first_proof_of_an_arrival_counts(unproven: Unproven) -> None:
     """Time to recover is the time to the fact, not to the run that counts; old proofs are let go of."""
     minute = timedelta(minutes=1)
-    taken = Taken().with_proof(NOW + 5 * minute, NOW + 5 * minute).with_proof(NOW + 9 * minute, NOW + 8 * minute)
+    taken = (
+        Taken(receives=2).with_proof(NOW + 5 * minute, NOW + 5 * minute).with_proof(NOW + 9 * minute, NOW + 8 * minute)
+    )
     assert taken.proven_at(NOW) == NOW + 5 * minute
     assert taken.proven_at(NOW + 6 * minute) == NOW + 9 * minute
     assert taken.proven_at(NOW + 9 * minute) is None

@@ -178,6 +178,49 @@ def test_a_fifo_comeback_waits_for_itself(world: DeadLettersWorld) -> None:
     assert report.by_action == {"wait": 1, "leave": 2}
 
 
+def test_a_fifo_group_behind_a_hidden_message_recovers_nothing(world: DeadLettersWorld) -> None:
+    """What came back lies there, where nobody can receive it; other groups of the queue count all the same."""
+    pair = world.pair(fifo=True)
+
+    def bring_back(group: str) -> None:
+        world.die(pair, [TIMEOUT], MessageBody=f"of {group}", MessageGroupId=group)
+        world.recover(pair.dead)
+        world.aws.clock.advance(61)
+        assert world.recover(pair.dead).by_action == {"heal": 1}
+
+    bring_back("g")
+    slow = {"destination": pair.source, "backoff": POLICY.backoff.model_copy(update={"base_seconds": 20_000.0})}
+    first = {"MessageBody": "first", "MessageGroupId": "g", "MessageAttributes": {ERROR: text(TIMEOUT)}}
+    world.send(pair.dead, [first])
+    assert world.recover(pair.dead, policy=POLICY.model_copy(update=slow)).by_action == {"wait": 1}
+    assert world.fail(pair.source) == 1
+    bring_back("h")
+    world.work_off(pair.source)
+    world.aws.clock.advance(2000)
+    report = world.recover(pair.dead)
+    assert report.recovered == 1
+    assert any("its FIFO group behind the hidden first message" in line for line in report.warnings)
+    assert sorted(world.bodies(pair.dead)) == ["first", "of g"]
+
+
+def test_a_message_of_many_receives_may_hide_from_cloudwatch(world: DeadLettersWorld) -> None:
+    """Received three times it has left the age of the oldest: a consumer that stops then has done nothing."""
+    pair = world.pair()
+    policy = {"deadLetterTargetArn": world.arn(pair.dead), "maxReceiveCount": 5}
+    attributes = {"VisibilityTimeout": "60", "RedrivePolicy": json.dumps(policy)}
+    world.sqs.set_queue_attributes(QueueUrl=world.url(pair.source), Attributes=attributes)
+    world.send(pair.dead, [{"MessageBody": "{}", "MessageAttributes": {ERROR: text(TIMEOUT)}}])
+    world.recover(pair.dead, policy=POLICY.model_copy(update={"destination": pair.source}))
+    world.aws.clock.advance(90)
+    for _ in range(3):
+        world.sqs.receive_message(QueueUrl=world.url(pair.source))
+        world.aws.clock.advance(61)
+    world.aws.clock.advance(2000)
+    assert world.recover(pair.dead).recovered == 0
+    world.work_off(pair.source)
+    assert world.recover(pair.dead).recovered == 1
+
+
 def test_a_queue_of_another_region_is_refused(world: DeadLettersWorld) -> None:
     """Its name says nothing: a queue of ours may be called the same."""
     dead, ours = world.queue("dlq"), world.queue("orders")
