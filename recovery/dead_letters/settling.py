@@ -234,7 +234,7 @@ class Unproven:
         return True
 
     def hear(self, pair: Awaited, sends: Settling, now: datetime) -> bool:
-        """Note that circuits know of sends that cannot be counted yet; of several runs one tells them."""
+        """Note that circuits know of sends that cannot be counted yet; of several runs one passes it on."""
         data = {"keys": list(sends.keys), "arrived": sends.arrived.isoformat(), "group": sends.group, "heard": True}
         try:
             record = Record(_pk(pair.queue, pair.destination), sends.sk, data, sends.version)

@@ -179,7 +179,7 @@ def test_a_fifo_comeback_waits_for_itself(world: DeadLettersWorld) -> None:
 
 
 def test_a_fifo_group_behind_a_hidden_message_recovers_nothing(world: DeadLettersWorld) -> None:
-    """What came back lies there, where nobody can receive it; other groups of the queue count all the same."""
+    """A comeback lies there, out of reach; other groups of the queue count all the same."""
     pair = world.pair(fifo=True)
 
     def bring_back(group: str) -> None:
