@@ -17,8 +17,7 @@ from recovery.failures.reading import Reading, Segment, read
 from recovery.failures.rules import Rule
 from recovery.failures.rulesets import DEFAULT_RULES, RuleSet
 
-QUOTE = 160
-"""Characters of the longest quote."""
+QUOTE = 160  # characters of the longest quote
 
 
 @dataclass(slots=True)

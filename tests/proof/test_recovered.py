@@ -39,5 +39,5 @@ def test_a_recovery_that_only_waits_is_found(aws: SimulatedAws) -> None:
 
     day = Day(aws, queues=1, seed=3)
     with mock.patch.object(outlook, "_inspect", trusting):
-        day.pass_by(MINUTES)
+        day.pass_by(2 * MINUTES)
     assert day.false
