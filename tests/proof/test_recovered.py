@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from unittest import mock
 
@@ -32,12 +33,13 @@ def test_every_recovery_is_true_by_the_consumers_record(aws: SimulatedAws) -> No
 
 
 def test_a_recovery_that_only_waits_is_found(aws: SimulatedAws) -> None:
-    """Planted: whatever stayed away for its time counts, and nobody asks after the consumer."""
+    """Planted: whatever stayed away for its time counts; nobody asks after the consumer, or for unread messages."""
 
     def trusting(work: Any, pair: Any, taken: Any) -> Any:
-        return taken.with_proof(work.now(), work.now())
+        return replace(taken, receives=1).with_proof(work.now(), work.now())
 
     day = Day(aws, queues=1, seed=3)
-    with mock.patch.object(outlook, "_inspect", trusting):
+    with mock.patch.object(outlook, "_inspect", trusting), mock.patch.object(outlook, "Unread") as unread:
+        unread.return_value.return_value = False
         day.pass_by(2 * MINUTES)
     assert day.false
