@@ -110,7 +110,7 @@ def test_killed_at_any_call(scene: Callable[[World], None]) -> None:
             before = world.definition("orders")
             if not killed(world, at, after=True, policy=TWINS):
                 break
-            world.sweeps(2, policy=TWINS)
+            world.sweeps(6, policy=TWINS)
             assert world.definition("orders") == before
             assert world.twins() == []
             started = [name for operation, name in world.changes() if operation == "StartFlow"]
