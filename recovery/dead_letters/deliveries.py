@@ -59,10 +59,16 @@ def event_of(message: Message, function: str) -> str:
 
 
 def for_queue(message: Message) -> Message:
-    """Return a message as its origin would have sent it to a queue: without the attributes of the failure."""
+    """Return a message as its origin would have sent it to a queue: without the attributes of the failure.
+
+    A call that is not made here has no target of its own; to a queue that a person names it goes as it stands.
+    """
     if message.origin not in (Origin.EVENTBRIDGE, Origin.SCHEDULER):
         return message
-    call = call_of_schedule(message)
+    try:
+        call = call_of_schedule(message)
+    except Refused:
+        call = None
     return replace(message, attributes={}, body=call[1] if call else message.body)
 
 

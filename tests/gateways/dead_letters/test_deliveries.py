@@ -49,6 +49,17 @@ def test_a_message_goes_to_its_schedules_queue(deliveries: Deliveries, world: De
     assert deliveries.bodies(called) == ["monthly"]
 
 
+def test_a_call_that_is_not_made_here_goes_where_a_person_says(deliveries: Deliveries, world: DeadLettersWorld) -> None:
+    """SendMessage with more than queue and body waits; a replay with a destination takes the input as it stands."""
+    call = json.dumps({"QueueUrl": "https://sqs.example/1/x", "MessageBody": "monthly", "DelaySeconds": 5})
+    deliveries.fail_schedule("arn:aws:scheduler:::aws-sdk:sqs:sendMessage", call)
+    (group,) = world.recover(deliveries.dead, policy=policy(Target.SQS)).groups
+    assert "parameters that are not sent here: DelaySeconds" in group.reason
+    other = world.queue("other")
+    world.replay(queues=[deliveries.dead], destination=other)
+    assert deliveries.bodies(other) == [call]
+
+
 def test_a_notification_goes_to_its_subscription_alone(deliveries: Deliveries, world: DeadLettersWorld) -> None:
     """The envelope, as SNS would have sent it; the other subscriber gets nothing."""
     topic = deliveries.sns.create_topic(Name=deliveries.name)["TopicArn"]
