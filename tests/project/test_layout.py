@@ -113,6 +113,14 @@ def test_what_says_that_it_is_pure_imports_nothing_else() -> None:
     assert [f"{f} {name}" for f, name in imports if name.split(".")[0] in IMPURE] == []
 
 
+def test_the_changelog_begins_with_this_version() -> None:
+    """Whoever upgrades finds what changed under the version that `reprise --version` names."""
+    version = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    newest = re.search(r"^## (\S+?),? ", (PROJECT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert newest is not None
+    assert newest[1] == version
+
+
 def test_no_test_sleeps() -> None:
     """Time passes in a test by moving a clock, or by waiting for an event with a bound."""
     calls = [(f, line, name) for f in modules("tests") for line, name in _calls(f)]
