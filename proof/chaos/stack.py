@@ -38,6 +38,7 @@ class Stack:
         self._home.mkdir(exist_ok=True)
         self.api_url = f"http://{LOOPBACK}:{self._port}/api"
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._abandoned: set[str] = set()  # runs of killed workers
 
     @classmethod
     @contextlib.contextmanager
@@ -92,6 +93,8 @@ class Stack:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        if name == "worker":
+            self._abandoned |= self._running()
 
     def freeze(self, name: str) -> None:
         """Keep a process from doing anything, while it lives and holds what it has."""
@@ -148,12 +151,16 @@ class Stack:
         return self.aws.environment["REPRISE_LEDGER_TABLE"]
 
     def is_at_work(self) -> bool:
-        """True while a run is Running."""
-        wanted = {"flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}}, "limit": 1}
+        """True while a run is Running, apart from those of killed workers: nobody has marked them yet."""
+        return bool(self._running() - self._abandoned)
+
+    def _running(self) -> set[str]:
+        wanted = {"flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}}}
         with contextlib.suppress(httpx.HTTPError):
             answer = httpx.post(f"{self.api_url}/flow_runs/filter", json=wanted, timeout=30, trust_env=False)
-            return answer.is_success and bool(answer.json())
-        return False
+            if answer.is_success:
+                return {str(run["id"]) for run in answer.json()}
+        return set()
 
     def _start(self, name: str, module: str, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         log = self._folder / f"{name}.log"
