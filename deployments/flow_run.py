@@ -19,8 +19,12 @@ import warnings
 
 from deployments.warm_start.hand_over import SOCKET, run
 
-NEEDED = ("prefect.flow_engine", "prefect_aws", "boto3", "blocks.estate", "recovery.failures", "tasks.digest")
-"""Modules that every path's run loads. The engine loads the flow itself."""
+NEEDED = (
+    *("anyio._backends._asyncio", "prefect.flow_engine", "prefect_aws", "boto3", "blocks.estate", "recovery.failures"),
+    "tasks.digest",
+)
+"""Modules that every path's run loads. The engine loads the flow itself. anyio's is loaded late otherwise: in a forked
+child that import has failed inside Python's own lock (KeyError), and the run never began."""
 
 
 def main() -> None:

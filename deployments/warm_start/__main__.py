@@ -9,7 +9,6 @@ import gc
 import importlib
 import os
 import sys
-import warnings
 
 from deployments import flow_run
 from deployments.prefect_settings import PROJECT
@@ -49,5 +48,4 @@ def _as_if_just_started() -> None:
 
 
 if __name__ == "__main__":
-    warnings.simplefilter("default")
     main()
