@@ -43,3 +43,29 @@ def test_a_run_that_nobody_named_is_refused_by_the_engine() -> None:
     assert done.returncode == 1
     assert "Invalid flow run id" in done.stdout + done.stderr
     assert "RuntimeWarning" not in done.stderr
+
+
+def test_what_forks_runs_has_loaded_all_and_shows_no_other_warnings() -> None:
+    """A child that shows a warning imports what shows it, inside whatever it imports then: Python's lock broke so."""
+    code = """
+import runpy, sys, types, warnings
+from deployments.warm_start import forks
+
+def serve():
+    warnings.warn("of a child", ResourceWarning)
+    print("anyio._backends._asyncio" in sys.modules)
+
+forks.Forks = lambda *_: types.SimpleNamespace(serve=serve)
+runpy.run_module("deployments.warm_start", run_name="__main__")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, "no-socket"],
+        env={"PREFECT_HOME": str(PROJECT / ".prefect"), "PATH": ""},
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert done.stdout.strip() == "True"
+    assert "of a child" not in done.stderr
