@@ -15,6 +15,8 @@ from recovery.errors import OutcomeUnknown, Refused, RepriseError, Transient
 
 SECONDS = 15.0
 """SNS waits so long for an endpoint's answer."""
+_OF_CONTENT = frozenset({400, 413, 415, 422})
+"""Refusals of the notification itself; all other refusals speak of the endpoint or the caller."""
 OPERATION = "POST to the subscription's endpoint"
 
 
@@ -60,7 +62,7 @@ def _outcome(status: int, identity: str) -> Outcome:
         return NotSent(_failed(Transient, words, code))
     if status >= 500:
         return NotSent(_failed(OutcomeUnknown, words, code))
-    return NotSent(_failed(Refused, words, code))
+    return NotSent(_failed(Refused, words, code), its_own_fault=status in _OF_CONTENT)
 
 
 def _failed(kind: type[RepriseError], words: str, code: str) -> RepriseError:

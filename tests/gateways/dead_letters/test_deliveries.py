@@ -131,6 +131,8 @@ def test_a_changed_input_is_never_made_up(deliveries: Deliveries, world: DeadLet
     deliveries.fail_rule(world.arn(queue), rule)
     (group,) = world.recover(deliveries.dead, policy=policy(Target.SQS)).groups
     assert "another input (InputPath)" in group.reason
+    world.replay(queues=[deliveries.dead])
+    assert deliveries.bodies(queue) == deliveries.bodies(other) == [], "a replay never calls all rules"
     deliveries.fail_rule(world.arn(queue), rule)
     assert deliveries.heal(policy(Target.SQS, Target.ALL_RULES)).by_action == {"heal": 1}
     assert deliveries.bodies(queue) == ['{"order": 7, "price": 1.1}']
@@ -239,7 +241,7 @@ def endpoint() -> Iterator[str]:
 
 @pytest.mark.parametrize(
     ("statuses", "posts", "left"),
-    [([], 1, 0), ([429], 2, 0), ([503], 2, 0), ([403, 403, 403], 3, 1), ([302], 2, 0)],
+    [([], 1, 0), ([429], 2, 0), ([503], 2, 0), ([403, 403, 403], 3, 1), ([302], 2, 0), ([422], 1, 0)],
 )
 def test_a_notification_is_posted_as_sns_does(
     deliveries: Deliveries, world: DeadLettersWorld, endpoint: str, statuses: list[int], posts: int, left: int
