@@ -43,19 +43,14 @@ def attribute(message: Message, name: str) -> str:
     return text_of(message.attributes.get(name)).strip()
 
 
-def event_of(message: Message, function: str) -> str:
-    """Return the event with which the origin would invoke a function; "" when the message does not hold it.
-
-    Args:
-        message: the message.
-        function: ARN of the function; without use but for notifications.
-    """
+def event_of(message: Message) -> str:
+    """Return the event with which the origin would invoke a function; "" when the message does not hold it."""
     if message.origin in INVOKED:
         invocation = failed_invocation(message.body, message.attributes, message.origin)
         return invocation.payload if invocation is not None else ""
     if message.origin is Origin.SNS:
         return _notified(message)
-    return message.body if message.origin in DELIVERED and function else ""
+    return message.body if message.origin in DELIVERED else ""
 
 
 def for_queue(message: Message) -> Message:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from recovery.dead_letters.deliveries import event_of, for_queue, publication, put_again
 from recovery.dead_letters.messages import Message, batches, entry, size
@@ -90,102 +90,73 @@ class QueueDestination:
         return self._sqs.inspect(self._url).comeback
 
 
-class FunctionDestination:
-    """A Lambda function, by its ARN with version or alias: each message is one asynchronous invocation."""
+@dataclass(frozen=True, slots=True)
+class OneByOne:
+    """A target that is no queue: each message is one request.
 
-    fifo = False
-
-    def __init__(self, functions: Functions, arn: str) -> None:
-        self._functions = functions
-        self._arn = arn
-
-    @property
-    def label(self) -> str:
-        return f"function {short_name(self._arn)}"
-
-    def parts(self, messages: Sequence[Message]) -> list[list[int]]:
-        return [[index] for index in range(len(messages))]
-
-    def send(self, outgoing: Sequence[Outgoing]) -> list[Outcome]:
-        return [self._invoke(one.message) for one in outgoing]
-
-    def comeback(self) -> timedelta:
-        return self._functions.describe(self._arn).comeback
-
-    def _invoke(self, message: Message) -> Outcome:
-        event = event_of(message, self._arn)
-        if not event:
-            return NotSent(Refused("the message holds no event to invoke with", code="NoPayload"), its_own_fault=True)
-        return self._functions.invoke(self._arn, event)
-
-
-class ServiceDestination:
-    """A topic, state machine or event bus, by its ARN: each message is one request.
-
-    The service takes the message, and nobody reports to a dead-letter queue any more what became of it then.
+    Attributes:
+        label: its name for people, with its kind.
+        call: takes one message there; never raises for the target's words.
+        comes_back: returns how long after a call a message may still come back.
     """
 
-    fifo = False
-
-    def __init__(self, services: Services, arn: str) -> None:
-        self._services = services
-        self._arn = arn
-        self._kind, self._send = {
-            "sns": ("topic", self._publish),
-            "states": ("state machine", self._start),
-            "events": ("event bus", self._put),
-        }[arn.split(":")[2]]
-
-    @property
-    def label(self) -> str:
-        return f"{self._kind} {short_name(self._arn)}"
+    label: str
+    call: Callable[[Outgoing], Outcome]
+    comes_back: Callable[[], timedelta]
+    fifo: ClassVar[bool] = False
 
     def parts(self, messages: Sequence[Message]) -> list[list[int]]:
         return [[index] for index in range(len(messages))]
 
     def send(self, outgoing: Sequence[Outgoing]) -> list[Outcome]:
-        return [self._send(one) for one in outgoing]
+        return [self.call(one) for one in outgoing]
 
     def comeback(self) -> timedelta:
-        """EventBridge tries a delivery for a day, unless a rule says otherwise; the others do not report back."""
-        return RULE_RETRIES if ":events:" in self._arn else timedelta(0)
+        return self.comes_back()
 
-    def _publish(self, one: Outgoing) -> Outcome:
-        return self._services.publish(self._arn, publication(one.message))
 
-    def _start(self, one: Outgoing) -> Outcome:
-        # The same name for the same attempt: a run that was killed behind it starts nothing twice.
-        return self._services.start(self._arn, f"reprise-{one.message.message_id}-{one.attempt}"[:80], one.message.body)
+def function(functions: Functions, arn: str) -> OneByOne:
+    """Return a Lambda function, by its ARN with version or alias: each call is an asynchronous invocation."""
 
-    def _put(self, one: Outgoing) -> Outcome:
+    def call(one: Outgoing) -> Outcome:
+        event = event_of(one.message)
+        if not event:
+            return NotSent(Refused("the message holds no event to invoke with", code="NoPayload"), its_own_fault=True)
+        return functions.invoke(arn, event)
+
+    return OneByOne(f"function {short_name(arn)}", call, lambda: functions.describe(arn).comeback)
+
+
+def endpoint(endpoints: Endpoints, subscription: str) -> OneByOne:
+    """Return an HTTP endpoint, by the ARN of its subscription. Once it has answered it reports nothing any more."""
+    label = f"HTTP endpoint of subscription {short_name(subscription)}"
+    return OneByOne(label, lambda one: endpoints.post(subscription, one.message.body), timedelta)
+
+
+def topic(services: Services, arn: str) -> OneByOne:
+    """Return a topic. What becomes of a message behind it nobody reports to this dead-letter queue."""
+    return OneByOne(f"topic {short_name(arn)}", lambda one: services.publish(arn, publication(one.message)), timedelta)
+
+
+def state_machine(services: Services, arn: str) -> OneByOne:
+    """Return a state machine. An attempt's execution has one name: a run killed behind it starts none twice."""
+
+    def call(one: Outgoing) -> Outcome:
+        return services.start(arn, f"reprise-{one.message.message_id}-{one.attempt}"[:80], one.message.body)
+
+    return OneByOne(f"state machine {short_name(arn)}", call, timedelta)
+
+
+def event_bus(services: Services, arn: str) -> OneByOne:
+    """Return a bus. EventBridge tries the deliveries of its rules for a day, unless a rule says otherwise."""
+
+    def call(one: Outgoing) -> Outcome:
         try:
-            return self._services.put(self._arn, put_again(one.message))
+            return services.put(arn, put_again(one.message))
         except Refused as error:
             return NotSent(error, its_own_fault=True)
 
-
-class EndpointDestination:
-    """An HTTP endpoint, by the ARN of its subscription: each message is one request."""
-
-    fifo = False
-
-    def __init__(self, endpoints: Endpoints, subscription: str) -> None:
-        self._endpoints = endpoints
-        self._subscription = subscription
-
-    @property
-    def label(self) -> str:
-        return f"HTTP endpoint of subscription {short_name(self._subscription)}"
-
-    def parts(self, messages: Sequence[Message]) -> list[list[int]]:
-        return [[index] for index in range(len(messages))]
-
-    def send(self, outgoing: Sequence[Outgoing]) -> list[Outcome]:
-        return [self._endpoints.post(self._subscription, one.message.body) for one in outgoing]
-
-    def comeback(self) -> timedelta:
-        """An endpoint that has answered reports nothing any more."""
-        return timedelta(0)
+    return OneByOne(f"event bus {short_name(arn)}", call, lambda: RULE_RETRIES)
 
 
 def destinations(sqs: Sqs, callers: Callers | None) -> Callable[[str], Destination]:
@@ -200,10 +171,11 @@ def destinations(sqs: Sqs, callers: Callers | None) -> Callable[[str], Destinati
             return QueueDestination(sqs, address)
         if callers is None:
             raise Refused(f"{short_name(address)}: this run calls no targets but queues", code="NoTools")
-        if ":lambda:" in address:
-            return FunctionDestination(callers.functions, address)
         if is_subscription(address):
-            return EndpointDestination(callers.endpoints, address)
-        return ServiceDestination(callers.services, address)
+            return endpoint(callers.endpoints, address)
+        service = address.split(":")[2]
+        if service == "lambda":
+            return function(callers.functions, address)
+        return {"sns": topic, "states": state_machine, "events": event_bus}[service](callers.services, address)
 
     return of

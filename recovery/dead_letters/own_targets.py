@@ -131,7 +131,7 @@ def _address(callers: Callers, message: Message, queue: str, target: str, url_of
                 " failure would not be seen",
                 code="FailuresUnseen",
             )
-        if not event_of(message, target):
+        if not event_of(message):
             raise Refused("the message holds no event to invoke the function with", code="NoPayload")
     if kind is Target.EVENT_BUS:
         if message.origin is not Origin.EVENTBRIDGE:
